@@ -1,0 +1,3 @@
+"""sr: upscales images with neural networks."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,49 @@
+"""What reaches the user: stdout is data, stderr is talk."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from sr_cli.errors import SrError
+
+
+def prepare_streams() -> None:
+    """Text that a narrow code page cannot show is replaced, not fatal."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def talk() -> Console:
+    """The console for everything that is not data."""
+    return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+
+def shown(path: Path | str) -> str:
+    """A path as text that any terminal survives: undecodable bytes as escapes."""
+    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def say(text: str, *, style: str | None = None) -> None:
+    """One line on stderr, taken literally."""
+    talk().print(escape(shown(text)), style=style)
+
+
+def report_error(error: SrError) -> None:
+    """`error: what` and, below, what to do."""
+    console = talk()
+    console.print(f"[bold red]error:[/] {escape(shown(error.message))}")
+    if error.hint:
+        console.print(f"  [dim]{escape(shown(error.hint))}[/]")
+
+
+def print_json(value: Any, *, indent: int | None = None) -> None:
+    """A JSON document, or with no indent one line of JSON Lines, on stdout."""
+    sys.stdout.write(json.dumps(value, indent=indent) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,87 @@
+"""`sr`: the commands, and the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from sr_cli import __version__
+from sr_cli.cli.console import prepare_streams, report_error, say
+from sr_cli.cli.models import models
+from sr_cli.cli.upscale import upscale
+from sr_cli.errors import ExitCode, SrError
+
+EPILOG = (
+    "Exit codes: 0 all done; 1 a picture or checkpoint failed; 2 refused before any picture "
+    "was opened; 130 interrupted; 143 terminated."
+)
+
+
+class _Terminated(BaseException):
+    """SIGTERM, raised where the work is, so that temporary files go."""
+
+
+class _Group(TyperGroup):
+    """Turns every error that reaches the top into one message and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SrError as error:
+            report_error(error)
+            raise SystemExit(int(error.exit_code)) from None
+        except KeyboardInterrupt:
+            say("interrupted")
+            raise SystemExit(int(ExitCode.INTERRUPTED)) from None
+        except _Terminated:
+            say("terminated")
+            raise SystemExit(int(ExitCode.TERMINATED)) from None
+        except BrokenPipeError:
+            # The reader of our stdout has left; nothing more can be told to it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(int(ExitCode.FAILED)) from None
+
+
+app = typer.Typer(
+    cls=_Group,
+    help="Upscale pictures with neural networks.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(upscale)
+app.command()(models)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Upscale pictures with neural networks."""
+
+
+def _on_sigterm(_: int, __: FrameType | None) -> None:
+    raise _Terminated
+
+
+def main() -> None:
+    """The `sr` command."""
+    prepare_streams()
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    app()

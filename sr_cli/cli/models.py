@@ -1,0 +1,78 @@
+"""`sr models`: which networks there are, and which are trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from sr_cli.cli.console import print_json
+from sr_cli.models import model_names
+from sr_cli.weights.manifest import Entry, load_manifest, verified
+
+
+def models(
+    json_: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check every shipped file against its sha256.")
+    ] = False,
+) -> None:
+    """List networks: scales, parameters, trained or not, where weights lie, PSNR on Set5, licence."""
+    manifest = load_manifest()
+    if verify:
+        for entry in manifest.entries:
+            verified(entry)
+    rows = [_row(e, e.family == manifest.general) for e in manifest.entries]
+    trained = {e.network for e in manifest.entries}
+    for name in model_names():
+        if name == "bicubic":
+            rows.append(
+                {"id": name, "network": name, "scale": None, "trained": True, "parameters": 0}
+            )
+        elif name not in trained:
+            rows.append({"id": name, "network": name, "scale": None, "trained": False})
+    if json_:
+        print_json(rows, indent=2)
+        return
+    _print_table(rows)
+
+
+def _row(entry: Entry, general: bool) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "network": entry.network,
+        "scale": entry.scale,
+        "trained": True,
+        "general_default": general,
+        "parameters": entry.parameters,
+        "bytes": entry.bytes,
+        "file": str(entry.path),
+        "sha256": entry.sha256,
+        "figures": entry.figures,
+        "licence": entry.licence,
+        "data": entry.data,
+    }
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("model", "scale", "parameters", "trained", "Set5 PSNR-Y", "licence", "weights"):
+        right = heading in ("parameters", "Set5 PSNR-Y")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=True)
+    for row in rows:
+        psnr = row.get("figures", {}).get("Set5 PSNR-Y")
+        where = "in the package" if row.get("file") else ("needs none" if row["trained"] else "")
+        table.add_row(
+            row["id"] + (" *" if row.get("general_default") else ""),
+            f"x{row['scale']}" if row["scale"] else "any" if row["trained"] else "",
+            f"{row['parameters']:,}" if "parameters" in row else "",
+            "yes" if row["trained"] else "no",
+            f"{psnr:.2f}" if psnr else "",
+            row.get("licence", ""),
+            where,
+        )
+    Console(emoji=False, soft_wrap=True).print(table)
+    typer.echo("* taken by sr upscale when no model is named", err=True)

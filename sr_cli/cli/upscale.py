@@ -1,0 +1,428 @@
+"""`sr upscale`: pictures made larger."""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sr_cli.cli.console import print_json, report_error, say, shown, talk
+from sr_cli.errors import ExitCode, RefusedError, SrError
+
+if TYPE_CHECKING:
+    from sr_cli.inference.batch import Options, Result
+    from sr_cli.inference.enlarge import Enlarger
+    from sr_cli.inference.jobs import Job
+    from sr_cli.weights.manifest import Choice
+
+MIN_SCALE, MAX_SCALE = 1.0, 16.0
+DEFAULT_SCALE = 4.0
+DEFAULT_MAX_PIXELS = 512_000_000
+
+
+def parse_scale(text: str) -> float:
+    """`4`, `x4`, `2.5`: a factor above 1, at most 16. Raises RefusedError for anything else."""
+    match = re.fullmatch(r"[xX]?(\d+(\.\d*)?|\.\d+)", text.strip())
+    scale = float(match.group(1)) if match else 0.0
+    if not MIN_SCALE < scale <= MAX_SCALE:
+        raise RefusedError(
+            f"scale '{text}' is out of range",
+            f"a factor above {MIN_SCALE:g}, at most {MAX_SCALE:g}",
+        )
+    return scale
+
+
+def upscale(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="INPUT...", help="Pictures, folders, patterns; - is stdin."),
+    ],
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o", "--output", help="File or folder (existing, or ending in /); - is stdout."
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-m",
+            "--model",
+            help="Network, id or checkpoint file (see sr models); several are averaged.",
+        ),
+    ] = None,
+    scale: Annotated[
+        list[str] | None,
+        typer.Option("-x", "-s", "--scale", help="Factor above 1, up to 16. Default 4."),
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option("--width", help="Result's width; with --height: fit inside.")
+    ] = None,
+    height: Annotated[int | None, typer.Option("--height", help="Result's height.")] = None,
+    max_side: Annotated[
+        int | None, typer.Option("--max-side", help="Longest side that a result may have.")
+    ] = None,
+    format_: Annotated[
+        str | None, typer.Option("-f", "--format", help="jpg, png, webp, tif, bmp, gif or avif.")
+    ] = None,
+    quality: Annotated[
+        int | None,
+        typer.Option("-q", "--quality", help="1 to 100. Default: JPEG 95, WebP 92, AVIF 90."),
+    ] = None,
+    lossless: Annotated[bool, typer.Option("--lossless", help="Lossless WebP or AVIF.")] = False,
+    suffix: Annotated[
+        str | None,
+        typer.Option("--suffix", help="What ends the names of results. Default _x4 beside inputs."),
+    ] = None,
+    recursive: Annotated[
+        bool, typer.Option("-r", "--recursive", help="Folders with all their sub-folders.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("-y", "--overwrite", help="Replace results that exist.")
+    ] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Leave results that exist; resumes a batch.")
+    ] = False,
+    flatten: Annotated[
+        bool,
+        typer.Option(
+            "--flatten", help="Drop what the format lacks: 16 bits, alpha (on white), frames."
+        ),
+    ] = False,
+    strip: Annotated[
+        bool, typer.Option("--strip", help="Drop EXIF, XMP, ICC and other metadata.")
+    ] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Also write NAME_compare: bicubic beside the result.")
+    ] = False,
+    tile: Annotated[
+        int | None,
+        typer.Option("-t", "--tile", help="Tile side in input pixels. Default: from memory."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="auto (measured once), fp32, bf16 or fp16.")
+    ] = "auto",
+    threads: Annotated[int | None, typer.Option(help="CPU threads. Default: all cores.")] = None,
+    tta: Annotated[
+        bool,
+        typer.Option("--tta", help="Average eight flips and turns: 8x slower, slightly better."),
+    ] = False,
+    max_pixels: Annotated[
+        int, typer.Option(help="Most pixels that an input or a result may have.")
+    ] = DEFAULT_MAX_PIXELS,
+    allow_truncated: Annotated[
+        bool, typer.Option("--allow-truncated", help="Read what there is of cut-off files.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written.")] = False,
+    json_: Annotated[
+        bool, typer.Option("--json", help="JSON Lines on stdout, one object a picture.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more on stderr.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say only errors.")] = False,
+) -> None:
+    """Upscale pictures: files, folders, or stdin.
+
+    Results lie beside their inputs as NAME_x4.EXT, or where -o says. Nothing is overwritten
+    without -y. EXIF, XMP, ICC profile, alpha, 16 bits, frames and pages are kept.
+
+    Exit codes: 0 all done; 1 a picture or checkpoint failed; 2 refused before any picture was
+    opened; 130 interrupted.
+    """
+    factor = _factor(scale, model)
+    _check_positive(
+        width=width,
+        height=height,
+        max_side=max_side,
+        tile=tile,
+        threads=threads,
+        max_pixels=max_pixels,
+    )
+    if quality is not None and not 1 <= quality <= 100:
+        raise RefusedError(f"quality {quality} is out of range", "1 to 100")
+    if scale and (width or height):
+        raise RefusedError("--scale and --width/--height contradict each other", "give one of them")
+    if overwrite and skip_existing:
+        raise RefusedError("--overwrite and --skip-existing contradict each other")
+
+    from sr_cli.inference.jobs import STDIO, Naming, find_inputs, plan_jobs
+    from sr_cli.weights.manifest import choose
+
+    choices = [choose(name) for name in model or [None]]
+    label = _label(factor, width, height)
+    folder = Path(output) if output and output != "-" else None
+    found, problems = find_inputs(inputs, recursive=recursive, output=folder, label=suffix or label)
+    several = len(inputs) > 1 or len(found) > 1 or any(Path(name).is_dir() for name in inputs)
+    jobs = plan_jobs(found, Naming(output, label, suffix, format_), several=several)
+    if json_ and any(job.target == STDIO for job in jobs):
+        raise RefusedError("--json and a picture cannot share stdout", "give an output with -o")
+    if compare and any(job.target == STDIO for job in jobs):
+        raise RefusedError("--compare needs an output file")
+    if dry_run:
+        _show_plan(jobs, problems, json_, overwrite)
+        raise typer.Exit(ExitCode.FAILED if problems else ExitCode.OK)
+    for job in jobs:
+        if (
+            overwrite
+            and job.source != STDIO
+            and job.target.exists()
+            and job.target.samefile(job.source)
+        ):
+            say(f"warning: {shown(job.source)} will be replaced by its result", style="yellow")
+
+    size_factor = None if width or height else factor
+    wanted = _engine_factor(jobs, size_factor)
+    began = time.perf_counter()
+    enlarger = _prepare(choices, wanted, device, precision, tile, tta, threads)
+    _explain(enlarger, factor if size_factor else None, verbose, quiet)
+
+    from sr_cli.imaging.encode import Encoding
+    from sr_cli.inference.batch import Options
+    from sr_cli.inference.enlarge import Size
+
+    options = Options(
+        Size(size_factor, width, height, max_side),
+        Encoding(quality, lossless, strip),
+        overwrite,
+        skip_existing,
+        flatten,
+        compare,
+        max_pixels,
+        allow_truncated,
+    )
+    reporter = _Reporter(enlarger, [c.name for c in choices], json_, quiet, verbose)
+    for problem in problems:
+        reporter.problem(problem)
+    reporter.run(jobs, options)
+    reporter.summary(time.perf_counter() - began)
+    raise typer.Exit(ExitCode.FAILED if reporter.failed else ExitCode.OK)
+
+
+def _factor(scales: list[str] | None, models: list[str] | None) -> float:
+    """The one factor that was asked for; else what a model's id says, else 4."""
+    found = {parse_scale(text) for text in scales or []}
+    if len(found) > 1:
+        raise RefusedError(f"scale given twice: {' and '.join(f'{f:g}' for f in sorted(found))}")
+    if found:
+        return found.pop()
+    named = {
+        m.group(1) for name in models or [] if (m := re.search(r"-x(\d+)(\.safetensors)?$", name))
+    }
+    return float(named.pop()) if len(named) == 1 else DEFAULT_SCALE
+
+
+def _check_positive(**values: int | None) -> None:
+    for name, value in values.items():
+        if value is not None and value < 1:
+            raise RefusedError(f"--{name.replace('_', '-')} {value}: must be at least 1")
+
+
+def _label(factor: float, width: int | None, height: int | None) -> str:
+    if width or height:
+        return "_" + (f"w{width}" if width else "") + (f"h{height}" if height else "")
+    return f"_x{factor:g}"
+
+
+def _engine_factor(jobs: list[Job], factor: float | None) -> float:
+    """Which factor the network is chosen for; by the first picture's size for --width/--height."""
+    return factor if factor is not None else DEFAULT_SCALE
+
+
+def _prepare(
+    choices: list[Choice],
+    factor: float,
+    device: str,
+    precision: str,
+    tile: int | None,
+    tta: bool,
+    threads: int | None,
+) -> Enlarger:
+    from sr_cli.inference.device import prepare_cpu
+
+    prepare_cpu(threads)
+    from sr_cli.inference.build import EngineOptions, build_enlarger
+
+    return build_enlarger(choices, factor, EngineOptions(device, precision, tile, tta))
+
+
+def _explain(enlarger: Enlarger, factor: float | None, verbose: bool, quiet: bool) -> None:
+    """Say when the network's scale is not the factor asked for, and with -v how it computes."""
+    from sr_cli.inference.enlarge import NetworkEnlarger, passes_for
+
+    if quiet or not isinstance(enlarger, NetworkEnlarger):
+        return
+    scale = enlarger.upscaler.scale
+    if factor is not None and factor != scale:
+        passes = passes_for(factor, scale)
+        times = "" if passes == 1 else f" {passes} times"
+        down = "" if scale**passes == factor else f", then bicubic down to x{factor:g}"
+        say(f"x{factor:g}: the network's x{scale}{times}{down}")
+    if verbose:
+        u = enlarger.upscaler
+        say(f"device {u.device}, precision {_precision(enlarger)}, tile {u.tile}, halo {u.halo}")
+
+
+def _precision(enlarger: Enlarger) -> str | None:
+    from sr_cli.inference.device import NAMES
+    from sr_cli.inference.enlarge import NetworkEnlarger
+
+    return NAMES[enlarger.upscaler.dtype] if isinstance(enlarger, NetworkEnlarger) else None
+
+
+def _show_plan(jobs: list[Job], problems: list[SrError], json_: bool, overwrite: bool) -> None:
+    for problem in problems:
+        report_error(problem)
+    for job in jobs:
+        exists = str(job.target) != "-" and job.target.exists()
+        if json_:
+            print_json({"input": str(job.source), "output": str(job.target), "exists": exists})
+        else:
+            note = (" (replaced)" if overwrite else " (exists)") if exists else ""
+            typer.echo(f"{shown(job.source)} -> {shown(job.target)}{note}")
+
+
+class _Reporter:
+    """Runs the batch and tells: bars on a terminal, lines, JSON, a summary."""
+
+    def __init__(
+        self, enlarger: Enlarger, models: list[str], json_: bool, quiet: bool, verbose: bool
+    ) -> None:
+        self.enlarger = enlarger
+        self.models = models
+        self.json = json_
+        self.quiet = quiet
+        self.verbose = verbose
+        self.done = self.skipped = self.failed = 0
+
+    def run(self, jobs: list[Job], options: Options) -> None:
+        from sr_cli.inference.batch import run_batch
+
+        with self._bars(len(jobs)) as bars:
+            for result in run_batch(
+                jobs, self.enlarger, options, bars.on_progress if bars else None
+            ):
+                if bars:
+                    bars.advance()
+                self._tell(result)
+
+    def _bars(self, total: int) -> AbstractContextManager[_Bars | None]:
+        show = talk().is_terminal and not self.quiet and total > 0
+        return _Bars(total) if show else nullcontext(None)
+
+    def problem(self, error: SrError) -> None:
+        """An input that could not be found."""
+        self.failed += 1
+        report_error(error)
+        if self.json:
+            print_json({"error": error.message})
+
+    def _tell(self, result: Result) -> None:
+        if result.error is not None:
+            self.failed += 1
+            report_error(result.error)
+        elif result.skipped:
+            self.skipped += 1
+            if self.verbose:
+                say(f"{result.job.target} exists: skipped")
+        else:
+            self.done += 1
+            for note in [] if self.quiet else result.notes:
+                say(f"{result.job.source}: {note}", style="yellow")
+            if not self.quiet:
+                say(
+                    f"{result.job.target}  {result.width}x{result.height} -> "
+                    f"{result.out_width}x{result.out_height}  {result.seconds:.1f} s"
+                )
+        if self.json:
+            print_json(self._record(result))
+
+    def _record(self, result: Result) -> dict[str, Any]:
+        from sr_cli.inference.enlarge import NetworkEnlarger
+
+        record: dict[str, Any] = {
+            "input": str(result.job.source),
+            "output": str(result.job.target),
+            "model": "+".join(self.models),
+        }
+        if result.error is not None:
+            return record | {"error": result.error.message}
+        if result.skipped:
+            return record | {"skipped": True}
+        record |= {
+            "width": result.width,
+            "height": result.height,
+            "output_width": result.out_width,
+            "output_height": result.out_height,
+            "device": "cpu",
+            "precision": _precision(self.enlarger),
+            "tile": None,
+            "seconds": round(result.seconds, 3),
+            "notes": result.notes,
+        }
+        if isinstance(self.enlarger, NetworkEnlarger):
+            upscaler = self.enlarger.upscaler
+            record |= {"device": str(upscaler.device), "tile": upscaler.tile}
+        return record
+
+    def summary(self, seconds: float) -> None:
+        """One closing line for a batch."""
+        if self.quiet or self.done + self.skipped + self.failed < 2:
+            return
+        parts = [f"{self.done} done"]
+        parts += [f"{self.skipped} skipped"] if self.skipped else []
+        parts += [f"{self.failed} failed"] if self.failed else []
+        say(f"{', '.join(parts)} in {seconds:.1f} s")
+
+
+class _Bars:
+    """A bar for the files and one for the present picture, with the time left."""
+
+    def __init__(self, total: int) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeRemainingColumn(),
+            console=talk(),
+            transient=True,
+        )
+        self._total = total
+        self._count = MofNCompleteColumn
+        self._current: Job | None = None
+
+    def __enter__(self) -> _Bars:
+        self._progress.start()
+        self._files = self._progress.add_task(
+            f"{self._total} pictures", total=float(self._total), visible=self._total > 1
+        )
+        self._picture = self._progress.add_task("", total=1.0)
+        self._done = 0
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def on_progress(self, job: Job, share: float) -> None:
+        """The present picture is done to `share`."""
+        if job is not self._current:
+            self._current = job
+            self._progress.reset(self._picture, description=shown(job.source.name))
+        self._progress.update(self._picture, completed=share)
+        self._progress.update(self._files, completed=self._done + share)
+
+    def advance(self) -> None:
+        """One more picture is on disk or failed."""
+        self._done += 1
+        self._progress.update(self._files, completed=self._done)

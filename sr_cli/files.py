@@ -1,0 +1,64 @@
+"""Writing files so that a failure leaves what was there: temporary file, then replace."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from sr_cli.errors import SrError
+
+
+@contextmanager
+def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
+    """A binary file that takes the name `path` only when the block ends without an error.
+
+    With `overwrite=False` a file of that name that appears meanwhile is kept.
+    Raises SrError when the place cannot be written, the disk is full, or the name is taken.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix=".sr-", suffix=".tmp", dir=path.parent)
+    except OSError as error:
+        raise SrError(f"{path}: cannot be written ({error.strerror or error})") from error
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(_ordinary_mode(path))
+        _give_name(temporary, path, overwrite)
+    except OSError as error:
+        raise SrError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _give_name(temporary: Path, path: Path, overwrite: bool) -> None:
+    if overwrite:
+        temporary.replace(path)
+        return
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise SrError(f"{path}: exists already", "-y overwrites, --skip-existing skips") from None
+    except OSError:
+        # File systems without hard links: a short gap between the look and the rename remains.
+        if path.exists():
+            raise SrError(
+                f"{path}: exists already", "-y overwrites, --skip-existing skips"
+            ) from None
+        temporary.replace(path)
+
+
+def _ordinary_mode(path: Path) -> int:
+    """The mode of the file to be replaced, or that of a new file under the present umask."""
+    with suppress(OSError):
+        return path.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

@@ -1,0 +1,1 @@
+"""Pixels without networks: files, colour, resizing, degradation."""

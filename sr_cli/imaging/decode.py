@@ -1,0 +1,224 @@
+"""Files to pixels: every mode made gray or RGB (with alpha), upright, 8 or 16 bits."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
+
+from sr_cli.errors import SrError
+from sr_cli.imaging.formats import FORMATS
+from sr_cli.imaging.metadata import read_metadata
+from sr_cli.imaging.picture import Frame, Picture
+
+DEFAULT_MAX_PIXELS = 512_000_000
+
+_READABLE = [*FORMATS, "MPO", "DIB"]
+# Sizes are checked here against --max-pixels, before anything is decoded.
+Image.MAX_IMAGE_PIXELS = None
+warnings.filterwarnings("ignore", module="PIL")
+
+
+def read_picture(
+    source: Path | bytes,
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    allow_truncated: bool = False,
+) -> Picture:
+    """Decode a file, or the bytes of one, with all its frames or pages.
+
+    Raises SrError when it is missing, not a picture, damaged, cut off (unless
+    `allow_truncated`) or larger than `max_pixels` over all its frames.
+    """
+    ImageFile.LOAD_TRUNCATED_IMAGES = allow_truncated
+    name = "stdin" if isinstance(source, bytes) else str(source)
+    try:
+        data = source if isinstance(source, bytes) else source.read_bytes()
+    except FileNotFoundError:
+        raise SrError(f"{name}: no such file") from None
+    except OSError as error:
+        raise SrError(f"{name}: cannot be read ({error.strerror or error})") from error
+    if not data:
+        raise SrError(f"{name}: empty file")
+    _offer_heif()
+    try:
+        with Image.open(io.BytesIO(data), formats=_READABLE) as image:
+            return _decode(image, data, name, max_pixels)
+    except SrError:
+        raise
+    except UnidentifiedImageError:
+        raise SrError(f"{name}: {_what_it_is_not(data)}") from None
+    except MemoryError as error:
+        raise SrError(f"{name}: out of memory while decoding") from error
+    except Exception as error:
+        # Decoders answer damage with whatever their parsing trips over.
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        hint = "--allow-truncated reads what is there" if "truncated" in said else None
+        raise SrError(f"{name}: damaged or unsupported picture ({said})", hint) from error
+
+
+def _what_it_is_not(data: bytes) -> str:
+    if data[4:8] == b"ftyp" and "HEIF" not in Image.OPEN:
+        return "a HEIC picture; support for it is an extra: pip install 'sr-cli[heif]'"
+    known = ", ".join(name for name in FORMATS)
+    return f"not a picture in a known format ({known})"
+
+
+def _offer_heif() -> None:
+    if "HEIF" in Image.OPEN:
+        return
+    with suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+
+
+def _decode(image: Image.Image, data: bytes, name: str, max_pixels: int) -> Picture:
+    file_format = {"MPO": "JPEG", "DIB": "BMP"}.get(image.format or "", image.format or "PNG")
+    # A phone's multi-picture JPEG holds previews and depth maps beside the photo.
+    count = 1 if image.format in ("MPO", "HEIF") else int(getattr(image, "n_frames", 1))
+    _check_size(image, count, name, max_pixels)
+    is_animation = file_format in ("GIF", "PNG", "WEBP", "AVIF") and count > 1
+    tiff_orientation = int(_tiff_tag(image, 0x0112, 1)) if file_format == "TIFF" else 1
+    deep = _is_deep_colour(image, data, file_format)
+    notes: list[str] = []
+    frames = []
+    profile = image.info.get("icc_profile")
+    for index in range(count):
+        if count > 1:
+            image.seek(index)
+            _check_size(image, 1, name, max_pixels)
+        image.load()
+        duration = float(image.info.get("duration") or 0)
+        if not deep:
+            frames.append(Frame(*_pixels(image, name, notes, profile), duration))
+    metadata, orientation = read_metadata(image)
+    if deep:
+        frames = _decode_deep(data, count, name)
+        orientation = tiff_orientation if file_format == "TIFF" else orientation
+    if any("sRGB" in note for note in notes):
+        metadata.icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for frame in frames:
+        frame.pixels = upright(frame.pixels, orientation)
+        frame.alpha = None if frame.alpha is None else upright(frame.alpha, orientation)
+    if is_animation and any(f.alpha is not None for f in frames):
+        for frame in frames:
+            if frame.alpha is None:
+                frame.alpha = np.full(frame.pixels.shape[:2], 255, np.uint8)
+    loop = image.info.get("loop") if is_animation else None
+    return Picture(frames, file_format, metadata, is_animation, loop, notes)
+
+
+def _check_size(image: Image.Image, frames: int, name: str, max_pixels: int) -> None:
+    width, height = image.size
+    if width * height * frames > max_pixels:
+        times = f" in {frames} frames" if frames > 1 else ""
+        raise SrError(
+            f"{name}: declares {width}x{height} pixels{times}, more than {max_pixels}",
+            "--max-pixels raises the limit",
+        )
+
+
+def _tiff_tag(image: Image.Image, tag: int, default: Any) -> Any:
+    tags: Any = getattr(image, "tag_v2", {})
+    return tags.get(tag, default)
+
+
+def _is_deep_colour(image: Image.Image, data: bytes, file_format: str) -> bool:
+    """16 bits in several channels: Pillow would read the upper 8 alone."""
+    if file_format == "PNG":
+        return data[24] == 16 and data[25] in (2, 4, 6)
+    if file_format == "TIFF":
+        bits = _tiff_tag(image, 258, (8,))
+        bits = bits if isinstance(bits, tuple) else (bits,)
+        return len(bits) > 1 and set(bits) == {16} and _tiff_tag(image, 262, 2) in (1, 2)
+    return False
+
+
+def _decode_deep(data: bytes, count: int, name: str) -> list[Frame]:
+    ok, pages = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if not ok or len(pages) < count or any(p.dtype != np.uint16 for p in pages):
+        raise SrError(f"{name}: this kind of 16-bit picture is not supported")
+    frames = []
+    for page in pages[:count]:
+        if page.ndim == 2:
+            frames.append(Frame(page))
+            continue
+        colour = np.ascontiguousarray(page[:, :, 2::-1])
+        alpha = np.ascontiguousarray(page[:, :, 3]) if page.shape[2] == 4 else None
+        gray = bool(
+            (colour[..., 0] == colour[..., 1]).all() and (colour[..., 1] == colour[..., 2]).all()
+        )
+        declared_gray = data[:4] == b"\x89PNG" and data[25] == 4
+        pixels = np.ascontiguousarray(colour[..., 0]) if gray and declared_gray else colour
+        frames.append(Frame(pixels, alpha))
+    return frames
+
+
+def _pixels(
+    image: Image.Image, name: str, notes: list[str], profile: bytes | None
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Gray or RGB pixels of the current frame, and its alpha."""
+    mode = image.mode
+    if mode.startswith("I;16"):
+        deep = np.asarray(image)
+        return np.ascontiguousarray(deep.astype(np.uint16)), None
+    if mode in ("I", "F"):
+        values = np.asarray(image)
+        if mode == "F" or values.min() < 0 or values.max() > 65535:
+            raise SrError(f"{name}: 32-bit pixels are not supported", "convert it to 16 or 8 bits")
+        return values.astype(np.uint16), None
+    if mode in ("CMYK", "LAB"):
+        image = _to_srgb(image, profile, notes)
+        mode = image.mode
+    transparent = mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+    gray = mode in ("1", "L", "LA", "La")
+    wanted = ("LA" if gray else "RGBA") if transparent else ("L" if gray else "RGB")
+    if mode in ("La", "RGBa"):
+        image = image.convert({"La": "LA", "RGBa": "RGBA"}[mode])
+    values = np.asarray(image if image.mode == wanted else image.convert(wanted))
+    if not transparent:
+        return np.ascontiguousarray(values), None
+    colour = values[..., 0] if gray else values[..., :3]
+    return np.ascontiguousarray(colour), np.ascontiguousarray(values[..., -1])
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image:
+    """CMYK and Lab as sRGB: through their profile, or CMYK by a plain formula, which is said."""
+    srgb = ImageCms.createProfile("sRGB")
+    source: Any = None
+    if image.mode == "LAB":
+        source = ImageCms.createProfile("LAB")
+    elif profile:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if source is not None:
+        with suppress(ImageCms.PyCMSError):
+            converted = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")
+            if converted is not None:
+                _note(notes, f"{image.mode} converted to sRGB")
+                return converted
+    _note(notes, f"{image.mode} without a usable profile: converted to sRGB, colours may shift")
+    return image.convert("RGB")
+
+
+def _note(notes: list[str], text: str) -> None:
+    if text not in notes:
+        notes.append(text)
+
+
+def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Apply an EXIF orientation (1 to 8) to (h, w) or (h, w, C)."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)

@@ -1,0 +1,154 @@
+"""EXIF, XMP, IPTC and friends: read, kept true after resizing, written."""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from contextlib import suppress
+from typing import Any
+
+from PIL import ExifTags, Image
+
+from sr_cli.imaging.picture import Metadata
+
+_ORIENTATION = 0x0112
+_DESCRIPTIVE = {
+    0x010D, 0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x8298,
+    0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F, 0x4746, 0x4749,
+}  # fmt: skip
+"""Tags of the main directory that describe the photo; the others describe the old file."""
+
+_IPTC_RESOURCE = 0x0404
+_PHOTOSHOP = b"Photoshop 3.0\0"
+_TIFF_XMP, _TIFF_IPTC = 700, 33723
+_MAX_SEGMENT = 65_500
+
+
+def read_metadata(image: Image.Image) -> tuple[Metadata, int]:
+    """What the file says beside its pixels, and its EXIF orientation (1 to 8).
+
+    A damaged block is left out: it must not keep the picture from being read.
+    """
+    found = Metadata()
+    orientation = 1
+    with suppress(Exception):
+        exif = image.getexif()
+        orientation = int(exif.get(_ORIENTATION, 1))
+        found.exif = _clean_exif(exif)
+    info = image.info
+    found.icc = info.get("icc_profile") or None
+    xmp = info.get("xmp")
+    found.xmp = xmp.encode() if isinstance(xmp, str) else xmp
+    with suppress(Exception):
+        found.iptc = _read_iptc(image)
+    found.dpi = _read_dpi(info.get("dpi"))
+    texts = getattr(image, "text", None)
+    if isinstance(texts, dict):
+        found.text = {k: str(v) for k, v in texts.items() if not _is_a_block(k)}
+    comment = info.get("comment")
+    found.comment = comment.encode() if isinstance(comment, str) else comment
+    return found, orientation if 1 <= orientation <= 8 else 1
+
+
+def _is_a_block(key: str) -> bool:
+    """PNG text that carries EXIF or XMP, which are kept as such."""
+    return key in ("XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type APP1")
+
+
+def _clean_exif(exif: Image.Exif) -> bytes | None:
+    """EXIF without orientation, thumbnail (its second directory) and the old file's layout."""
+    kept = Image.Exif()
+    for tag, value in exif.items():
+        if tag in _DESCRIPTIVE:
+            kept[tag] = value
+    for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        entries = dict(exif.get_ifd(directory))
+        if entries:
+            kept.get_ifd(directory).update(entries)
+    return kept.tobytes() if len(kept) or kept.get_ifd(ExifTags.IFD.Exif) else None
+
+
+def _read_dpi(dpi: Any) -> tuple[float, float] | None:
+    with suppress(TypeError, ValueError, ZeroDivisionError):
+        x, y = (float(v) for v in dpi)
+        if all(math.isfinite(v) and 0 < v < 1e6 for v in (x, y)):
+            return x, y
+    return None
+
+
+def _read_iptc(image: Image.Image) -> bytes | None:
+    for name, segment in getattr(image, "applist", []):
+        if name == "APP13" and segment.startswith(_PHOTOSHOP):
+            found = _resource(segment[len(_PHOTOSHOP) :], _IPTC_RESOURCE)
+            if found:
+                return found
+    tags: Any = getattr(image, "tag_v2", {})
+    value = tags.get(_TIFF_IPTC)
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, tuple):
+        return struct.pack(f"<{len(value)}L", *value)
+    return None
+
+
+def _resource(blocks: bytes, wanted: int) -> bytes | None:
+    """One image resource of a Photoshop block (8BIM, id, padded name, length, padded data)."""
+    position = 0
+    while blocks[position : position + 4] == b"8BIM":
+        number = int.from_bytes(blocks[position + 4 : position + 6], "big")
+        name = blocks[position + 6]
+        start = position + 6 + (name + 2 - name % 2)
+        length = int.from_bytes(blocks[start : start + 4], "big")
+        data = blocks[start + 4 : start + 4 + length]
+        if number == wanted:
+            return data
+        position = start + 4 + length + length % 2
+    return None
+
+
+def jpeg_iptc_segment(iptc: bytes) -> bytes:
+    """An APP13 segment that carries IIM records; empty when they do not fit into one."""
+    padded = iptc + b"\0" * (len(iptc) % 2)
+    block = _PHOTOSHOP + b"8BIM\x04\x04\0\0" + len(iptc).to_bytes(4, "big") + padded
+    if len(block) > _MAX_SEGMENT:
+        return b""
+    return b"\xff\xed" + (len(block) + 2).to_bytes(2, "big") + block
+
+
+def for_size(metadata: Metadata, width: int, height: int) -> Metadata:
+    """The same metadata for a picture of another size: dimension tags set, orientation upright."""
+    exif, xmp = metadata.exif, metadata.xmp
+    if exif is not None:
+        with suppress(Exception):
+            changed = Image.Exif()
+            changed.load(exif)
+            changed[_ORIENTATION] = 1
+            details = changed.get_ifd(ExifTags.IFD.Exif)
+            if details:
+                details[ExifTags.Base.ExifImageWidth] = width
+                details[ExifTags.Base.ExifImageHeight] = height
+            changed.get_ifd(ExifTags.IFD.GPSInfo)
+            exif = changed.tobytes()
+    if xmp is not None:
+        for name, value in (
+            ("tiff:Orientation", 1),
+            ("tiff:ImageWidth", width),
+            ("tiff:ImageLength", height),
+            ("exif:PixelXDimension", width),
+            ("exif:PixelYDimension", height),
+        ):
+            xmp = _set_in_xmp(xmp, name, value)
+    return Metadata(
+        exif, xmp, metadata.icc, metadata.iptc, metadata.dpi, metadata.text, metadata.comment
+    )
+
+
+def _set_in_xmp(xmp: bytes, name: str, value: int) -> bytes:
+    """Set a number in an XMP packet, written as an attribute or as an element, if it is there."""
+    key = re.escape(name.encode())
+    number = str(value).encode()
+    xmp = re.sub(
+        rb"(" + key + rb"""\s*=\s*["'])\s*\d+\s*(["'])""", rb"\g<1>" + number + rb"\g<2>", xmp
+    )
+    return re.sub(rb"(<" + key + rb">)\s*\d+\s*(</)", rb"\g<1>" + number + rb"\g<2>", xmp)

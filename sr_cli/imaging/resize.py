@@ -1,0 +1,98 @@
+"""Resizing exactly as MATLAB's imresize(..., 'bicubic'): the field's definition of lr pictures."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Taps:
+    """For each of `out` output positions, k input positions and their weights, both (out, k)."""
+
+    index: NDArray[np.int64]
+    weight: NDArray[np.float64]
+
+    def rows(self, start: int, stop: int) -> Taps:
+        """The taps of output positions start..stop."""
+        return Taps(self.index[start:stop], self.weight[start:stop])
+
+    def apply(self, pixels: NDArray[Any], *, offset: int = 0) -> NDArray[np.float64]:
+        """(n, ...) -> (out, ...) along the first axis, float64.
+
+        `offset`: which input position the first row of `pixels` is, for a part of a picture.
+        """
+        shape = (-1,) + (1,) * (pixels.ndim - 1)
+        total = np.zeros((len(self.index), *pixels.shape[1:]))
+        for tap in range(self.index.shape[1]):
+            total += self.weight[:, tap].reshape(shape) * pixels[self.index[:, tap] - offset]
+        return total
+
+
+def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Keys's cubic, a = -0.5 (Keys 1981, equation 15)."""
+    d = np.abs(x)
+    near = 1.5 * d**3 - 2.5 * d**2 + 1
+    far = -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
+    return np.where(d <= 1, near, np.where(d <= 2, far, 0.0))
+
+
+@lru_cache(maxsize=64)
+def bicubic_taps(length: int, out: int, scale: float) -> Taps:
+    """Taps that resize `length` pixels to `out`; `scale` < 1 widens the kernel (antialiasing).
+
+    Borders are symmetric: the edge pixel repeats.
+    """
+    stretch = min(scale, 1.0)
+    width = 4.0 / stretch
+    centre = (np.arange(1, out + 1)) / scale + 0.5 * (1 - 1 / scale)
+    left = np.floor(centre - width / 2)
+    position = left[:, None] + np.arange(math.ceil(width) + 2)[None, :]
+    weight = stretch * _cubic(stretch * (centre[:, None] - position))
+    weight /= weight.sum(1, keepdims=True)
+    mirror = np.concatenate([np.arange(length), np.arange(length)[::-1]])
+    index = mirror[(position.astype(np.int64) - 1) % (2 * length)]
+    used = np.any(weight != 0, axis=0)
+    return Taps(np.ascontiguousarray(index[:, used]), np.ascontiguousarray(weight[:, used]))
+
+
+def to_integers(pixels: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Round half up and saturate to uint8 or uint16, as MATLAB does."""
+    top = np.iinfo(dtype).max
+    return np.clip(np.floor(pixels + 0.5), 0, top).astype(dtype)
+
+
+def resize_bicubic(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """(h, w) or (h, w, C) uint8 or uint16 -> (height, width[, C]) of the same type.
+
+    The direction that shrinks more goes first (the vertical one when equal), rounded in between.
+    """
+    h, w = image.shape[:2]
+    vertical = bicubic_taps(h, height, height / h)
+    horizontal = bicubic_taps(w, width, width / w)
+    if width / w < height / h:
+        wide = to_integers(horizontal.apply(image.swapaxes(0, 1)), image.dtype).swapaxes(0, 1)
+        return to_integers(vertical.apply(wide), image.dtype)
+    tall = to_integers(vertical.apply(image), image.dtype)
+    both = to_integers(horizontal.apply(tall.swapaxes(0, 1)), image.dtype).swapaxes(0, 1)
+    return np.ascontiguousarray(both)
+
+
+def crop_to_multiple(image: NDArray[Any], scale: int) -> NDArray[Any]:
+    """The top left part whose height and width are multiples of `scale`."""
+    h, w = image.shape[:2]
+    return image[: h - h % scale, : w - w % scale]
+
+
+def downscale_bicubic(hr: NDArray[Any], scale: int) -> NDArray[Any]:
+    """hr (h, w[, C]) -> lr (h // scale, w // scale[, C]): MATLAB's imresize(hr, 1/scale).
+
+    hr is cropped to a multiple of `scale` first.
+    """
+    hr = crop_to_multiple(hr, scale)
+    return resize_bicubic(hr, hr.shape[0] // scale, hr.shape[1] // scale)

@@ -1,0 +1,1 @@
+"""Pictures through networks: tiles, devices, precision, many files."""

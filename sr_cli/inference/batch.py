@@ -1,0 +1,249 @@
+"""Many pictures: decoding, enlarging and encoding overlap; one bad file does not end the rest."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from sr_cli.errors import SrError
+from sr_cli.files import atomic_write
+from sr_cli.imaging.decode import DEFAULT_MAX_PIXELS, read_picture
+from sr_cli.imaging.encode import Encoding, write_picture
+from sr_cli.imaging.formats import FORMATS, Format, Needs, formats_that_hold, shortcomings
+from sr_cli.imaging.picture import Frame, Picture, flatten
+from sr_cli.inference.enlarge import BicubicEnlarger, Enlarger, Size, check_result, enlarge_picture
+from sr_cli.inference.jobs import STDIO, Job
+
+_OVERLAP_PIXELS = 24_000_000
+"""Results larger than this are finished one by one, so that memory holds one picture."""
+
+_LABEL_ROOM = 28
+
+
+@dataclass(frozen=True)
+class Options:
+    """What holds for every picture of a batch."""
+
+    size: Size
+    encoding: Encoding = Encoding()
+    overwrite: bool = False
+    skip_existing: bool = False
+    flatten: bool = False
+    compare: bool = False
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    allow_truncated: bool = False
+
+
+@dataclass
+class Result:
+    """What became of one job; `error` None when the output was written or skipped."""
+
+    job: Job
+    width: int = 0
+    height: int = 0
+    out_width: int = 0
+    out_height: int = 0
+    seconds: float = 0.0
+    skipped: bool = False
+    notes: list[str] = field(default_factory=list)
+    error: SrError | None = None
+
+
+OnProgress = Callable[[Job, float], None]
+
+
+def run_batch(
+    jobs: Sequence[Job],
+    enlarger: Enlarger,
+    options: Options,
+    on_progress: OnProgress | None = None,
+) -> Iterator[Result]:
+    """Enlarge every job's picture, yielding results in order as they are on disk.
+
+    While one picture is enlarged the next is decoded and the one before encoded; large ones
+    wait for each other. An interruption ends after what is being written, without partial files.
+    """
+    readers, writers = ThreadPoolExecutor(1, "decode"), ThreadPoolExecutor(1, "encode")
+    try:
+        coming: Future[Picture] | None = None
+        writing: tuple[Result, Future[None]] | None = None
+        for index, job in enumerate(jobs):
+            result = Result(job)
+            began = time.perf_counter()
+            try:
+                if _is_done_already(job, options):
+                    result.skipped = True
+                else:
+                    own = coming or readers.submit(_read, job, options)
+                    coming = None
+                    picture = own.result()
+                    del own
+                    result.width, result.height = picture.width, picture.height
+                    target, size = _check(picture, job, options)
+                    if size[0] * size[1] * len(picture.frames) > _OVERLAP_PIXELS and writing:
+                        yield _finished(*writing)
+                        writing = None
+                    small = size[0] * size[1] <= _OVERLAP_PIXELS
+                    if small and index + 1 < len(jobs) and not _exists(jobs[index + 1], options):
+                        coming = readers.submit(_read, jobs[index + 1], options)
+                    made = _enlarge(picture, job, enlarger, options, on_progress)
+                    original = picture if options.compare else None
+                    del picture
+                    result.out_width, result.out_height = size
+                    result.notes = made.notes
+                    if writing:
+                        yield _finished(*writing)
+                    writing = (
+                        result,
+                        writers.submit(_write, made, original, job, target, options, result, began),
+                    )
+                    del made, original
+                    if not small:
+                        yield _finished(*writing)
+                        writing = None
+                    continue
+            except SrError as error:
+                result.error = error
+            except OSError as error:
+                result.error = SrError(f"{job.source}: {error.strerror or error}")
+            result.seconds = time.perf_counter() - began
+            if writing:
+                yield _finished(*writing)
+                writing = None
+            yield result
+        if writing:
+            yield _finished(*writing)
+    finally:
+        for pool in (readers, writers):
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _finished(result: Result, writing: Future[None]) -> Result:
+    try:
+        writing.result()
+    except SrError as error:
+        result.error = error
+    except OSError as error:
+        result.error = SrError(
+            f"{result.job.target}: cannot be written ({error.strerror or error})"
+        )
+    return result
+
+
+def _exists(job: Job, options: Options) -> bool:
+    return job.target != STDIO and job.target.exists() and not options.overwrite
+
+
+def _is_done_already(job: Job, options: Options) -> bool:
+    """Whether to skip; raises SrError for an output that is there and must not be touched."""
+    if not _exists(job, options):
+        return False
+    if options.skip_existing:
+        return True
+    raise SrError(f"{job.target}: exists already", "-y overwrites, --skip-existing skips")
+
+
+def _read(job: Job, options: Options) -> Picture:
+    source = sys.stdin.buffer.read() if job.source == STDIO else job.source
+    return read_picture(
+        source, max_pixels=options.max_pixels, allow_truncated=options.allow_truncated
+    )
+
+
+def _check(picture: Picture, job: Job, options: Options) -> tuple[Format, tuple[int, int]]:
+    """The format to write and the result's size. Raises SrError for what cannot be written."""
+    target = job.format or FORMATS[picture.format]
+    target = target if target.writable else FORMATS["JPEG"]
+    if options.flatten and shortcomings(target, picture.needs(1, 1)):
+        flat = flatten(picture)
+        picture.frames = flat.frames
+    width, height = check_result(picture, options.size, options.max_pixels)
+    needs = picture.needs(width, height)
+    missing = shortcomings(target, needs)
+    if options.compare and not missing:
+        missing = shortcomings(target, Needs(2 * width, height + _LABEL_ROOM))
+    if missing:
+        can = formats_that_hold(needs)
+        flat_helps = not shortcomings(target, Needs(width, height)) and not options.flatten
+        raise SrError(
+            f"{job.source}: {target.name} cannot hold {' or '.join(missing)}",
+            f"-f {', '.join(n.lower() for n in can) or 'none'} can"
+            + ("; --flatten drops it" if flat_helps else ""),
+        )
+    if job.target != STDIO:
+        _check_place(job.target, target, needs, len(picture.frames))
+    return target, (width, height)
+
+
+def _check_place(path: Path, target: Format, needs: Needs, frames: int) -> None:
+    """The folder is made; a disk that has clearly no room for the result is refused."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(path.parent).free
+    except OSError as error:
+        raise SrError(f"{path.parent}: cannot be written ({error.strerror or error})") from error
+    samples = needs.width * needs.height * frames * (4 if needs.alpha else 3)
+    expected = int(samples * target.bytes_per_sample * (2 if needs.sixteen_bit else 1))
+    if expected > free:
+        raise SrError(
+            f"{path}: about {expected >> 20} MiB will not fit, {free >> 20} MiB are free there"
+        )
+
+
+def _enlarge(
+    picture: Picture, job: Job, enlarger: Enlarger, options: Options, on_progress: OnProgress | None
+) -> Picture:
+    def report(share: float) -> None:
+        if on_progress is not None:
+            on_progress(job, share)
+
+    return enlarge_picture(picture, enlarger, options.size, report)
+
+
+def _write(
+    made: Picture,
+    original: Picture | None,
+    job: Job,
+    target: Format,
+    options: Options,
+    result: Result,
+    began: float,
+) -> None:
+    sheet = side_by_side(original, made) if original is not None else None
+    if job.target == STDIO:
+        buffer = io.BytesIO()
+        write_picture(made, buffer, target, options.encoding)
+        sys.stdout.buffer.write(buffer.getbuffer())
+        sys.stdout.buffer.flush()
+    else:
+        with atomic_write(job.target, overwrite=options.overwrite) as file:
+            write_picture(made, file, target, options.encoding)
+        if sheet is not None:
+            beside = job.target.with_name(f"{job.target.stem}_compare{job.target.suffix}")
+            with atomic_write(beside) as file:
+                write_picture(sheet, file, target, options.encoding)
+    result.notes = made.notes
+    result.seconds = time.perf_counter() - began
+
+
+def side_by_side(original: Picture, made: Picture) -> Picture:
+    """The first frame by bicubic and as made, next to each other under their names."""
+    first, sr = flatten(original).frames[0], flatten(made).frames[0]
+    h, w = sr.pixels.shape[:2]
+    plain = BicubicEnlarger().enlarge(first.pixels, (h, w))
+    panels = [p if p.ndim == 3 else np.dstack([p] * 3) for p in (plain, sr.pixels)]
+    sheet = Image.new("RGB", (2 * w, h + _LABEL_ROOM), "white")
+    draw = ImageDraw.Draw(sheet)
+    for index, (name, panel) in enumerate(zip(("bicubic", "result"), panels, strict=True)):
+        sheet.paste(Image.fromarray(panel), (index * w, _LABEL_ROOM))
+        draw.text((index * w + 6, 5), name, fill="black", font=ImageFont.load_default(16))
+    return Picture([Frame(np.asarray(sheet))], made.format, made.metadata)

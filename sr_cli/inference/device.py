@@ -1,0 +1,186 @@
+"""Which device, which precision, how large a tile: chosen by looking and by measuring."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import sys
+import time
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sr_cli.allocator import keep_freed_memory
+from sr_cli.cache import cache_folder
+from sr_cli.errors import RefusedError, SrError
+from sr_cli.files import atomic_write
+from sr_cli.models.base import conv
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+NAMES = {dtype: name for name, dtype in PRECISIONS.items()}
+
+_WORTH_IT = 1.25
+"""How much faster than fp32 a half precision must be before a CPU uses it."""
+
+_ROUNDS = 8
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """A device that is there: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+
+    Raises RefusedError that lists what there is.
+    """
+    there = available_devices()
+    if name == "auto":
+        return torch.device("cuda" if "cuda" in there else "mps" if "mps" in there else "cpu")
+    if name not in there:
+        raise RefusedError(f"no device '{name}' here", f"there is: {', '.join(there)}")
+    return torch.device(name)
+
+
+def available_devices() -> list[str]:
+    """Names that `pick_device` takes on this machine."""
+    names = ["cpu"]
+    if torch.cuda.is_available():
+        names += ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    return names
+
+
+def prepare_cpu(threads: int | None = None) -> None:
+    """Allocator and thread settings that make the CPU fast; call before the first tensor."""
+    keep_freed_memory()
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+def pick_precision(device: torch.device, name: str = "auto") -> torch.dtype:
+    """The dtype of the half parts: as named, or the fastest that is safe.
+
+    fp16 on CUDA, fp32 on MPS; on a CPU the fastest of fp32, bf16 and fp16 by a measurement of
+    a second, remembered for this processor and torch version.
+    Raises RefusedError for an unknown name.
+    """
+    if name != "auto":
+        if name not in PRECISIONS:
+            raise RefusedError(
+                f"unknown precision '{name}'", f"known: auto, {', '.join(PRECISIONS)}"
+            )
+        return PRECISIONS[name]
+    if device.type == "cuda":
+        return torch.float16
+    if device.type != "cpu":
+        return torch.float32
+    remembered = _Remembered(cache_folder() / "precision.json", _this_machine())
+    chosen = remembered.read()
+    if chosen is None:
+        chosen = NAMES[_fastest_on_cpu()]
+        remembered.write(chosen)
+    return PRECISIONS[chosen]
+
+
+@torch.inference_mode()
+def _fastest_on_cpu() -> torch.dtype:
+    """Time two 64-channel 3x3 convolutions on 96x96; half precisions must win clearly.
+
+    Processor time on a single thread, the precisions taking turns, the best of each: so that
+    other work on the machine does not decide.
+    """
+    best: dict[torch.dtype, float] = {}
+    blocks = {dtype: _block(dtype) for dtype in PRECISIONS.values()}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for _ in range(_ROUNDS):
+        for dtype, (block, x) in blocks.items():
+            hopeless = best.get(dtype, 0.0) > 4 * best.get(torch.float32, math.inf)
+            if not hopeless:
+                best[dtype] = min(best.get(dtype, math.inf), _seconds(block, x))
+    torch.set_num_threads(threads)
+    half = min((d for d in best if d != torch.float32), key=best.__getitem__)
+    return half if best[half] * _WORTH_IT < best[torch.float32] else torch.float32
+
+
+def _block(dtype: torch.dtype) -> tuple[nn.Module, torch.Tensor]:
+    block = nn.Sequential(conv(64, 64), nn.ReLU(), conv(64, 64))
+    block = block.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return block, torch.rand(1, 64, 96, 96).to(dtype).contiguous(memory_format=torch.channels_last)
+
+
+def _seconds(block: nn.Module, x: torch.Tensor) -> float:
+    """The faster of two calls; infinite where the precision is not supported."""
+    times = []
+    for _ in range(2):
+        began = time.thread_time()
+        try:
+            block(x)
+        except RuntimeError:
+            return math.inf
+        times.append(time.thread_time() - began)
+    return min(times)
+
+
+def _this_machine() -> str:
+    """What the measurement depends on: processor and torch."""
+    processor = platform.processor() or platform.machine()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        wanted = ("model name", "flags", "Features")
+        found = sorted({line for line in lines if line.startswith(wanted)})
+        processor = sha256("\n".join(found).encode()).hexdigest()[:16]
+    return f"{processor} torch-{torch.__version__}"
+
+
+class _Remembered:
+    """One choice for one machine, in a small JSON file; a file that cannot be used is ignored."""
+
+    def __init__(self, path: Path, machine: str) -> None:
+        self.path = path
+        self.machine = machine
+
+    def _all(self) -> dict[str, Any]:
+        with suppress(OSError, ValueError):
+            found = json.loads(self.path.read_text())
+            if isinstance(found, dict):
+                return found
+        return {}
+
+    def read(self) -> str | None:
+        chosen = self._all().get(self.machine)
+        return chosen if chosen in PRECISIONS else None
+
+    def write(self, chosen: str) -> None:
+        with suppress(OSError, SrError):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(self.path) as file:
+                file.write(json.dumps(self._all() | {self.machine: chosen}).encode())
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that may be taken on `device`."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free)
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        line = next(x for x in lines if x.startswith("MemAvailable"))
+        return min(int(line.split()[1]) * 1024, _cgroup_headroom())
+    if sys.platform != "win32":
+        with suppress(OSError, ValueError):
+            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return 4 << 30
+
+
+def _cgroup_headroom() -> int:
+    """What a container's limit leaves (cgroup v2); very large where there is none."""
+    with suppress(OSError, ValueError):
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+        return max(0, int(limit) - used)
+    return 1 << 62

@@ -1,0 +1,198 @@
+"""A whole enlargement: which passes reach the size asked for, alpha beside colour, all frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sr_cli.errors import SrError
+from sr_cli.imaging.memory import empty_pixels
+from sr_cli.imaging.picture import Frame, Picture
+from sr_cli.imaging.resize import bicubic_taps, resize_bicubic, to_integers
+from sr_cli.inference.tiling import plan_spans
+from sr_cli.inference.upscaler import Upscaler
+
+OnShare = Callable[[float], None]
+"""Called with the share of a picture that is done, 0 to 1."""
+
+
+class Enlarger(Protocol):
+    """Anything that makes pixels larger: (h, w[, 3]) integers to `size` (height, width)."""
+
+    @property
+    def reach(self) -> float:
+        """The largest factor without a further pass."""
+        ...
+
+    def enlarge(
+        self, lr: NDArray[Any], size: tuple[int, int], on_share: OnShare | None
+    ) -> NDArray[Any]:
+        """The picture at `size`; `on_share` is called as it gets done."""
+        ...
+
+
+class BicubicEnlarger:
+    """MATLAB's imresize to any size, rounded between the directions, in bands of rows."""
+
+    reach = float("inf")
+    _BAND = 256
+
+    def enlarge(
+        self, lr: NDArray[Any], size: tuple[int, int], on_share: OnShare | None = None
+    ) -> NDArray[Any]:
+        """(h, w[, 3]) -> (height, width[, 3]) of the same type."""
+        h, w = lr.shape[:2]
+        height, width = size
+        if width / w < height / h or min(height / h, width / w) < 1:
+            return resize_bicubic(lr, height, width)
+        rows, columns = bicubic_taps(h, height, height / h), bicubic_taps(w, width, width / w)
+        sr = empty_pixels((height, width, *lr.shape[2:]), lr.dtype)
+        for span in plan_spans(height, tile=self._BAND, halo=0):
+            tall = to_integers(rows.rows(span.start, span.stop).apply(lr), lr.dtype)
+            both = to_integers(columns.apply(tall.swapaxes(0, 1)), lr.dtype)
+            sr[span.start : span.stop] = both.swapaxes(0, 1)
+            if on_share is not None:
+                on_share(span.stop / height)
+        return sr
+
+
+class NetworkEnlarger:
+    """An Upscaler applied once, or as often as its scale needs to reach the size."""
+
+    def __init__(self, upscaler: Upscaler) -> None:
+        self.upscaler = upscaler
+
+    @property
+    def reach(self) -> float:
+        return float(self.upscaler.scale)
+
+    def enlarge(
+        self, lr: NDArray[Any], size: tuple[int, int], on_share: OnShare | None = None
+    ) -> NDArray[Any]:
+        """(h, w[, 3]) -> (height, width[, 3]): passes of the network, then exact bicubic down."""
+        passes = passes_for(max(size[0] / lr.shape[0], size[1] / lr.shape[1]), self.upscaler.scale)
+        weights = [float(self.upscaler.scale ** (2 * i)) for i in range(passes)]
+        for index in range(passes):
+            before, own, whole = sum(weights[:index]), weights[index], sum(weights)
+
+            def report(
+                done: int, total: int, b: float = before, o: float = own, a: float = whole
+            ) -> None:
+                if on_share is not None:
+                    on_share((b + o * done / total) / a)
+
+            lr = self.upscaler(lr, report, size=size if index == passes - 1 else None)
+        return lr
+
+
+def passes_for(factor: float, scale: int) -> int:
+    """How often a network of `scale` must be applied to reach `factor`."""
+    passes, reached = 1, scale
+    while reached < factor - 1e-9:
+        passes, reached = passes + 1, reached * scale
+    return passes
+
+
+def best_scale(factor: float, scales: list[int]) -> int:
+    """The smallest scale that reaches `factor`, else the largest (to be applied several times)."""
+    return min((s for s in scales if s >= factor - 1e-9), default=max(scales))
+
+
+@dataclass(frozen=True)
+class Size:
+    """The result's size: a factor, or bounds to fit inside; `max_side` caps either."""
+
+    factor: float | None = None
+    width: int | None = None
+    height: int | None = None
+    max_side: int | None = None
+
+    def of(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) of the result for a picture of this size; at least 1x1."""
+        factor = self.factor
+        if factor is None:
+            bounds = [b / side for b, side in ((self.width, width), (self.height, height)) if b]
+            factor = min(bounds)
+        if self.max_side is not None:
+            factor = min(factor, self.max_side / max(width, height))
+        return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def enlarge_picture(
+    picture: Picture, enlarger: Enlarger, size: Size, on_share: OnShare | None = None
+) -> Picture:
+    """All frames of `picture` at the size asked for; metadata stays as it is.
+
+    A result no larger than the picture is made by bicubic alone.
+    """
+    frames = []
+    count = len(picture.frames)
+    for index, frame in enumerate(picture.frames):
+
+        def report(share: float, done: int = index) -> None:
+            if on_share is not None:
+                on_share((done + share) / count)
+
+        width, height = size.of(frame.width, frame.height)
+        shrinks = width <= frame.width and height <= frame.height
+        frames.append(
+            _frame(frame, BicubicEnlarger() if shrinks else enlarger, (height, width), report)
+        )
+    return Picture(
+        frames, picture.format, picture.metadata, picture.animation, picture.loop, picture.notes
+    )
+
+
+def _frame(frame: Frame, enlarger: Enlarger, size: tuple[int, int], on_share: OnShare) -> Frame:
+    if frame.alpha is None:
+        return Frame(enlarger.enlarge(frame.pixels, size, on_share), None, frame.duration)
+    colour = spread_colour(frame.pixels, frame.alpha)
+    pixels = enlarger.enlarge(colour, size, lambda share: on_share(share * 0.75))
+    alpha = _enlarge_alpha(frame.alpha, enlarger, size)
+    on_share(1.0)
+    return Frame(pixels, alpha, frame.duration)
+
+
+def spread_colour(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
+    """Invisible pixels take the colour of the nearest visible one, so that edges get no fringe."""
+    hidden = alpha == 0
+    if not hidden.any() or hidden.all():
+        return pixels
+    _, labels = cv2.distanceTransformWithLabels(
+        hidden.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    nearest = np.zeros(int(labels.max()) + 1, dtype=np.int64)
+    visible = np.flatnonzero(~hidden.ravel())
+    nearest[labels.ravel()[visible]] = visible
+    flat = pixels.reshape(hidden.size, -1)
+    return np.ascontiguousarray(flat[nearest[labels.ravel()]].reshape(pixels.shape))
+
+
+def _enlarge_alpha(alpha: NDArray[Any], enlarger: Enlarger, size: tuple[int, int]) -> NDArray[Any]:
+    """Alpha as a gray picture; where it is flat in the input it stays exactly that value."""
+    if (alpha == alpha.flat[0]).all():
+        return np.full(size, alpha.flat[0], alpha.dtype)
+    sr = enlarger.enlarge(alpha, size, None)
+    window = np.ones((5, 5), np.uint8)
+    low, high = cv2.erode(alpha, window), cv2.dilate(alpha, window)
+    flat = cv2.resize((low == high).astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST)
+    value = cv2.resize(alpha, size[::-1], interpolation=cv2.INTER_NEAREST)
+    return np.where(flat.astype(bool), value, sr)
+
+
+def check_result(picture: Picture, size: Size, max_pixels: int) -> tuple[int, int]:
+    """The result's (width, height). Raises SrError when it exceeds `max_pixels` in all."""
+    results = [size.of(f.width, f.height) for f in picture.frames]
+    total = sum(w * h for w, h in results)
+    width, height = max(w for w, _ in results), max(h for _, h in results)
+    if total > max_pixels:
+        raise SrError(
+            f"the result would have {width}x{height} pixels, {total} in all, more than {max_pixels}",
+            "--max-pixels raises the limit, --max-side caps the result",
+        )
+    return width, height

@@ -1,0 +1,119 @@
+"""The contract that every network obeys, and the pieces that several papers share."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+
+class InferenceNet(nn.Module):
+    """A network made ready for pictures: rewritten exactly, frozen, partly in half precision.
+
+    `half_parts` run in the dtype given to `set_precision`; everything else stays in float32,
+    because the first and last layers and the global skip carry most of the rounding error.
+
+    Shapes as for `SRModel`: lr (N, C, h, w) in [0, 1] -> sr (N, C, h*scale, w*scale), float32.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.half_dtype = torch.float32
+
+    def half_parts(self) -> list[nn.Module]:
+        """Submodules that may run in bf16 or fp16."""
+        return []
+
+    def set_precision(self, dtype: torch.dtype) -> InferenceNet:
+        """Run the half parts in `dtype` (float32, bfloat16 or float16)."""
+        self.half_dtype = dtype
+        for part in self.half_parts():
+            part.to(dtype)
+        return self
+
+
+class _Plain(InferenceNet):
+    """The network as it is, for those that need no rewriting."""
+
+    def __init__(self, model: SRModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, lr: Tensor) -> Tensor:
+        sr: Tensor = self.model(lr)
+        return sr
+
+
+class SRModel(nn.Module):
+    """lr (N, C, h, w) float in [0, 1] -> sr (N, C, h*scale, w*scale), about [0, 1], not clipped.
+
+    `channels` is 1 for networks that work on luma (BT.601, studio range; the engine carries
+    Cb and Cr by bicubic) and 3 for RGB. `config` rebuilds the network:
+    `create_model(name, scale=scale, **config)`.
+    """
+
+    name: ClassVar[str]
+    paper: ClassVar[str]
+    channels: ClassVar[Literal[1, 3]]
+    scales: ClassVar[tuple[int, ...]] = (2, 3, 4)
+    one_set_of_weights: ClassVar[bool] = False
+    """True where the same tensors serve every scale (VDSR): `scale` may be set at any time."""
+
+    def __init__(self, scale: int, config: dict[str, Any]) -> None:
+        super().__init__()
+        if scale not in self.scales:
+            known = ", ".join(f"x{s}" for s in self.scales)
+            raise ValueError(f"{self.name} has no x{scale} (it has {known})")
+        self.scale = scale
+        self.config = config
+        self.halo: int | None = None
+        """Lr pixels of context with which tiles agree to 1e-4, where trained weights show that
+        less than the receptive radius will do; set on loading."""
+
+    @property
+    def receptive_radius(self) -> int | None:
+        """How far, in lr pixels, an output pixel looks; None where the network pools globally."""
+        raise NotImplementedError(f"{self.name} declares no receptive radius")
+
+    def forward(self, lr: Tensor) -> Tensor:
+        raise NotImplementedError(f"{self.name} has no forward")
+
+    def for_inference(self) -> InferenceNet:
+        """A frozen copy that computes the same picture faster; this network stays as it is."""
+        return _Plain(self._frozen_copy()).eval()
+
+    def _frozen_copy(self) -> SRModel:
+        return copy.deepcopy(self).eval().requires_grad_(False).float()
+
+
+def conv(inputs: int, outputs: int, kernel: int = 3, *, padding_mode: str = "zeros") -> nn.Conv2d:
+    """A convolution that keeps height and width."""
+    return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, padding_mode=padding_mode)
+
+
+def shuffle_upsampler(features: int, scale: int, *, activation: bool) -> nn.Sequential:
+    """Sub-pixel upsampling (ESPCN, section 2.2): convolution and shuffle, x4 in two steps of x2.
+
+    (N, features, h, w) -> (N, features, h*scale, w*scale); with a PReLU after each shuffle in
+    SRResNet, without in EDSR and RCAN.
+    """
+    steps = {2: [2], 3: [3], 4: [2, 2]}[scale]
+    layers: list[nn.Module] = []
+    for step in steps:
+        layers += [conv(features, features * step * step), nn.PixelShuffle(step)]
+        if activation:
+            layers.append(nn.PReLU())
+    return nn.Sequential(*layers)
+
+
+def shrink_residual_branch(layer: nn.Conv2d, factor: float = 0.1) -> None:
+    """Start a residual branch near zero: deep stacks then train at a higher learning rate.
+
+    The initialisation of Wang et al., ESRGAN, section 3.1.
+    """
+    with torch.no_grad():
+        layer.weight.mul_(factor)
+        if layer.bias is not None:
+            layer.bias.mul_(factor)

@@ -1,0 +1,63 @@
+"""FSRCNN: Dong et al., Accelerating the Super-Resolution Convolutional Neural Network, 2016."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from sr_cli.models.base import InferenceNet, SRModel, conv
+from sr_cli.models.rewrites import deconvolution_as_convolution
+
+
+class FSRCNN(SRModel):
+    """Feature extraction, shrinking, mapping, expanding, deconvolution (section 3.2).
+
+    lr (N, 1, h, w) in [0, 1] -> sr (N, 1, h*scale, w*scale); `d` features, `s` after
+    shrinking, `m` mapping layers. Borders repeat the edge pixel, as in the authors' test code.
+    """
+
+    name = "fsrcnn"
+    paper = "Dong et al., Accelerating the Super-Resolution Convolutional Neural Network, ECCV 2016"
+    channels = 1
+
+    def __init__(self, *, scale: int, d: int = 56, s: int = 12, m: int = 4) -> None:
+        super().__init__(scale, {"d": d, "s": s, "m": m})
+        layers: list[nn.Module] = [conv(1, d, 5, padding_mode="replicate"), nn.PReLU(d)]
+        layers += [conv(d, s, 1), nn.PReLU(s)]
+        for _ in range(m):
+            layers += [conv(s, s, 3, padding_mode="replicate"), nn.PReLU(s)]
+        layers += [conv(s, d, 1), nn.PReLU(d)]
+        self.features = nn.Sequential(*layers)
+        self.deconvolution = nn.ConvTranspose2d(
+            d, 1, 9, stride=scale, padding=4, output_padding=scale - 1
+        )
+        nn.init.normal_(self.deconvolution.weight, std=0.01)
+        nn.init.zeros_(self.deconvolution.bias)
+
+    @property
+    def receptive_radius(self) -> int:
+        deconvolution = -(-4 // self.scale)
+        return 2 + self.config["m"] + deconvolution
+
+    def forward(self, lr: Tensor) -> Tensor:
+        sr: Tensor = self.deconvolution(self.features(lr))
+        return sr
+
+    def for_inference(self) -> InferenceNet:
+        return _FastFSRCNN(self).eval()
+
+
+class _FastFSRCNN(InferenceNet):
+    """The deconvolution as a convolution on lr followed by a shuffle: the same sums."""
+
+    def __init__(self, model: FSRCNN) -> None:
+        super().__init__()
+        frozen = model._frozen_copy()
+        self.features = frozen.features
+        self.tail = deconvolution_as_convolution(frozen.deconvolution)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        sr: Tensor = self.tail(self.features(lr))
+        return sr
+
+
+MODEL = FSRCNN

@@ -1,0 +1,107 @@
+"""SRResNet: Ledig et al., Photo-Realistic Single Image Super-Resolution Using a GAN, CVPR 2017."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from sr_cli.models.base import InferenceNet, SRModel, conv, shuffle_upsampler
+from sr_cli.models.rewrites import convolution_before_shuffle
+
+
+class ResidualBlock(nn.Module):
+    """Convolution, batch normalisation, PReLU, convolution, batch normalisation, plus the input."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            conv(features, features),
+            nn.BatchNorm2d(features),
+            nn.PReLU(),
+            conv(features, features),
+            nn.BatchNorm2d(features),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.branch(x)
+
+
+class SRResNet(SRModel):
+    """Sixteen residual blocks with batch normalisation and sub-pixel upsampling (figure 4).
+
+    lr (N, 3, h, w) in [0, 1] -> sr (N, 3, h*scale, w*scale).
+    """
+
+    name = "srresnet"
+    paper = "Ledig et al., Photo-Realistic Single Image Super-Resolution Using a GAN, CVPR 2017"
+    channels = 3
+
+    def __init__(self, *, scale: int, blocks: int = 16, features: int = 64) -> None:
+        super().__init__(scale, {"blocks": blocks, "features": features})
+        self.head = nn.Sequential(conv(3, features, 9), nn.PReLU())
+        self.body = nn.Sequential(
+            *(ResidualBlock(features) for _ in range(blocks)),
+            conv(features, features),
+            nn.BatchNorm2d(features),
+        )
+        self.upsampler = shuffle_upsampler(features, scale, activation=True)
+        self.tail = conv(features, 3, 9)
+        for block in self.body:
+            if isinstance(block, ResidualBlock):
+                scale_of_branch = block.branch[4]
+                assert isinstance(scale_of_branch, nn.BatchNorm2d)
+                nn.init.constant_(scale_of_branch.weight, 0.1)
+
+    @property
+    def receptive_radius(self) -> int:
+        head = 4
+        body = 2 * int(self.config["blocks"]) + 1
+        # In hr pixels: each 3x3 before a shuffle counts at its own resolution, the 9x9 at hr.
+        at_hr = {2: 2 + 4, 3: 3 + 4, 4: 4 + 2 + 4}[self.scale]
+        return head + body + -(-at_hr // self.scale)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        head = self.head(lr)
+        sr: Tensor = self.tail(self.upsampler(head + self.body(head)))
+        return sr
+
+    def for_inference(self) -> InferenceNet:
+        return _FastSRResNet(self).eval()
+
+
+class _FastSRResNet(InferenceNet):
+    """Batch normalisation folded into the convolutions; the last 9x9 moved before the shuffle.
+
+    PReLU with one slope commutes with the shuffle, so the last convolution can read the
+    unshuffled features: 9x9 on 64 channels at hr becomes 5x5 on 256 at half of it.
+    """
+
+    def __init__(self, model: SRResNet) -> None:
+        super().__init__()
+        frozen = model._frozen_copy()
+        assert isinstance(frozen, SRResNet)
+        self.head = frozen.head
+        layers = list(frozen.body)
+        blocks = []
+        for block in layers[:-2]:
+            assert isinstance(block, ResidualBlock)
+            c1, n1, act, c2, n2 = block.branch
+            block.branch = nn.Sequential(fuse_conv_bn_eval(c1, n1), act, fuse_conv_bn_eval(c2, n2))
+            blocks.append(block)
+        self.body = nn.Sequential(*blocks, fuse_conv_bn_eval(layers[-2], layers[-1]))
+        *upsampler, shuffle, activation = frozen.upsampler
+        assert isinstance(shuffle, nn.PixelShuffle)
+        self.upsampler = nn.Sequential(*upsampler, activation)
+        self.tail = convolution_before_shuffle(frozen.tail, shuffle.upscale_factor)
+
+    def half_parts(self) -> list[nn.Module]:
+        return [self.body, self.upsampler]
+
+    def forward(self, lr: Tensor) -> Tensor:
+        head = self.head(lr)
+        features = head + self.body(head.to(self.half_dtype))
+        sr: Tensor = self.tail(self.upsampler(features.to(self.half_dtype)).float())
+        return sr
+
+
+MODEL = SRResNet

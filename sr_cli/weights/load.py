@@ -1,0 +1,32 @@
+"""From a name to a network with trained weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sr_cli.errors import SrError
+from sr_cli.models.base import SRModel
+from sr_cli.weights.checkpoint import load_checkpoint
+from sr_cli.weights.manifest import Choice, choose, verified
+
+
+def load_model(name: str | Path, *, scale: int | None = None) -> SRModel:
+    """The network that `name` stands for (an id, a family, a network, a file) at `scale`.
+
+    `scale` None takes the only or the smallest one. Raises SrError or RefusedError as
+    `choose`, `verified` and `load_checkpoint` do.
+    """
+    return load_choice(choose(str(name)), scale=scale)
+
+
+def load_choice(choice: Choice, *, scale: int | None = None) -> SRModel:
+    """The network of a `Choice`. Raises SrError where it has no such scale."""
+    if choice.file is not None:
+        if choice.file.suffix.lower() != ".safetensors":
+            raise SrError(f"{choice.file}: not a checkpoint of sr (.safetensors)")
+        return load_checkpoint(choice.file, scale=scale)[0]
+    for entry in choice.entries:
+        if scale in (None, entry.scale):
+            return load_checkpoint(verified(entry), scale=entry.scale)[0]
+    known = ", ".join(f"x{e.scale}" for e in choice.entries) or "none"
+    raise SrError(f"{choice.name} has no x{scale} (it has {known})")
