@@ -186,12 +186,12 @@ class Upscaler:
     def _one(self, index: int, x: Tensor) -> Tensor:
         """One network on one tile; a result that is not finite is computed again in float32."""
         y = self._enlarge(self._nets[index], self.models[index], x)
-        if bool(torch.isfinite(y).all()):
+        if _is_finite(y):
             return y
         if index not in self._exact:
             self._exact[index] = self._prepare(self.models[index], torch.float32)
         y = self._enlarge(self._exact[index], self.models[index], x)
-        if not bool(torch.isfinite(y).all()):
+        if not _is_finite(y):
             raise SrError(f"{self.models[index].name} gives no finite picture even in float32")
         return y
 
@@ -203,12 +203,12 @@ class Upscaler:
         if gray:
             enlarged: Tensor = net(x)
             return enlarged
-        offset = float(YCBCR_OFFSET[0]) / 255
-        lr_luma = (x * self._luma_weights).sum(1, keepdim=True) + offset
-        colour = enlarge_bicubic(x, self.scale)
-        # In BT.601 a change of Y alone moves R, G and B alike, by 255/219 of it.
-        change = net(lr_luma) - enlarge_bicubic(lr_luma, self.scale)
-        return colour.add_(change * (255 / 219))
+        # In BT.601 a change of Y alone moves R, G and B alike, by 255/219 of it: what is left
+        # of the colours without their luma is enlarged by bicubic, and the network's luma added.
+        offset, gain = float(YCBCR_OFFSET[0]) / 255, 255 / 219
+        lr_luma = (x * self._luma_weights).sum(1, keepdim=True)
+        chroma = enlarge_bicubic(x - lr_luma * gain, self.scale)
+        return chroma.add_((net(lr_luma + offset) - offset).mul_(gain))
 
     def _tile_that_fits(self) -> int:
         """The largest tile within the memory set aside, 64 to 512 lr pixels (CUDA: 1024)."""
@@ -245,6 +245,11 @@ def needed_halo(model: SRModel) -> int:
         return model.halo
     radius = model.receptive_radius
     return max(POOLING_HALO if radius is None else radius, RADIUS)
+
+
+def _is_finite(picture: Tensor) -> bool:
+    """By the sum, one fast pass: any inf or NaN makes it inf or NaN."""
+    return math.isfinite(float(picture.sum()))
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -106,14 +106,3 @@ def shuffle_upsampler(features: int, scale: int, *, activation: bool) -> nn.Sequ
         if activation:
             layers.append(nn.PReLU())
     return nn.Sequential(*layers)
-
-
-def shrink_residual_branch(layer: nn.Conv2d, factor: float = 0.1) -> None:
-    """Start a residual branch near zero: deep stacks then train at a higher learning rate.
-
-    The initialisation of Wang et al., ESRGAN, section 3.1.
-    """
-    with torch.no_grad():
-        layer.weight.mul_(factor)
-        if layer.bias is not None:
-            layer.bias.mul_(factor)

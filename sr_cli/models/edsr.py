@@ -5,13 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sr_cli.models.base import (
-    InferenceNet,
-    SRModel,
-    conv,
-    shrink_residual_branch,
-    shuffle_upsampler,
-)
+from sr_cli.models.base import InferenceNet, SRModel, conv, shuffle_upsampler
+from sr_cli.models.initial import shrink_residual_branch, start_as_enlargement
 from sr_cli.models.rewrites import LinearTail
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
@@ -70,6 +65,8 @@ class EDSR(SRModel):
                 last = block.branch[2]
                 assert isinstance(last, nn.Conv2d)
                 shrink_residual_branch(last)
+        start_as_enlargement(self.head, self.tail)
+        shrink_residual_branch(self.body[-1])
 
     @property
     def receptive_radius(self) -> int:

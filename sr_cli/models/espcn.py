@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
-from sr_cli.models.base import SRModel, conv
+from sr_cli.models.base import InferenceNet, SRModel, conv
+from sr_cli.models.initial import carry_through, start_as_linear_interpolation
+
+_LINEAR = 0.25
+"""Luma times this lies where tanh is nearly straight."""
 
 
 class ESPCN(SRModel):
@@ -32,6 +37,15 @@ class ESPCN(SRModel):
             conv(f2, scale * scale, k3),
             nn.PixelShuffle(scale),
         )
+        first, _, second, _, last, _ = self.layers
+        assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
+        assert isinstance(last, nn.Conv2d) and last.bias is not None
+        carry_through(first, 1, gain=_LINEAR)
+        carry_through(second, 1)
+        nn.init.zeros_(last.bias)
+        with torch.no_grad():
+            last.weight.mul_(0.1)
+        start_as_linear_interpolation(last.weight[:, 0], scale, 1 / _LINEAR)
 
     @property
     def receptive_radius(self) -> int:
@@ -39,6 +53,29 @@ class ESPCN(SRModel):
 
     def forward(self, lr: Tensor) -> Tensor:
         sr: Tensor = self.layers(lr)
+        return sr
+
+    def for_inference(self) -> InferenceNet:
+        return _FastESPCN(self).eval()
+
+
+class _FastESPCN(InferenceNet):
+    """The first and the last convolution in float32, what lies between in half precision."""
+
+    def __init__(self, model: ESPCN) -> None:
+        super().__init__()
+        frozen = model._frozen_copy()
+        assert isinstance(frozen, ESPCN)
+        self.first, *middle = frozen.layers[:-2]
+        self.middle = nn.Sequential(*middle)
+        self.last = frozen.layers[-2:]
+
+    def half_parts(self) -> list[nn.Module]:
+        return [self.middle]
+
+    def forward(self, lr: Tensor) -> Tensor:
+        features = self.middle(self.first(lr).to(self.half_dtype))
+        sr: Tensor = self.last(features.float())
         return sr
 
 

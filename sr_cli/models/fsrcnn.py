@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from sr_cli.models.base import InferenceNet, SRModel, conv
+from sr_cli.models.initial import carry_through
 from sr_cli.models.rewrites import deconvolution_as_convolution
 
 
@@ -30,8 +32,25 @@ class FSRCNN(SRModel):
         self.deconvolution = nn.ConvTranspose2d(
             d, 1, 9, stride=scale, padding=4, output_padding=scale - 1
         )
-        nn.init.normal_(self.deconvolution.weight, std=0.01)
-        nn.init.zeros_(self.deconvolution.bias)
+        for layer in self.features:
+            if isinstance(layer, nn.Conv2d):
+                carry_through(layer, 1)
+        self._start_as_interpolation()
+
+    @torch.no_grad()
+    def _start_as_interpolation(self) -> None:
+        weight, bias = self.deconvolution.weight, self.deconvolution.bias
+        nn.init.normal_(weight, std=0.003)
+        assert bias is not None
+        nn.init.zeros_(bias)
+        # Linear interpolation as a transposed convolution: a tent around the lr pixel's centre,
+        # cut where the kernel ends and made whole again for each phase.
+        s, middle = self.scale, 4
+        shift = (s - 1) / 2
+        tent = torch.tensor([max(0.0, 1 - abs(k - middle - shift) / s) for k in range(9)])
+        for phase in range(s):
+            tent[phase::s] /= tent[phase::s].sum()
+        weight[0, 0] = torch.outer(tent, tent)
 
     @property
     def receptive_radius(self) -> int:

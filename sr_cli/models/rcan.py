@@ -5,14 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sr_cli.models.base import (
-    InferenceNet,
-    SRModel,
-    conv,
-    shrink_residual_branch,
-    shuffle_upsampler,
-)
+from sr_cli.models.base import InferenceNet, SRModel, conv, shuffle_upsampler
 from sr_cli.models.edsr import DIV2K_MEAN
+from sr_cli.models.initial import shrink_residual_branch, start_as_enlargement
 from sr_cli.models.rewrites import LinearTail
 
 
@@ -59,6 +54,7 @@ class ResidualGroup(nn.Module):
         self.branch = nn.Sequential(
             *(RCAB(features, reduction) for _ in range(blocks)), conv(features, features)
         )
+        shrink_residual_branch(self.branch[-1])
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.branch(x)
@@ -98,6 +94,8 @@ class RCAN(SRModel):
         self.tail = nn.Sequential(
             *shuffle_upsampler(features, scale, activation=False), conv(features, 3)
         )
+        start_as_enlargement(self.head, self.tail)
+        shrink_residual_branch(self.body[-1])
 
     @property
     def receptive_radius(self) -> None:

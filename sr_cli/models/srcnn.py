@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sr_cli.models.base import SRModel, conv
 from sr_cli.models.bicubic import RADIUS, enlarge_bicubic
+from sr_cli.models.initial import carry_through, start_as_copy
 
 
 class SRCNN(SRModel):
@@ -34,6 +35,12 @@ class SRCNN(SRModel):
             nn.ReLU(),
             conv(f2, 1, k3, padding_mode="replicate"),
         )
+        first, _, second, _, last = self.layers
+        assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
+        assert isinstance(last, nn.Conv2d)
+        carry_through(first, 1)
+        carry_through(second, 1)
+        start_as_copy(last)
 
     @property
     def receptive_radius(self) -> int:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sr_cli.models.base import InferenceNet, SRModel, conv, shuffle_upsampler
+from sr_cli.models.initial import start_as_enlargement
 from sr_cli.models.rewrites import convolution_before_shuffle
 
 
@@ -46,11 +47,11 @@ class SRResNet(SRModel):
         )
         self.upsampler = shuffle_upsampler(features, scale, activation=True)
         self.tail = conv(features, 3, 9)
-        for block in self.body:
-            if isinstance(block, ResidualBlock):
-                scale_of_branch = block.branch[4]
-                assert isinstance(scale_of_branch, nn.BatchNorm2d)
-                nn.init.constant_(scale_of_branch.weight, 0.1)
+        ends = [b.branch[-1] for b in self.body if isinstance(b, ResidualBlock)] + [self.body[-1]]
+        for normalisation in ends:
+            assert isinstance(normalisation, nn.BatchNorm2d)
+            nn.init.constant_(normalisation.weight, 0.1)
+        start_as_enlargement(self.head, nn.Sequential(*self.upsampler, self.tail))
 
     @property
     def receptive_radius(self) -> int:

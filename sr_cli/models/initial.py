@@ -1,0 +1,92 @@
+"""How networks start: as plain enlargement, so that training begins with a picture, not noise."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+def shrink_residual_branch(layer: nn.Conv2d, factor: float = 0.1) -> None:
+    """Start a residual branch near zero: deep stacks then train at a higher learning rate.
+
+    The initialisation of Wang et al., ESRGAN, section 3.1.
+    """
+    with torch.no_grad():
+        layer.weight.mul_(factor)
+        if layer.bias is not None:
+            layer.bias.mul_(factor)
+
+
+@torch.no_grad()
+def carry_through(layer: nn.Conv2d, channels: int, *, copies: int = 1, gain: float = 1.0) -> None:
+    """Start with `channels` inputs passed on unchanged, times `gain`, by the first outputs.
+
+    A chain of such layers starts as plain enlargement instead of noise, and training spends no
+    time on learning to copy. `copies`: outputs for each input, before a shuffle.
+    """
+    assert layer.bias is not None
+    middle = layer.kernel_size[0] // 2
+    outputs = slice(0, channels * copies)
+    layer.weight[outputs] = 0
+    layer.bias[outputs] = 0
+    for channel in range(channels):
+        own = slice(channel * copies, (channel + 1) * copies)
+        layer.weight[own, channel, middle, middle] = gain
+
+
+@torch.no_grad()
+def start_as_copy(layer: nn.Conv2d) -> None:
+    """The last layer of a chain: the carried inputs copied, the others' weights small."""
+    middle = layer.kernel_size[0] // 2
+    layer.weight.mul_(0.1)
+    for channel in range(layer.out_channels):
+        layer.weight[channel, channel] = 0
+        layer.weight[channel, channel, middle, middle] = 1
+    assert layer.bias is not None
+    layer.bias.zero_()
+
+
+@torch.no_grad()
+def start_as_smoothing(layer: nn.Conv2d) -> None:
+    """The last layer of a chain of `carry_through`: its inputs lightly smoothed, others small."""
+    assert layer.bias is not None
+    middle = layer.kernel_size[0] // 2
+    around = slice(middle - 1, middle + 2)
+    row = torch.tensor([0.25, 0.5, 0.25])
+    layer.weight.mul_(0.1)
+    layer.bias.zero_()
+    for channel in range(layer.out_channels):
+        layer.weight[channel, channel] = 0
+        layer.weight[channel, channel, around, around] = torch.outer(row, row)
+
+
+def start_as_enlargement(head: nn.Module, tail: nn.Sequential) -> None:
+    """Start an RGB network whose body is a residual between `head` and `tail` as enlargement.
+
+    `head`: a convolution, alone or first in a sequence; `tail`: convolutions, each but the last
+    followed by a shuffle. Activations between must pass positive values on (PReLU).
+    """
+    first = head[0] if isinstance(head, nn.Sequential) else head
+    assert isinstance(first, nn.Conv2d)
+    carry_through(first, first.in_channels)
+    *layers, last = tail
+    for layer, following in zip(layers, [*layers[1:], last], strict=True):
+        if isinstance(layer, nn.Conv2d):
+            assert isinstance(following, nn.PixelShuffle)
+            carry_through(layer, first.in_channels, copies=following.upscale_factor**2)
+    assert isinstance(last, nn.Conv2d)
+    start_as_smoothing(last)
+
+
+@torch.no_grad()
+def start_as_linear_interpolation(weight: torch.Tensor, scale: int, gain: float) -> None:
+    """Fill `weight` (scale^2, k, k) with the phases of linear interpolation, times `gain`."""
+    middle = weight.shape[-1] // 2
+    weight.zero_()
+    for row in range(scale):
+        for column in range(scale):
+            y, x = (row + 0.5) / scale - 0.5, (column + 0.5) / scale - 0.5
+            for dy in (-1, 0, 1):
+                for dx in (-1, 0, 1):
+                    share = max(0.0, 1 - abs(y - dy)) * max(0.0, 1 - abs(x - dx))
+                    weight[row * scale + column, middle + dy, middle + dx] = gain * share
