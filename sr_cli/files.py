@@ -25,7 +25,8 @@ def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
         raise SrError(f"{path}: cannot be written ({error.strerror or error})") from error
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
+        os.close(handle)
+        with temporary.open("w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

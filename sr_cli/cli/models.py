@@ -17,7 +17,7 @@ def models(
         bool, typer.Option("--verify", help="Check every shipped file against its sha256.")
     ] = False,
 ) -> None:
-    """List networks: scales, parameters, trained or not, where weights lie, PSNR on Set5, licence."""
+    """List networks: trained or not, parameters, PSNR on Set5, licence, where weights lie."""
     manifest = load_manifest()
     if verify:
         for entry in manifest.entries:

@@ -15,9 +15,8 @@ from sr_cli.errors import ExitCode, RefusedError, SrError
 
 if TYPE_CHECKING:
     from sr_cli.inference.batch import Options, Result
-    from sr_cli.inference.enlarge import Enlarger
+    from sr_cli.inference.enlarge import Enlarger, Size
     from sr_cli.inference.jobs import Job
-    from sr_cli.weights.manifest import Choice
 
 MIN_SCALE, MAX_SCALE = 1.0, 16.0
 DEFAULT_SCALE = 4.0
@@ -152,7 +151,8 @@ def upscale(
     from sr_cli.inference.jobs import STDIO, Naming, find_inputs, plan_jobs
     from sr_cli.weights.manifest import choose
 
-    choices = [choose(name) for name in model or [None]]
+    names: list[str | None] = [*model] if model else [None]
+    choices = [choose(name) for name in names]
     label = _label(factor, width, height)
     folder = Path(output) if output and output != "-" else None
     found, problems = find_inputs(inputs, recursive=recursive, output=folder, label=suffix or label)
@@ -174,18 +174,14 @@ def upscale(
         ):
             say(f"warning: {shown(job.source)} will be replaced by its result", style="yellow")
 
-    size_factor = None if width or height else factor
-    wanted = _engine_factor(jobs, size_factor)
-    began = time.perf_counter()
-    enlarger = _prepare(choices, wanted, device, precision, tile, tta, threads)
-    _explain(enlarger, factor if size_factor else None, verbose, quiet)
-
     from sr_cli.imaging.encode import Encoding
-    from sr_cli.inference.batch import Options
-    from sr_cli.inference.enlarge import Size
+    from sr_cli.inference.batch import Options, is_there
+    from sr_cli.inference.build import EngineOptions, build_enlarger
+    from sr_cli.inference.enlarge import BicubicEnlarger, Size
 
+    size = Size(None if width or height else factor, width, height, max_side)
     options = Options(
-        Size(size_factor, width, height, max_side),
+        size,
         Encoding(quality, lossless, strip),
         overwrite,
         skip_existing,
@@ -194,6 +190,13 @@ def upscale(
         max_pixels,
         allow_truncated,
     )
+    began = time.perf_counter()
+    # Nothing to compute, nothing to load: what is left are messages.
+    enlarger: Enlarger = BicubicEnlarger()
+    if any(not is_there(job, options) for job in jobs):
+        engine = EngineOptions(device, threads, precision, tile, tta)
+        enlarger = build_enlarger(choices, _network_factor(jobs, size), engine)
+        _explain(enlarger, size.factor, verbose, quiet)
     reporter = _Reporter(enlarger, [c.name for c in choices], json_, quiet, verbose)
     for problem in problems:
         reporter.problem(problem)
@@ -227,26 +230,15 @@ def _label(factor: float, width: int | None, height: int | None) -> str:
     return f"_x{factor:g}"
 
 
-def _engine_factor(jobs: list[Job], factor: float | None) -> float:
-    """Which factor the network is chosen for; by the first picture's size for --width/--height."""
-    return factor if factor is not None else DEFAULT_SCALE
+def _network_factor(jobs: list[Job], size: Size) -> float:
+    """The factor that the network is chosen for: the largest that any picture needs."""
+    if size.factor is not None:
+        return size.factor
+    from sr_cli.imaging.decode import read_size
 
-
-def _prepare(
-    choices: list[Choice],
-    factor: float,
-    device: str,
-    precision: str,
-    tile: int | None,
-    tta: bool,
-    threads: int | None,
-) -> Enlarger:
-    from sr_cli.inference.device import prepare_cpu
-
-    prepare_cpu(threads)
-    from sr_cli.inference.build import EngineOptions, build_enlarger
-
-    return build_enlarger(choices, factor, EngineOptions(device, precision, tile, tta))
+    sizes = [read_size(job.source) for job in jobs if str(job.source) != "-"]
+    factors = [size.factor_for(*found) for found in sizes if found]
+    return min(MAX_SCALE, max(factors, default=DEFAULT_SCALE))
 
 
 def _explain(enlarger: Enlarger, factor: float | None, verbose: bool, quiet: bool) -> None:

@@ -1,4 +1,4 @@
-"""PSNR and SSIM by the papers' protocol: luma unrounded, border dropped, SSIM on its valid region."""
+"""PSNR and SSIM by the papers' protocol: on unrounded luma, border dropped."""
 
 from __future__ import annotations
 

@@ -17,4 +17,6 @@ YCBCR_OFFSET = np.array([16.0, 128.0, 128.0])
 
 def luma(rgb: NDArray[Any]) -> NDArray[np.float64]:
     """(h, w, 3) uint8 -> (h, w) luma in [16, 235], not rounded."""
-    return rgb.astype(np.float64) @ (RGB_TO_YCBCR[0] / 255.0) + YCBCR_OFFSET[0]
+    y: NDArray[np.float64] = rgb.astype(np.float64) @ (RGB_TO_YCBCR[0] / 255.0)
+    y += YCBCR_OFFSET[0]
+    return y

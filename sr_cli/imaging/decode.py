@@ -20,7 +20,6 @@ from sr_cli.imaging.picture import Frame, Picture
 
 DEFAULT_MAX_PIXELS = 512_000_000
 
-_READABLE = [*FORMATS, "MPO", "DIB"]
 # Sizes are checked here against --max-pixels, before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
 warnings.filterwarnings("ignore", module="PIL")
@@ -49,7 +48,7 @@ def read_picture(
         raise SrError(f"{name}: empty file")
     _offer_heif()
     try:
-        with Image.open(io.BytesIO(data), formats=_READABLE) as image:
+        with Image.open(io.BytesIO(data), formats=_readable()) as image:
             return _decode(image, data, name, max_pixels)
     except SrError:
         raise
@@ -62,6 +61,22 @@ def read_picture(
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         hint = "--allow-truncated reads what is there" if "truncated" in said else None
         raise SrError(f"{name}: damaged or unsupported picture ({said})", hint) from error
+
+
+def read_size(path: Path) -> tuple[int, int] | None:
+    """(width, height) from a file's header, turned upright; None when it cannot be read."""
+    _offer_heif()
+    with suppress(Exception), Image.open(path, formats=_readable()) as image:
+        orientation = image.getexif().get(0x0112, 1)
+        width, height = image.size
+        turned = orientation in (5, 6, 7, 8) and image.format != "TIFF"
+        return (height, width) if turned else (width, height)
+    return None
+
+
+def _readable() -> list[str]:
+    """Pillow's names of the formats that may be opened."""
+    return [n for n in (*FORMATS, "MPO", "DIB") if n != "HEIF" or "HEIF" in Image.OPEN]
 
 
 def _what_it_is_not(data: bytes) -> str:
@@ -86,8 +101,10 @@ def _decode(image: Image.Image, data: bytes, name: str, max_pixels: int) -> Pict
     count = 1 if image.format in ("MPO", "HEIF") else int(getattr(image, "n_frames", 1))
     _check_size(image, count, name, max_pixels)
     is_animation = file_format in ("GIF", "PNG", "WEBP", "AVIF") and count > 1
-    tiff_orientation = int(_tiff_tag(image, 0x0112, 1)) if file_format == "TIFF" else 1
     deep = _is_deep_colour(image, data, file_format)
+    # A TIFF's description must be read before its pixels, which Pillow then turns upright
+    # itself; a PNG's may stand behind its pixels.
+    before_pixels = read_metadata(image) if file_format == "TIFF" else None
     notes: list[str] = []
     frames = []
     profile = image.info.get("icc_profile")
@@ -99,10 +116,11 @@ def _decode(image: Image.Image, data: bytes, name: str, max_pixels: int) -> Pict
         duration = float(image.info.get("duration") or 0)
         if not deep:
             frames.append(Frame(*_pixels(image, name, notes, profile), duration))
-    metadata, orientation = read_metadata(image)
+    metadata, orientation = before_pixels or read_metadata(image)
     if deep:
         frames = _decode_deep(data, count, name)
-        orientation = tiff_orientation if file_format == "TIFF" else orientation
+    elif file_format == "TIFF":
+        orientation = 1
     if any("sRGB" in note for note in notes):
         metadata.icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for frame in frames:
@@ -160,6 +178,16 @@ def _decode_deep(data: bytes, count: int, name: str) -> list[Frame]:
         pixels = np.ascontiguousarray(colour[..., 0]) if gray and declared_gray else colour
         frames.append(Frame(pixels, alpha))
     return frames
+
+
+def from_pillow(image: Image.Image) -> Frame:
+    """The current frame of an image in memory, turned upright. Raises SrError for odd modes."""
+    image.load()
+    pixels, alpha = _pixels(image, "image", [], image.info.get("icc_profile"))
+    orientation = read_metadata(image)[1]
+    return Frame(
+        upright(pixels, orientation), None if alpha is None else upright(alpha, orientation)
+    )
 
 
 def _pixels(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zlib
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -22,6 +23,9 @@ _PNG_LEVEL = 4
 _BAND = 64 << 20
 _MAX_JPEG_BLOCK = 65_500
 _BIG_TIFF = 3 << 30
+_SOFTWARE, _DESCRIPTION, _EXIF = 0x0131, 0x010E, 0x8769
+_PLACE_FOR_EXIF = 0x8768
+"""An unused tag just before EXIF's, which tifffile does not write itself."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,8 @@ def write_picture(picture: Picture, file: BinaryIO, target: Format, encoding: En
     try:
         if deep and target.name == "PNG":
             _write_deep_png(picture.frames[0], file, metadata)
-        elif deep:
-            _write_deep_tiff(picture.frames, file, metadata)
+        elif target.name == "TIFF":
+            _write_tiff(picture.frames, file, metadata)
         elif target.name == "AVIF" and encoding.lossless:
             _write_lossless_avif(picture, file, metadata)
         else:
@@ -62,7 +66,7 @@ def _write_with_pillow(
     picture: Picture, file: BinaryIO, target: Format, encoding: Encoding, metadata: Metadata
 ) -> None:
     options = _options(target, encoding, metadata, picture)
-    images = [_to_pillow(frame) for frame in picture.frames]
+    images = [to_pillow(frame) for frame in picture.frames]
     if target.name == "GIF":
         images = [_to_palette(image) for image in images]
     if len(images) > 1:
@@ -86,18 +90,18 @@ def _options(
     options: dict[str, Any] = {}
     if target.quality is not None:
         options["quality"] = encoding.quality or target.quality
-    if target.name in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF"):
+    if target.name in ("JPEG", "PNG", "WEBP", "AVIF"):
         # Set even when there is none: Pillow would else copy what an image brought along.
         options["icc_profile"] = metadata.icc or b""
         if metadata.exif:
             options["exif"] = metadata.exif
     if metadata.xmp and target.name in ("JPEG", "WEBP", "AVIF"):
         options["xmp"] = metadata.xmp
-    if metadata.dpi and target.name in ("JPEG", "PNG", "TIFF", "BMP"):
+    if metadata.dpi and target.name in ("JPEG", "PNG", "BMP"):
         options["dpi"] = metadata.dpi
     if metadata.comment and target.name in ("JPEG", "GIF"):
         options["comment"] = metadata.comment
-    add = {"JPEG": _jpeg_options, "PNG": _png_options, "TIFF": _tiff_options}.get(target.name)
+    add = {"JPEG": _jpeg_options, "PNG": _png_options}.get(target.name)
     if add is not None:
         options |= add(metadata, picture)
     if target.name == "JPEG":
@@ -132,20 +136,8 @@ def _png_options(metadata: Metadata, picture: Picture) -> dict[str, Any]:
     return {"pnginfo": info, "compress_level": _PNG_LEVEL}
 
 
-def _tiff_options(metadata: Metadata, picture: Picture) -> dict[str, Any]:
-    tags = TiffImagePlugin.ImageFileDirectory_v2()
-    if metadata.xmp:
-        tags[700] = metadata.xmp
-        tags.tagtype[700] = 1
-    if metadata.iptc:
-        tags[33723] = metadata.iptc
-        tags.tagtype[33723] = 7
-    size = sum(f.pixels.nbytes for f in picture.frames)
-    return {"compression": "tiff_adobe_deflate", "tiffinfo": tags, "big_tiff": size > _BIG_TIFF}
-
-
-def _to_pillow(frame: Frame) -> Image.Image:
-    """A Pillow image, filled band by band while the array's memory is given back."""
+def to_pillow(frame: Frame) -> Image.Image:
+    """An 8-bit frame as a Pillow image, band by band while its memory is given back."""
     h, w = frame.pixels.shape[:2]
     gray, alpha = frame.pixels.ndim == 2, frame.alpha
     mode = ("L" if gray else "RGB") + ("" if alpha is None else "A")
@@ -196,7 +188,7 @@ def _write_deep_png(frame: Frame, file: BinaryIO, metadata: Metadata) -> None:
     options = _options(FORMATS["PNG"], Encoding(), metadata, small)
     Image.new("L" if pixels.ndim == 2 else "RGB", (1, 1)).save(described, "PNG", **options)
     before, after = _ancillary_chunks(described.getvalue())
-    content = memoryview(encoded)
+    content = memoryview(encoded.tobytes())
     header, rest = content[:33], content[33:-12]
     for part in (header, before, rest, after, content[-12:]):
         file.write(part)
@@ -215,7 +207,7 @@ def _write_lossless_avif(picture: Picture, file: BinaryIO, metadata: Metadata) -
     ok, encoded = cv2.imencode(".avif", pixels, [cv2.IMWRITE_AVIF_QUALITY, 100])
     if not ok:
         raise SrError("cannot be written as AVIF")
-    file.write(memoryview(encoded))
+    file.write(encoded.tobytes())
 
 
 def _ancillary_chunks(png: bytes) -> tuple[bytes, bytes]:
@@ -235,32 +227,32 @@ def _ancillary_chunks(png: bytes) -> tuple[bytes, bytes]:
     return b"".join(parts[False]), b"".join(parts[True])
 
 
-def _write_deep_tiff(frames: list[Frame], file: BinaryIO, metadata: Metadata) -> None:
-    """16-bit pages through tifffile, the EXIF directory appended as Pillow writes it."""
+def _write_tiff(frames: list[Frame], file: BinaryIO, metadata: Metadata) -> None:
+    """8- and 16-bit pages through tifffile, the EXIF directory appended as Pillow writes it."""
     import tifffile
 
     tags: list[tuple[int, int, int, Any, bool]] = []
-    if metadata.xmp:
-        tags.append((700, 1, len(metadata.xmp), metadata.xmp, True))
-    if metadata.icc:
-        tags.append((34675, 7, len(metadata.icc), metadata.icc, True))
-    if metadata.iptc:
-        tags.append((33723, 7, len(metadata.iptc), metadata.iptc, True))
+    for code, kind, block in (
+        (700, 1, metadata.xmp),
+        (33723, 7, metadata.iptc),
+        (34675, 7, metadata.icc),
+    ):
+        if block:
+            tags.append((code, kind, len(block), block, True))
     exif = Image.Exif()
     if metadata.exif:
         exif.load(metadata.exif)
-        for tag, text in exif.items():
-            if isinstance(text, str) and tag not in (0x0131, 0x010E):
-                tags.append((tag, 2, 0, text, True))
-        if exif.get_ifd(0x8769):
-            tags.append((0x8769, 4, 1, 0, True))
-    buffer = io.BytesIO()
-    with tifffile.TiffWriter(buffer) as writer:
+    for tag, text in exif.items():
+        if isinstance(text, str) and tag not in (_SOFTWARE, _DESCRIPTION):
+            tags.append((tag, 2, 0, text, True))
+    details = dict(exif.get_ifd(_EXIF))
+    if details:
+        tags.append((_PLACE_FOR_EXIF, 4, 1, 0, True))
+    size = sum(f.pixels.nbytes * (2 if f.alpha is not None else 1) for f in frames)
+    with tifffile.TiffWriter(file, bigtiff=size > _BIG_TIFF) as writer:
         for index, frame in enumerate(frames):
             gray = frame.pixels.ndim == 2
-            pixels = _interleaved(frame)
-            if frame.alpha is not None and gray:
-                pixels = np.dstack([frame.pixels, frame.alpha])
+            pixels = frame.pixels if frame.alpha is None else np.dstack([frame.pixels, frame.alpha])
             writer.write(
                 pixels,
                 photometric="minisblack" if gray else "rgb",
@@ -268,31 +260,38 @@ def _write_deep_tiff(frames: list[Frame], file: BinaryIO, metadata: Metadata) ->
                 extrasamples=None if frame.alpha is None else ["unassalpha"],
                 compression="zlib",
                 compressionargs={"level": _PNG_LEVEL},
-                predictor=False,
                 rowsperstrip=64,
                 resolution=metadata.dpi,
                 resolutionunit="inch" if metadata.dpi else None,
-                software=str(exif.get(0x0131, "")) or False,
-                description=str(exif.get(0x010E, "")) or None,
+                software=str(exif.get(_SOFTWARE, "")) or False,
+                description=str(exif.get(_DESCRIPTION, "")) or None,
                 metadata=None,
                 extratags=tags if index == 0 else [],
             )
-    if exif.get_ifd(0x8769):
-        _append_exif_directory(buffer, exif)
-    file.write(buffer.getbuffer())
+    if details:
+        _append_exif_directory(file, details)
 
 
-def _append_exif_directory(buffer: io.BytesIO, exif: Image.Exif) -> None:
+def _append_exif_directory(file: BinaryIO, details: dict[int, Any]) -> None:
     """Put the EXIF directory at the end of a TIFF and point its tag there."""
     import tifffile
 
-    directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II", group=0x8769)
-    for tag, value in exif.get_ifd(0x8769).items():
+    file.seek(0)
+    with tifffile.TiffFile(file) as tiff:
+        entry = tiff.pages[0].tags[_PLACE_FOR_EXIF]
+        tag_at, value_at = entry.offset, entry.valueoffset
+        order, word = tiff.byteorder, "Q" if tiff.is_bigtiff else "I"
+    prefix = b"II" if order == "<" else b"MM"
+    directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=prefix, group=_EXIF)
+    for tag, value in details.items():
         directory[tag] = value
-    end = buffer.seek(0, io.SEEK_END)
-    end += buffer.write(b"\0" * (end % 2))
-    buffer.write(directory.tobytes(end))
-    buffer.seek(0)
-    with tifffile.TiffFile(buffer, mode="r+b") as tiff:
-        tiff.pages[0].tags[0x8769].overwrite(end, dtype=4)
-    buffer.seek(0, io.SEEK_END)
+    end = file.seek(0, io.SEEK_END)
+    end += file.write(b"\0" * (end % 2))
+    file.write(directory.tobytes(end))
+    for position, content in (
+        (tag_at, struct.pack(order + "H", _EXIF)),
+        (value_at, struct.pack(order + word, end)),
+    ):
+        file.seek(position)
+        file.write(content)
+    file.seek(0, io.SEEK_END)

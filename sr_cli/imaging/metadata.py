@@ -62,11 +62,11 @@ def _clean_exif(exif: Image.Exif) -> bytes | None:
     for tag, value in exif.items():
         if tag in _DESCRIPTIVE:
             kept[tag] = value
-    for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        entries = dict(exif.get_ifd(directory))
+    directories = {d: dict(exif.get_ifd(d)) for d in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)}
+    for directory, entries in directories.items():
         if entries:
             kept.get_ifd(directory).update(entries)
-    return kept.tobytes() if len(kept) or kept.get_ifd(ExifTags.IFD.Exif) else None
+    return kept.tobytes() if len(kept) or any(directories.values()) else None
 
 
 def _read_dpi(dpi: Any) -> tuple[float, float] | None:
@@ -124,11 +124,13 @@ def for_size(metadata: Metadata, width: int, height: int) -> Metadata:
             changed = Image.Exif()
             changed.load(exif)
             changed[_ORIENTATION] = 1
-            details = changed.get_ifd(ExifTags.IFD.Exif)
-            if details:
+            # Asking for a directory that is not there would make an empty one.
+            if ExifTags.IFD.Exif in changed:
+                details = changed.get_ifd(ExifTags.IFD.Exif)
                 details[ExifTags.Base.ExifImageWidth] = width
                 details[ExifTags.Base.ExifImageHeight] = height
-            changed.get_ifd(ExifTags.IFD.GPSInfo)
+            if ExifTags.IFD.GPSInfo in changed:
+                changed.get_ifd(ExifTags.IFD.GPSInfo)
             exif = changed.tobytes()
     if xmp is not None:
         for name, value in (

@@ -34,7 +34,7 @@ class Options:
     """What holds for every picture of a batch."""
 
     size: Size
-    encoding: Encoding = Encoding()
+    encoding: Encoding = field(default_factory=Encoding)
     overwrite: bool = False
     skip_existing: bool = False
     flatten: bool = False
@@ -93,7 +93,7 @@ def run_batch(
                         yield _finished(*writing)
                         writing = None
                     small = size[0] * size[1] <= _OVERLAP_PIXELS
-                    if small and index + 1 < len(jobs) and not _exists(jobs[index + 1], options):
+                    if small and index + 1 < len(jobs) and not is_there(jobs[index + 1], options):
                         coming = readers.submit(_read, jobs[index + 1], options)
                     made = _enlarge(picture, job, enlarger, options, on_progress)
                     original = picture if options.compare else None
@@ -139,13 +139,14 @@ def _finished(result: Result, writing: Future[None]) -> Result:
     return result
 
 
-def _exists(job: Job, options: Options) -> bool:
+def is_there(job: Job, options: Options) -> bool:
+    """Whether the output exists and must not be replaced: nothing will be computed."""
     return job.target != STDIO and job.target.exists() and not options.overwrite
 
 
 def _is_done_already(job: Job, options: Options) -> bool:
     """Whether to skip; raises SrError for an output that is there and must not be touched."""
-    if not _exists(job, options):
+    if not is_there(job, options):
         return False
     if options.skip_existing:
         return True

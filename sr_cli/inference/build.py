@@ -7,11 +7,6 @@ from dataclasses import dataclass
 
 from sr_cli.errors import RefusedError
 from sr_cli.inference.enlarge import BicubicEnlarger, Enlarger, NetworkEnlarger, best_scale
-from sr_cli.inference.upscaler import Upscaler
-from sr_cli.models import create_model
-from sr_cli.models.base import SRModel
-from sr_cli.weights.checkpoint import read_header
-from sr_cli.weights.load import load_choice
 from sr_cli.weights.manifest import Choice
 
 
@@ -20,6 +15,7 @@ class EngineOptions:
     """How to compute: see `Upscaler`."""
 
     device: str = "auto"
+    threads: int | None = None
     precision: str = "auto"
     tile: int | None = None
     tta: bool = False
@@ -28,6 +24,8 @@ class EngineOptions:
 def trained_scales(choice: Choice) -> list[int]:
     """The scales for which a choice has weights; bicubic has every one."""
     if choice.file is not None:
+        from sr_cli.weights.checkpoint import read_header
+
         return sorted(read_header(choice.file).scales)
     return [e.scale for e in choice.entries]
 
@@ -35,22 +33,29 @@ def trained_scales(choice: Choice) -> list[int]:
 def build_enlarger(choices: Sequence[Choice], factor: float, options: EngineOptions) -> Enlarger:
     """The networks of `choices` at the scale that suits `factor`, averaged when several.
 
+    Bicubic alone needs no torch, and does not import it.
+
     Raises RefusedError when several have no scale in common, and what loading raises.
     """
-    if all(c.name == "bicubic" and c.file is None for c in choices):
+    networks = [c for c in choices if not c.is_bicubic]
+    if not networks:
         return BicubicEnlarger()
-    networks = [c for c in choices if c.name != "bicubic" or c.file is not None]
+
+    from sr_cli.inference.device import prepare_cpu
+    from sr_cli.inference.upscaler import Upscaler
+    from sr_cli.models import create_model
+    from sr_cli.weights.load import load_choice
+
+    prepare_cpu(options.threads)
     common = set.intersection(*(set(trained_scales(c)) for c in networks))
     if not common:
         names = ", ".join(c.name for c in networks)
         raise RefusedError(f"{names} have no scale in common")
     scale = best_scale(factor, sorted(common))
-    models: list[SRModel] = []
-    for choice in choices:
-        plain = choice.name == "bicubic" and choice.file is None
-        models.append(
-            create_model("bicubic", scale=scale) if plain else load_choice(choice, scale=scale)
-        )
+    models = [
+        create_model("bicubic", scale=scale) if c.is_bicubic else load_choice(c, scale=scale)
+        for c in choices
+    ]
     upscaler = Upscaler(
         models,
         device=options.device,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
 import numpy as np
@@ -15,19 +15,19 @@ from sr_cli.imaging.memory import empty_pixels
 from sr_cli.imaging.picture import Frame, Picture
 from sr_cli.imaging.resize import bicubic_taps, resize_bicubic, to_integers
 from sr_cli.inference.tiling import plan_spans
-from sr_cli.inference.upscaler import Upscaler
+
+if TYPE_CHECKING:
+    from sr_cli.inference.upscaler import Upscaler
 
 OnShare = Callable[[float], None]
 """Called with the share of a picture that is done, 0 to 1."""
 
 
+MAX_FACTOR = 16.0
+
+
 class Enlarger(Protocol):
     """Anything that makes pixels larger: (h, w[, 3]) integers to `size` (height, width)."""
-
-    @property
-    def reach(self) -> float:
-        """The largest factor without a further pass."""
-        ...
 
     def enlarge(
         self, lr: NDArray[Any], size: tuple[int, int], on_share: OnShare | None
@@ -39,7 +39,6 @@ class Enlarger(Protocol):
 class BicubicEnlarger:
     """MATLAB's imresize to any size, rounded between the directions, in bands of rows."""
 
-    reach = float("inf")
     _BAND = 256
 
     def enlarge(
@@ -66,10 +65,6 @@ class NetworkEnlarger:
 
     def __init__(self, upscaler: Upscaler) -> None:
         self.upscaler = upscaler
-
-    @property
-    def reach(self) -> float:
-        return float(self.upscaler.scale)
 
     def enlarge(
         self, lr: NDArray[Any], size: tuple[int, int], on_share: OnShare | None = None
@@ -112,14 +107,18 @@ class Size:
     height: int | None = None
     max_side: int | None = None
 
-    def of(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) of the result for a picture of this size; at least 1x1."""
+    def factor_for(self, width: int, height: int) -> float:
+        """The factor by which a picture of this size is enlarged (below 1: reduced)."""
         factor = self.factor
         if factor is None:
-            bounds = [b / side for b, side in ((self.width, width), (self.height, height)) if b]
-            factor = min(bounds)
+            factor = min(b / side for b, side in ((self.width, width), (self.height, height)) if b)
         if self.max_side is not None:
             factor = min(factor, self.max_side / max(width, height))
+        return factor
+
+    def of(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) of the result for a picture of this size; at least 1x1."""
+        factor = self.factor_for(width, height)
         return max(1, round(width * factor)), max(1, round(height * factor))
 
 
@@ -186,13 +185,19 @@ def _enlarge_alpha(alpha: NDArray[Any], enlarger: Enlarger, size: tuple[int, int
 
 
 def check_result(picture: Picture, size: Size, max_pixels: int) -> tuple[int, int]:
-    """The result's (width, height). Raises SrError when it exceeds `max_pixels` in all."""
+    """The result's (width, height).
+
+    Raises SrError when it exceeds `max_pixels` in all or MAX_FACTOR times the input.
+    """
+    factor = max(size.factor_for(f.width, f.height) for f in picture.frames)
+    if factor > MAX_FACTOR:
+        raise SrError(f"the result would be x{factor:.4g}, more than x{MAX_FACTOR:g}")
     results = [size.of(f.width, f.height) for f in picture.frames]
     total = sum(w * h for w, h in results)
     width, height = max(w for w, _ in results), max(h for _, h in results)
     if total > max_pixels:
         raise SrError(
-            f"the result would have {width}x{height} pixels, {total} in all, more than {max_pixels}",
+            f"the result would be {width}x{height}, {total} pixels in all, more than {max_pixels}",
             "--max-pixels raises the limit, --max-side caps the result",
         )
     return width, height

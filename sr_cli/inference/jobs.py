@@ -1,4 +1,4 @@
-"""Which files become which: inputs found, outputs named, collisions refused. No picture is opened."""
+"""Which files become which: inputs found, outputs named, collisions refused."""
 
 from __future__ import annotations
 
@@ -80,6 +80,8 @@ def find_inputs(
             if not files:
                 problems.append(SrError(f"{name}: no pictures match"))
             found += [Found(f, f.parent, True) for f in files]
+        elif not os.path.lexists(path):
+            problems.append(SrError(f"{name}: no such file or folder"))
         else:
             found.append(Found(path, path.parent, True))
     once = {os.path.abspath(f.path) if f.path != STDIO else "-": f for f in reversed(found)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,7 @@ def plan_spans(
     stop = length if stop is None else stop
     parts = -(-(stop - start) // tile)
     edges = [start + (stop - start) * i // parts for i in range(parts + 1)]
-    return [
-        Span(a, b, max(0, a - halo), min(length, b + halo))
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    return [Span(a, b, max(0, a - halo), min(length, b + halo)) for a, b in pairwise(edges)]
 
 
 def plan_tiles(height: int, width: int, *, tile: int, halo: int) -> list[Tile]:

@@ -108,7 +108,7 @@ class Upscaler:
 
     def _prepare(self, model: SRModel, dtype: torch.dtype) -> InferenceNet:
         net = model.for_inference().set_precision(dtype).to(self.device)
-        return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        return net.to(memory_format=torch.channels_last)
 
     def _smaller(self, tile: Tile, h: int, w: int, halo: int) -> list[Tile]:
         """A tile that did not fit, in quarters; later pictures start with smaller tiles."""

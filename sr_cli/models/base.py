@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class InferenceNet(nn.Module):
@@ -82,13 +85,20 @@ class SRModel(nn.Module):
 
     def for_inference(self) -> InferenceNet:
         """A frozen copy that computes the same picture faster; this network stays as it is."""
-        return _Plain(self._frozen_copy()).eval()
+        return _Plain(self.frozen_copy()).eval()
 
-    def _frozen_copy(self) -> SRModel:
+    def frozen_copy(self) -> Self:
+        """A float32 copy for inference: evaluation mode, no gradients."""
         return copy.deepcopy(self).eval().requires_grad_(False).float()
 
 
-def conv(inputs: int, outputs: int, kernel: int = 3, *, padding_mode: str = "zeros") -> nn.Conv2d:
+def conv(
+    inputs: int,
+    outputs: int,
+    kernel: int = 3,
+    *,
+    padding_mode: Literal["zeros", "replicate"] = "zeros",
+) -> nn.Conv2d:
     """A convolution that keeps height and width."""
     return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, padding_mode=padding_mode)
 

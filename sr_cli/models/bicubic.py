@@ -43,8 +43,9 @@ def _mirrored(length: int, device: torch.device) -> Tensor:
 
 
 @lru_cache
+@torch.inference_mode(False)
 def _kernels(scale: int, device: torch.device) -> Tensor:
-    """(scale^2, 1, 5, 5): the weights of every phase, in the order of PixelShuffle's channels."""
+    """(scale^2, 1, 5, 5): the weights of every phase, in PixelShuffle's order."""
     one = torch.tensor(_phase_weights(scale), dtype=torch.float64)
     both = torch.einsum("ay,bx->abyx", one, one).reshape(scale * scale, 1, 5, 5)
     return both.float().to(device)

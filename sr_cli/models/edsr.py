@@ -86,8 +86,7 @@ class _FastEDSR(InferenceNet):
 
     def __init__(self, model: EDSR) -> None:
         super().__init__()
-        frozen = model._frozen_copy()
-        assert isinstance(frozen, EDSR)
+        frozen = model.frozen_copy()
         self.register_buffer("mean", frozen.mean)
         self.mean: Tensor
         self.head = frozen.head

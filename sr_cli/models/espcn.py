@@ -64,8 +64,7 @@ class _FastESPCN(InferenceNet):
 
     def __init__(self, model: ESPCN) -> None:
         super().__init__()
-        frozen = model._frozen_copy()
-        assert isinstance(frozen, ESPCN)
+        frozen = model.frozen_copy()
         self.first, *middle = frozen.layers[:-2]
         self.middle = nn.Sequential(*middle)
         self.last = frozen.layers[-2:]

@@ -55,7 +55,7 @@ class FSRCNN(SRModel):
     @property
     def receptive_radius(self) -> int:
         deconvolution = -(-4 // self.scale)
-        return 2 + self.config["m"] + deconvolution
+        return 2 + int(self.config["m"]) + deconvolution
 
     def forward(self, lr: Tensor) -> Tensor:
         sr: Tensor = self.deconvolution(self.features(lr))
@@ -70,7 +70,7 @@ class _FastFSRCNN(InferenceNet):
 
     def __init__(self, model: FSRCNN) -> None:
         super().__init__()
-        frozen = model._frozen_copy()
+        frozen = model.frozen_copy()
         self.features = frozen.features
         self.tail = deconvolution_as_convolution(frozen.deconvolution)
 

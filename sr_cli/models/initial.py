@@ -6,11 +6,12 @@ import torch
 from torch import nn
 
 
-def shrink_residual_branch(layer: nn.Conv2d, factor: float = 0.1) -> None:
+def shrink_residual_branch(layer: nn.Module, factor: float = 0.1) -> None:
     """Start a residual branch near zero: deep stacks then train at a higher learning rate.
 
     The initialisation of Wang et al., ESRGAN, section 3.1.
     """
+    assert isinstance(layer, nn.Conv2d)
     with torch.no_grad():
         layer.weight.mul_(factor)
         if layer.bias is not None:

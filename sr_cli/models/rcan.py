@@ -24,7 +24,8 @@ class ChannelAttention(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.gate(x.mean((2, 3), keepdim=True))
+        gate: Tensor = self.gate(x.mean((2, 3), keepdim=True))
+        return x * gate
 
 
 class RCAB(nn.Module):
@@ -43,7 +44,8 @@ class RCAB(nn.Module):
         shrink_residual_branch(last)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.branch(x)
+        branch: Tensor = self.branch(x)
+        return x + branch
 
 
 class ResidualGroup(nn.Module):
@@ -57,7 +59,8 @@ class ResidualGroup(nn.Module):
         shrink_residual_branch(self.branch[-1])
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.branch(x)
+        branch: Tensor = self.branch(x)
+        return x + branch
 
 
 class RCAN(SRModel):
@@ -115,8 +118,7 @@ class _FastRCAN(InferenceNet):
 
     def __init__(self, model: RCAN) -> None:
         super().__init__()
-        frozen = model._frozen_copy()
-        assert isinstance(frozen, RCAN)
+        frozen = model.frozen_copy()
         self.register_buffer("mean", frozen.mean)
         self.mean: Tensor
         self.head = frozen.head

@@ -44,7 +44,7 @@ class SRCNN(SRModel):
 
     @property
     def receptive_radius(self) -> int:
-        at_hr = sum(k // 2 for k in self.config["kernels"])
+        at_hr: int = sum(k // 2 for k in self.config["kernels"])
         return -(-at_hr // self.scale) + RADIUS
 
     def forward(self, lr: Tensor) -> Tensor:

@@ -24,7 +24,8 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.branch(x)
+        branch: Tensor = self.branch(x)
+        return x + branch
 
 
 class SRResNet(SRModel):
@@ -79,17 +80,16 @@ class _FastSRResNet(InferenceNet):
 
     def __init__(self, model: SRResNet) -> None:
         super().__init__()
-        frozen = model._frozen_copy()
-        assert isinstance(frozen, SRResNet)
+        frozen = model.frozen_copy()
         self.head = frozen.head
         layers = list(frozen.body)
         blocks = []
         for block in layers[:-2]:
             assert isinstance(block, ResidualBlock)
             c1, n1, act, c2, n2 = block.branch
-            block.branch = nn.Sequential(fuse_conv_bn_eval(c1, n1), act, fuse_conv_bn_eval(c2, n2))
+            block.branch = nn.Sequential(_folded(c1, n1), act, _folded(c2, n2))
             blocks.append(block)
-        self.body = nn.Sequential(*blocks, fuse_conv_bn_eval(layers[-2], layers[-1]))
+        self.body = nn.Sequential(*blocks, _folded(layers[-2], layers[-1]))
         *upsampler, shuffle, activation = frozen.upsampler
         assert isinstance(shuffle, nn.PixelShuffle)
         self.upsampler = nn.Sequential(*upsampler, activation)
@@ -103,6 +103,12 @@ class _FastSRResNet(InferenceNet):
         features = head + self.body(head.to(self.half_dtype))
         sr: Tensor = self.tail(self.upsampler(features.to(self.half_dtype)).float())
         return sr
+
+
+def _folded(layer: nn.Module, normalisation: nn.Module) -> nn.Conv2d:
+    """One convolution for a convolution and the batch normalisation after it, in evaluation."""
+    assert isinstance(layer, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d)
+    return fuse_conv_bn_eval(layer, normalisation)
 
 
 MODEL = SRResNet

@@ -73,14 +73,14 @@ class Run:
         self.model = create_model(recipe.model, scale=recipe.scales[0], **recipe.config)
         if init is not None:
             start_from(self.model, init)
-        self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = self.model.to(memory_format=torch.channels_last)
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimiser = torch.optim.Adam(
             self.model.parameters(), lr=recipe.learning_rate, betas=recipe.betas
         )
         self.discriminator: nn.Module | None = None
         if "adversarial" in recipe.losses:
-            self.discriminator = Discriminator().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.discriminator = Discriminator().to(memory_format=torch.channels_last)
             self.optimiser_d = torch.optim.Adam(
                 self.discriminator.parameters(), lr=recipe.discriminator_learning_rate
             )
@@ -186,7 +186,7 @@ def validate(run: Run, pairs: list[Pair]) -> float:
     """Mean PSNR-Y of the averaged weights on held-back pictures, over all scales."""
     model = create_model(run.recipe.model, scale=run.recipe.scales[0], **run.recipe.config)
     model.load_state_dict(run.ema)
-    model = model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = model.eval().to(memory_format=torch.channels_last)
     values = []
     for scale in run.recipe.scales:
         model.scale = scale

@@ -90,7 +90,8 @@ def _open(path: Path) -> tuple[Header, dict[str, Tensor]]:
             if described is None:
                 raise SrError(f"{path}: not a checkpoint of sr (its header has no '{_KEY}' entry)")
             header = _parse_header(path, described)
-            return header, {name: file.get_tensor(name) for name in file.keys()}
+            names = list(file.keys())
+            return header, {name: file.get_tensor(name) for name in names}
     except FileNotFoundError:
         raise SrError(f"{path}: no such file") from None
     except (SafetensorError, OSError, ValueError) as error:

@@ -116,6 +116,10 @@ class Choice:
     entries: tuple[Entry, ...] = ()
     file: Path | None = None
 
+    @property
+    def is_bicubic(self) -> bool:
+        return not self.entries and self.file is None
+
 
 def choose(name: str | None) -> Choice:
     """What a model's name stands for: None the general one, an id, a family, a network, a file.

@@ -1,0 +1,92 @@
+"""The Python interface: pictures in memory."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from sr_cli.inference.enlarge import Enlarger
+
+    Pixels = TypeVar("Pixels", Image.Image, NDArray[np.uint8], NDArray[np.uint16])
+else:
+    Pixels = TypeVar("Pixels")
+
+
+def upscale_image(
+    image: Pixels,
+    *,
+    model: str | None = None,
+    scale: float = 4.0,
+    device: str = "auto",
+    precision: str = "auto",
+    tile: int | None = None,
+    tta: bool = False,
+) -> Pixels:
+    """Enlarge a picture `scale` times; the same type comes back.
+
+    image: a PIL image of any mode that `sr upscale` reads, or an array (h, w), (h, w, 3) or
+        (h, w, 4) of uint8 or uint16: gray, RGB, RGB with alpha.
+    model: a network, an id or a checkpoint file; None takes the one of `sr upscale`.
+    scale: above 1, up to 16. The other arguments are those of `sr upscale`.
+
+    Loaded networks are kept for the next call. Raises SrError (RefusedError for arguments).
+    """
+    import numpy as np
+    from PIL import Image
+
+    from sr_cli.errors import RefusedError
+    from sr_cli.imaging.decode import from_pillow
+    from sr_cli.imaging.encode import to_pillow
+    from sr_cli.imaging.picture import Frame, Picture
+    from sr_cli.inference.enlarge import MAX_FACTOR, Size, enlarge_picture
+
+    if not 1 < scale <= MAX_FACTOR:
+        raise RefusedError(f"scale {scale:g} is out of range", f"above 1, at most {MAX_FACTOR:g}")
+    if isinstance(image, Image.Image):
+        frame = from_pillow(image)
+    elif isinstance(image, np.ndarray):
+        frame = _frame_of(image)
+    else:
+        raise RefusedError(f"not a picture: {type(image).__name__}", "a PIL image or a numpy array")
+    enlarger = _enlarger(model, scale, device, precision, tile, tta)
+    made = enlarge_picture(Picture([frame], "PNG"), enlarger, Size(scale)).frames[0]
+    result: Any
+    if isinstance(image, np.ndarray):
+        result = made.pixels if made.alpha is None else np.dstack([made.pixels, made.alpha])
+    elif made.pixels.dtype == np.uint16:
+        result = Image.fromarray(made.pixels)
+    else:
+        result = to_pillow(Frame(made.pixels, made.alpha))
+    return result  # type: ignore[no-any-return]
+
+
+def _frame_of(array: Any) -> Any:
+    import numpy as np
+
+    from sr_cli.errors import RefusedError
+    from sr_cli.imaging.picture import Frame
+
+    shape_ok = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+    if array.dtype not in (np.uint8, np.uint16) or not shape_ok or 0 in array.shape:
+        raise RefusedError(
+            f"not a picture: {array.dtype} array of shape {array.shape}",
+            "uint8 or uint16, (h, w), (h, w, 3) or (h, w, 4)",
+        )
+    if array.ndim == 3 and array.shape[2] == 4:
+        return Frame(np.ascontiguousarray(array[..., :3]), np.ascontiguousarray(array[..., 3]))
+    return Frame(np.ascontiguousarray(array))
+
+
+@lru_cache(maxsize=4)
+def _enlarger(
+    model: str | None, scale: float, device: str, precision: str, tile: int | None, tta: bool
+) -> Enlarger:
+    from sr_cli.inference.build import EngineOptions, build_enlarger
+    from sr_cli.weights.manifest import choose
+
+    return build_enlarger([choose(model)], scale, EngineOptions(device, None, precision, tile, tta))

@@ -1,0 +1,85 @@
+"""Shared fixtures: the CLI as a process, small pictures, the test sets where they are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+REPOSITORY = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("SR_SHARED", REPOSITORY.parent / "shared"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Small tensors gain nothing from threads, and a busy machine makes them wait."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for the whole session, so that precision is measured once."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["SR_CACHE"] = str(folder)
+    return folder
+
+
+@pytest.fixture
+def sr(tmp_path: Path) -> Run:
+    """Run `sr` in a temporary folder; returns code, stdout and stderr as bytes."""
+
+    def run(
+        *arguments: str | bytes | Path, **options: object
+    ) -> subprocess.CompletedProcess[bytes]:
+        environment = {**os.environ, **options.pop("env", {})}  # type: ignore[dict-item]
+        done = subprocess.run(
+            [sys.executable, "-m", "sr_cli", *arguments],
+            cwd=options.pop("cwd", tmp_path),
+            capture_output=True,
+            timeout=240,
+            check=False,
+            env=environment,
+            **options,  # type: ignore[arg-type]
+        )
+        assert b"Traceback" not in done.stderr, done.stderr.decode(errors="replace")
+        return done
+
+    return run
+
+
+def smooth(height: int, width: int, *, seed: int = 0, top: int = 255) -> np.ndarray:
+    """A colourful picture without hard edges, (h, w, 3)."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width]
+    waves = [
+        np.sin(y * random.uniform(0.05, 0.3) + x * random.uniform(0.05, 0.3) + random.uniform(0, 6))
+        for _ in range(3)
+    ]
+    picture = (np.dstack(waves) * 0.45 + 0.5) * top
+    return picture.astype(np.uint8 if top == 255 else np.uint16)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A small JPEG."""
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(smooth(24, 32)).save(path, quality=95)
+    return path
+
+
+@pytest.fixture(scope="session")
+def test_sets() -> Path:
+    """The folder with Set5, Set14 and BSD100; skips where it is not."""
+    folder = SHARED / "datasets" / "test"
+    if not folder.is_dir():
+        pytest.skip("the shared test sets are not here")
+    return folder

@@ -1,0 +1,236 @@
+"""What bad input gets: one line of error, the right exit code, nothing lost, the next file done."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Run, smooth
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from sr_cli.errors import SrError
+from sr_cli.imaging.decode import read_picture
+
+BICUBIC = ("upscale", "-m", "bicubic", "-x2")
+
+
+def encoded(suffix: str) -> bytes:
+    import io
+
+    buffer = io.BytesIO()
+    Image.fromarray(smooth(40, 40)).save(
+        buffer, {"jpg": "JPEG", "tif": "TIFF"}.get(suffix, suffix.upper())
+    )
+    return buffer.getvalue()
+
+
+def bomb() -> bytes:
+    """A small PNG that declares 100000 x 100000 pixels."""
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    pixels = zlib.compress(b"\0" * 1000)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    )
+
+
+BAD_FILES = {
+    "empty.png": (b"", b"empty file"),
+    "text.jpg": (b"hello, I am no picture", b"not a picture"),
+    "cut.jpg": (encoded("jpg")[:-300], b"truncated"),
+    "cut.png": (encoded("png")[:-300], b"truncated"),
+    "bomb.png": (bomb(), b"declares 100000x100000 pixels"),
+}
+
+
+def test_bad_files_fail_alone_and_the_batch_goes_on(sr: Run, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name, (content, _) in BAD_FILES.items():
+        (tmp_path / "in" / name).write_bytes(content)
+    Image.fromarray(smooth(9, 9)).save(tmp_path / "in" / "zgood.png")
+    done = sr(*BICUBIC, "in", "nothere.png", "-o", "out", "--json")
+    assert done.returncode == 1
+    for name, (_, said) in BAD_FILES.items():
+        line = next(x for x in done.stderr.splitlines() if name.encode() in x)
+        assert said in line, line
+    assert b"nothere.png: no such file" in done.stderr
+    assert b"1 done, 6 failed" in done.stderr
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["zgood.png"]
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sum("error" in r for r in records) == 6
+
+
+def test_truncated_files_can_be_allowed(sr: Run, tmp_path: Path) -> None:
+    (tmp_path / "cut.jpg").write_bytes(BAD_FILES["cut.jpg"][0])
+    done = sr(*BICUBIC, "cut.jpg")
+    assert done.returncode == 1
+    assert b"--allow-truncated" in done.stderr
+    assert sr(*BICUBIC, "cut.jpg", "--allow-truncated").returncode == 0
+
+
+def test_max_pixels_bounds_the_result_too(sr: Run, tmp_path: Path) -> None:
+    Image.fromarray(smooth(20, 20)).save(tmp_path / "a.png")
+    done = sr(*BICUBIC, "a.png", "--max-pixels", "1000")
+    assert done.returncode == 1
+    assert b"the result would be 40x40" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-m", "nonsense"], "known: bicubic"),
+        (["-m", "missing.safetensors"], "no such checkpoint"),
+        (["-x", "1"], "scale '1' is out of range"),
+        (["-x", "0"], "out of range"),
+        (["-x", "17"], "out of range"),
+        (["-x", "abc"], "out of range"),
+        (["-x", "2", "-s", "3"], "scale given twice"),
+        (["-x2", "--width", "100"], "contradict"),
+        (["-t", "0"], "--tile 0: must be at least 1"),
+        (["--width", "0"], "--width 0"),
+        (["--max-side", "-5"], "--max-side -5"),
+        (["-q", "101"], "quality 101"),
+        (["-f", "docx"], "cannot be written"),
+        (["-f", "heic"], "cannot be written"),
+        (["-o", "x.docx"], "no format that can be written"),
+        (["-o", "x.png", "-f", "jpg"], "contradict"),
+        (["--device", "cuda:9"], "no device 'cuda:9'"),
+        (["--device", "toaster"], "no device 'toaster'"),
+        (["--precision", "int3"], "unknown precision"),
+        (["--nonsense"], "No such option"),
+        (["-y", "--skip-existing"], "contradict"),
+    ],
+)
+def test_refused_before_any_picture_is_opened(
+    sr: Run, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    Image.fromarray(smooth(9, 9)).save(tmp_path / "a.png")
+    model = [] if "-m" in arguments else ["-m", "espcn"]
+    done = sr("upscale", "a.png", *model, *arguments)
+    assert done.returncode == 2, done.stderr
+    assert said.encode() in done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_untrained_networks_are_refused(sr: Run, tmp_path: Path) -> None:
+    trained = {r["network"] for r in json.loads(sr("models", "--json").stdout) if r["trained"]}
+    untrained = sorted({"rcan", "srcnn", "vdsr"} - trained)
+    Image.fromarray(smooth(9, 9)).save(tmp_path / "a.png")
+    for name in untrained:
+        done = sr("upscale", "a.png", "-m", name)
+        assert done.returncode == 2
+        assert b"no trained weights" in done.stderr
+
+
+def test_colliding_names_are_refused(sr: Run, tmp_path: Path) -> None:
+    for name in ("a/x.png", "b/x.png", "x.jpg", "x.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(smooth(9, 9)).save(tmp_path / name)
+    for arguments in (["a/x.png", "b/x.png", "-o", "out/"], ["x.jpg", "x.png", "-f", "webp"]):
+        done = sr(*BICUBIC, *arguments)
+        assert done.returncode == 2
+        assert b"would both become" in done.stderr
+    (tmp_path / "x_x2.png").write_bytes((tmp_path / "x.png").read_bytes())
+    done = sr(*BICUBIC, "x.png", "x_x2.png", "-y")
+    assert done.returncode == 2
+    assert b"itself an input" in done.stderr
+
+
+def test_folders_and_places(sr: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    Image.fromarray(smooth(9, 9)).save(tmp_path / "a.png")
+    done = sr(*BICUBIC, "empty")
+    assert done.returncode == 1
+    assert b"no pictures in this folder" in done.stderr
+    done = sr(*BICUBIC, "a.png", "empty", "-o", "a.png")
+    assert done.returncode == 2
+    assert b"several results need a folder" in done.stderr
+    assert sr(*BICUBIC, "a.png", "-o", "a.png/x.png").returncode == 1
+    assert sr(*BICUBIC, "a.png", "-o", "/proc/nowhere/x.png").returncode == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux")  # noqa: PTH110
+def test_a_full_disk_keeps_what_was_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from sr_cli.files import atomic_write
+
+    target = tmp_path / "a.png"
+    target.write_bytes(b"before")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(SrError, match="No space left"), atomic_write(target) as file:
+        file.write(b"after")
+    assert target.read_bytes() == b"before"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+class Hostile:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch executed",)
+
+
+def test_bad_checkpoints_never_execute(sr: Run, tmp_path: Path) -> None:
+    from safetensors.numpy import save
+
+    Image.fromarray(smooth(9, 9)).save(tmp_path / "a.png")
+    good = next(
+        (Path(__file__).parent.parent / "sr_cli/weights/files").glob("espcn-x4*")
+    ).read_bytes()
+    length = int.from_bytes(good[:8], "little")
+    header = json.loads(good[8 : 8 + length])
+    described = json.loads(header["__metadata__"]["sr"])
+    other = {"sr": json.dumps({**described, "model": "fsrcnn", "config": {}})}
+    weights = {"layers.0.weight": np.zeros((64, 1, 5, 5), np.float32)}
+    files = {
+        "junk.safetensors": b"\1\2\3 junk",
+        "cut.safetensors": good[:-1000],
+        "huge.safetensors": (2**62).to_bytes(8, "little") + b"{}",
+        "plain.safetensors": save(weights),
+        "other.safetensors": save(weights, metadata=other),
+        "some.safetensors": save(weights, metadata={"sr": json.dumps(described)}),
+        "hostile.pth": pickle.dumps(Hostile()),
+        "hostile.safetensors": pickle.dumps(Hostile()),
+    }
+    said = {
+        "plain.safetensors": b"not a checkpoint of sr",
+        "other.safetensors": b"its tensors are not those of fsrcnn",
+        "some.safetensors": b"missing layers.0.bias",
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+        done = sr("upscale", "a.png", "-m", name)
+        assert done.returncode == 1, (name, done.stderr)
+        assert name.encode() in done.stderr
+        assert said.get(name, b"") in done.stderr
+    assert not (tmp_path / "executed").exists()
+    assert not (tmp_path / "a_x4.png").exists()
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_flipped_bytes_give_a_picture_or_one_clean_error(data: st.DataObject) -> None:
+    suffix = data.draw(st.sampled_from(["jpg", "png", "webp", "tif", "bmp", "gif", "avif"]))
+    content = bytearray(encoded(suffix))
+    for _ in range(data.draw(st.integers(1, 6))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        picture = read_picture(bytes(content), max_pixels=10_000_000)
+    except SrError as error:
+        assert "\n" not in error.message
+    else:
+        assert picture.frames[0].pixels.size > 0

@@ -1,0 +1,300 @@
+"""`sr` as a stranger uses it: names, folders, streams, options, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY, Run, smooth
+from PIL import Image
+
+BICUBIC = ("upscale", "-m", "bicubic", "-x2")
+
+
+def picture(path: Path, width: int = 16, height: int = 12) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(smooth(height, width)).save(path)
+    return path
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        image.load()
+        return image.size
+
+
+def test_a_trained_network_from_the_package(sr: Run, photo: Path) -> None:
+    done = sr("upscale", photo, "--model", "srgan", "-x4", "--json")
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert record["model"] == "srgan"
+    assert record["precision"] in ("fp32", "bf16", "fp16")
+    assert record["tile"] >= 1
+    assert size_of(photo.with_name("photo_x4.jpg")) == (128, 96)
+
+
+def test_the_default_model_and_the_same_bytes_twice(sr: Run, photo: Path) -> None:
+    assert sr("upscale", photo, "-o", "a.png").returncode == 0
+    assert sr("upscale", photo, "-o", "b.png").returncode == 0
+    first = (photo.parent / "a.png").read_bytes()
+    assert first == (photo.parent / "b.png").read_bytes()
+    assert size_of(photo.parent / "a.png") == (128, 96)
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        (["-x4"], (64, 48)),
+        (["-x", "x3"], (48, 36)),
+        (["-s", "2.5"], (40, 30)),
+        (["--scale", "16"], (256, 192)),
+        (["--width", "40"], (40, 30)),
+        (["--height", "36"], (48, 36)),
+        (["--width", "40", "--height", "24"], (32, 24)),
+        (["-x4", "--max-side", "32"], (32, 24)),
+        (["-x4", "--max-side", "8"], (8, 6)),
+    ],
+)
+def test_sizes(sr: Run, tmp_path: Path, options: list[str], size: tuple[int, int]) -> None:
+    picture(tmp_path / "a.png")
+    assert sr("upscale", "-m", "bicubic", "a.png", "-o", "b.png", *options).returncode == 0
+    assert size_of(tmp_path / "b.png") == size
+
+
+def test_a_factor_that_the_network_has_not_is_said(sr: Run, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    done = sr("upscale", "a.png", "-m", "espcn-x4", "-x5", "-o", "b.png")
+    assert done.returncode == 0
+    assert b"the network's x4 2 times, then bicubic down to x5" in done.stderr
+    assert size_of(tmp_path / "b.png") == (80, 60)
+
+
+def test_several_models_are_averaged(sr: Run, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    for name, models in (("e", ["espcn"]), ("s", ["srgan"]), ("both", ["espcn", "srgan"])):
+        flags = [f for m in models for f in ("-m", m)]
+        assert sr("upscale", "a.png", "-x4", "-o", f"{name}.png", *flags).returncode == 0
+    e, s, both = (
+        np.asarray(Image.open(tmp_path / f"{n}.png")).astype(float) for n in ("e", "s", "both")
+    )
+    inside = (e > 2) & (e < 253) & (s > 2) & (s < 253)
+    assert np.abs((e + s) / 2 - both)[inside].max() <= 1.01
+
+
+def test_folders_recursion_and_structure(sr: Run, tmp_path: Path) -> None:
+    for name in ("in/a.png", "in/sub/b.jpg", "in/sub/deep/c.webp", "in/.hidden.png"):
+        picture(tmp_path / name)
+    (tmp_path / "in" / "notes.txt").write_text("no picture")
+    done = sr(*BICUBIC, "in", "-o", "out")
+    assert done.returncode == 0
+    assert sorted(p.name for p in (tmp_path / "out").rglob("*.*")) == ["a.png"]
+    done = sr(*BICUBIC, "in", "-o", "out", "-r", "--skip-existing")
+    assert done.returncode == 0
+    assert b"2 done, 1 skipped" in done.stderr
+    assert (tmp_path / "out/sub/deep/c.webp").exists()
+    done = sr(*BICUBIC, "in", "-o", "out", "-r")
+    assert done.returncode == 1
+    assert done.stderr.count(b"exists already") == 3
+    assert sr(*BICUBIC, "in", "-o", "out", "-r", "-y").returncode == 0
+
+
+def test_results_beside_originals_are_not_inputs(sr: Run, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    picture(tmp_path / "b_x2.png")
+    assert sr(*BICUBIC, ".").returncode == 0
+    names = sorted(p.name for p in tmp_path.iterdir())
+    assert names == ["a.png", "a_x2.png", "b_x2.png", "b_x2_x2.png"]
+    done = sr(*BICUBIC, ".", "--dry-run")
+    assert done.stdout.count(b" -> ") == 2
+
+
+def test_an_output_folder_inside_the_input_is_not_read(sr: Run, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    for _ in range(2):
+        assert sr(*BICUBIC, ".", "-r", "-o", "big", "-y").returncode == 0
+    assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.png")] in (
+        ["a.png", "big/a.png"],
+        ["big/a.png", "a.png"],
+    )
+
+
+def test_streams(sr: Run, photo: Path, tmp_path: Path) -> None:
+    done = sr(*BICUBIC, "-", input=photo.read_bytes())
+    assert done.returncode == 0
+    assert done.stdout[:3] == b"\xff\xd8\xff"
+    done = sr(*BICUBIC, "-", "-f", "png", "-o", "-", input=photo.read_bytes())
+    assert done.stdout[:4] == b"\x89PNG"
+    assert sr(*BICUBIC, "-", "-o", "x.png", input=photo.read_bytes()).returncode == 0
+    assert size_of(tmp_path / "x.png") == (64, 48)
+    assert sr(*BICUBIC, "-", "--json", input=b"").returncode == 2
+
+
+def test_globs_suffix_format_and_quality(sr: Run, tmp_path: Path) -> None:
+    picture(tmp_path / "a1.png", 64, 64)
+    picture(tmp_path / "a2.png", 64, 64)
+    assert (
+        sr(*BICUBIC, "a*.png", "-o", "out/", "--suffix", "_big", "-f", "jpg", "-q", "30").returncode
+        == 0
+    )
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a1_big.jpg", "a2_big.jpg"]
+    assert sr(*BICUBIC, "a1.png", "-o", "fine.jpg").returncode == 0
+    assert (tmp_path / "fine.jpg").stat().st_size > (tmp_path / "out/a1_big.jpg").stat().st_size
+    with Image.open(tmp_path / "fine.jpg") as made:
+        assert made.layer[0][1:3] == (1, 1)  # 4:4:4: luma is not sampled more finely.
+
+
+def test_compare_writes_a_labelled_sheet(sr: Run, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png", 80, 60)
+    assert sr("upscale", "a.png", "-m", "espcn", "-x4", "--compare").returncode == 0
+    width, height = size_of(tmp_path / "a_x4_compare.png")
+    assert width == 2 * 320
+    assert height > 240
+    assert sr("upscale", ".", "-m", "espcn", "-x4", "--dry-run").stdout.count(b" -> ") == 1
+
+
+def test_strange_names(sr: Run, tmp_path: Path) -> None:
+    names = ["with space.png", "smile 😀.png", "-dash.png", "ünï.png"]
+    for name in names:
+        picture(tmp_path / name)
+    raw = os.fsencode(tmp_path) + b"/bad\xff.png"
+    with open(raw, "wb") as file:  # noqa: PTH123 - a name that is no text
+        file.write((tmp_path / names[0]).read_bytes())
+    done = sr(*BICUBIC, "--json", "--", *names, raw)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "-dash_x2.png").exists()
+    assert (tmp_path / "smile 😀_x2.png").exists()
+    assert os.path.exists(os.fsencode(tmp_path) + b"/bad\xff_x2.png")  # noqa: PTH110
+    assert len([json.loads(line) for line in done.stdout.splitlines()]) == 5
+
+
+@pytest.mark.parametrize(
+    "environment", [{"LC_ALL": "C", "PYTHONUTF8": "0"}, {"PYTHONIOENCODING": "cp437"}]
+)
+def test_narrow_code_pages(sr: Run, tmp_path: Path, environment: dict[str, str]) -> None:
+    picture(tmp_path / "smile 😀 ☃.png")
+    done = sr(*BICUBIC, "smile 😀 ☃.png", env=environment)
+    assert done.returncode == 0
+    assert sr("models", env=environment).returncode == 0
+    assert sr("upscale", "--help", env=environment).returncode == 0
+
+
+def test_symlink_loops_end(sr: Run, tmp_path: Path) -> None:
+    picture(tmp_path / "in/a.png")
+    (tmp_path / "in/loop").symlink_to(tmp_path / "in", target_is_directory=True)
+    done = sr(*BICUBIC, "in", "-r", "-o", "out/")
+    assert done.returncode == 0
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 1
+
+
+def test_the_input_itself_is_replaced_only_with_y_and_a_warning(sr: Run, tmp_path: Path) -> None:
+    path = picture(tmp_path / "a.png")
+    before = path.read_bytes()
+    assert sr(*BICUBIC, "a.png", "-o", "a.png").returncode == 1
+    assert path.read_bytes() == before
+    done = sr(*BICUBIC, "a.png", "-o", "a.png", "-y")
+    assert done.returncode == 0
+    assert b"will be replaced" in done.stderr
+    assert size_of(path) == (32, 24)
+
+
+def test_interruption_leaves_no_partial_file(tmp_path: Path) -> None:
+    for index in range(12):
+        picture(tmp_path / f"in/{index:02}.png", 300, 300)
+    command = [sys.executable, "-m", "sr_cli", "upscale", "in", "-o", "out", "-m", "bicubic", "-x8"]
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("out/*.png")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == code, said
+        assert b"Traceback" not in said
+        made = list((tmp_path / "out").iterdir())
+        assert 0 < len(made) < 12
+        assert all(p.suffix == ".png" and size_of(p) == (2400, 2400) for p in made)
+        shutil.rmtree(tmp_path / "out")
+
+
+def test_two_processes_on_one_folder(tmp_path: Path) -> None:
+    for index in range(6):
+        picture(tmp_path / f"in/{index}.png", 100, 100)
+    command = [sys.executable, "-m", "sr_cli", "upscale", "in", "-o", "out", "-m", "bicubic", "-x4"]
+    both = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) for _ in range(2)]
+    said = [p.communicate(timeout=120)[1] for p in both]
+    assert all(b"Traceback" not in s for s in said)
+    assert {p.returncode for p in both} <= {0, 1}
+    made = list((tmp_path / "out").iterdir())
+    assert len(made) == 6
+    assert all(size_of(p) == (400, 400) for p in made)
+
+
+def test_help_errors_and_version_are_quick_and_load_nothing_heavy(sr: Run) -> None:
+    for arguments in (
+        ["--help"],
+        ["upscale", "--help"],
+        ["upscale", "x", "-x", "99"],
+        ["--version"],
+        ["models"],
+    ):
+        code = (
+            "import sys, sr_cli.cli.main as m\n"
+            f"sys.argv = ['sr', *{arguments!r}]\n"
+            "try: m.main()\n"
+            "except SystemExit: pass\n"
+            "heavy = {'torch', 'cv2', 'numpy'} & set(sys.modules)\n"
+            "sys.stderr.write(f'HEAVY={sorted(heavy)}')\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        assert b"HEAVY=[]" in done.stderr, arguments
+
+
+def test_version_and_module(sr: Run) -> None:
+    from sr_cli import __version__
+
+    assert sr("--version").stdout.decode().strip() == f"sr {__version__}"
+    assert b"Upscale pictures" in sr("--help").stdout
+
+
+def test_models_lists_every_network(sr: Run) -> None:
+    rows = json.loads(sr("models", "--json", "--verify").stdout)
+    names = {row["network"] for row in rows}
+    assert {
+        "srcnn",
+        "fsrcnn",
+        "espcn",
+        "vdsr",
+        "srresnet",
+        "srgan",
+        "edsr",
+        "rcan",
+        "bicubic",
+    } <= names
+    for row in rows:
+        if row["trained"] and row["network"] != "bicubic":
+            assert row["figures"]["Set5 PSNR-Y"] > 20
+            assert row["licence"]
+    text = sr("models").stdout.decode()
+    assert "srgan-x4" in text
+
+
+def test_the_manifest_matches_the_files() -> None:
+    import hashlib
+
+    document = json.loads((REPOSITORY / "weights_manifest.json").read_text())
+    files = {e["file"]: e for e in document["weights"]}
+    there = {p.name for p in (REPOSITORY / "sr_cli/weights/files").glob("*.safetensors")}
+    assert there == set(files)
+    for name, entry in files.items():
+        content = (REPOSITORY / "sr_cli/weights/files" / name).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == entry["sha256"]
+        assert len(content) == entry["bytes"]
+    assert sum(e["bytes"] for e in files.values()) < 30e6

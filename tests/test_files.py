@@ -1,0 +1,318 @@
+"""What was in the file is in the result: through the CLI, with bicubic, which needs no torch."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from conftest import Run, smooth
+from PIL import ExifTags, Image, ImageCms, ImageSequence, PngImagePlugin
+
+BICUBIC = ("upscale", "-m", "bicubic", "-x2")
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description tiff:Orientation="6">'
+    b"<exif:PixelXDimension>32</exif:PixelXDimension></rdf:Description></rdf:RDF></x:xmpmeta>"
+)
+
+
+def exif_of_a_phone(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    exif[ExifTags.Base.Make] = "Maker"
+    exif[ExifTags.Base.DateTime] = "2024:05:06 07:08:09"
+    details = exif.get_ifd(ExifTags.IFD.Exif)
+    details[ExifTags.Base.ExifImageWidth] = 32
+    details[ExifTags.Base.ExifImageHeight] = 24
+    details[ExifTags.Base.ISOSpeedRatings] = 200
+    exif.get_ifd(ExifTags.IFD.GPSInfo)[1] = "N"
+    return exif
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "avif"])
+def test_orientation_is_applied_once_and_metadata_is_kept(
+    sr: Run, tmp_path: Path, suffix: str
+) -> None:
+    source = tmp_path / f"in.{suffix}"
+    picture = smooth(24, 32)
+    picture[:8, :8] = (255, 0, 0)
+    options = {"xmp": XMP} if suffix in ("jpg", "webp", "avif") else {}
+    Image.fromarray(picture).save(
+        source, exif=exif_of_a_phone(6), icc_profile=SRGB, dpi=(300, 300), quality=95, **options
+    )
+    assert sr(*BICUBIC, source).returncode == 0
+    with Image.open(tmp_path / f"in_x2.{suffix}") as made:
+        made.load()
+        assert made.size == (48, 64)
+        corner = np.asarray(made.convert("RGB"))[:12, -12:].reshape(-1, 3).mean(0)
+        assert corner[0] > 180
+        assert max(corner[1:]) < 80
+        exif = made.getexif()
+        assert exif.get(ExifTags.Base.Orientation, 1) == 1
+        assert exif[ExifTags.Base.Make] == "Maker"
+        if suffix != "tif":  # Pillow writes no EXIF directory into a TIFF: see the next test.
+            details = exif.get_ifd(ExifTags.IFD.Exif)
+            assert details[ExifTags.Base.ExifImageWidth] == 48
+            assert details[ExifTags.Base.ExifImageHeight] == 64
+            assert details[ExifTags.Base.ISOSpeedRatings] == 200
+        assert made.info["icc_profile"] == SRGB
+        if suffix in ("jpg", "tif", "png"):
+            assert float(made.info["dpi"][0]) == pytest.approx(300, abs=0.1)
+        if options:
+            assert b'tiff:Orientation="1"' in made.info["xmp"]
+            assert b"<exif:PixelXDimension>48<" in made.info["xmp"]
+
+
+def test_exif_goes_through_a_tiff_and_out_again(sr: Run, tmp_path: Path) -> None:
+    Image.fromarray(smooth(24, 32)).save(tmp_path / "a.jpg", exif=exif_of_a_phone(6))
+    assert sr(*BICUBIC, "a.jpg", "-o", "b.tif").returncode == 0
+    assert sr(*BICUBIC, "b.tif", "-o", "c.tif").returncode == 0
+    assert sr(*BICUBIC, "c.tif", "-o", "d.jpg").returncode == 0
+    for name, width in (("b.tif", 48), ("c.tif", 96), ("d.jpg", 192)):
+        with Image.open(tmp_path / name) as made:
+            exif = made.getexif()
+            assert exif[ExifTags.Base.Make] == "Maker"
+            assert exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ISOSpeedRatings] == 200, name
+            assert exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExifImageWidth] == width
+
+
+def test_strip_drops_metadata_but_still_turns(sr: Run, tmp_path: Path) -> None:
+    source = tmp_path / "in.jpg"
+    Image.fromarray(smooth(24, 32)).save(source, exif=exif_of_a_phone(6), icc_profile=SRGB, xmp=XMP)
+    assert sr(*BICUBIC, source, "--strip").returncode == 0
+    with Image.open(tmp_path / "in_x2.jpg") as made:
+        assert made.size == (48, 64)
+        assert not dict(made.getexif())
+        assert "icc_profile" not in made.info
+        assert "xmp" not in made.info
+
+
+def test_stale_thumbnail_goes_and_iptc_stays(sr: Run, tmp_path: Path) -> None:
+    source = tmp_path / "in.jpg"
+    caption = b"\x1c\x02\x78\x00\x05Hello"
+    block = b"Photoshop 3.0\x008BIM\x04\x04\0\0" + len(caption).to_bytes(4, "big") + caption
+    segment = b"\xff\xed" + (len(block) + 2).to_bytes(2, "big") + block
+    Image.fromarray(smooth(24, 32)).save(source, extra=segment, comment=b"a comment")
+    data = source.read_bytes()
+    # An EXIF block with a second directory, as cameras write it: IFD1 with JPEG offset and size.
+    ifd0 = b"\x01\0" + b"\x0f\x01\x02\0\x02\0\0\0M\0\0\0" + (26).to_bytes(4, "little")
+    ifd1 = b"\x02\0" + b"\x01\x02\x04\0\x01\0\0\0" + (56).to_bytes(4, "little")
+    ifd1 += b"\x02\x02\x04\0\x01\0\0\0" + (8).to_bytes(4, "little") + b"\0\0\0\0"
+    block = b"Exif\0\0II*\0\x08\0\0\0" + ifd0 + ifd1 + b"THUMBNAI"
+    source.write_bytes(
+        data[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + data[2:]
+    )
+    assert sr(*BICUBIC, source).returncode == 0
+    made = (tmp_path / "in_x2.jpg").read_bytes()
+    assert caption in made
+    assert b"a comment" in made
+    assert b"THUMBNAI" not in made
+    assert Image.open(io.BytesIO(made)).getexif()[0x010F] == "M"
+
+
+def test_png_text_is_kept(sr: Run, tmp_path: Path) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Author", "somebody")
+    info.add_itxt("Title", "Überschrift")
+    source = tmp_path / "in.png"
+    Image.fromarray(smooth(9, 9)).save(source, pnginfo=info)
+    assert sr(*BICUBIC, source).returncode == 0
+    made = Image.open(tmp_path / "in_x2.png")
+    made.load()
+    assert made.text["Author"] == "somebody"
+    assert made.text["Title"] == "Überschrift"
+
+
+def test_gray_palette_and_one_bit(sr: Run, tmp_path: Path) -> None:
+    Image.fromarray(smooth(12, 12)[..., 0]).save(tmp_path / "gray.png")
+    Image.fromarray(smooth(12, 12)).quantize(16).save(tmp_path / "palette.png")
+    Image.fromarray(smooth(12, 12)[..., 0]).convert("1").save(tmp_path / "bits.png")
+    Image.fromarray(smooth(12, 12)[..., 0]).save(tmp_path / "gray.jpg")
+    names = ["gray.png", "palette.png", "bits.png", "gray.jpg"]
+    assert sr(*BICUBIC, *names, "-o", "out/").returncode == 0
+    modes = {n: Image.open(tmp_path / "out" / n).mode for n in names}
+    assert modes == {"gray.png": "L", "palette.png": "RGB", "bits.png": "L", "gray.jpg": "L"}
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("kind", ["gray", "rgb", "rgba"])
+def test_sixteen_bits_are_real(sr: Run, tmp_path: Path, suffix: str, kind: str) -> None:
+    deep = smooth(10, 14, top=65535)
+    deep = {"gray": deep[..., 0], "rgb": deep, "rgba": np.dstack([deep, deep[..., :1]])}[kind]
+    source = tmp_path / f"in.{suffix}"
+    if suffix == "png":
+        channels = {"gray": ..., "rgb": [2, 1, 0], "rgba": [2, 1, 0, 3]}[kind]
+        order = deep if kind == "gray" else np.ascontiguousarray(deep[..., channels])
+        source.write_bytes(cv2.imencode(".png", order)[1].tobytes())
+    else:
+        tags = [(34675, 7, len(SRGB), SRGB, True)]
+        tifffile.imwrite(source, deep, photometric="minisblack" if kind == "gray" else "rgb",
+                         resolution=(300, 300), resolutionunit="inch", extratags=tags,
+                         extrasamples=["unassalpha"] if kind == "rgba" else None)  # fmt: skip
+    assert sr(*BICUBIC, source).returncode == 0
+    made = cv2.imread(str(tmp_path / f"in_x2.{suffix}"), cv2.IMREAD_UNCHANGED)
+    assert made.dtype == np.uint16
+    assert made.shape[:2] == (20, 28)
+    first = made[..., 2] if made.ndim == 3 else made
+    wanted = deep if kind == "gray" else deep[..., 0]
+    assert abs(int(first.mean()) - int(wanted.mean())) < 60
+    assert len(np.unique(first % 257)) > 20
+    if suffix == "tif":
+        with Image.open(tmp_path / "in_x2.tif") as described:
+            assert described.info["icc_profile"] == SRGB
+            assert float(described.info["dpi"][0]) == pytest.approx(300)
+
+
+def test_deep_files_keep_their_description(sr: Run, tmp_path: Path) -> None:
+    deep = smooth(10, 14, top=65535)
+    tifffile.imwrite(tmp_path / "in.tif", deep, photometric="rgb")
+    with Image.open(tmp_path / "in.tif"):
+        pass
+    small = Image.new("L", (1, 1))
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Author", "somebody")
+    described = io.BytesIO()
+    small.save(
+        described, "PNG", pnginfo=info, icc_profile=SRGB, exif=exif_of_a_phone(6), dpi=(300, 300)
+    )
+    chunks = described.getvalue()
+    start, end = 33, chunks.index(b"IDAT") - 4
+    png = cv2.imencode(".png", deep[..., ::-1])[1].tobytes()
+    (tmp_path / "in.png").write_bytes(png[:33] + chunks[start:end] + png[33:])
+    assert sr(*BICUBIC, "in.png", "-f", "tif").returncode == 0
+    assert sr(*BICUBIC, "in.png").returncode == 0
+    for name in ("in_x2.png", "in_x2.tif"):
+        with Image.open(tmp_path / name) as made:
+            made.load()
+            assert made.size == (20, 28), name
+            assert made.info["icc_profile"] == SRGB
+            details = made.getexif().get_ifd(ExifTags.IFD.Exif)
+            assert details[ExifTags.Base.ISOSpeedRatings] == 200, name
+            assert details[ExifTags.Base.ExifImageWidth] == 20
+    assert Image.open(tmp_path / "in_x2.png").text["Author"] == "somebody"
+
+
+def test_alpha_has_no_fringe(sr: Run, tmp_path: Path) -> None:
+    """Red on transparent black: nothing visible may turn dark."""
+    picture = np.zeros((24, 24, 4), np.uint8)
+    picture[6:18, 6:18] = (255, 0, 0, 255)
+    Image.fromarray(picture).save(tmp_path / "in.png")
+    for model in ("bicubic", "espcn"):
+        assert sr("upscale", "-x4", "-m", model, "in.png", "-o", f"{model}.png").returncode == 0
+        made = np.asarray(Image.open(tmp_path / f"{model}.png")).astype(int)
+        visible = made[..., 3] > 8
+        assert made[..., 0][visible].min() >= 245
+        assert (made[:16, :, 3] == 0).all()
+        assert (made[40:56, 40:56, 3] == 255).all()
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
+def test_animations_keep_frames_durations_and_loop(sr: Run, tmp_path: Path, suffix: str) -> None:
+    frames = [Image.fromarray(smooth(10, 12, seed=i)) for i in range(3)]
+    source = tmp_path / f"in.{suffix}"
+    frames[0].save(source, save_all=True, append_images=frames[1:], duration=[50, 100, 150], loop=2)
+    assert sr(*BICUBIC, source).returncode == 0
+    with Image.open(tmp_path / f"in_x2.{suffix}") as made:
+        assert made.n_frames == 3
+        durations = []
+        for index, frame in enumerate(ImageSequence.Iterator(made)):
+            frame.load()
+            durations.append(frame.info["duration"])
+            wanted = np.asarray(frames[index].convert("RGB")).mean()
+            assert abs(np.asarray(frame.convert("RGB")).mean() - wanted) < 8
+            assert frame.size == (24, 20)
+        assert durations == [50, 100, 150]
+        assert made.info["loop"] == 2
+
+
+def test_pages_of_a_tiff_are_kept(sr: Run, tmp_path: Path) -> None:
+    pages = [Image.fromarray(smooth(10, 12)), Image.fromarray(smooth(7, 5)[..., 0])]
+    pages[0].save(tmp_path / "in.tif", save_all=True, append_images=pages[1:])
+    assert sr(*BICUBIC, "in.tif").returncode == 0
+    with Image.open(tmp_path / "in_x2.tif") as made:
+        assert made.n_frames == 2
+        assert made.size == (24, 20)
+        made.seek(1)
+        assert made.size == (10, 14)
+        assert made.mode == "L"
+
+
+def test_cmyk_and_lab_become_rgb_and_it_is_said(sr: Run, tmp_path: Path) -> None:
+    Image.fromarray(smooth(12, 12)).convert("CMYK").save(tmp_path / "c.jpg")
+    lab = ImageCms.profileToProfile(
+        Image.fromarray(smooth(12, 12)),
+        ImageCms.createProfile("sRGB"),
+        ImageCms.createProfile("LAB"),
+        outputMode="LAB",
+    )
+    lab.save(tmp_path / "l.tif")
+    done = sr(*BICUBIC, "c.jpg", "l.tif", "-o", "out/")
+    assert done.returncode == 0
+    assert b"CMYK without a usable profile" in done.stderr
+    assert b"LAB converted to sRGB" in done.stderr
+    for name in ("c.jpg", "l.tif"):
+        made = Image.open(tmp_path / "out" / name)
+        assert made.mode == "RGB"
+        difference = np.asarray(made).mean((0, 1)) - smooth(12, 12).mean((0, 1))
+        assert np.abs(difference).max() < 12
+
+
+def test_lossless_formats(sr: Run, tmp_path: Path) -> None:
+    Image.fromarray(smooth(12, 12)).save(tmp_path / "in.png")
+    assert sr(*BICUBIC, "in.png").returncode == 0
+    wanted = np.asarray(Image.open(tmp_path / "in_x2.png"))
+    for suffix in ("webp", "avif"):
+        assert sr(*BICUBIC, "in.png", "-f", suffix, "--lossless").returncode == 0
+        assert np.array_equal(np.asarray(Image.open(tmp_path / f"in_x2.{suffix}")), wanted)
+
+
+def test_what_a_format_cannot_hold_is_refused_or_flattened(sr: Run, tmp_path: Path) -> None:
+    picture = np.dstack([smooth(10, 10), np.full((10, 10), 100, np.uint8)])
+    Image.fromarray(picture).save(tmp_path / "alpha.png")
+    deep = cv2.imencode(".png", smooth(10, 10, top=65535))[1].tobytes()
+    (tmp_path / "deep.png").write_bytes(deep)
+    done = sr(*BICUBIC, "alpha.png", "deep.png", "-f", "jpg", "-o", "out/")
+    assert done.returncode == 1
+    assert b"JPEG cannot hold transparency" in done.stderr
+    assert b"JPEG cannot hold 16 bits a channel" in done.stderr
+    assert b"--flatten" in done.stderr
+    assert not list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
+    assert (
+        sr(*BICUBIC, "alpha.png", "deep.png", "-f", "jpg", "-o", "out/", "--flatten").returncode
+        == 0
+    )
+    flat = np.asarray(Image.open(tmp_path / "out" / "alpha.jpg")).mean()
+    assert flat > smooth(10, 10).mean()
+
+
+def test_too_large_for_the_format_is_refused_before_the_work(sr: Run, tmp_path: Path) -> None:
+    Image.new("RGB", (5000, 1)).save(tmp_path / "wide.png")
+    done = sr("upscale", "-m", "bicubic", "-x4", "wide.png", "-f", "webp")
+    assert done.returncode == 1
+    assert b"WEBP ends at 16383 a side" in done.stderr
+    assert b"png" in done.stderr
+
+
+def test_one_pixel_in_every_format(sr: Run, tmp_path: Path) -> None:
+    for suffix in ("jpg", "png", "webp", "tif", "bmp", "gif", "avif"):
+        Image.new("RGB", (1, 1), (200, 30, 60)).save(tmp_path / f"one.{suffix}")
+    done = sr("upscale", "-m", "bicubic", "-x3", ".", "--json", "-o", "out")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 7
+    for path in (tmp_path / "out").iterdir():
+        made = np.asarray(Image.open(path).convert("RGB")).astype(int)
+        assert made.shape == (3, 3, 3)
+        assert np.abs(made - (200, 30, 60)).max() <= 4
+
+
+def test_json_says_what_was_done(sr: Run, photo: Path) -> None:
+    done = sr(*BICUBIC, photo, "--json")
+    record = json.loads(done.stdout)
+    assert record["output"].endswith("photo_x2.jpg")
+    assert (record["output_width"], record["output_height"]) == (64, 48)
+    assert record["seconds"] >= 0

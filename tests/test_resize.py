@@ -1,0 +1,95 @@
+"""Bicubic resizing: MATLAB's own files, the golden table, and what must hold for any picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from sr_cli.evaluation.metrics import psnr_y, ssim_y
+from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic, resize_bicubic
+from sr_cli.inference.enlarge import BicubicEnlarger
+from sr_cli.models.bicubic import enlarge_bicubic
+
+GOLDEN = {
+    ("Set5", 2): (33.673, 0.9303),
+    ("Set5", 3): (30.403, 0.8689),
+    ("Set5", 4): (28.429, 0.8111),
+    ("Set14", 4): (25.994, 0.7029),
+}
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_lr_equals_matlabs_files_bit_for_bit(test_sets: Path, scale: int) -> None:
+    for path in sorted((test_sets / "Set5").iterdir()):
+        name = path.stem.removesuffix("_GT")
+        matlab = test_sets / "Set5_LR_matlab" / f"X{scale}" / f"{name}x{scale}.png"
+        lr = downscale_bicubic(np.asarray(Image.open(path).convert("RGB")), scale)
+        assert np.array_equal(lr, np.asarray(Image.open(matlab).convert("RGB"))), name
+
+
+@pytest.mark.parametrize(("name", "scale"), list(GOLDEN))
+def test_bicubic_equals_the_golden_table(test_sets: Path, name: str, scale: int) -> None:
+    psnr, ssim = [], []
+    for path in sorted((test_sets / name).iterdir()):
+        image = Image.open(path)
+        hr = np.asarray(image if image.mode == "L" else image.convert("RGB"))
+        hr = crop_to_multiple(hr, scale)
+        lr = downscale_bicubic(hr, scale)
+        sr = BicubicEnlarger().enlarge(lr, hr.shape[:2])
+        psnr.append(psnr_y(sr, hr, border=scale))
+        ssim.append(ssim_y(sr, hr, border=scale))
+    assert np.mean(psnr) == pytest.approx(GOLDEN[name, scale][0], abs=0.002)
+    assert np.mean(ssim) == pytest.approx(GOLDEN[name, scale][1], abs=0.0005)
+
+
+@given(
+    st.integers(1, 20),
+    st.integers(1, 20),
+    st.integers(1, 60),
+    st.integers(1, 60),
+    st.integers(0, 255),
+)
+@settings(max_examples=60, deadline=None)
+def test_flat_stays_flat_at_any_size(h: int, w: int, height: int, width: int, value: int) -> None:
+    flat = np.full((h, w), value, np.uint8)
+    assert (resize_bicubic(flat, height, width) == value).all()
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(2, 4))
+@settings(max_examples=40, deadline=None)
+def test_both_bicubics_agree(h: int, w: int, scale: int) -> None:
+    """The network `bicubic` (torch, unrounded) and imresize (numpy, rounded in between)."""
+    lr = np.random.default_rng(h * 41 + w).integers(64, 192, (h, w), dtype=np.uint8)
+    sr = resize_bicubic(lr, h * scale, w * scale)
+    x = torch.from_numpy(lr).float()[None, None] / 255
+    other = (enlarge_bicubic(x, scale)[0, 0].numpy() * 255).clip(0, 255)
+    assert np.abs(other - sr).max() <= 1.5
+
+
+@given(st.integers(2, 30), st.integers(2, 30), st.floats(1.0, 5.0))
+@settings(max_examples=40, deadline=None)
+def test_bands_equal_the_whole(h: int, w: int, factor: float) -> None:
+    class Narrow(BicubicEnlarger):
+        _BAND = 3
+
+    lr = np.random.default_rng(h).integers(0, 256, (h, w, 3), dtype=np.uint8)
+    size = round(h * factor), round(w * factor)
+    assert np.array_equal(Narrow().enlarge(lr, size), resize_bicubic(lr, *size))
+
+
+def test_metrics_know_equal_pictures_and_refuse_unequal_ones() -> None:
+    from sr_cli.errors import SrError
+
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    assert psnr_y(picture, picture, border=4) == float("inf")
+    assert ssim_y(picture, picture, border=4) == pytest.approx(1)
+    with pytest.raises(SrError, match="unequal"):
+        psnr_y(picture, picture[1:], border=4)
+    with pytest.raises(SrError, match="too few"):
+        ssim_y(picture[:12], picture[:12], border=4)

@@ -1,0 +1,153 @@
+"""Tile geometry, and what tiles must not change: the picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from test_models import SMALL, small_model
+
+from sr_cli.errors import SrError
+from sr_cli.inference import upscaler as engine
+from sr_cli.inference.tiling import plan_tiles, split_tile
+from sr_cli.inference.upscaler import Upscaler
+from sr_cli.models import create_model, model_class, model_names
+from sr_cli.models.base import InferenceNet
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 128), st.integers(0, 40))
+def test_cores_cover_once_and_halos_stay_inside(h: int, w: int, tile: int, halo: int) -> None:
+    count = np.zeros((h, w), int)
+    sides = set()
+    for t in plan_tiles(h, w, tile=tile, halo=halo):
+        count[t.rows.start : t.rows.stop, t.columns.start : t.columns.stop] += 1
+        for span, length in ((t.rows, h), (t.columns, w)):
+            assert span.first == max(0, span.start - halo)
+            assert span.last == min(length, span.stop + halo)
+        sides.add(t.rows.stop - t.rows.start)
+        assert t.rows.stop - t.rows.start <= tile
+    assert (count == 1).all()
+    assert max(sides) - min(sides) <= 1
+
+
+@given(st.integers(2, 200), st.integers(2, 200), st.integers(0, 20))
+def test_a_split_tile_covers_the_same_core(h: int, w: int, halo: int) -> None:
+    (whole,) = plan_tiles(h, w, tile=max(h, w), halo=halo)
+    parts = split_tile(whole, h, w, halo=halo)
+    count = np.zeros((h, w), int)
+    for t in parts:
+        count[t.rows.start : t.rows.stop, t.columns.start : t.columns.stop] += 1
+    assert (count == 1).all()
+    assert len(parts) == 4
+
+
+@pytest.mark.parametrize("bad", [(0, 5, 4, 1), (5, 5, 0, 1), (5, 5, 4, -1)])
+def test_nonsense_is_refused(bad: tuple[int, int, int, int]) -> None:
+    h, w, tile, halo = bad
+    with pytest.raises(ValueError, match="no tiles"):
+        plan_tiles(h, w, tile=tile, halo=halo)
+
+
+def floats(upscaler: Upscaler, lr: np.ndarray) -> np.ndarray:
+    """The result before rounding, through the engine's own tiles: 16 bits show 1e-4 easily."""
+    return upscaler(lr.astype(np.uint16) * 257).astype(np.float64) / 65535
+
+
+@pytest.mark.parametrize("name", [n for n in model_names() if n != "rcan"])
+def test_tile_size_does_not_change_the_picture(name: str) -> None:
+    model = small_model(name, model_class(name).scales[-1])
+    lr = np.random.default_rng(0).integers(0, 256, (45, 38, 3), dtype=np.uint8)
+    whole = floats(Upscaler(model, precision="fp32", tile=64), lr)
+    for tile in (9, 20):
+        assert np.abs(floats(Upscaler(model, precision="fp32", tile=tile), lr) - whole).max() < 1e-4
+
+
+def test_tile_size_does_not_change_a_resampled_picture() -> None:
+    upscaler = Upscaler(create_model("bicubic", scale=4), precision="fp32", tile=64)
+    narrow = Upscaler(create_model("bicubic", scale=4), precision="fp32", tile=9)
+    lr = np.random.default_rng(0).integers(0, 256, (41, 30, 3), dtype=np.uint8)
+    for size in [(103, 76), (164, 119), (50, 40), (42, 31)]:
+        assert np.abs(upscaler(lr, size=size).astype(int) - narrow(lr, size=size)).max() <= 1
+
+
+def test_pooling_networks_differ_little_between_tiles() -> None:
+    model = small_model("rcan", 2)
+    lr = np.random.default_rng(0).integers(0, 256, (80, 80, 3), dtype=np.uint8)
+    whole = floats(Upscaler(model, precision="fp32", tile=80), lr)
+    tiled = floats(Upscaler(model, precision="fp32", tile=40), lr)
+    assert np.abs(whole - tiled).max() < 0.02
+
+
+def test_gray_deep_and_tta_shapes() -> None:
+    for name in ("espcn", "edsr"):
+        model = create_model(name, scale=2, **SMALL.get(name, {}))
+        gray = np.random.default_rng(0).integers(0, 65536, (9, 7), dtype=np.uint16)
+        sr = Upscaler(model, tta=True)(gray)
+        assert sr.shape == (18, 14)
+        assert sr.dtype == np.uint16
+
+
+def test_ensemble_is_the_mean_before_rounding() -> None:
+    a, b = small_model("edsr", 2), small_model("espcn", 2)
+    lr = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    one, two = (floats(Upscaler(m, precision="fp32"), lr) for m in (a, b))
+    both = floats(Upscaler([a, b], precision="fp32"), lr)
+    inside = (one > 0) & (one < 1) & (two > 0) & (two < 1)
+    assert np.abs(both - (one + two) / 2)[inside].max() < 1e-4
+
+
+def test_tta_of_a_symmetric_network_changes_nothing() -> None:
+    lr = np.random.default_rng(0).integers(0, 256, (13, 21, 3), dtype=np.uint8)
+    model = create_model("bicubic", scale=3)
+    plain, tta = (
+        Upscaler(model, precision="fp32")(lr),
+        Upscaler(model, precision="fp32", tta=True)(lr),
+    )
+    assert np.abs(plain.astype(int) - tta).max() <= 1
+
+
+def test_a_tile_that_is_not_finite_is_done_again_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = small_model("edsr", 2)
+    lr = np.random.default_rng(0).integers(0, 256, (30, 30, 3), dtype=np.uint8)
+    wanted = Upscaler(model, precision="fp32")(lr)
+    upscaler = Upscaler(model, precision="bf16", tile=15)
+    broken = upscaler._nets[0].forward
+
+    def nan_in_one_tile(x: torch.Tensor) -> torch.Tensor:
+        y = broken(x)
+        y[..., 3, 3] = float("nan")
+        return y
+
+    monkeypatch.setattr(upscaler._nets[0], "forward", nan_in_one_tile)
+    assert np.array_equal(upscaler(lr), Upscaler(model, precision="fp32", tile=15)(lr))
+    assert np.abs(upscaler(lr).astype(int) - wanted).max() <= 1
+
+
+def test_a_network_that_is_never_finite_is_an_error_not_a_black_picture() -> None:
+    model = small_model("espcn", 2)
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    with pytest.raises(SrError, match="no finite picture"):
+        Upscaler(model)(np.zeros((8, 8, 3), np.uint8))
+
+
+def test_out_of_memory_halves_the_tile_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = create_model("bicubic", scale=2)
+    lr = np.random.default_rng(0).integers(0, 256, (100, 90, 3), dtype=np.uint8)
+    wanted = Upscaler(model)(lr)
+    upscaler = Upscaler(model, tile=128)
+    real = InferenceNet.__call__
+
+    def small_memory(net: InferenceNet, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[-1] * x.shape[-2] > 40 * 40:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+        return real(net, x)
+
+    monkeypatch.setattr(type(upscaler._nets[0]), "__call__", small_memory)
+    assert np.array_equal(upscaler(lr), wanted)
+    assert upscaler.tile < 40
+    monkeypatch.setattr(engine, "_SMALLEST_TILE", 64)
+    with pytest.raises(SrError, match="out of memory"):
+        Upscaler(model, tile=64)(lr)
