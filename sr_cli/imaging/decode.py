@@ -76,7 +76,7 @@ def read_size(path: Path) -> tuple[int, int] | None:
 
 def _readable() -> list[str]:
     """Pillow's names of the formats that may be opened."""
-    return [n for n in (*FORMATS, "MPO", "DIB") if n != "HEIF" or "HEIF" in Image.OPEN]
+    return [n for n in (*FORMATS, "DIB") if n != "HEIF" or "HEIF" in Image.OPEN]
 
 
 def _what_it_is_not(data: bytes) -> str:

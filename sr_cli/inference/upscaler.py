@@ -24,7 +24,7 @@ from sr_cli.models.bicubic import RADIUS, enlarge_bicubic
 POOLING_HALO = 24
 """Halo for networks that pool over the whole picture and so have no receptive radius."""
 
-_CPU_BUDGET = 320 << 20
+_CPU_BUDGET = 300 << 20
 _SMALLEST_TILE = 16
 _PROBE = 48
 
@@ -235,7 +235,7 @@ class Upscaler:
             for hook in hooks:
                 hook.remove()
         # Besides the busiest layer: the skip kept beside it, and the result as float and integer.
-        result = 3 * 4 * self.scale**2 * 4
+        result = 3 * 4 * self.scale**2 * 8
         return int(1.5 * most / _PROBE**2) + result
 
 

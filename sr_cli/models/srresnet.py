@@ -81,18 +81,20 @@ class _FastSRResNet(InferenceNet):
     def __init__(self, model: SRResNet) -> None:
         super().__init__()
         frozen = model.frozen_copy()
-        self.head = frozen.head
+        self.head = nn.Sequential(frozen.head[0], _in_place(frozen.head[1]))
         layers = list(frozen.body)
         blocks = []
         for block in layers[:-2]:
             assert isinstance(block, ResidualBlock)
             c1, n1, act, c2, n2 = block.branch
-            block.branch = nn.Sequential(_folded(c1, n1), act, _folded(c2, n2))
+            block.branch = nn.Sequential(_folded(c1, n1), _in_place(act), _folded(c2, n2))
             blocks.append(block)
         self.body = nn.Sequential(*blocks, _folded(layers[-2], layers[-1]))
         *upsampler, shuffle, activation = frozen.upsampler
         assert isinstance(shuffle, nn.PixelShuffle)
-        self.upsampler = nn.Sequential(*upsampler, activation)
+        self.upsampler = nn.Sequential(
+            *(_in_place(m) if isinstance(m, nn.PReLU) else m for m in (*upsampler, activation))
+        )
         self.tail = convolution_before_shuffle(frozen.tail, shuffle.upscale_factor)
 
     def half_parts(self) -> list[nn.Module]:
@@ -103,6 +105,12 @@ class _FastSRResNet(InferenceNet):
         features = head + self.body(head.to(self.half_dtype))
         sr: Tensor = self.tail(self.upsampler(features.to(self.half_dtype)).float())
         return sr
+
+
+def _in_place(activation: nn.Module) -> nn.LeakyReLU:
+    """A PReLU with one slope, without a second tensor."""
+    assert isinstance(activation, nn.PReLU) and activation.num_parameters == 1
+    return nn.LeakyReLU(float(activation.weight), inplace=True)
 
 
 def _folded(layer: nn.Module, normalisation: nn.Module) -> nn.Conv2d:
