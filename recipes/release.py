@@ -1,6 +1,6 @@
-"""Make a trained checkpoint a released one: float16, measured halo, figures, manifest entry.
+"""Make a trained checkpoint a released one: flat colours, float16, halo, figures, manifest.
 
-    python recipes/release.py edsr-x4.safetensors edsr-baseline-x4 --test-sets DIR [--default]
+    python recipes/release.py edsr-x4.safetensors edsr-baseline-x4 --test-sets DIR --pictures DIR
 
 DIR holds Set5, Set14 and BSD100 as folders of originals. The file goes into the package, its
 entry into weights_manifest.json. Figures are measured at the machine's default precision.
@@ -17,17 +17,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from sr_cli.evaluation.lpips import LPIPS
 from sr_cli.evaluation.metrics import psnr_y
+from sr_cli.imaging.colour import luma
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic
 from sr_cli.inference.device import prepare_cpu
 from sr_cli.inference.upscaler import Upscaler
 from sr_cli.models.base import SRModel
+from sr_cli.training.flat import calibrate_flat, flat_error
 from sr_cli.weights.checkpoint import load_checkpoint, save_checkpoint
 from sr_cli.weights.manifest import FOLDER, SCHEMA, Entry, load_manifest
 
 MANIFEST = Path(__file__).resolve().parent.parent / "weights_manifest.json"
 SETS = ("Set5", "Set14", "BSD100")
+ALLOWED_FLAT_ERROR = 0.7
+"""In 8-bit steps: after rounding, at most one."""
+
 ALLOWED_DIFFERENCE = 3e-5
 """Of the 1e-4 that tiles may differ by: the probes are few, pictures are many."""
 
@@ -66,11 +72,26 @@ def measured_halo(model: SRModel, pictures: list[np.ndarray]) -> int | None:
     return None
 
 
+def lr_tensor(picture: np.ndarray, model: SRModel) -> torch.Tensor:
+    """The lr of a training picture as the network gets it: (C, h, w) in [0, 1]."""
+    lr = downscale_bicubic(picture, model.scale)
+    if model.channels == 1:
+        return torch.from_numpy(luma(lr) / 255).float()[None]
+    return torch.from_numpy(lr).permute(2, 0, 1).float() / 255
+
+
+def rgb(picture: np.ndarray) -> np.ndarray:
+    """Gray as three equal channels."""
+    return picture if picture.ndim == 3 else np.dstack([picture] * 3)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("id")
     parser.add_argument("--test-sets", type=Path, required=True)
+    parser.add_argument("--pictures", type=Path, required=True, help="training pictures")
+    parser.add_argument("--lpips", type=Path, help="LPIPS's AlexNet, to measure that as well")
     parser.add_argument("--default", action="store_true")
     options = parser.parse_args()
     prepare_cpu()
@@ -82,8 +103,13 @@ def main() -> None:
         ]
         for name in SETS
     }
-    colour = [p for p in sets["Set14"] if p.ndim == 3]
-    halo = measured_halo(model, colour)
+    pictures = [read_picture(p).frames[0].pixels for p in sorted(options.pictures.iterdir())[::16]]
+    print(f"flat colours: up to {flat_error(model):.2f} off", end="", flush=True)
+    if flat_error(model) > ALLOWED_FLAT_ERROR:
+        model = calibrate_flat(model, [lr_tensor(p, model) for p in pictures])
+        print(f", calibrated {flat_error(model):.2f}", end="")
+    print()
+    halo = measured_halo(model, pictures)
     tensors = {
         n: t.half() if t.dtype == torch.float32 else t for n, t in model.state_dict().items()
     }
@@ -93,12 +119,18 @@ def main() -> None:
     model, header = load_checkpoint(target)
     upscaler = Upscaler(model)
     figures = {}
+    lpips = LPIPS(options.lpips) if options.lpips else None
     for name, pictures in sets.items():
-        values = []
+        values, distances = [], []
         for picture in pictures:
             hr = crop_to_multiple(picture, s)
-            values.append(psnr_y(upscaler(downscale_bicubic(hr, s)), hr, border=s))
+            sr = upscaler(downscale_bicubic(hr, s))
+            values.append(psnr_y(sr, hr, border=s))
+            if lpips is not None:
+                distances.append(lpips.distance(*(rgb(p) for p in (sr, hr))))
         figures[f"{name} PSNR-Y"] = round(float(np.mean(values)), 3)
+        if distances:
+            figures[f"{name} LPIPS"] = round(float(np.mean(distances)), 4)
     save_checkpoint(target, replace(header, figures=figures), tensors)
     content = target.read_bytes()
     entry = Entry(

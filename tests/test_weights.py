@@ -1,0 +1,112 @@
+"""The shipped weights: tiles, precision and figures, each for every entry of the manifest."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import REPOSITORY
+from PIL import Image
+
+from sr_cli.errors import SrError
+from sr_cli.evaluation.metrics import psnr_y
+from sr_cli.imaging.decode import read_picture
+from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic
+from sr_cli.inference.upscaler import Upscaler
+from sr_cli.models import create_model
+from sr_cli.weights.checkpoint import Header, load_checkpoint, read_header, save_checkpoint
+from sr_cli.weights.load import load_model
+from sr_cli.weights.manifest import Entry, load_manifest, parse_manifest
+
+ENTRIES = pytest.mark.parametrize("entry", load_manifest().entries, ids=lambda e: e.id)
+
+
+def part_of_the_photo(side: int) -> np.ndarray:
+    photo = np.asarray(Image.open(REPOSITORY / "examples" / "photo.jpg"))
+    return photo[100 : 100 + side, 120 : 120 + side]
+
+
+@ENTRIES
+def test_tiles_with_the_declared_halo_agree(entry: Entry) -> None:
+    model = load_model(entry.id)
+    lr = part_of_the_photo(96).astype(np.uint16) * 257
+    whole = Upscaler(model, precision="fp32", tile=96)(lr).astype(np.float64)
+    tiled = Upscaler(model, precision="fp32", tile=32)(lr)
+    allowed = 1e-4 if model.receptive_radius is not None else 0.02
+    assert np.abs(whole - tiled).max() / 65535 <= allowed
+
+
+@ENTRIES
+def test_half_precision_costs_at_most_a_hundredth(entry: Entry) -> None:
+    """On a clean picture; bf16 everywhere, whatever this machine would choose."""
+    hr = crop_to_multiple(part_of_the_photo(192), entry.scale)
+    lr = downscale_bicubic(hr, entry.scale)
+    model = load_model(entry.id)
+    exact, half = (
+        psnr_y(Upscaler(model, precision=p)(lr), hr, border=entry.scale) for p in ("fp32", "bf16")
+    )
+    assert half > exact - 0.01
+
+
+@ENTRIES
+def test_the_figures_are_true(entry: Entry, test_sets: Path) -> None:
+    upscaler = Upscaler(load_model(entry.id))
+    values = []
+    for path in sorted((test_sets / "Set5").iterdir()):
+        hr = crop_to_multiple(read_picture(path).frames[0].pixels, entry.scale)
+        sr = upscaler(downscale_bicubic(hr, entry.scale))
+        values.append(psnr_y(sr, hr, border=entry.scale))
+    assert np.mean(values) == pytest.approx(entry.figures["Set5 PSNR-Y"], abs=0.01)
+
+
+@ENTRIES
+def test_the_header_says_the_same_as_the_manifest(entry: Entry) -> None:
+    header = read_header(entry.path)
+    assert (header.model, header.scales) == (entry.network, [entry.scale])
+    assert header.figures == entry.figures
+    assert header.licence == entry.licence
+    assert header.recipe["losses"]
+
+
+def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
+    model = create_model("edsr", scale=3, blocks=2, features=8)
+    header = Header("edsr", [3], model.config, halo=7, recipe={"steps": 1}, licence="CC0")
+    save_checkpoint(tmp_path / "a.safetensors", header, model.state_dict())
+    again, found = load_checkpoint(tmp_path / "a.safetensors")
+    assert found == header
+    assert (again.scale, again.halo, again.config) == (3, 7, model.config)
+    assert all(torch.equal(v, again.state_dict()[k]) for k, v in model.state_dict().items())
+    with pytest.raises(SrError, match="is for x3, not x4"):
+        load_checkpoint(tmp_path / "a.safetensors", scale=4)
+
+
+def test_one_set_of_weights_serves_every_scale(tmp_path: Path) -> None:
+    model = create_model("vdsr", scale=2, layers=3, features=8)
+    save_checkpoint(
+        tmp_path / "v.safetensors", Header("vdsr", [2, 3, 4], model.config), model.state_dict()
+    )
+    for scale in (2, 3, 4):
+        assert load_checkpoint(tmp_path / "v.safetensors", scale=scale)[0].scale == scale
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", '{"schema": 99, "weights": [], "general": "x"}', '{"schema": 1, "weights": [{}]}'],
+)
+def test_a_malformed_manifest_is_an_error(text: str) -> None:
+    with pytest.raises(SrError, match="not a manifest"):
+        parse_manifest(text, "m.json")
+
+
+def test_figures_beat_bicubic() -> None:
+    floors = {"PSNR-Y": 28.429, "LPIPS": 0.3398}
+    for entry in load_manifest().entries:
+        if entry.scale != 4:
+            continue
+        better = "LPIPS" if entry.network == "srgan" else "PSNR-Y"
+        value = entry.figures[f"Set5 {better}"]
+        assert math.isfinite(value)
+        assert value < floors[better] if better == "LPIPS" else value > floors[better]
