@@ -46,6 +46,7 @@ def measure(side: str, name: str, size: int) -> float:
     from sr_cli.inference.device import pick_precision
     from sr_cli.inference.upscaler import Upscaler
     from sr_cli.models import create_model
+    from sr_cli.models.fusion import fuse_activations
 
     torch.manual_seed(0)
     model = create_model(name, scale=SCALE).eval()
@@ -61,6 +62,7 @@ def measure(side: str, name: str, size: int) -> float:
             return median_seconds(lambda: upscaler(pixels))
         dtype = torch.float32 if side == "fp32" else pick_precision(torch.device("cpu"))
         net = model.for_inference().set_precision(dtype).to(memory_format=torch.channels_last)
+        fuse_activations(net)
         x = x.contiguous(memory_format=torch.channels_last)
         return median_seconds(lambda: net(x))
 

@@ -162,7 +162,7 @@ def test_folders_and_places(sr: Run, tmp_path: Path) -> None:
     assert sr(*BICUBIC, "a.png", "-o", "/proc/nowhere/x.png").returncode == 1
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux")  # noqa: PTH110
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux")
 def test_a_full_disk_keeps_what_was_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from sr_cli.files import atomic_write
 

@@ -81,7 +81,8 @@ def test_several_models_are_averaged(sr: Run, tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     for name, models in (("e", ["espcn"]), ("s", ["srgan"]), ("both", ["espcn", "srgan"])):
         flags = [f for m in models for f in ("-m", m)]
-        assert sr("upscale", "a.png", "-x4", "-o", f"{name}.png", *flags).returncode == 0
+        done = sr("upscale", "a.png", "-x4", "-o", f"{name}.png", "--precision", "fp32", *flags)
+        assert done.returncode == 0
     e, s, both = (
         np.asarray(Image.open(tmp_path / f"{n}.png")).astype(float) for n in ("e", "s", "both")
     )
@@ -171,7 +172,7 @@ def test_strange_names(sr: Run, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "-dash_x2.png").exists()
     assert (tmp_path / "smile 😀_x2.png").exists()
-    assert os.path.exists(os.fsencode(tmp_path) + b"/bad\xff_x2.png")  # noqa: PTH110
+    assert os.path.exists(os.fsencode(tmp_path) + b"/bad\xff_x2.png")
     assert len([json.loads(line) for line in done.stdout.splitlines()]) == 5
 
 
@@ -298,3 +299,86 @@ def test_the_manifest_matches_the_files() -> None:
         assert hashlib.sha256(content).hexdigest() == entry["sha256"]
         assert len(content) == entry["bytes"]
     assert sum(e["bytes"] for e in files.values()) < 30e6
+
+
+def test_an_output_that_appears_meanwhile_does_not_shift_the_others(tmp_path: Path) -> None:
+    from sr_cli.inference.batch import Options, run_batch
+    from sr_cli.inference.enlarge import BicubicEnlarger, Size
+    from sr_cli.inference.jobs import Found, Naming, plan_jobs
+
+    for index, name in enumerate("abcd"):
+        Image.new("L", (8, 8), 50 * index).save(tmp_path / f"{name}.png")
+    found = [Found(tmp_path / f"{n}.png", tmp_path, False) for n in "abcd"]
+    jobs = plan_jobs(found, Naming(None, "_x2"), several=True)
+    options = Options(Size(2.0), skip_existing=True)
+
+    def another_process(job: object, share: float) -> None:
+        if job is jobs[0]:
+            Image.new("L", (1, 1)).save(jobs[1].target)
+
+    results = list(run_batch(jobs, BicubicEnlarger(), options, another_process))
+    assert [r.skipped for r in results] == [False, True, False, False]
+    for index in (0, 2, 3):
+        assert (np.asarray(Image.open(jobs[index].target)) == 50 * index).all()
+
+
+def test_a_comparison_is_never_written_over_something(sr: Run, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    (tmp_path / "a_x2_compare.png").write_bytes(b"mine")
+    done = sr(*BICUBIC, "a.png", "--compare")
+    assert done.returncode == 1
+    assert (tmp_path / "a_x2_compare.png").read_bytes() == b"mine"
+    picture(tmp_path / "c.png")
+    picture(tmp_path / "c_compare.png")
+    assert sr(*BICUBIC, "c.png", "c_compare.png", "-o", "out/", "--compare").returncode == 2
+
+
+def test_names_that_are_too_long_fail_alone(sr: Run, tmp_path: Path) -> None:
+    picture(tmp_path / ("x" * 250 + ".png"))
+    picture(tmp_path / "b.png")
+    done = sr(*BICUBIC, "x" * 250 + ".png", "b.png", "y" * 300)
+    assert done.returncode == 1
+    assert (tmp_path / "b_x2.png").exists()
+    assert b"1 done, 2 failed" in done.stderr
+
+
+def test_ctrl_c_while_waiting_for_stdin(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sr_cli", *BICUBIC, "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+    )
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"Traceback" not in said
+
+
+def test_an_unexpected_failure_of_one_picture_does_not_end_the_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sr_cli.inference import batch
+    from sr_cli.inference.enlarge import BicubicEnlarger, Size
+    from sr_cli.inference.jobs import Found, Naming, plan_jobs
+
+    found = [Found(picture(tmp_path / f"{n}.png"), tmp_path, False) for n in "abc"]
+    real = batch.write_picture
+    failures = iter([MemoryError(), None, RuntimeError("odd\nthing")])
+
+    def sometimes(*arguments: object) -> None:
+        failure = next(failures)
+        if failure:
+            raise failure
+        real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(batch, "write_picture", sometimes)
+    jobs = plan_jobs(found, Naming(None, "_x2"), several=True)
+    results = list(batch.run_batch(jobs, BicubicEnlarger(), batch.Options(Size(2.0))))
+    errors = [r.error.message if r.error else None for r in results]
+    assert errors[1] is None
+    assert "a.png: out of memory" in errors[0]
+    assert errors[2].endswith("c.png: odd")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.png", "b_x2.png", "c.png"]

@@ -316,3 +316,72 @@ def test_json_says_what_was_done(sr: Run, photo: Path) -> None:
     assert record["output"].endswith("photo_x2.jpg")
     assert (record["output_width"], record["output_height"]) == (64, 48)
     assert record["seconds"] >= 0
+
+
+def test_heic_comes_out_as_jpeg(sr: Run, tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif", reason="the extra sr-cli[heif] is not installed")
+    heif.from_pillow(Image.fromarray(smooth(24, 32))).save(tmp_path / "a.heic", quality=95)
+    done = sr(*BICUBIC, "a.heic")
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "a_x2.jpg") as made:
+        assert made.format == "JPEG"
+        assert made.size == (64, 48)
+
+
+def test_heic_without_the_extra_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sr_cli.errors import SrError
+    from sr_cli.imaging import decode
+
+    monkeypatch.setattr(decode, "_offer_heif", lambda: None)
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
+    with pytest.raises(SrError, match=r"sr-cli\[heif\]"):
+        decode.read_picture(b"\0\0\0\x18ftypheic" + b"\0" * 40)
+
+
+def test_utf8_in_exif_and_gps_survive_every_format(sr: Run, tmp_path: Path) -> None:
+    exif = exif_of_a_phone(1)
+    exif[ExifTags.Base.Copyright] = "© Jürgen".encode()
+    Image.fromarray(smooth(24, 32)).save(tmp_path / "a.jpg", exif=exif, dpi=(300, 300))
+    for suffix in ("jpg", "webp", "png", "tif", "avif"):
+        assert sr(*BICUBIC, "a.jpg", "-f", suffix).returncode == 0
+        made = tmp_path / f"a_x2.{suffix}"
+        assert "© Jürgen".encode() in made.read_bytes(), suffix
+        with Image.open(made) as image:
+            assert image.getexif().get_ifd(ExifTags.IFD.GPSInfo)[1] == "N", suffix
+            if suffix in ("webp", "avif"):
+                assert float(image.getexif()[0x011A]) == 300
+
+
+def test_a_play_once_gif_is_played_once_as_webp(sr: Run, tmp_path: Path) -> None:
+    frames = [Image.fromarray(smooth(10, 12, seed=i)) for i in range(2)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=50)
+    assert sr(*BICUBIC, "a.gif", "-f", "webp").returncode == 0
+    assert sr(*BICUBIC, "a.gif").returncode == 0
+    assert Image.open(tmp_path / "a_x2.webp").info["loop"] == 1
+    assert "loop" not in Image.open(tmp_path / "a_x2.gif").info
+
+
+def test_white_is_zero_and_premultiplied_alpha_are_understood(sr: Run, tmp_path: Path) -> None:
+    flat = np.full((6, 6), 1000, np.uint16)
+    tifffile.imwrite(tmp_path / "w.tif", flat, photometric="miniswhite")
+    tifffile.imwrite(tmp_path / "p.tif", np.dstack([flat * 20] * 4), photometric="rgb",
+                     extrasamples=["assocalpha"])  # fmt: skip
+    assert sr(*BICUBIC, "w.tif", "p.tif", "-f", "png", "-o", "out/").returncode == 0
+    assert (cv2.imread(str(tmp_path / "out/w.png"), cv2.IMREAD_UNCHANGED) == 64535).all()
+    assert (cv2.imread(str(tmp_path / "out/p.png"), cv2.IMREAD_UNCHANGED)[..., :3] == 65535).all()
+    la = np.dstack([flat, flat])
+    (tmp_path / "la.png").write_bytes(
+        cv2.imencode(".png", np.dstack([flat, flat, flat, flat]))[1].tobytes()
+    )
+    assert la.shape == (6, 6, 2)
+    assert sr(*BICUBIC, "la.png", "-o", "la.tif").returncode == 0
+    assert sr(*BICUBIC, "la.tif", "-o", "again.tif").returncode == 0
+
+
+def test_a_broken_profile_is_said_not_fatal(sr: Run, tmp_path: Path) -> None:
+    Image.fromarray(smooth(12, 12)).convert("CMYK").save(
+        tmp_path / "c.jpg", icc_profile=b"junk" * 50
+    )
+    done = sr(*BICUBIC, "c.jpg")
+    assert done.returncode == 0
+    assert b"without a usable profile" in done.stderr

@@ -41,10 +41,13 @@ def test_tiles_with_the_declared_halo_agree(entry: Entry) -> None:
 
 @ENTRIES
 def test_half_precision_costs_at_most_a_hundredth(entry: Entry) -> None:
-    """On a clean picture; bf16 everywhere, whatever this machine would choose."""
+    """On a clean picture; in bf16 wherever it is allowed, whatever this machine would choose."""
     hr = crop_to_multiple(part_of_the_photo(192), entry.scale)
     lr = downscale_bicubic(hr, entry.scale)
     model = load_model(entry.id)
+    if not model.half_is_safe:
+        assert Upscaler(model).dtype == torch.float32
+        return
     exact, half = (
         psnr_y(Upscaler(model, precision=p)(lr), hr, border=entry.scale) for p in ("fp32", "bf16")
     )

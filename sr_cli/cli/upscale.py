@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from contextlib import AbstractContextManager, nullcontext
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 MIN_SCALE, MAX_SCALE = 1.0, 16.0
 DEFAULT_SCALE = 4.0
 DEFAULT_MAX_PIXELS = 512_000_000
+PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
 
 
 def parse_scale(text: str) -> float:
@@ -145,6 +147,12 @@ def upscale(
         raise RefusedError(f"quality {quality} is out of range", "1 to 100")
     if scale and (width or height):
         raise RefusedError("--scale and --width/--height contradict each other", "give one of them")
+    if precision not in PRECISION_NAMES:
+        raise RefusedError(
+            f"unknown precision '{precision}'", f"known: {', '.join(PRECISION_NAMES)}"
+        )
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise RefusedError(f"no device '{device}'", "auto, cpu, cuda, cuda:N or mps")
     if overwrite and skip_existing:
         raise RefusedError("--overwrite and --skip-existing contradict each other")
 
@@ -156,8 +164,10 @@ def upscale(
     label = _label(factor, width, height)
     folder = Path(output) if output and output != "-" else None
     found, problems = find_inputs(inputs, recursive=recursive, output=folder, label=suffix or label)
-    several = len(inputs) > 1 or len(found) > 1 or any(Path(name).is_dir() for name in inputs)
-    jobs = plan_jobs(found, Naming(output, label, suffix, format_), several=several)
+    several = len(inputs) > 1 or len(found) > 1 or any(os.path.isdir(name) for name in inputs)
+    jobs = plan_jobs(
+        found, Naming(output, label, suffix, format_), several=several, compare=compare
+    )
     if json_ and any(job.target == STDIO for job in jobs):
         raise RefusedError("--json and a picture cannot share stdout", "give an output with -o")
     if compare and any(job.target == STDIO for job in jobs):
@@ -166,12 +176,7 @@ def upscale(
         _show_plan(jobs, problems, json_, overwrite)
         raise typer.Exit(ExitCode.FAILED if problems else ExitCode.OK)
     for job in jobs:
-        if (
-            overwrite
-            and job.source != STDIO
-            and job.target.exists()
-            and job.target.samefile(job.source)
-        ):
+        if overwrite and job.source != STDIO and _same_file(job.source, job.target):
             say(f"warning: {shown(job.source)} will be replaced by its result", style="yellow")
 
     from sr_cli.imaging.encode import Encoding
@@ -216,6 +221,13 @@ def _factor(scales: list[str] | None, models: list[str] | None) -> float:
         m.group(1) for name in models or [] if (m := re.search(r"-x(\d+)(\.safetensors)?$", name))
     }
     return float(named.pop()) if len(named) == 1 else DEFAULT_SCALE
+
+
+def _same_file(a: Path, b: Path) -> bool:
+    try:
+        return os.path.samefile(a, b)
+    except OSError:
+        return False
 
 
 def _check_positive(**values: int | None) -> None:
@@ -269,7 +281,7 @@ def _show_plan(jobs: list[Job], problems: list[SrError], json_: bool, overwrite:
     for problem in problems:
         report_error(problem)
     for job in jobs:
-        exists = str(job.target) != "-" and job.target.exists()
+        exists = str(job.target) != "-" and os.path.exists(job.target)
         if json_:
             print_json({"input": str(job.source), "output": str(job.target), "exists": exists})
         else:

@@ -118,7 +118,8 @@ def _decode(image: Image.Image, data: bytes, name: str, max_pixels: int) -> Pict
             frames.append(Frame(*_pixels(image, name, notes, profile), duration))
     metadata, orientation = before_pixels or read_metadata(image)
     if deep:
-        frames = _decode_deep(data, count, name)
+        premultiplied = file_format == "TIFF" and _tiff_tag(image, 338, (2,)) in (1, (1,))
+        frames = _decode_deep(data, count, name, premultiplied)
     elif file_format == "TIFF":
         orientation = 1
     if any("sRGB" in note for note in notes):
@@ -131,6 +132,9 @@ def _decode(image: Image.Image, data: bytes, name: str, max_pixels: int) -> Pict
             if frame.alpha is None:
                 frame.alpha = np.full(frame.pixels.shape[:2], 255, np.uint8)
     loop = image.info.get("loop") if is_animation else None
+    if loop and file_format == "GIF":
+        # A GIF counts repetitions, the others how often it is played.
+        loop += 1
     return Picture(frames, file_format, metadata, is_animation, loop, notes)
 
 
@@ -160,9 +164,9 @@ def _is_deep_colour(image: Image.Image, data: bytes, file_format: str) -> bool:
     return False
 
 
-def _decode_deep(data: bytes, count: int, name: str) -> list[Frame]:
+def _decode_deep(data: bytes, count: int, name: str, premultiplied: bool) -> list[Frame]:
     ok, pages = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if not ok or len(pages) < count or any(p.dtype != np.uint16 for p in pages):
+    if not ok or len(pages) < count:
         raise SrError(f"{name}: this kind of 16-bit picture is not supported")
     frames = []
     for page in pages[:count]:
@@ -171,6 +175,9 @@ def _decode_deep(data: bytes, count: int, name: str) -> list[Frame]:
             continue
         colour = np.ascontiguousarray(page[:, :, 2::-1])
         alpha = np.ascontiguousarray(page[:, :, 3]) if page.shape[2] == 4 else None
+        if premultiplied and alpha is not None:
+            share = np.maximum(alpha, 1)[..., None].astype(np.float32) / 65535
+            colour = np.minimum(colour / share + 0.5, 65535).astype(np.uint16)
         gray = bool(
             (colour[..., 0] == colour[..., 1]).all() and (colour[..., 1] == colour[..., 2]).all()
         )
@@ -196,8 +203,9 @@ def _pixels(
     """Gray or RGB pixels of the current frame, and its alpha."""
     mode = image.mode
     if mode.startswith("I;16"):
-        deep = np.asarray(image)
-        return np.ascontiguousarray(deep.astype(np.uint16)), None
+        deep = np.asarray(image).astype(np.uint16)
+        white_is_zero = _tiff_tag(image, 262, 1) == 0
+        return np.ascontiguousarray(65535 - deep if white_is_zero else deep), None
     if mode in ("I", "F"):
         values = np.asarray(image)
         if mode == "F" or values.min() < 0 or values.max() > 65535:
@@ -225,7 +233,8 @@ def _to_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> Ima
     if image.mode == "LAB":
         source = ImageCms.createProfile("LAB")
     elif profile:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        with suppress(OSError, ImageCms.PyCMSError):
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     if source is not None:
         with suppress(ImageCms.PyCMSError):
             converted = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")

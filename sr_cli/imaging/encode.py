@@ -16,7 +16,7 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 from sr_cli.errors import SrError
 from sr_cli.imaging.formats import FORMATS, Format
 from sr_cli.imaging.memory import release_rows
-from sr_cli.imaging.metadata import for_size, jpeg_iptc_segment
+from sr_cli.imaging.metadata import exif_of, for_size, jpeg_iptc_segment
 from sr_cli.imaging.picture import Frame, Metadata, Picture
 
 _PNG_LEVEL = 4
@@ -24,8 +24,7 @@ _BAND = 64 << 20
 _MAX_JPEG_BLOCK = 65_500
 _BIG_TIFF = 3 << 30
 _SOFTWARE, _DESCRIPTION, _EXIF = 0x0131, 0x010E, 0x8769
-_PLACE_FOR_EXIF = 0x8768
-"""An unused tag just before EXIF's, which tifffile does not write itself."""
+_GPS = 0x8825
 
 
 @dataclass(frozen=True)
@@ -73,14 +72,20 @@ def _write_with_pillow(
         options |= {"save_all": True, "append_images": images[1:]}
         if picture.animation:
             options["duration"] = [round(f.duration) for f in picture.frames]
-            if picture.loop is not None:
-                options["loop"] = picture.loop
+            options |= _loop_options(picture.loop, target)
             if target.name in ("GIF", "PNG"):
                 # Each frame is complete: the one before must not shine through.
                 options["disposal"] = 2 if target.name == "GIF" else 1
             if target.name == "PNG":
                 options["blend"] = 0
     images[0].save(file, target.name, **options)
+
+
+def _loop_options(loop: int | None, target: Format) -> dict[str, Any]:
+    """How often an animation is played (0: for ever, None: once), as the format counts it."""
+    if target.name == "GIF":
+        return {} if loop is None else {"loop": max(0, loop - 1)} if loop != 1 else {}
+    return {"loop": 1 if loop is None else loop}
 
 
 def _options(
@@ -94,7 +99,7 @@ def _options(
         # Set even when there is none: Pillow would else copy what an image brought along.
         options["icc_profile"] = metadata.icc or b""
         if metadata.exif:
-            options["exif"] = metadata.exif
+            options["exif"] = exif_of(metadata.exif) if target.name == "AVIF" else metadata.exif
     if metadata.xmp and target.name in ("JPEG", "WEBP", "AVIF"):
         options["xmp"] = metadata.xmp
     if metadata.dpi and target.name in ("JPEG", "PNG", "BMP"):
@@ -239,15 +244,20 @@ def _write_tiff(frames: list[Frame], file: BinaryIO, metadata: Metadata) -> None
     ):
         if block:
             tags.append((code, kind, len(block), block, True))
-    exif = Image.Exif()
-    if metadata.exif:
-        exif.load(metadata.exif)
+    exif = exif_of(metadata.exif)
     for tag, text in exif.items():
-        if isinstance(text, str) and tag not in (_SOFTWARE, _DESCRIPTION):
-            tags.append((tag, 2, 0, text, True))
-    details = dict(exif.get_ifd(_EXIF))
-    if details:
-        tags.append((_PLACE_FOR_EXIF, 4, 1, 0, True))
+        if tag in (_SOFTWARE, _DESCRIPTION, 0x0112, 0x011A, 0x011B, 0x0128, _EXIF, _GPS):
+            continue
+        if isinstance(text, bytes):
+            # 0x9C9B to 0x9C9F are Windows's titles and authors, which are bytes; the rest is text.
+            is_text = not 0x9C9B <= tag <= 0x9C9F
+            tags.append(
+                (tag, 2, 0, text + b"\0", True) if is_text else (tag, 1, len(text), text, True)
+            )
+        elif isinstance(text, int):
+            tags.append((tag, 3, 1, text, True))
+    directories = {code: dict(exif.get_ifd(code)) for code in (_EXIF, _GPS) if code in exif}
+    tags += [(code - 1, 4, 1, 0, True) for code in directories]
     size = sum(f.pixels.nbytes * (2 if f.alpha is not None else 1) for f in frames)
     with tifffile.TiffWriter(file, bigtiff=size > _BIG_TIFF) as writer:
         for index, frame in enumerate(frames):
@@ -263,33 +273,36 @@ def _write_tiff(frames: list[Frame], file: BinaryIO, metadata: Metadata) -> None
                 rowsperstrip=64,
                 resolution=metadata.dpi,
                 resolutionunit="inch" if metadata.dpi else None,
-                software=str(exif.get(_SOFTWARE, "")) or False,
-                description=str(exif.get(_DESCRIPTION, "")) or None,
+                software=exif.get(_SOFTWARE) or False,
+                description=exif.get(_DESCRIPTION) or None,
                 metadata=None,
                 extratags=tags if index == 0 else [],
             )
-    if details:
-        _append_exif_directory(file, details)
+    for code, entries in directories.items():
+        _append_directory(file, code, entries)
 
 
-def _append_exif_directory(file: BinaryIO, details: dict[int, Any]) -> None:
-    """Put the EXIF directory at the end of a TIFF and point its tag there."""
+def _append_directory(file: BinaryIO, code: int, entries: dict[int, Any]) -> None:
+    """Put the EXIF or GPS directory at the end of a TIFF and point its tag there.
+
+    The tag's place is held by the unused one just before it, which tifffile does write.
+    """
     import tifffile
 
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:
-        entry = tiff.pages[0].tags[_PLACE_FOR_EXIF]
+        entry = tiff.pages[0].tags[code - 1]
         tag_at, value_at = entry.offset, entry.valueoffset
         order, word = tiff.byteorder, "Q" if tiff.is_bigtiff else "I"
     prefix = b"II" if order == "<" else b"MM"
-    directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=prefix, group=_EXIF)
-    for tag, value in details.items():
+    directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=prefix, group=code)
+    for tag, value in entries.items():
         directory[tag] = value
     end = file.seek(0, io.SEEK_END)
     end += file.write(b"\0" * (end % 2))
     file.write(directory.tobytes(end))
     for position, content in (
-        (tag_at, struct.pack(order + "H", _EXIF)),
+        (tag_at, struct.pack(order + "H", code)),
         (value_at, struct.pack(order + word, end)),
     ):
         file.seek(position)

@@ -13,6 +13,7 @@ from PIL import ExifTags, Image
 from sr_cli.imaging.picture import Metadata
 
 _ORIENTATION = 0x0112
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
 _DESCRIPTIVE = {
     0x010D, 0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x8298,
     0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F, 0x4746, 0x4749,
@@ -43,6 +44,9 @@ def read_metadata(image: Image.Image) -> tuple[Metadata, int]:
     with suppress(Exception):
         found.iptc = _read_iptc(image)
     found.dpi = _read_dpi(info.get("dpi"))
+    if found.dpi is None:
+        with suppress(Exception):
+            found.dpi = _dpi_of_exif(image.getexif())
     texts = getattr(image, "text", None)
     if isinstance(texts, dict):
         found.text = {k: str(v) for k, v in texts.items() if not _is_a_block(k)}
@@ -62,11 +66,28 @@ def _clean_exif(exif: Image.Exif) -> bytes | None:
     for tag, value in exif.items():
         if tag in _DESCRIPTIVE:
             kept[tag] = value
+    _keep_text(kept)
     directories = {d: dict(exif.get_ifd(d)) for d in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)}
     for directory, entries in directories.items():
         if entries:
             kept.get_ifd(directory).update(entries)
     return kept.tobytes() if len(kept) or any(directories.values()) else None
+
+
+def _keep_text(exif: Image.Exif) -> None:
+    """Pillow reads text as Latin-1 and writes it as ASCII: as bytes, UTF-8 survives."""
+    for tag, value in list(exif.items()):
+        if isinstance(value, str):
+            exif[tag] = value.encode("latin-1", "replace")
+
+
+def exif_of(block: bytes | None) -> Image.Exif:
+    """An EXIF block as Pillow's object, its text as bytes; empty for None."""
+    exif = Image.Exif()
+    if block is not None:
+        exif.load(block)
+        _keep_text(exif)
+    return exif
 
 
 def _read_dpi(dpi: Any) -> tuple[float, float] | None:
@@ -75,6 +96,13 @@ def _read_dpi(dpi: Any) -> tuple[float, float] | None:
         if all(math.isfinite(v) and 0 < v < 1e6 for v in (x, y)):
             return x, y
     return None
+
+
+def _dpi_of_exif(exif: Image.Exif) -> tuple[float, float] | None:
+    """The resolution that EXIF gives, for files that have no other place for it."""
+    per_inch = 2.54 if exif.get(_RESOLUTION_UNIT) == 3 else 1.0
+    x, y = (float(exif[tag]) * per_inch for tag in (_X_RESOLUTION, _Y_RESOLUTION))
+    return _read_dpi((x, y))
 
 
 def _read_iptc(image: Image.Image) -> bytes | None:
@@ -119,10 +147,12 @@ def jpeg_iptc_segment(iptc: bytes) -> bytes:
 def for_size(metadata: Metadata, width: int, height: int) -> Metadata:
     """The same metadata for a picture of another size: dimension tags set, orientation upright."""
     exif, xmp = metadata.exif, metadata.xmp
-    if exif is not None:
+    if exif is not None or metadata.dpi is not None:
         with suppress(Exception):
-            changed = Image.Exif()
-            changed.load(exif)
+            changed = exif_of(exif)
+            if metadata.dpi is not None:
+                changed[_X_RESOLUTION], changed[_Y_RESOLUTION] = metadata.dpi
+                changed[_RESOLUTION_UNIT] = 2
             changed[_ORIENTATION] = 1
             # Asking for a directory that is not there would make an empty one.
             if ExifTags.IFD.Exif in changed:

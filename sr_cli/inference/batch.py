@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import sys
 import time
@@ -74,7 +75,7 @@ def run_batch(
     """
     readers, writers = ThreadPoolExecutor(1, "decode"), ThreadPoolExecutor(1, "encode")
     try:
-        coming: Future[Picture] | None = None
+        coming: tuple[Job, Future[Picture]] | None = None
         writing: tuple[Result, Future[None]] | None = None
         for index, job in enumerate(jobs):
             result = Result(job)
@@ -83,23 +84,23 @@ def run_batch(
                 if _is_done_already(job, options):
                     result.skipped = True
                 else:
-                    own = coming or readers.submit(_read, job, options)
+                    picture = (
+                        coming[1].result() if coming and coming[0] is job else _read(job, options)
+                    )
                     coming = None
-                    picture = own.result()
-                    del own
                     result.width, result.height = picture.width, picture.height
                     target, size = _check(picture, job, options)
-                    if size[0] * size[1] * len(picture.frames) > _OVERLAP_PIXELS and writing:
+                    small = size[0] * size[1] * len(picture.frames) <= _OVERLAP_PIXELS
+                    if writing and not small:
                         yield _finished(*writing)
                         writing = None
-                    small = size[0] * size[1] <= _OVERLAP_PIXELS
-                    if small and index + 1 < len(jobs) and not is_there(jobs[index + 1], options):
-                        coming = readers.submit(_read, jobs[index + 1], options)
+                    following = jobs[index + 1] if index + 1 < len(jobs) else None
+                    if small and following and _may_be_read_ahead(following, options):
+                        coming = following, readers.submit(_read, following, options)
                     made = _enlarge(picture, job, enlarger, options, on_progress)
                     original = picture if options.compare else None
                     del picture
                     result.out_width, result.out_height = size
-                    result.notes = made.notes
                     if writing:
                         yield _finished(*writing)
                     writing = (
@@ -111,10 +112,8 @@ def run_batch(
                         yield _finished(*writing)
                         writing = None
                     continue
-            except SrError as error:
-                result.error = error
-            except OSError as error:
-                result.error = SrError(f"{job.source}: {error.strerror or error}")
+            except Exception as error:
+                result.error = _explained(error, job)
             result.seconds = time.perf_counter() - began
             if writing:
                 yield _finished(*writing)
@@ -127,21 +126,43 @@ def run_batch(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
+def _may_be_read_ahead(job: Job, options: Options) -> bool:
+    """Stdin is read in the main thread, where Ctrl-C reaches it."""
+    return job.source != STDIO and not is_there(job, options)
+
+
 def _finished(result: Result, writing: Future[None]) -> Result:
     try:
         writing.result()
-    except SrError as error:
-        result.error = error
-    except OSError as error:
-        result.error = SrError(
-            f"{result.job.target}: cannot be written ({error.strerror or error})"
-        )
+    except Exception as error:
+        result.error = _explained(error, result.job)
     return result
+
+
+def _explained(error: Exception, job: Job) -> SrError:
+    """Whatever one picture met, as an error that names it: the batch goes on."""
+    if isinstance(error, MemoryError):
+        return SrError(f"{job.source}: out of memory", "close other programs, or --max-side")
+    if isinstance(error, OSError) and not isinstance(error, SrError):
+        return SrError(f"{job.source}: {error.strerror or error}")
+    if not isinstance(error, SrError):
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return SrError(f"{job.source}: {said}")
+    if str(job.source) in error.message or str(job.target) in error.message:
+        return error
+    return SrError(f"{job.source}: {error.message}", error.hint)
 
 
 def is_there(job: Job, options: Options) -> bool:
     """Whether the output exists and must not be replaced: nothing will be computed."""
-    return job.target != STDIO and job.target.exists() and not options.overwrite
+    if job.target == STDIO or options.overwrite:
+        return False
+    return any(os.path.exists(p) for p in outputs(job, compare=options.compare))
+
+
+def outputs(job: Job, *, compare: bool) -> list[Path]:
+    """The files that a job writes."""
+    return [job.target, job.comparison] if compare else [job.target]
 
 
 def _is_done_already(job: Job, options: Options) -> bool:
@@ -150,7 +171,8 @@ def _is_done_already(job: Job, options: Options) -> bool:
         return False
     if options.skip_existing:
         return True
-    raise SrError(f"{job.target}: exists already", "-y overwrites, --skip-existing skips")
+    there = next(p for p in outputs(job, compare=options.compare) if os.path.exists(p))
+    raise SrError(f"{there}: exists already", "-y overwrites, --skip-existing skips")
 
 
 def _read(job: Job, options: Options) -> Picture:
@@ -170,6 +192,8 @@ def _check(picture: Picture, job: Job, options: Options) -> tuple[Format, tuple[
     width, height = check_result(picture, options.size, options.max_pixels)
     needs = picture.needs(width, height)
     missing = shortcomings(target, needs)
+    if options.encoding.lossless and target.name == "JPEG":
+        raise SrError(f"{job.source}: JPEG is never lossless", "-f png, webp or avif is")
     if options.compare and not missing:
         missing = shortcomings(target, Needs(2 * width, height + _LABEL_ROOM))
     if missing:
@@ -229,8 +253,7 @@ def _write(
         with atomic_write(job.target, overwrite=options.overwrite) as file:
             write_picture(made, file, target, options.encoding)
         if sheet is not None:
-            beside = job.target.with_name(f"{job.target.stem}_compare{job.target.suffix}")
-            with atomic_write(beside) as file:
+            with atomic_write(job.comparison, overwrite=options.overwrite) as file:
                 write_picture(sheet, file, target, options.encoding)
     result.notes = made.notes
     result.seconds = time.perf_counter() - began

@@ -47,7 +47,8 @@ class BicubicEnlarger:
         """(h, w[, 3]) -> (height, width[, 3]) of the same type."""
         h, w = lr.shape[:2]
         height, width = size
-        if width / w < height / h or min(height / h, width / w) < 1:
+        # Reduced, or unequal by more than rounding to whole pixels: the order of directions counts.
+        if min(height / h, width / w) < 1 or width / w < height / h * (1 - 1 / min(width, height)):
             return resize_bicubic(lr, height, width)
         rows, columns = bicubic_taps(h, height, height / h), bicubic_taps(w, width, width / w)
         sr = empty_pixels((height, width, *lr.shape[2:]), lr.dtype)

@@ -34,6 +34,11 @@ class Job:
     target: Path
     format: Format | None
 
+    @property
+    def comparison(self) -> Path:
+        """Where `--compare` puts its sheet."""
+        return self.target.with_name(f"{self.target.stem}_compare{self.target.suffix}")
+
 
 @dataclass(frozen=True)
 class Found:
@@ -68,13 +73,13 @@ def find_inputs(
         path = Path(name)
         if name == "-":
             found.append(Found(STDIO, STDIO, True))
-        elif path.is_dir():
+        elif os.path.isdir(name):
             inside = list(_in_folder(path, recursive, output, label))
             if not inside:
                 hint = None if recursive else "-r looks into its sub-folders"
                 problems.append(SrError(f"{name}: no pictures in this folder", hint))
             found += inside
-        elif glob.has_magic(name) and not path.exists():
+        elif glob.has_magic(name) and not os.path.exists(name):
             matches = [Path(m) for m in sorted(glob.glob(name, recursive=True))]
             files = [m for m in matches if m.is_file() and format_of_name(m)]
             if not files:
@@ -124,8 +129,12 @@ def _is_a_result(stem: str, names: set[str], label: str) -> bool:
     return original != stem and original in names
 
 
-def plan_jobs(found: Sequence[Found], naming: Naming, *, several: bool) -> list[Job]:
+def plan_jobs(
+    found: Sequence[Found], naming: Naming, *, several: bool, compare: bool = False
+) -> list[Job]:
     """A job for each input. `several`: the command line named a folder or more than one input.
+
+    `compare`: each job also writes its comparison.
 
     Raises RefusedError for names that collide, an output that is also another input, an output
     folder that is a file, and formats that cannot be written.
@@ -138,15 +147,16 @@ def plan_jobs(found: Sequence[Found], naming: Naming, *, several: bool) -> list[
     for job in jobs:
         if job.target == STDIO:
             continue
-        key = _key(job.target)
-        if key in targets:
-            raise RefusedError(
-                f"{targets[key].source} and {job.source} would both become {job.target}",
-                "name them apart, or run them separately",
-            )
-        if key in sources and _key(job.source) != key:
-            raise RefusedError(f"{job.target}: output of {job.source} and itself an input")
-        targets[key] = job
+        for path in (job.target, job.comparison) if compare else (job.target,):
+            key = _key(path)
+            if key in targets:
+                raise RefusedError(
+                    f"{targets[key].source} and {job.source} would both become {path}",
+                    "name them apart, or run them separately",
+                )
+            if key in sources and _key(job.source) != key:
+                raise RefusedError(f"{path}: output of {job.source} and itself an input")
+            targets[key] = job
     if sum(job.target == STDIO for job in jobs) and len(jobs) > 1:
         raise RefusedError("stdout takes one picture", "give an output folder with -o")
     return jobs
@@ -169,9 +179,9 @@ def _output_folder(output: str | None, several: bool) -> Path | None:
         return None
     path = Path(output)
     slash = output.endswith(("/", os.sep))
-    if not (several or slash or path.is_dir()):
+    if not (several or slash or os.path.isdir(output)):
         return None
-    if path.exists() and not path.is_dir():
+    if os.path.exists(output) and not os.path.isdir(output):
         raise RefusedError(f"{output}: is a file, but several results need a folder")
     return path
 

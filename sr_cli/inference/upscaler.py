@@ -20,6 +20,7 @@ from sr_cli.inference.device import free_memory, pick_device, pick_precision
 from sr_cli.inference.tiling import Tile, plan_tiles, split_tile
 from sr_cli.models.base import InferenceNet, SRModel
 from sr_cli.models.bicubic import RADIUS, enlarge_bicubic
+from sr_cli.models.fusion import fuse_activations
 
 POOLING_HALO = 24
 """Halo for networks that pool over the whole picture and so have no receptive radius."""
@@ -66,6 +67,8 @@ class Upscaler:
         (self.scale,) = {m.scale for m in self.models}
         self.device = pick_device(device)
         self.dtype = pick_precision(self.device, precision)
+        if precision == "auto" and not all(m.half_is_safe for m in self.models):
+            self.dtype = torch.float32
         self.tta = tta
         self.halo = max(needed_halo(m) for m in self.models) if halo is None else halo
         self._nets = [self._prepare(m, self.dtype) for m in self.models]
@@ -108,7 +111,9 @@ class Upscaler:
 
     def _prepare(self, model: SRModel, dtype: torch.dtype) -> InferenceNet:
         net = model.for_inference().set_precision(dtype).to(self.device)
-        return net.to(memory_format=torch.channels_last)
+        net = net.to(memory_format=torch.channels_last)
+        fuse_activations(net)
+        return net
 
     def _smaller(self, tile: Tile, h: int, w: int, halo: int) -> list[Tile]:
         """A tile that did not fit, in quarters; later pictures start with smaller tiles."""

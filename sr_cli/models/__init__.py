@@ -12,7 +12,7 @@ from sr_cli.errors import RefusedError
 if TYPE_CHECKING:
     from sr_cli.models.base import SRModel
 
-_NOT_NETWORKS = {"base", "initial", "rewrites"}
+_NOT_NETWORKS = {"base", "fusion", "initial", "rewrites"}
 
 
 def model_names() -> list[str]:

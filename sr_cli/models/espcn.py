@@ -65,9 +65,11 @@ class _FastESPCN(InferenceNet):
     def __init__(self, model: ESPCN) -> None:
         super().__init__()
         frozen = model.frozen_copy()
-        self.first, *middle = frozen.layers[:-2]
-        self.middle = nn.Sequential(*middle)
-        self.last = frozen.layers[-2:]
+        self.first, self.middle, self.last = (
+            frozen.layers[:2],
+            frozen.layers[2:4],
+            frozen.layers[4:],
+        )
 
     def half_parts(self) -> list[nn.Module]:
         return [self.middle]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sr_cli.models.base import InferenceNet, SRModel, conv, shuffle_upsampler
+from sr_cli.models.bicubic import enlarge_bicubic
+from sr_cli.models.fusion import fusion_works, plus
 from sr_cli.models.initial import start_as_enlargement
 from sr_cli.models.rewrites import convolution_before_shuffle
 
@@ -96,15 +102,26 @@ class _FastSRResNet(InferenceNet):
             *(_in_place(m) if isinstance(m, nn.PReLU) else m for m in (*upsampler, activation))
         )
         self.tail = convolution_before_shuffle(frozen.tail, shuffle.upscale_factor)
+        self.half_tail = copy.deepcopy(self.tail[0])
+        self.scale, self.last_factor = model.scale, shuffle.upscale_factor
 
     def half_parts(self) -> list[nn.Module]:
-        return [self.body, self.upsampler]
+        return [self.body, self.upsampler, self.half_tail]
 
     def forward(self, lr: Tensor) -> Tensor:
         head = self.head(lr)
         features = head + self.body(head.to(self.half_dtype))
-        sr: Tensor = self.tail(self.upsampler(features.to(self.half_dtype)).float())
-        return sr
+        large = self.upsampler(features.to(self.half_dtype))
+        if self.half_dtype == torch.float32 or large.device.type != "cpu" or not fusion_works():
+            sr: Tensor = self.tail(large.float())
+            return sr
+        # Half precision rounds small numbers finely: the last convolution gives what the picture
+        # has beyond bicubic, subtracted before its sums are rounded, and bicubic is added after.
+        plain = F.pixel_unshuffle(enlarge_bicubic(lr, self.scale), self.last_factor)
+        plain = plain.to(self.half_dtype, memory_format=torch.channels_last)
+        assert isinstance(self.half_tail, nn.Conv2d)
+        beyond = plus(large, self.half_tail, -plain).float()
+        return F.pixel_shuffle(beyond.add_(plain.float()), self.last_factor)
 
 
 def _in_place(activation: nn.Module) -> nn.LeakyReLU:

@@ -27,13 +27,15 @@ class Header:
 
     `scales`: those its tensors serve, several for a network with one set of weights (VDSR).
     `halo`: lr pixels of context with which tiles agree to 1e-4; None: the receptive radius.
-    `figures`: measured results, for instance {"Set5 x4 PSNR-Y": 30.5}.
+    `half_is_safe`: whether half precision costs less than 0.01 dB.
+    `figures`: measured results, for instance {"Set5 PSNR-Y": 30.5}.
     """
 
     model: str
     scales: list[int]
     config: dict[str, Any] = field(default_factory=dict)
     halo: int | None = None
+    half_is_safe: bool = True
     recipe: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
     data: str = ""
@@ -73,6 +75,7 @@ def load_checkpoint(path: Path, *, scale: int | None = None) -> tuple[SRModel, H
         {n: t if t.dtype == torch.int64 else t.float() for n, t in tensors.items()}
     )
     model.halo = header.halo
+    model.half_is_safe = header.half_is_safe
     return model.eval(), header
 
 
@@ -112,7 +115,15 @@ def _parse_header(path: Path, described: str) -> Header:
             raise ValueError("no scales")
         if not isinstance(header.config, dict):
             raise ValueError("config is not a table")
-    except (TypeError, ValueError) as error:
+        if header.halo is not None and not (
+            isinstance(header.halo, int) and 0 <= header.halo < 512
+        ):
+            raise ValueError("its halo is no number of pixels")
+        for value in header.config.values():
+            numbers = value if isinstance(value, list) else [value]
+            if not all(isinstance(n, int | float) and 0 <= n <= 4096 for n in numbers):
+                raise ValueError("its config is out of range")
+    except (TypeError, ValueError, RecursionError) as error:
         raise SrError(f"{path}: its header does not describe a network ({error})") from error
     return header
 
