@@ -67,15 +67,24 @@ def to_integers(pixels: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[An
     return np.clip(np.floor(pixels + 0.5), 0, top).astype(dtype)
 
 
+def vertical_first(h: int, w: int, height: int, width: int) -> bool:
+    """Whether the vertical direction goes first: unless the horizontal one shrinks clearly more.
+
+    One factor for both, rounded to whole pixels, is not clearly more.
+    """
+    rounding = 1 / min(height, width)
+    return width / w >= height / h * (1 - rounding)
+
+
 def resize_bicubic(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     """(h, w) or (h, w, C) uint8 or uint16 -> (height, width[, C]) of the same type.
 
-    The direction that shrinks more goes first (the vertical one when equal), rounded in between.
+    The direction that shrinks more goes first (see `vertical_first`), rounded in between.
     """
     h, w = image.shape[:2]
     vertical = bicubic_taps(h, height, height / h)
     horizontal = bicubic_taps(w, width, width / w)
-    if width / w < height / h:
+    if not vertical_first(h, w, height, width):
         wide = to_integers(horizontal.apply(image.swapaxes(0, 1)), image.dtype).swapaxes(0, 1)
         return to_integers(vertical.apply(wide), image.dtype)
     tall = to_integers(vertical.apply(image), image.dtype)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sr_cli.errors import SrError
 from sr_cli.imaging.memory import empty_pixels
 from sr_cli.imaging.picture import Frame, Picture
-from sr_cli.imaging.resize import bicubic_taps, resize_bicubic, to_integers
+from sr_cli.imaging.resize import bicubic_taps, resize_bicubic, to_integers, vertical_first
 from sr_cli.inference.tiling import plan_spans
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ class BicubicEnlarger:
         """(h, w[, 3]) -> (height, width[, 3]) of the same type."""
         h, w = lr.shape[:2]
         height, width = size
-        # Reduced, or unequal by more than rounding to whole pixels: the order of directions counts.
-        if min(height / h, width / w) < 1 or width / w < height / h * (1 - 1 / min(width, height)):
+        if not vertical_first(h, w, height, width):
             return resize_bicubic(lr, height, width)
         rows, columns = bicubic_taps(h, height, height / h), bicubic_taps(w, width, width / w)
         sr = empty_pixels((height, width, *lr.shape[2:]), lr.dtype)
