@@ -25,7 +25,7 @@ from sr_cli.models.fusion import fuse_activations
 POOLING_HALO = 24
 """Halo for networks that pool over the whole picture and so have no receptive radius."""
 
-_CPU_BUDGET = 300 << 20
+_CPU_BUDGET = 180 << 20
 _SMALLEST_TILE = 16
 _PROBE = 48
 

@@ -47,6 +47,9 @@ class LinearTail(nn.Module):
         return sr
 
 
+_IMPULSES = 4
+
+
 @torch.no_grad()
 def _impulse_response(
     tail: nn.Module, channels: int, scale: int, radius: int
@@ -61,7 +64,10 @@ def _impulse_response(
     impulses = torch.zeros(channels, channels, size, size, dtype=torch.float64)
     impulses[range(channels), range(channels), size // 2, size // 2] = 1
     silent = probe(torch.zeros(1, channels, size, size, dtype=torch.float64))
-    response = F.pixel_unshuffle(probe(impulses) - silent, scale)
+    # A few at a time: in float64 all of them would take most of a gigabyte.
+    response = torch.cat(
+        [F.pixel_unshuffle(probe(few) - silent, scale) for few in impulses.split(_IMPULSES)]
+    )
     window = slice(radius, radius + k)
     # An impulse to the left of a pixel is that pixel's tap on its left: the response, mirrored.
     kernel = response[:, :, window, window].flip(2, 3).transpose(0, 1)
