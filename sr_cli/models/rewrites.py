@@ -65,9 +65,8 @@ def _impulse_response(
     impulses[range(channels), range(channels), size // 2, size // 2] = 1
     silent = probe(torch.zeros(1, channels, size, size, dtype=torch.float64))
     # A few at a time: in float64 all of them would take most of a gigabyte.
-    response = torch.cat(
-        [F.pixel_unshuffle(probe(few) - silent, scale) for few in impulses.split(_IMPULSES)]
-    )
+    parts = [impulses[i : i + _IMPULSES] for i in range(0, channels, _IMPULSES)]
+    response = torch.cat([F.pixel_unshuffle(probe(part) - silent, scale) for part in parts])
     window = slice(radius, radius + k)
     # An impulse to the left of a pixel is that pixel's tap on its left: the response, mirrored.
     kernel = response[:, :, window, window].flip(2, 3).transpose(0, 1)
