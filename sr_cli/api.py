@@ -45,6 +45,10 @@ def upscale_image(
     from sr_cli.imaging.picture import Frame, Picture
     from sr_cli.inference.enlarge import MAX_FACTOR, Size, enlarge_picture
 
+    if isinstance(scale, bool) or not isinstance(scale, int | float):
+        raise RefusedError(f"scale {scale!r} is not a number")
+    if tile is not None and (not isinstance(tile, int) or tile < 1):
+        raise RefusedError(f"tile {tile!r}: must be an integer of at least 1")
     if not 1 < scale <= MAX_FACTOR:
         raise RefusedError(f"scale {scale:g} is out of range", f"above 1, at most {MAX_FACTOR:g}")
     if isinstance(image, Image.Image):

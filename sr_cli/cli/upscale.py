@@ -5,24 +5,23 @@ from __future__ import annotations
 import os
 import re
 import time
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sr_cli.cli.console import print_json, report_error, say, shown, talk
+from sr_cli.cli.console import print_json, report_error, say, shown
+from sr_cli.cli.report import Reporter, precision_of
 from sr_cli.errors import ExitCode, RefusedError, SrError
+from sr_cli.inference.precision import check_precision_name
 
 if TYPE_CHECKING:
-    from sr_cli.inference.batch import Options, Result
     from sr_cli.inference.enlarge import Enlarger, Size
     from sr_cli.inference.jobs import Job
 
 MIN_SCALE, MAX_SCALE = 1.0, 16.0
 DEFAULT_SCALE = 4.0
 DEFAULT_MAX_PIXELS = 512_000_000
-PRECISION_NAMES = ("auto", "fp32", "bf16", "fp16")
 
 
 def parse_scale(text: str) -> float:
@@ -147,10 +146,7 @@ def upscale(
         raise RefusedError(f"quality {quality} is out of range", "1 to 100")
     if scale and (width or height):
         raise RefusedError("--scale and --width/--height contradict each other", "give one of them")
-    if precision not in PRECISION_NAMES:
-        raise RefusedError(
-            f"unknown precision '{precision}'", f"known: {', '.join(PRECISION_NAMES)}"
-        )
+    check_precision_name(precision)
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
         raise RefusedError(f"no device '{device}'", "auto, cpu, cuda, cuda:N or mps")
     if overwrite and skip_existing:
@@ -202,7 +198,7 @@ def upscale(
         engine = EngineOptions(device, threads, precision, tile, tta)
         enlarger = build_enlarger(choices, _network_factor(jobs, size), engine)
         _explain(enlarger, size.factor, verbose, quiet)
-    reporter = _Reporter(enlarger, [c.name for c in choices], json_, quiet, verbose)
+    reporter = Reporter(enlarger, [c.name for c in choices], json_, quiet, verbose)
     for problem in problems:
         reporter.problem(problem)
     reporter.run(jobs, options)
@@ -267,14 +263,7 @@ def _explain(enlarger: Enlarger, factor: float | None, verbose: bool, quiet: boo
         say(f"x{factor:g}: the network's x{scale}{times}{down}")
     if verbose:
         u = enlarger.upscaler
-        say(f"device {u.device}, precision {_precision(enlarger)}, tile {u.tile}, halo {u.halo}")
-
-
-def _precision(enlarger: Enlarger) -> str | None:
-    from sr_cli.inference.device import NAMES
-    from sr_cli.inference.enlarge import NetworkEnlarger
-
-    return NAMES[enlarger.upscaler.dtype] if isinstance(enlarger, NetworkEnlarger) else None
+        say(f"device {u.device}, precision {precision_of(enlarger)}, tile {u.tile}, halo {u.halo}")
 
 
 def _show_plan(jobs: list[Job], problems: list[SrError], json_: bool, overwrite: bool) -> None:
@@ -287,146 +276,3 @@ def _show_plan(jobs: list[Job], problems: list[SrError], json_: bool, overwrite:
         else:
             note = (" (replaced)" if overwrite else " (exists)") if exists else ""
             typer.echo(f"{shown(job.source)} -> {shown(job.target)}{note}")
-
-
-class _Reporter:
-    """Runs the batch and tells: bars on a terminal, lines, JSON, a summary."""
-
-    def __init__(
-        self, enlarger: Enlarger, models: list[str], json_: bool, quiet: bool, verbose: bool
-    ) -> None:
-        self.enlarger = enlarger
-        self.models = models
-        self.json = json_
-        self.quiet = quiet
-        self.verbose = verbose
-        self.done = self.skipped = self.failed = 0
-
-    def run(self, jobs: list[Job], options: Options) -> None:
-        from sr_cli.inference.batch import run_batch
-
-        with self._bars(len(jobs)) as bars:
-            for result in run_batch(
-                jobs, self.enlarger, options, bars.on_progress if bars else None
-            ):
-                if bars:
-                    bars.advance()
-                self._tell(result)
-
-    def _bars(self, total: int) -> AbstractContextManager[_Bars | None]:
-        show = talk().is_terminal and not self.quiet and total > 0
-        return _Bars(total) if show else nullcontext(None)
-
-    def problem(self, error: SrError) -> None:
-        """An input that could not be found."""
-        self.failed += 1
-        report_error(error)
-        if self.json:
-            print_json({"error": error.message})
-
-    def _tell(self, result: Result) -> None:
-        if result.error is not None:
-            self.failed += 1
-            report_error(result.error)
-        elif result.skipped:
-            self.skipped += 1
-            if self.verbose:
-                say(f"{result.job.target} exists: skipped")
-        else:
-            self.done += 1
-            for note in [] if self.quiet else result.notes:
-                say(f"{result.job.source}: {note}", style="yellow")
-            if not self.quiet:
-                say(
-                    f"{result.job.target}  {result.width}x{result.height} -> "
-                    f"{result.out_width}x{result.out_height}  {result.seconds:.1f} s"
-                )
-        if self.json:
-            print_json(self._record(result))
-
-    def _record(self, result: Result) -> dict[str, Any]:
-        from sr_cli.inference.enlarge import NetworkEnlarger
-
-        record: dict[str, Any] = {
-            "input": str(result.job.source),
-            "output": str(result.job.target),
-            "model": "+".join(self.models),
-        }
-        if result.error is not None:
-            return record | {"error": result.error.message}
-        if result.skipped:
-            return record | {"skipped": True}
-        record |= {
-            "width": result.width,
-            "height": result.height,
-            "output_width": result.out_width,
-            "output_height": result.out_height,
-            "device": "cpu",
-            "precision": _precision(self.enlarger),
-            "tile": None,
-            "seconds": round(result.seconds, 3),
-            "notes": result.notes,
-        }
-        if isinstance(self.enlarger, NetworkEnlarger):
-            upscaler = self.enlarger.upscaler
-            record |= {"device": str(upscaler.device), "tile": upscaler.tile}
-        return record
-
-    def summary(self, seconds: float) -> None:
-        """One closing line for a batch."""
-        if self.quiet or self.done + self.skipped + self.failed < 2:
-            return
-        parts = [f"{self.done} done"]
-        parts += [f"{self.skipped} skipped"] if self.skipped else []
-        parts += [f"{self.failed} failed"] if self.failed else []
-        say(f"{', '.join(parts)} in {seconds:.1f} s")
-
-
-class _Bars:
-    """A bar for the files and one for the present picture, with the time left."""
-
-    def __init__(self, total: int) -> None:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TimeRemainingColumn(),
-            console=talk(),
-            transient=True,
-        )
-        self._total = total
-        self._count = MofNCompleteColumn
-        self._current: Job | None = None
-
-    def __enter__(self) -> _Bars:
-        self._progress.start()
-        self._files = self._progress.add_task(
-            f"{self._total} pictures", total=float(self._total), visible=self._total > 1
-        )
-        self._picture = self._progress.add_task("", total=1.0)
-        self._done = 0
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def on_progress(self, job: Job, share: float) -> None:
-        """The present picture is done to `share`."""
-        if job is not self._current:
-            self._current = job
-            self._progress.reset(self._picture, description=shown(job.source.name))
-        self._progress.update(self._picture, completed=share)
-        self._progress.update(self._files, completed=self._done + share)
-
-    def advance(self) -> None:
-        """One more picture is on disk or failed."""
-        self._done += 1
-        self._progress.update(self._files, completed=self._done)

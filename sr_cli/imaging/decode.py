@@ -8,13 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from sr_cli.errors import SrError
-from sr_cli.imaging.formats import FORMATS
+from sr_cli.imaging.deep import is_deep_colour, read_deep_frames, read_gray_alpha_tiff, tiff_tag
+from sr_cli.imaging.formats import FORMATS, sniff_format
 from sr_cli.imaging.metadata import read_metadata
 from sr_cli.imaging.picture import Frame, Picture
 
@@ -53,6 +53,10 @@ def read_picture(
     except SrError:
         raise
     except UnidentifiedImageError:
+        if sniff_format(data[:32]) is FORMATS["TIFF"]:
+            picture = read_gray_alpha_tiff(data, name, max_pixels)
+            if picture is not None:
+                return picture
         raise SrError(f"{name}: {_what_it_is_not(data)}") from None
     except MemoryError as error:
         raise SrError(f"{name}: out of memory while decoding") from error
@@ -100,42 +104,48 @@ def _decode(image: Image.Image, data: bytes, name: str, max_pixels: int) -> Pict
     # A phone's multi-picture JPEG holds previews and depth maps beside the photo.
     count = 1 if image.format in ("MPO", "HEIF") else int(getattr(image, "n_frames", 1))
     _check_size(image, count, name, max_pixels)
-    is_animation = file_format in ("GIF", "PNG", "WEBP", "AVIF") and count > 1
-    deep = _is_deep_colour(image, data, file_format)
+    # An APNG may begin with a picture for viewers that know no animation.
+    first = 1 if count > 1 and getattr(image, "default_image", False) else 0
+    is_animation = file_format in ("GIF", "PNG", "WEBP", "AVIF") and count - first > 1
     # A TIFF's description must be read before its pixels, which Pillow then turns upright
     # itself; a PNG's may stand behind its pixels.
     before_pixels = read_metadata(image) if file_format == "TIFF" else None
     notes: list[str] = []
-    frames = []
+    frames: dict[int, Frame] = {}
+    deep: list[int] = []
     profile = image.info.get("icc_profile")
-    for index in range(count):
+    for index in range(first, count):
         if count > 1:
             image.seek(index)
             _check_size(image, 1, name, max_pixels)
+        if is_deep_colour(image, data):
+            deep.append(index)
+            continue
         image.load()
         duration = float(image.info.get("duration") or 0)
-        if not deep:
-            frames.append(Frame(*_pixels(image, name, notes, profile), duration))
-    metadata, orientation = before_pixels or read_metadata(image)
+        frames[index] = Frame(*_pixels(image, name, notes, profile), duration)
     if deep:
-        premultiplied = file_format == "TIFF" and _tiff_tag(image, 338, (2,)) in (1, (1,))
-        frames = _decode_deep(data, count, name, premultiplied)
-    elif file_format == "TIFF":
-        orientation = 1
+        frames |= read_deep_frames(image, data, deep, name)
+    if not deep or file_format != "TIFF":
+        image.load()
+    metadata, orientation = before_pixels or read_metadata(image)
     if any("sRGB" in note for note in notes):
         metadata.icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    for frame in frames:
+    for index, frame in frames.items():
+        if file_format == "TIFF" and index not in deep:
+            continue
         frame.pixels = upright(frame.pixels, orientation)
         frame.alpha = None if frame.alpha is None else upright(frame.alpha, orientation)
-    if is_animation and any(f.alpha is not None for f in frames):
-        for frame in frames:
+    ordered = [frames[index] for index in sorted(frames)]
+    if is_animation and any(f.alpha is not None for f in ordered):
+        for frame in ordered:
             if frame.alpha is None:
                 frame.alpha = np.full(frame.pixels.shape[:2], 255, np.uint8)
     loop = image.info.get("loop") if is_animation else None
     if loop and file_format == "GIF":
         # A GIF counts repetitions, the others how often it is played.
         loop += 1
-    return Picture(frames, file_format, metadata, is_animation, loop, notes)
+    return Picture(ordered, file_format, metadata, is_animation, loop, notes)
 
 
 def _check_size(image: Image.Image, frames: int, name: str, max_pixels: int) -> None:
@@ -146,45 +156,6 @@ def _check_size(image: Image.Image, frames: int, name: str, max_pixels: int) -> 
             f"{name}: declares {width}x{height} pixels{times}, more than {max_pixels}",
             "--max-pixels raises the limit",
         )
-
-
-def _tiff_tag(image: Image.Image, tag: int, default: Any) -> Any:
-    tags: Any = getattr(image, "tag_v2", {})
-    return tags.get(tag, default)
-
-
-def _is_deep_colour(image: Image.Image, data: bytes, file_format: str) -> bool:
-    """16 bits in several channels: Pillow would read the upper 8 alone."""
-    if file_format == "PNG":
-        return data[24] == 16 and data[25] in (2, 4, 6)
-    if file_format == "TIFF":
-        bits = _tiff_tag(image, 258, (8,))
-        bits = bits if isinstance(bits, tuple) else (bits,)
-        return len(bits) > 1 and set(bits) == {16} and _tiff_tag(image, 262, 2) in (1, 2)
-    return False
-
-
-def _decode_deep(data: bytes, count: int, name: str, premultiplied: bool) -> list[Frame]:
-    ok, pages = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if not ok or len(pages) < count:
-        raise SrError(f"{name}: this kind of 16-bit picture is not supported")
-    frames = []
-    for page in pages[:count]:
-        if page.ndim == 2:
-            frames.append(Frame(page))
-            continue
-        colour = np.ascontiguousarray(page[:, :, 2::-1])
-        alpha = np.ascontiguousarray(page[:, :, 3]) if page.shape[2] == 4 else None
-        if premultiplied and alpha is not None:
-            share = np.maximum(alpha, 1)[..., None].astype(np.float32) / 65535
-            colour = np.minimum(colour / share + 0.5, 65535).astype(np.uint16)
-        gray = bool(
-            (colour[..., 0] == colour[..., 1]).all() and (colour[..., 1] == colour[..., 2]).all()
-        )
-        declared_gray = data[:4] == b"\x89PNG" and data[25] == 4
-        pixels = np.ascontiguousarray(colour[..., 0]) if gray and declared_gray else colour
-        frames.append(Frame(pixels, alpha))
-    return frames
 
 
 def from_pillow(image: Image.Image) -> Frame:
@@ -204,8 +175,12 @@ def _pixels(
     mode = image.mode
     if mode.startswith("I;16"):
         deep = np.asarray(image).astype(np.uint16)
-        white_is_zero = _tiff_tag(image, 262, 1) == 0
-        return np.ascontiguousarray(65535 - deep if white_is_zero else deep), None
+        white_is_zero = tiff_tag(image, 262, 1) == 0
+        see_through = image.info.get("transparency")
+        alpha = None
+        if isinstance(see_through, int):
+            alpha = np.where(deep == see_through, 0, 65535).astype(np.uint16)
+        return np.ascontiguousarray(65535 - deep if white_is_zero else deep), alpha
     if mode in ("I", "F"):
         values = np.asarray(image)
         if mode == "F" or values.min() < 0 or values.max() > 65535:

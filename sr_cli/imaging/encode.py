@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin, TiffImagePlugin
+from PIL import Image, PngImagePlugin
 
 from sr_cli.errors import SrError
+from sr_cli.imaging.deep_png import write_deep_png
 from sr_cli.imaging.formats import FORMATS, Format
 from sr_cli.imaging.memory import release_rows
 from sr_cli.imaging.metadata import exif_of, for_size, jpeg_iptc_segment
 from sr_cli.imaging.picture import Frame, Metadata, Picture
+from sr_cli.imaging.tiff import write_tiff
 
 _PNG_LEVEL = 4
 _BAND = 64 << 20
 _MAX_JPEG_BLOCK = 65_500
-_BIG_TIFF = 3 << 30
-_SOFTWARE, _DESCRIPTION, _EXIF = 0x0131, 0x010E, 0x8769
-_GPS = 0x8825
 
 
 @dataclass(frozen=True)
@@ -48,9 +45,9 @@ def write_picture(picture: Picture, file: BinaryIO, target: Format, encoding: En
     deep = any(f.pixels.dtype == np.uint16 for f in picture.frames)
     try:
         if deep and target.name == "PNG":
-            _write_deep_png(picture.frames[0], file, metadata)
+            write_deep_png(picture.frames[0], file, _description(picture.frames[0], metadata))
         elif target.name == "TIFF":
-            _write_tiff(picture.frames, file, metadata)
+            write_tiff(picture.frames, file, metadata)
         elif target.name == "AVIF" and encoding.lossless:
             _write_lossless_avif(picture, file, metadata)
         else:
@@ -171,32 +168,19 @@ def _to_palette(image: Image.Image) -> Image.Image:
     return rgba.quantize(256, Image.Quantize.FASTOCTREE)
 
 
-def _interleaved(frame: Frame) -> NDArray[Any]:
-    """(h, w[, C]) with alpha as the last channel; gray with alpha as four channels."""
-    if frame.alpha is None:
-        return frame.pixels
-    colour = frame.pixels if frame.pixels.ndim == 3 else np.dstack([frame.pixels] * 3)
-    return np.dstack([colour, frame.alpha])
-
-
-def _write_deep_png(frame: Frame, file: BinaryIO, metadata: Metadata) -> None:
-    """OpenCV writes the pixels (Pillow has no 16-bit RGB), Pillow the chunks that describe them."""
-    pixels = _interleaved(frame)
-    if pixels.ndim == 3:
-        order = [2, 1, 0, 3][: pixels.shape[2]]
-        pixels = np.ascontiguousarray(pixels[:, :, order])
-    ok, encoded = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL])
-    if not ok:
-        raise SrError("cannot be written as PNG")
+def _description(frame: Frame, metadata: Metadata) -> bytes:
+    """A PNG of one pixel of the same kind that carries what is to stand beside the pixels."""
+    options = _options(FORMATS["PNG"], Encoding(), metadata, Picture([frame], "PNG"))
     described = io.BytesIO()
-    small = Picture([Frame(np.zeros((1, 1), np.uint8))], "PNG")
-    options = _options(FORMATS["PNG"], Encoding(), metadata, small)
-    Image.new("L" if pixels.ndim == 2 else "RGB", (1, 1)).save(described, "PNG", **options)
-    before, after = _ancillary_chunks(described.getvalue())
-    content = memoryview(encoded.tobytes())
-    header, rest = content[:33], content[33:-12]
-    for part in (header, before, rest, after, content[-12:]):
-        file.write(part)
+    Image.new("L" if frame.pixels.ndim == 2 else "RGB", (1, 1)).save(described, "PNG", **options)
+    return described.getvalue()
+
+
+def _interleaved(frame: Frame) -> NDArray[Any]:
+    """(h, w, C) in OpenCV's order of channels, with alpha as the fourth."""
+    colour = frame.pixels if frame.pixels.ndim == 3 else np.dstack([frame.pixels] * 3)
+    parts = [colour[..., ::-1]] + ([] if frame.alpha is None else [frame.alpha])
+    return np.ascontiguousarray(np.dstack(parts))
 
 
 def _write_lossless_avif(picture: Picture, file: BinaryIO, metadata: Metadata) -> None:
@@ -206,105 +190,7 @@ def _write_lossless_avif(picture: Picture, file: BinaryIO, metadata: Metadata) -
     if metadata != Metadata():
         picture.notes.append("lossless AVIF: metadata left out (lossless WebP and PNG keep it)")
     pixels = _interleaved(picture.frames[0])
-    if pixels.ndim == 2:
-        pixels = np.dstack([pixels] * 3)
-    pixels = np.ascontiguousarray(pixels[:, :, [2, 1, 0, 3][: pixels.shape[2]]])
     ok, encoded = cv2.imencode(".avif", pixels, [cv2.IMWRITE_AVIF_QUALITY, 100])
     if not ok:
         raise SrError("cannot be written as AVIF")
     file.write(encoded.tobytes())
-
-
-def _ancillary_chunks(png: bytes) -> tuple[bytes, bytes]:
-    """The chunks of a PNG that stand before and after its pixels, without IHDR, IDAT and IEND."""
-    parts: dict[bool, list[bytes]] = {False: [], True: []}
-    position, seen_pixels = 8, False
-    while position < len(png):
-        length = int.from_bytes(png[position : position + 4], "big")
-        kind = png[position + 4 : position + 8]
-        chunk = png[position : position + 12 + length]
-        if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
-            raise SrError("cannot be written as PNG (damaged description)")
-        seen_pixels = seen_pixels or kind == b"IDAT"
-        if kind not in (b"IHDR", b"IDAT", b"IEND"):
-            parts[seen_pixels].append(chunk)
-        position += 12 + length
-    return b"".join(parts[False]), b"".join(parts[True])
-
-
-def _write_tiff(frames: list[Frame], file: BinaryIO, metadata: Metadata) -> None:
-    """8- and 16-bit pages through tifffile, the EXIF directory appended as Pillow writes it."""
-    import tifffile
-
-    tags: list[tuple[int, int, int, Any, bool]] = []
-    for code, kind, block in (
-        (700, 1, metadata.xmp),
-        (33723, 7, metadata.iptc),
-        (34675, 7, metadata.icc),
-    ):
-        if block:
-            tags.append((code, kind, len(block), block, True))
-    exif = exif_of(metadata.exif)
-    for tag, text in exif.items():
-        if tag in (_SOFTWARE, _DESCRIPTION, 0x0112, 0x011A, 0x011B, 0x0128, _EXIF, _GPS):
-            continue
-        if isinstance(text, bytes):
-            # 0x9C9B to 0x9C9F are Windows's titles and authors, which are bytes; the rest is text.
-            is_text = not 0x9C9B <= tag <= 0x9C9F
-            tags.append(
-                (tag, 2, 0, text + b"\0", True) if is_text else (tag, 1, len(text), text, True)
-            )
-        elif isinstance(text, int):
-            tags.append((tag, 3, 1, text, True))
-    directories = {code: dict(exif.get_ifd(code)) for code in (_EXIF, _GPS) if code in exif}
-    tags += [(code - 1, 4, 1, 0, True) for code in directories]
-    size = sum(f.pixels.nbytes * (2 if f.alpha is not None else 1) for f in frames)
-    with tifffile.TiffWriter(file, bigtiff=size > _BIG_TIFF) as writer:
-        for index, frame in enumerate(frames):
-            gray = frame.pixels.ndim == 2
-            pixels = frame.pixels if frame.alpha is None else np.dstack([frame.pixels, frame.alpha])
-            writer.write(
-                pixels,
-                photometric="minisblack" if gray else "rgb",
-                planarconfig=None if pixels.ndim == 2 else "contig",
-                extrasamples=None if frame.alpha is None else ["unassalpha"],
-                compression="zlib",
-                compressionargs={"level": _PNG_LEVEL},
-                rowsperstrip=64,
-                resolution=metadata.dpi,
-                resolutionunit="inch" if metadata.dpi else None,
-                software=exif.get(_SOFTWARE) or False,
-                description=exif.get(_DESCRIPTION) or None,
-                metadata=None,
-                extratags=tags if index == 0 else [],
-            )
-    for code, entries in directories.items():
-        _append_directory(file, code, entries)
-
-
-def _append_directory(file: BinaryIO, code: int, entries: dict[int, Any]) -> None:
-    """Put the EXIF or GPS directory at the end of a TIFF and point its tag there.
-
-    The tag's place is held by the unused one just before it, which tifffile does write.
-    """
-    import tifffile
-
-    file.seek(0)
-    with tifffile.TiffFile(file) as tiff:
-        entry = tiff.pages[0].tags[code - 1]
-        tag_at, value_at = entry.offset, entry.valueoffset
-        order, word = tiff.byteorder, "Q" if tiff.is_bigtiff else "I"
-    prefix = b"II" if order == "<" else b"MM"
-    directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=prefix, group=code)
-    for tag, value in entries.items():
-        directory[tag] = value
-    end = file.seek(0, io.SEEK_END)
-    end += file.write(b"\0" * (end % 2))
-    file.write(directory.tobytes(end))
-    for position, content in (
-        (tag_at, struct.pack(order + "H", code)),
-        (value_at, struct.pack(order + word, end)),
-    ):
-        file.seek(position)
-        file.write(content)
-    file.seek(0, io.SEEK_END)

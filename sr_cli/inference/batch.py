@@ -12,22 +12,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageDraw, ImageFont
-
 from sr_cli.errors import SrError
 from sr_cli.files import atomic_write
 from sr_cli.imaging.decode import DEFAULT_MAX_PIXELS, read_picture
 from sr_cli.imaging.encode import Encoding, write_picture
 from sr_cli.imaging.formats import FORMATS, Format, Needs, formats_that_hold, shortcomings
-from sr_cli.imaging.picture import Frame, Picture, flatten
-from sr_cli.inference.enlarge import BicubicEnlarger, Enlarger, Size, check_result, enlarge_picture
+from sr_cli.imaging.picture import Picture, flatten
+from sr_cli.inference.comparison import LABEL_ROOM, side_by_side
+from sr_cli.inference.enlarge import Enlarger, Size, check_result, enlarge_picture
 from sr_cli.inference.jobs import STDIO, Job
 
 _OVERLAP_PIXELS = 24_000_000
 """Results larger than this are finished one by one, so that memory holds one picture."""
-
-_LABEL_ROOM = 28
 
 
 @dataclass(frozen=True)
@@ -192,10 +188,10 @@ def _check(picture: Picture, job: Job, options: Options) -> tuple[Format, tuple[
     width, height = check_result(picture, options.size, options.max_pixels)
     needs = picture.needs(width, height)
     missing = shortcomings(target, needs)
-    if options.encoding.lossless and target.name == "JPEG":
-        raise SrError(f"{job.source}: JPEG is never lossless", "-f png, webp or avif is")
+    if options.encoding.lossless and target.name in ("JPEG", "GIF"):
+        raise SrError(f"{job.source}: {target.name} is never lossless", "-f png, webp or avif is")
     if options.compare and not missing:
-        missing = shortcomings(target, Needs(2 * width, height + _LABEL_ROOM))
+        missing = shortcomings(target, Needs(2 * width, height + LABEL_ROOM))
     if missing:
         can = formats_that_hold(needs)
         flat_helps = not shortcomings(target, Needs(width, height)) and not options.flatten
@@ -250,24 +246,10 @@ def _write(
         sys.stdout.buffer.write(buffer.getbuffer())
         sys.stdout.buffer.flush()
     else:
-        with atomic_write(job.target, overwrite=options.overwrite) as file:
-            write_picture(made, file, target, options.encoding)
         if sheet is not None:
             with atomic_write(job.comparison, overwrite=options.overwrite) as file:
                 write_picture(sheet, file, target, options.encoding)
+        with atomic_write(job.target, overwrite=options.overwrite) as file:
+            write_picture(made, file, target, options.encoding)
     result.notes = made.notes
     result.seconds = time.perf_counter() - began
-
-
-def side_by_side(original: Picture, made: Picture) -> Picture:
-    """The first frame by bicubic and as made, next to each other under their names."""
-    first, sr = flatten(original).frames[0], flatten(made).frames[0]
-    h, w = sr.pixels.shape[:2]
-    plain = BicubicEnlarger().enlarge(first.pixels, (h, w))
-    panels = [p if p.ndim == 3 else np.dstack([p] * 3) for p in (plain, sr.pixels)]
-    sheet = Image.new("RGB", (2 * w, h + _LABEL_ROOM), "white")
-    draw = ImageDraw.Draw(sheet)
-    for index, (name, panel) in enumerate(zip(("bicubic", "result"), panels, strict=True)):
-        sheet.paste(Image.fromarray(panel), (index * w, _LABEL_ROOM))
-        draw.text((index * w + 6, 5), name, fill="black", font=ImageFont.load_default(16))
-    return Picture([Frame(np.asarray(sheet))], made.format, made.metadata)

@@ -33,19 +33,22 @@ def trained_scales(choice: Choice) -> list[int]:
 def build_enlarger(choices: Sequence[Choice], factor: float, options: EngineOptions) -> Enlarger:
     """The networks of `choices` at the scale that suits `factor`, averaged when several.
 
-    Bicubic alone needs no torch, and does not import it.
+    Bicubic alone needs no torch, and does not import it unless a device is named.
 
     Raises RefusedError when several have no scale in common, and what loading raises.
     """
     networks = [c for c in choices if not c.is_bicubic]
-    if not networks:
+    if not networks and options.device in ("auto", "cpu"):
         return BicubicEnlarger()
 
-    from sr_cli.inference.device import prepare_cpu
+    from sr_cli.inference.device import pick_device, prepare_cpu
     from sr_cli.inference.upscaler import Upscaler
     from sr_cli.models import create_model
     from sr_cli.weights.load import load_choice
 
+    pick_device(options.device)
+    if not networks:
+        return BicubicEnlarger()
     prepare_cpu(options.threads)
     common = set.intersection(*(set(trained_scales(c)) for c in networks))
     if not common:

@@ -20,9 +20,10 @@ from sr_cli.allocator import keep_freed_memory
 from sr_cli.cache import cache_folder
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.files import atomic_write
+from sr_cli.inference.precision import PRECISION_NAMES, check_precision_name
 from sr_cli.models.base import conv
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = dict(zip(PRECISION_NAMES, (torch.float32, torch.bfloat16, torch.float16), strict=True))
 NAMES = {dtype: name for name, dtype in PRECISIONS.items()}
 
 _WORTH_IT = 1.25
@@ -68,11 +69,8 @@ def pick_precision(device: torch.device, name: str = "auto") -> torch.dtype:
     a second, remembered for this processor and torch version.
     Raises RefusedError for an unknown name.
     """
+    check_precision_name(name)
     if name != "auto":
-        if name not in PRECISIONS:
-            raise RefusedError(
-                f"unknown precision '{name}'", f"known: auto, {', '.join(PRECISIONS)}"
-            )
         return PRECISIONS[name]
     if device.type == "cuda":
         return torch.float16

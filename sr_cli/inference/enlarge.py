@@ -25,6 +25,8 @@ OnShare = Callable[[float], None]
 
 MAX_FACTOR = 16.0
 
+_BAND = 256
+
 
 class Enlarger(Protocol):
     """Anything that makes pixels larger: (h, w[, 3]) integers to `size` (height, width)."""
@@ -39,8 +41,6 @@ class Enlarger(Protocol):
 class BicubicEnlarger:
     """MATLAB's imresize to any size, rounded between the directions, in bands of rows."""
 
-    _BAND = 256
-
     def enlarge(
         self, lr: NDArray[Any], size: tuple[int, int], on_share: OnShare | None = None
     ) -> NDArray[Any]:
@@ -51,7 +51,7 @@ class BicubicEnlarger:
             return resize_bicubic(lr, height, width)
         rows, columns = bicubic_taps(h, height, height / h), bicubic_taps(w, width, width / w)
         sr = empty_pixels((height, width, *lr.shape[2:]), lr.dtype)
-        for span in plan_spans(height, tile=self._BAND, halo=0):
+        for span in plan_spans(height, tile=_BAND, halo=0):
             tall = to_integers(rows.rows(span.start, span.stop).apply(lr), lr.dtype)
             both = to_integers(columns.apply(tall.swapaxes(0, 1)), lr.dtype)
             sr[span.start : span.stop] = both.swapaxes(0, 1)
@@ -178,10 +178,14 @@ def _enlarge_alpha(alpha: NDArray[Any], enlarger: Enlarger, size: tuple[int, int
         return np.full(size, alpha.flat[0], alpha.dtype)
     sr = enlarger.enlarge(alpha, size, None)
     window = np.ones((5, 5), np.uint8)
-    low, high = cv2.erode(alpha, window), cv2.dilate(alpha, window)
-    flat = cv2.resize((low == high).astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST)
-    value = cv2.resize(alpha, size[::-1], interpolation=cv2.INTER_NEAREST)
-    return np.where(flat.astype(bool), value, sr)
+    flat = cv2.erode(alpha, window) == cv2.dilate(alpha, window)
+    (h, w), (height, width) = alpha.shape, size
+    columns = np.arange(width) * w // width
+    for y in range(0, height, _BAND):
+        rows = np.arange(y, min(y + _BAND, height)) * h // height
+        nearest = np.ix_(rows, columns)
+        np.copyto(sr[y : y + _BAND], alpha[nearest], where=flat[nearest])
+    return sr
 
 
 def check_result(picture: Picture, size: Size, max_pixels: int) -> tuple[int, int]:

@@ -70,7 +70,7 @@ def find_inputs(
     found: list[Found] = []
     problems: list[SrError] = []
     for name in inputs:
-        path = Path(name)
+        path = _path(name)
         if name == "-":
             found.append(Found(STDIO, STDIO, True))
         elif os.path.isdir(name):
@@ -91,6 +91,12 @@ def find_inputs(
             found.append(Found(path, path.parent, True))
     once = {os.path.abspath(f.path) if f.path != STDIO else "-": f for f in reversed(found)}
     return list(once.values())[::-1], problems
+
+
+def _path(name: str) -> Path:
+    """A name as a path; `./-` stays a file, which no longer looks like a stream."""
+    path = Path(name)
+    return path.absolute() if path == STDIO else path
 
 
 def _in_folder(folder: Path, recursive: bool, output: Path | None, label: str) -> Iterator[Found]:
@@ -177,7 +183,7 @@ def _output_folder(output: str | None, several: bool) -> Path | None:
     """The folder that -o names, or None where it names a file, a stream or nothing."""
     if output is None or output == "-":
         return None
-    path = Path(output)
+    path = _path(output)
     slash = output.endswith(("/", os.sep))
     if not (several or slash or os.path.isdir(output)):
         return None
@@ -192,7 +198,7 @@ def _job(found: Found, naming: Naming, wanted: Format | None, folder: Path | Non
         if naming.output == "-":
             own = None if source == STDIO else _own_format(source)
             return Job(source, STDIO, wanted or own)
-        target = Path(naming.output)
+        target = _path(naming.output)
         by_name = format_of_name(target)
         if wanted is None and (by_name is None or not by_name.writable):
             raise RefusedError(

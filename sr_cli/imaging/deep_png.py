@@ -1,0 +1,79 @@
+"""PNG with 16 bits a channel, written strip by strip: Pillow has no such mode."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr_cli.errors import SrError
+from sr_cli.imaging.memory import release_rows
+from sr_cli.imaging.picture import Frame
+
+_LEVEL = 4
+_ROWS = 64
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_COLOUR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}
+"""PNG's colour types (section 11.2.1 of its specification) by number of channels."""
+
+_UP = 2
+"""The filter of every row: what differs from the row above (section 9.2)."""
+
+
+def write_deep_png(frame: Frame, file: BinaryIO, described: bytes) -> None:
+    """Write a uint16 frame, consuming its memory; other chunks are taken from `described`.
+
+    `described`: any PNG of the same kind of colour that carries the chunks wanted.
+    """
+    before, after = _ancillary_chunks(described)
+    channels = (1 if frame.pixels.ndim == 2 else 3) + (frame.alpha is not None)
+    header = (frame.width, frame.height, 16, _COLOUR_TYPE[channels], 0, 0, 0)
+    file.write(_SIGNATURE + _chunk(b"IHDR", struct.pack(">IIBBBBB", *header)) + before)
+    packer = zlib.compressobj(_LEVEL)
+    for strip in _filtered_strips(frame, channels):
+        packed = packer.compress(strip.tobytes())
+        if packed:
+            file.write(_chunk(b"IDAT", packed))
+    file.write(_chunk(b"IDAT", packer.flush()) + after + _chunk(b"IEND", b""))
+
+
+def _filtered_strips(frame: Frame, channels: int) -> Iterator[NDArray[np.uint8]]:
+    """Rows as PNG wants them: the filter's number, then big-endian samples less those above."""
+    above = np.zeros((1, frame.width * channels * 2), np.uint8)
+    for y in range(0, frame.height, _ROWS):
+        strip = frame.pixels[y : y + _ROWS]
+        if frame.alpha is not None:
+            strip = np.dstack([strip, frame.alpha[y : y + _ROWS]])
+        rows = strip.astype(">u2").reshape(len(strip), -1).view(np.uint8)
+        filtered = np.empty((len(rows), rows.shape[1] + 1), np.uint8)
+        filtered[:, 0] = _UP
+        filtered[:, 1:] = rows - np.concatenate([above, rows[:-1]])
+        above = rows[-1:]
+        yield filtered
+        release_rows(frame.pixels, y + len(strip))
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    check = zlib.crc32(kind + content)
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+
+
+def _ancillary_chunks(png: bytes) -> tuple[bytes, bytes]:
+    """The chunks of a PNG that stand before and after its pixels, without IHDR, IDAT and IEND."""
+    parts: dict[bool, list[bytes]] = {False: [], True: []}
+    position, seen_pixels = 8, False
+    while position < len(png):
+        length = int.from_bytes(png[position : position + 4], "big")
+        kind = png[position + 4 : position + 8]
+        chunk = png[position : position + 12 + length]
+        if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
+            raise SrError("cannot be written as PNG (damaged description)")
+        seen_pixels = seen_pixels or kind == b"IDAT"
+        if kind not in (b"IHDR", b"IDAT", b"IEND"):
+            parts[seen_pixels].append(chunk)
+        position += 12 + length
+    return b"".join(parts[False]), b"".join(parts[True])

@@ -1,0 +1,120 @@
+"""TIFF pages of 8 and 16 bits, written strip by strip, with the EXIF directories behind them."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import TiffImagePlugin
+
+from sr_cli.imaging.memory import release_rows
+from sr_cli.imaging.metadata import exif_of
+from sr_cli.imaging.picture import Frame, Metadata
+
+_LEVEL = 4
+_ROWS = 64
+_BIG = 3 << 30
+_SOFTWARE, _DESCRIPTION, _EXIF = 0x0131, 0x010E, 0x8769
+_GPS = 0x8825
+_LAYOUT = (0x0112, 0x011A, 0x011B, 0x0128)
+
+
+def write_tiff(frames: list[Frame], file: BinaryIO, metadata: Metadata) -> None:
+    """Write `frames` as pages of one TIFF, consuming their memory."""
+    import tifffile
+
+    exif = exif_of(metadata.exif)
+    directories = {code: dict(exif.get_ifd(code)) for code in (_EXIF, _GPS) if code in exif}
+    tags = _blocks(metadata) + _text_tags(exif)
+    tags += [(code - 1, 4, 1, 0, True) for code in directories]
+    size = sum(f.pixels.nbytes * (2 if f.alpha is not None else 1) for f in frames)
+    with tifffile.TiffWriter(file, bigtiff=size > _BIG) as writer:
+        for index, frame in enumerate(frames):
+            gray, alpha = frame.pixels.ndim == 2, frame.alpha is not None
+            channels = (1 if gray else 3) + alpha
+            shape = (frame.height, frame.width, *([channels] if channels > 1 else []))
+            writer.write(
+                _packed_strips(frame),
+                shape=shape,
+                dtype=frame.pixels.dtype,
+                photometric="minisblack" if gray else "rgb",
+                planarconfig=None if channels == 1 else "contig",
+                extrasamples=["unassalpha"] if alpha else None,
+                compression="zlib",
+                rowsperstrip=_ROWS,
+                resolution=metadata.dpi,
+                resolutionunit="inch" if metadata.dpi else None,
+                software=exif.get(_SOFTWARE) or False,
+                description=exif.get(_DESCRIPTION) or None,
+                metadata=None,
+                extratags=tags if index == 0 else [],
+            )
+    for code, entries in directories.items():
+        _append_directory(file, code, entries)
+
+
+def _packed_strips(frame: Frame) -> Iterator[bytes]:
+    """Rows with alpha as the last channel, compressed: tifffile takes strips only as such."""
+    for y in range(0, frame.height, _ROWS):
+        strip = frame.pixels[y : y + _ROWS]
+        if frame.alpha is not None:
+            strip = np.dstack([strip, frame.alpha[y : y + _ROWS]])
+        yield zlib.compress(strip.tobytes(), _LEVEL)
+        release_rows(frame.pixels, y + len(strip))
+
+
+Tag = tuple[int, int, int, Any, bool]
+"""tifffile's: code, type, count, value, written once."""
+
+
+def _blocks(metadata: Metadata) -> list[Tag]:
+    blocks = ((700, 1, metadata.xmp), (33723, 7, metadata.iptc), (34675, 7, metadata.icc))
+    return [(code, kind, len(block), block, True) for code, kind, block in blocks if block]
+
+
+def _text_tags(exif: Any) -> list[Tag]:
+    tags: list[Tag] = []
+    for tag, text in exif.items():
+        if tag in (_SOFTWARE, _DESCRIPTION, *_LAYOUT, _EXIF, _GPS):
+            continue
+        if isinstance(text, bytes):
+            # 0x9C9B to 0x9C9F are Windows's titles and authors, which are bytes; the rest is text.
+            is_text = not 0x9C9B <= tag <= 0x9C9F
+            tags.append(
+                (tag, 2, 0, text + b"\0", True) if is_text else (tag, 1, len(text), text, True)
+            )
+        elif isinstance(text, int):
+            tags.append((tag, 3, 1, text, True))
+    return tags
+
+
+def _append_directory(file: BinaryIO, code: int, entries: dict[int, Any]) -> None:
+    """Put the EXIF or GPS directory at the end of a TIFF and point its tag there.
+
+    The tag's place is held by the unused one just before it, which tifffile does write.
+    """
+    import tifffile
+
+    file.seek(0)
+    with tifffile.TiffFile(file) as tiff:
+        entry = tiff.pages[0].tags[code - 1]
+        tag_at, value_at = entry.offset, entry.valueoffset
+        order, word = tiff.byteorder, "Q" if tiff.is_bigtiff else "I"
+    prefix = b"II" if order == "<" else b"MM"
+    directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=prefix, group=code)
+    for tag, value in entries.items():
+        directory[tag] = value
+    end = file.seek(0, io.SEEK_END)
+    end += file.write(b"\0" * (end % 2))
+    file.write(directory.tobytes(end))
+    for position, content in (
+        (tag_at, struct.pack(order + "H", code)),
+        (value_at, struct.pack(order + word, end)),
+    ):
+        file.seek(position)
+        file.write(content)
+    file.seek(0, io.SEEK_END)

@@ -1,0 +1,108 @@
+"""16 bits a channel, and the rarer layouts of PNG and TIFF, in and out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from conftest import Run, smooth
+
+BICUBIC = ("upscale", "-m", "bicubic", "-x2")
+
+
+def ramp(h: int = 40, w: int = 48) -> np.ndarray:
+    """(h, w) uint16 whose lower bytes matter."""
+    y, x = np.mgrid[:h, :w]
+    return (1000 + 211 * x + 307 * y).astype(np.uint16)
+
+
+def read_deep(path: Path) -> np.ndarray:
+    """Decoded by another library than the one that wrote it."""
+    found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_deep_png_is_what_an_8_bit_result_would_be_with_more_digits(
+    sr: Run, tmp_path: Path, channels: int
+) -> None:
+    planes = [ramp(), ramp()[::-1], ramp()[:, ::-1], np.full((40, 48), 65535, np.uint16)]
+    deep = planes[0] if channels == 1 else np.dstack(planes[:channels])
+    cv2.imwrite(str(tmp_path / "a.png"), deep)
+    assert sr(*BICUBIC, "a.png").returncode == 0
+    made = read_deep(tmp_path / "a_x2.png")
+    assert made.dtype == np.uint16 and made.shape[:2] == (80, 96)
+    assert len(np.unique(made & 255)) > 100
+    inner = made[20:60, 20:76].astype(int)
+    wanted = cv2.resize(deep, (96, 80), interpolation=cv2.INTER_CUBIC)[20:60, 20:76]
+    assert np.abs(inner - wanted.astype(int)).max() < 200
+
+
+def test_gray_with_alpha_goes_from_png_to_tiff_and_back(sr: Run, tmp_path: Path) -> None:
+    gray, alpha = ramp(), np.full((40, 48), 30_000, np.uint16)
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        np.dstack([gray, alpha]),
+        photometric="minisblack",
+        extrasamples=["unassalpha"],
+    )
+    assert sr(*BICUBIC, "a.tif", "-o", "b.tif").returncode == 0
+    made = tifffile.imread(tmp_path / "b.tif")
+    assert made.shape == (80, 96, 2) and made.dtype == np.uint16
+    assert (made[..., 1] == 30_000).all()
+    assert sr(*BICUBIC, "b.tif", "-o", "c.png").returncode == 0
+    with Image.open(tmp_path / "c.png") as image:
+        assert image.size == (192, 160)
+    assert (tmp_path / "c.png").read_bytes()[24:26] == bytes([16, 4])
+
+
+def test_pages_of_different_depths_each_keep_theirs(sr: Run, tmp_path: Path) -> None:
+    deep = np.dstack([ramp()] * 3)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for page in (deep, (deep >> 8).astype(np.uint8), ramp()):
+            writer.write(page, photometric="rgb" if page.ndim == 3 else "minisblack")
+    assert sr(*BICUBIC, "a.tif").returncode == 0
+    with tifffile.TiffFile(tmp_path / "a_x2.tif") as tiff:
+        assert [(p.dtype, p.shape) for p in tiff.pages] == [
+            (np.uint16, (80, 96, 3)),
+            (np.uint8, (80, 96, 3)),
+            (np.uint16, (80, 96)),
+        ]
+
+
+def test_the_transparent_gray_of_a_deep_png_becomes_alpha(sr: Run, tmp_path: Path) -> None:
+    gray = ramp()
+    gray[:20] = 7
+    Image.fromarray(gray).save(tmp_path / "a.png", transparency=7)
+    assert sr(*BICUBIC, "a.png").returncode == 0
+    assert (tmp_path / "a_x2.png").read_bytes()[24:26] == bytes([16, 4])
+    alpha = read_deep(tmp_path / "a_x2.png")[..., 3]
+    assert (alpha[:30] == 0).all() and (alpha[50:] == 65535).all()
+
+
+def test_the_picture_for_viewers_without_animation_is_no_frame(sr: Run, tmp_path: Path) -> None:
+    red, green, blue = (Image.new("RGB", (20, 16), c) for c in ("red", "lime", "blue"))
+    red.save(
+        tmp_path / "a.png", save_all=True, append_images=[green, blue], default_image=True,
+        duration=[100, 200],
+    )  # fmt: skip
+    assert sr(*BICUBIC, "a.png").returncode == 0
+    with Image.open(tmp_path / "a_x2.png") as made:
+        assert getattr(made, "n_frames", 1) == 2
+        assert made.convert("RGB").getpixel((5, 5)) == (0, 255, 0)
+        assert made.info["duration"] == 100
+
+
+def test_alpha_in_a_tiff_of_many_strips(sr: Run, tmp_path: Path) -> None:
+    colour = np.dstack([smooth(300, 20), np.full((300, 20), 128, np.uint8)])
+    Image.fromarray(colour, "RGBA").save(tmp_path / "a.tif")
+    assert sr(*BICUBIC, "a.tif").returncode == 0
+    made = tifffile.imread(tmp_path / "a_x2.tif")
+    assert made.shape == (600, 40, 4) and (made[..., 3] == 128).all()
+    assert np.abs(made[::2, ::2, 0].astype(int) - colour[..., 0]).max() <= 12
