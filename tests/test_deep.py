@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
-
 from conftest import Run, smooth
+from PIL import Image
 
 BICUBIC = ("upscale", "-m", "bicubic", "-x2")
 
