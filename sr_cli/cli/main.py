@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from sr_cli import __version__
 from sr_cli.cli.console import prepare_streams, report_error, say
 from sr_cli.cli.models import models
+from sr_cli.cli.train import train
 from sr_cli.cli.upscale import upscale
 from sr_cli.errors import ExitCode, SrError
 
@@ -58,6 +59,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(upscale)
+app.command()(train)
 app.command()(models)
 
 

@@ -42,7 +42,7 @@ def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(d <= 1, near, np.where(d <= 2, far, 0.0))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def bicubic_taps(length: int, out: int, scale: float) -> Taps:
     """Taps that resize `length` pixels to `out`; `scale` < 1 widens the kernel (antialiasing).
 

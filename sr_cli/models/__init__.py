@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _NOT_NETWORKS = {"base", "fusion", "initial", "rewrites"}
 
+SCALES = (2, 3, 4)
+"""The factors that networks may have."""
+
 
 def model_names() -> list[str]:
     """Every network's name, read from the folder: torch is not imported."""

@@ -1,4 +1,4 @@
-"""The two sides of the adversarial loss, on logits (SRGAN, section 2.2)."""
+"""The two sides of the adversarial loss, on logits (N, 1) of the discriminator."""
 
 from __future__ import annotations
 
@@ -7,13 +7,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """-log D(hr) - log(1 - D(sr)), from logits (SRGAN, equation 2)."""
-    return F.binary_cross_entropy_with_logits(
-        real, torch.ones_like(real)
-    ) + F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
+def discriminator_loss(real: Tensor, fake: Tensor, *, relativistic: bool = False) -> Tensor:
+    """-log D(hr) - log(1 - D(sr)) (SRGAN, equation 2).
+
+    Relativistic: each logit less the mean of the other side's (ESRGAN, section 3.2, L_D).
+    """
+    if relativistic:
+        real, fake = real - fake.mean(), fake - real.mean()
+    return _says(real, True) + _says(fake, False)
 
 
-def generator_loss(fake: Tensor) -> Tensor:
-    """-log D(sr), from logits (SRGAN, equation 6)."""
-    return F.binary_cross_entropy_with_logits(fake, torch.ones_like(fake))
+def generator_loss(real: Tensor, fake: Tensor, *, relativistic: bool = False) -> Tensor:
+    """-log D(sr) (SRGAN, equation 6); relativistic: ESRGAN, equation 1, where hr counts too."""
+    if not relativistic:
+        return _says(fake, True)
+    return _says(real - fake.mean(), False) + _says(fake - real.mean(), True)
+
+
+def _says(logits: Tensor, verdict: bool) -> Tensor:
+    wanted = torch.ones_like(logits) if verdict else torch.zeros_like(logits)
+    return F.binary_cross_entropy_with_logits(logits, wanted)

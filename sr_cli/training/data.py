@@ -1,169 +1,210 @@
-"""Training pictures in memory and crops from them, the same for the same seed and step."""
+"""Crops for training: the same for the same seed and step, made while the network computes."""
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
-from sr_cli.errors import SrError
-from sr_cli.imaging.colour import luma
-from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic
+from sr_cli.imaging.colour import RGB_TO_YCBCR, YCBCR_OFFSET
+from sr_cli.imaging.degrade import add_noise, degrade_photo
+from sr_cli.imaging.resize import bicubic_taps, downscale_bicubic, resize_bicubic, to_integers
+from sr_cli.training.pictures import Pair, Pixels
 from sr_cli.training.recipe import Recipe
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".gif"}
+_REACH = 4
+"""Lr pixels around a crop on which MATLAB's bicubic reduction of it depends."""
 
-
-@dataclass(frozen=True)
-class Pair:
-    """One picture: hr (h*scale, w*scale, 3) uint8, and its lr (h, w, 3) for each scale."""
-
-    name: str
-    hr: NDArray[np.uint8]
-    lr: dict[int, NDArray[np.uint8]]
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """Training pairs, held-back pairs, and how many files were passed over."""
-
-    train: list[Pair]
-    held_back: list[Pair]
-    unreadable: int
-    too_small: int
-
-
-def load_pairs(folders: Sequence[Path], recipe: Recipe, *, hold_back: int) -> Loaded:
-    """Decode every picture under `folders` once and make its lr for every scale.
-
-    Every n-th picture, `hold_back` in all, is kept for validation. Raises SrError when nothing
-    large enough is left.
-    """
-    paths = sorted(p for f in folders for p in f.rglob("*") if p.suffix.lower() in SUFFIXES)
-    with ThreadPoolExecutor(2) as pool:
-        pairs = list(pool.map(lambda path: _load(path, recipe), paths))
-    unreadable = sum(p is None for p in pairs)
-    good = [p for p in pairs if p is not None]
-    need = recipe.lr_patch
-    large = [p for p in good if min(min(lr.shape[:2]) for lr in p.lr.values()) >= need]
-    if len(large) <= hold_back:
-        raise SrError(
-            f"no pictures to train on: {len(paths)} files, {unreadable} unreadable, "
-            f"{len(good) - len(large)} smaller than a crop of {need} lr pixels"
-        )
-    every = max(1, len(large) // hold_back) if hold_back else len(large) + 1
-    held_back = large[::every][:hold_back] if hold_back else []
-    chosen = {id(p) for p in held_back}
-    train = [p for p in large if id(p) not in chosen]
-    return Loaded(train, held_back, unreadable, len(good) - len(large))
-
-
-def _load(path: Path, recipe: Recipe) -> Pair | None:
-    try:
-        with Image.open(path) as image:
-            hr = np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError):
-        return None
-    multiple = int(np.lcm.reduce(recipe.scales))
-    hr = np.ascontiguousarray(crop_to_multiple(hr, multiple))
-    if min(hr.shape[:2]) < multiple:
-        return Pair(path.name, hr, {s: np.zeros((0, 0, 3), np.uint8) for s in recipe.scales})
-    return Pair(path.name, hr, {s: downscale_bicubic(hr, s) for s in recipe.scales})
+_PHOTO_MARGIN = 4
+"""Lr pixels around a crop that blur and compression may look at."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """lr (N, C, p, p) and hr (N, C, p*scale, p*scale), float32 in [0, 1]."""
+    """lr (N, C, p, p) and hr (N, C, p*scale, p*scale), float32 in [0, 1], channels last.
+
+    C is the network's; `rgb` is lr in colour, for a teacher.
+    """
 
     lr: Tensor
     hr: Tensor
+    rgb: Tensor
     scale: int
 
 
-class Crops:
-    """Random crops, a function of seed and step alone: resuming needs no state.
+def lr_of_region(hr: Pixels, y: int, x: int, height: int, width: int, scale: int) -> Pixels:
+    """The part (height, width) at (y, x), in lr pixels, of the whole picture's bicubic lr.
 
-    `channels` 1 gives luma computed from the RGB crops.
+    Computed from that part and its surroundings alone, and equal bit for bit.
+    hr (h*scale, w*scale, C) uint8.
+    """
+    rows = bicubic_taps(hr.shape[0], hr.shape[0] // scale, 1 / scale).rows(y, y + height)
+    columns = bicubic_taps(hr.shape[1], hr.shape[1] // scale, 1 / scale).rows(x, x + width)
+    left, right = int(columns.index.min()), int(columns.index.max()) + 1
+    tall = to_integers(rows.apply(hr[:, left:right]), hr.dtype)
+    both = to_integers(columns.apply(tall.swapaxes(0, 1), offset=left), hr.dtype)
+    return np.ascontiguousarray(both.swapaxes(0, 1))
+
+
+class Crops:
+    """Random crops; the crop `i` of step `s` is a function of (seed, s, i): resuming needs no
+    state, and processes share a batch by taking different crops of it.
     """
 
-    def __init__(self, pairs: list[Pair], recipe: Recipe, *, channels: int) -> None:
+    def __init__(self, pairs: Sequence[Pair], recipe: Recipe, *, channels: int) -> None:
         self.pairs = pairs
         self.recipe = recipe
         self.channels = channels
         area = np.array([p.hr.shape[0] * p.hr.shape[1] for p in pairs], dtype=np.float64)
         self._share = np.cumsum(area / area.sum())
+        self._lr: dict[tuple[int, int], Pixels] = {}
 
-    def batch(self, step: int) -> Batch:
-        """The crops of one step."""
+    def batch(self, step: int, *, rank: int = 0, world: int = 1) -> Batch:
+        """This process's part of the crops of a step."""
         r = self.recipe
-        random = np.random.default_rng([r.seed, step])
-        scale = int(random.choice(r.scales))
-        crops = [self._crop(random, scale) for _ in range(r.batch)]
-        return Batch(
-            self._tensor([c[0] for c in crops]), self._tensor([c[1] for c in crops]), scale
-        )
-
-    def _crop(
-        self, random: np.random.Generator, scale: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        p = self.recipe.lr_patch
-        if random.random() < self.recipe.flat_share:
-            colour = random.integers(0, 256, 3, dtype=np.uint8)
-            if random.random() < 0.4:
-                colour[:] = random.choice([0, 255, int(colour[0])])
-            flat = np.broadcast_to(colour, (p, p, 3))
-            return flat, np.broadcast_to(colour, (p * scale, p * scale, 3))
-        pair = self.pairs[int(np.searchsorted(self._share, random.random()))]
-        lr = pair.lr[scale]
-        y = int(random.integers(lr.shape[0] - p + 1))
-        x = int(random.integers(lr.shape[1] - p + 1))
-        hr = pair.hr[y * scale : (y + p) * scale, x * scale : (x + p) * scale]
-        lr = lr[y : y + p, x : x + p]
-        turns, flip = int(random.integers(4)), bool(random.integers(2))
-        lr, hr = np.rot90(lr, turns), np.rot90(hr, turns)
-        return (lr[:, ::-1], hr[:, ::-1]) if flip else (lr, hr)
-
-    def _tensor(self, crops: list[NDArray[np.uint8]]) -> Tensor:
-        stacked = np.stack(crops)
+        own = r.batch // world
+        scale = int(np.random.default_rng([r.seed, step]).choice(r.scales))
+        crops = [self.crop(step, rank * own + i, scale) for i in range(own)]
+        lr, hr = _stacked([c[0] for c in crops]), _stacked([c[1] for c in crops])
         if self.channels == 1:
-            y = luma(stacked.reshape(-1, stacked.shape[2], 3)).reshape(stacked.shape[:3])
-            return torch.from_numpy((y / 255).astype(np.float32)).unsqueeze(1)
-        picture = torch.from_numpy(stacked).permute(0, 3, 1, 2).float() / 255
-        return picture.contiguous(memory_format=torch.channels_last)
+            return Batch(luma_of(lr), luma_of(hr), lr, scale)
+        return Batch(lr, hr, lr, scale)
+
+    def crop(self, step: int, index: int, scale: int) -> tuple[Pixels, Pixels]:
+        """lr (p, p, 3) and hr (p*scale, p*scale, 3)."""
+        r, p = self.recipe, self.recipe.lr_patch
+        random = np.random.default_rng([r.seed, step, index])
+        if random.random() < r.flat_share:
+            return _flat(random, p, scale)
+        number = min(int(np.searchsorted(self._share, random.random())), len(self.pairs) - 1)
+        lr, hr = self._cut(number, scale, random)
+        if r.turns:
+            turns = int(random.integers(4))
+            lr, hr = np.rot90(lr, turns), np.rot90(hr, turns)
+        if r.flips and random.random() < 0.5:
+            lr, hr = lr[:, ::-1], hr[:, ::-1]
+        return lr, hr
+
+    def _cut(self, number: int, scale: int, random: np.random.Generator) -> tuple[Pixels, Pixels]:
+        r, p = self.recipe, self.recipe.lr_patch
+        pair = self.pairs[number]
+        if pair.lr is None and (r.degradation == "photo" or r.rescale != (1.0, 1.0)):
+            return self._cut_anew(pair.hr, scale, random)
+        h, w = pair.hr.shape[0] // scale, pair.hr.shape[1] // scale
+        y, x = int(random.integers(h - p + 1)), int(random.integers(w - p + 1))
+        hr = pair.hr[y * scale : (y + p) * scale, x * scale : (x + p) * scale]
+        if pair.lr is not None:
+            return pair.lr[y : y + p, x : x + p], hr
+        if r.colour_jitter:
+            margin = _around(y, x, h, w, p, _REACH)
+            region = pair.hr[margin[0] * scale : margin[1] * scale,
+                             margin[2] * scale : margin[3] * scale]  # fmt: skip
+            region = jitter(region, r.colour_jitter, random)
+            y, x = y - margin[0], x - margin[2]
+            lr = lr_of_region(region, y, x, p, p, scale)
+            hr = region[y * scale : (y + p) * scale, x * scale : (x + p) * scale]
+        else:
+            lr = self._bicubic(number, y, x, scale)
+        return (add_noise(lr, r.noise_sigma, random) if r.degradation == "noise" else lr), hr
+
+    def _bicubic(self, number: int, y: int, x: int, scale: int) -> Pixels:
+        """A crop of lr: of the whole picture's, kept beside pictures in memory, or made alone."""
+        hr, p = self.pairs[number].hr, self.recipe.lr_patch
+        if isinstance(hr, np.memmap):
+            return lr_of_region(hr, y, x, p, p, scale)
+        whole = self._lr.get((number, scale))
+        if whole is None:
+            whole = self._lr[number, scale] = downscale_bicubic(hr, scale)
+        return whole[y : y + p, x : x + p]
+
+    def _cut_anew(
+        self, whole: Pixels, scale: int, random: np.random.Generator
+    ) -> tuple[Pixels, Pixels]:
+        """A piece with surroundings, rescaled and jittered, then made lr as a whole."""
+        r = self.recipe
+        side = (r.lr_patch + 2 * _PHOTO_MARGIN) * scale
+        factor = random.uniform(*r.rescale)
+        need = [min(n, max(side, round(side / factor))) for n in whole.shape[:2]]
+        y, x = (int(random.integers(n - m + 1)) for n, m in zip(whole.shape, need, strict=False))
+        piece = whole[y : y + need[0], x : x + need[1]]
+        if factor != 1:
+            size = [max(side, round(n * factor)) for n in need]
+            piece = resize_bicubic(piece, *size)
+        piece = np.ascontiguousarray(_fitted(piece, side))
+        if r.colour_jitter:
+            piece = jitter(piece, r.colour_jitter, random)
+        if r.degradation == "photo":
+            lr = degrade_photo(piece, scale, r.photo, random)
+        else:
+            lr = lr_of_region(piece, 0, 0, side // scale, side // scale, scale)
+            if r.degradation == "noise":
+                lr = add_noise(lr, r.noise_sigma, random)
+        inner = slice(_PHOTO_MARGIN, _PHOTO_MARGIN + r.lr_patch)
+        at_hr = slice(inner.start * scale, inner.stop * scale)
+        return lr[inner, inner], piece[at_hr, at_hr]
 
 
-def ahead(crops: Crops, start: int, stop: int, *, depth: int = 4) -> Iterator[Batch]:
-    """Batches of the steps start..stop, made by a thread that stays `depth` ahead."""
-    made: queue.Queue[Any] = queue.Queue(depth)
-    ended = threading.Event()
+def _around(y: int, x: int, h: int, w: int, p: int, reach: int) -> tuple[int, int, int, int]:
+    """First and last row and column of a crop with its surroundings, clipped at the edges."""
+    return max(0, y - reach), min(h, y + p + reach), max(0, x - reach), min(w, x + p + reach)
 
-    def work() -> None:
+
+def _fitted(piece: Pixels, side: int) -> Pixels:
+    """Exactly side x side: cut, or mirrored where the picture is too small."""
+    piece = piece[:side, :side]
+    short = [(0, side - n) for n in piece.shape[:2]]
+    return np.pad(piece, [*short, (0, 0)], mode="symmetric") if any(b for _, b in short) else piece
+
+
+def _flat(random: np.random.Generator, p: int, scale: int) -> tuple[Pixels, Pixels]:
+    colour = random.integers(0, 256, 3, dtype=np.uint8)
+    if random.random() < 0.4:
+        colour[:] = random.choice([0, 255, int(colour[0])])
+    shapes = (p, p, 3), (p * scale, p * scale, 3)
+    return np.broadcast_to(colour, shapes[0]), np.broadcast_to(colour, shapes[1])
+
+
+def jitter(hr: Pixels, most: float, random: np.random.Generator) -> Pixels:
+    """Brightness, contrast and saturation each changed by up to the share `most`."""
+    brightness, contrast, saturation = random.uniform(1 - most, 1 + most, 3)
+    picture = hr.astype(np.float32) * np.float32(brightness)
+    mean = picture.mean(dtype=np.float64)
+    picture = (picture - mean) * np.float32(contrast) + mean
+    gray = picture.mean(2, keepdims=True)
+    picture = gray + (picture - gray) * np.float32(saturation)
+    changed: Pixels = np.clip(np.floor(picture + 0.5), 0, 255).astype(np.uint8)
+    return changed
+
+
+def _stacked(crops: Sequence[Pixels]) -> Tensor:
+    stacked = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+    return (stacked.float() / 255).contiguous(memory_format=torch.channels_last)
+
+
+def luma_of(rgb: Tensor) -> Tensor:
+    """(N, 3, h, w) RGB in [0, 1] -> (N, 1, h, w) BT.601 luma in studio range, of 255."""
+    weights = torch.tensor(RGB_TO_YCBCR[0] / 255, dtype=rgb.dtype, device=rgb.device).view(
+        1, 3, 1, 1
+    )
+    return (rgb * weights).sum(1, keepdim=True) + float(YCBCR_OFFSET[0]) / 255
+
+
+def ahead(
+    crops: Crops, start: int, stop: int, *, rank: int = 0, world: int = 1, depth: int = 4
+) -> Generator[Batch, None, None]:
+    """Batches of the steps start..stop, in order, made by threads that stay `depth` ahead."""
+    with ThreadPoolExecutor(2, "crops") as pool:
+        coming = deque(
+            pool.submit(crops.batch, step, rank=rank, world=world)
+            for step in range(start, min(stop, start + depth))
+        )
         for step in range(start, stop):
-            batch = crops.batch(step)
-            while not ended.is_set():
-                try:
-                    made.put(batch, timeout=0.2)
-                    break
-                except queue.Full:
-                    continue
-            if ended.is_set():
-                return
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        for _ in range(start, stop):
-            yield made.get()
-    finally:
-        ended.set()
-        thread.join()
+            batch = coming.popleft().result()
+            if step + depth < stop:
+                coming.append(pool.submit(crops.batch, step + depth, rank=rank, world=world))
+            yield batch

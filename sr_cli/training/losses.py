@@ -1,16 +1,17 @@
-"""Losses. Each is sr, hr (N, C, h, w) in [0, 1] -> a scalar."""
+"""Losses: each takes sr and hr (N, C, h, w) in [0, 1] and gives a scalar."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from sr_cli.errors import SrError
+from sr_cli.errors import RefusedError
+from sr_cli.training.trunk import load_trunk
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -22,53 +23,74 @@ def charbonnier(sr: Tensor, hr: Tensor) -> Tensor:
 
 PIXEL_LOSSES: dict[str, Loss] = {"l1": F.l1_loss, "l2": F.mse_loss, "charbonnier": charbonnier}
 
-_VGG = {
-    "vgg16": [64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512],
-    "vgg19": [64, 64, 0, 128, 128, 0, *[256] * 4, 0, *[512] * 4, 0, *[512] * 4],
-}
-"""Convolutions' output channels in order, 0 for a pool (Simonyan and Zisserman, table 1)."""
+_BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+"""Convolutions in each block, a pool between them (Simonyan and Zisserman, table 1, D and E)."""
 
+_WIDTHS = (64, 128, 256, 512, 512)
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 FEATURE_SCALE = 1 / 12.75
 """SRGAN, section 3.2: VGG features rescaled, to losses of the size of a pixel MSE."""
 
 
-class Perceptual(nn.Module):
-    """Mean squared distance of VGG features (Ledig et al., SRGAN, equation 5).
+class Features(nn.Module):
+    """VGG up to one convolution: (N, 3, h, w) in [0, 1] -> its features, times 1/12.75.
 
-    sr, hr (N, 3, h, w) in [0, 1]. `layer` is torchvision's `features` index of the last module
-    used; `trunk` a .safetensors with the names `features.N.weight` and `.bias`.
-    Raises SrError when the file is not that network's trunk.
+    `layer`: convB_N, the N-th convolution of block B; `activated`: after its ReLU (SRGAN) or
+    before (ESRGAN). `trunk`: a file, or None to fetch torchvision's.
+    Raises RefusedError for a layer that the network has not, SrError as `load_trunk` does.
     """
 
-    def __init__(self, network: str, layer: int, trunk: Path) -> None:
+    def __init__(
+        self, network: str, layer: str, *, activated: bool = True, trunk: Path | None = None
+    ) -> None:
         super().__init__()
+        end = _place(network, layer)
         layers: list[nn.Module] = []
         channels = 3
-        for width in _VGG[network]:
-            if width == 0:
-                layers.append(nn.MaxPool2d(2))
-                continue
-            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
-            channels = width
-        self.features = nn.Sequential(*layers[: layer + 1])
-        tensors = load_file(trunk)
-        try:
-            self.load_state_dict({k: tensors[k].float() for k in self.state_dict()})
-        except (KeyError, RuntimeError) as error:
-            raise SrError(f"{trunk}: not the trunk of {network} ({error})") from error
+        for width, count in zip(_WIDTHS, _BLOCKS[network], strict=True):
+            for _ in range(count):
+                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+                channels = width
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers[: end + 1 + activated])
+        wanted = {k: v.shape for k, v in self.state_dict().items()}
+        self.load_state_dict(load_trunk(network, wanted, trunk))
         self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1))
         self.mean: Tensor
         self.std: Tensor
         self.requires_grad_(False).eval()
 
-    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        def features(picture: Tensor) -> Tensor:
-            found: Tensor = self.features((picture - self.mean) / self.std)
-            return found.float() * FEATURE_SCALE
+    def forward(self, picture: Tensor) -> Tensor:
+        found: Tensor = self.features((picture - self.mean) / self.std)
+        return found.float() * FEATURE_SCALE
 
-        with torch.no_grad():
-            wanted = features(hr)
-        return F.mse_loss(features(sr), wanted)
+
+def _place(network: str, layer: str) -> int:
+    """The index in torchvision's `features` of a convolution named convB_N."""
+    match = re.fullmatch(r"conv(\d)_(\d)", layer)
+    block, number = (int(g) for g in match.groups()) if match else (0, 0)
+    counts = _BLOCKS[network]
+    if not (1 <= block <= len(counts) and 1 <= number <= counts[block - 1]):
+        known = [f"conv{b}_{n}" for b, count in enumerate(counts, 1) for n in range(1, count + 1)]
+        raise RefusedError(f"{network} has no layer '{layer}'", f"it has {', '.join(known)}")
+    return sum(2 * count + 1 for count in counts[: block - 1]) + 2 * (number - 1)
+
+
+def perceptual_loss(sr: Tensor, hr: Tensor) -> Tensor:
+    """Mean squared distance of features (SRGAN, equation 5)."""
+    return F.mse_loss(sr, hr)
+
+
+def texture_loss(sr: Tensor, hr: Tensor) -> Tensor:
+    """Mean squared distance of the features' Gram matrices (EnhanceNet, section 4.2.3).
+
+    Features (N, C, h, w); each Gram matrix is divided by C*h*w.
+    """
+    return F.mse_loss(_gram(sr), _gram(hr))
+
+
+def _gram(features: Tensor) -> Tensor:
+    flat = features.flatten(2)
+    return flat @ flat.transpose(1, 2) / (flat.shape[1] * flat.shape[2])

@@ -1,275 +1,184 @@
-"""The training loop."""
+"""The training loop, from a plan to a checkpoint, in the order in which things happen."""
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from sr_cli.errors import RefusedError
+from sr_cli.inference.device import pick_device, prepare_cpu
+from sr_cli.training.data import Crops, ahead
+from sr_cli.training.folder import RunFolder, check_same
+from sr_cli.training.memory import check_batch_fits
+from sr_cli.training.parallel import join_group
+from sr_cli.training.pictures import Pair
+from sr_cli.training.plan import OnReport, Plan, Report, load_data
+from sr_cli.training.run import Progress, Run
+from sr_cli.training.sheet import add_strip, draw_curves, strip
+from sr_cli.training.stop import until_stopped
+from sr_cli.training.tensorboard import Board
+from sr_cli.training.validation import Example, enlarge, validate
+from sr_cli.weights.checkpoint import Header, save_checkpoint
 
-from sr_cli.evaluation.metrics import psnr_y
-from sr_cli.files import atomic_write
-from sr_cli.imaging.colour import luma
-from sr_cli.models import create_model
-from sr_cli.models.base import SRModel
-from sr_cli.models.srgan import Discriminator
-from sr_cli.training.adversarial import discriminator_loss, generator_loss
-from sr_cli.training.data import Crops, Loaded, Pair, ahead
-from sr_cli.training.losses import PIXEL_LOSSES, Loss
-from sr_cli.training.recipe import Recipe
-from sr_cli.weights.checkpoint import Header, load_checkpoint, save_checkpoint
-
-
-@dataclass
-class Limits:
-    """When to stop: after `steps`, or after `seconds` of training over all legs."""
-
-    steps: int | None = None
-    seconds: float | None = None
+_LOG_EVERY = 50
+_VALIDATIONS = 40
+_FEWEST = 100
+_SAVE_SECONDS = 120.0
+_FOREVER = 1 << 40
 
 
-@dataclass
-class Progress:
-    """Where a run stands."""
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: `signal` is set when it was told to stop and can be resumed."""
 
-    step: int = 0
-    seconds: float = 0.0
-    best: float = -math.inf
-    losses: dict[str, float] = field(default_factory=dict)
-    learning_rate: float = 0.0
-    psnr: float | None = None
-    skipped: int = 0
+    progress: Progress
+    output: Path
+    done: bool
+    signal: int | None = None
 
 
-def learning_rate_at(recipe: Recipe, done: float, step: int) -> float:
-    """The factor on the learning rate when the share `done` (0 to 1) of the run is over."""
-    rise = min(1.0, (step + 1) / recipe.warmup) if recipe.warmup else 1.0
-    if recipe.schedule == "cosine":
-        return rise * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-    return rise
+def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
+    """Train as planned; the output holds the best averaged weights, NAME.run/ all the rest.
 
-
-class Run:
-    """One training: the networks, their optimisers and the state that resuming needs."""
-
-    def __init__(
-        self,
-        recipe: Recipe,
-        *,
-        half: torch.dtype | None,
-        perceptual: Loss | None = None,
-        init: Path | None = None,
-    ) -> None:
-        torch.manual_seed(recipe.seed)
-        self.recipe = recipe
-        self.half = half
-        self.perceptual = perceptual
-        self.model = create_model(recipe.model, scale=recipe.scales[0], **recipe.config)
-        if init is not None:
-            start_from(self.model, init)
-        self.model = self.model.to(memory_format=torch.channels_last)
-        self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        self.optimiser = torch.optim.Adam(
-            self.model.parameters(), lr=recipe.learning_rate, betas=recipe.betas
-        )
-        self.discriminator: nn.Module | None = None
-        if "adversarial" in recipe.losses:
-            self.discriminator = Discriminator().to(memory_format=torch.channels_last)
-            self.optimiser_d = torch.optim.Adam(
-                self.discriminator.parameters(), lr=recipe.discriminator_learning_rate
-            )
-        self.progress = Progress()
-
-    def step(self, lr: Tensor, hr: Tensor, scale: int) -> dict[str, float]:
-        """One update of the network (and of the discriminator). Returns the loss parts."""
-        parts: dict[str, Tensor] = {}
-        self.model.scale = scale
-        with self._autocast():
-            sr = self.model(lr)
-            sr = sr.float()
-            for name, loss in PIXEL_LOSSES.items():
-                if name in self.recipe.losses:
-                    parts[name] = loss(sr, hr)
-            if "perceptual" in self.recipe.losses:
-                assert self.perceptual is not None
-                parts["perceptual"] = self.perceptual(sr, hr)
-            if self.discriminator is not None:
-                self.discriminator.requires_grad_(False)
-                parts["adversarial"] = generator_loss(self.discriminator(sr).float())
-        total = sum((self.recipe.losses[n] * p for n, p in parts.items()), torch.zeros(()))
-        self._update(self.optimiser, total, self.model)
-        self._average()
-        if self.discriminator is not None:
-            self.discriminator.requires_grad_(True)
-            with self._autocast():
-                real, fake = self.discriminator(hr).float(), self.discriminator(sr.detach()).float()
-                parts["discriminator"] = discriminator_loss(real, fake)
-            self._update(self.optimiser_d, parts["discriminator"], self.discriminator)
-        return {name: float(part) for name, part in parts.items()}
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast("cpu", dtype=self.half or torch.bfloat16, enabled=bool(self.half))
-
-    def _update(self, optimiser: torch.optim.Optimizer, loss: Tensor, net: nn.Module) -> None:
-        """A step down the gradient; one that is not finite is skipped and counted."""
-        if not torch.isfinite(loss):
-            self.progress.skipped += 1
-            return
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self.recipe.clip:
-            nn.utils.clip_grad_norm_(net.parameters(), self.recipe.clip)
-        optimiser.step()
-
-    def _average(self) -> None:
-        # Early on the mean follows closely, so that it does not drag the random start along.
-        decay = min(self.recipe.ema, (1 + self.progress.step) / (10 + self.progress.step))
-        with torch.no_grad():
-            for name, value in self.model.state_dict().items():
-                if value.dtype.is_floating_point:
-                    self.ema[name].lerp_(value, 1 - decay)
-                else:
-                    self.ema[name].copy_(value)
-
-    def set_learning_rate(self, factor: float) -> None:
-        """Scale the recipe's learning rates by the schedule's factor."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.learning_rate * factor
-        if self.discriminator is not None:
-            for group in self.optimiser_d.param_groups:
-                group["lr"] = self.recipe.discriminator_learning_rate * factor
-        self.progress.learning_rate = self.recipe.learning_rate * factor
-
-    def state(self) -> dict[str, Any]:
-        """Everything needed to go on exactly; tensors and plain values only."""
-        state = {
-            "recipe": asdict(self.recipe),
-            "progress": asdict(self.progress),
-            "model": self.model.state_dict(),
-            "ema": self.ema,
-            "optimiser": self.optimiser.state_dict(),
-            "random": torch.get_rng_state(),
-        }
-        if self.discriminator is not None:
-            state["discriminator"] = self.discriminator.state_dict()
-            state["optimiser_d"] = self.optimiser_d.state_dict()
-        return state
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from `state()`."""
-        self.progress = Progress(**state["progress"])
-        self.model.load_state_dict(state["model"])
-        self.ema = {k: v.clone() for k, v in state["ema"].items()}
-        self.optimiser.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["random"])
-        if self.discriminator is not None:
-            self.discriminator.load_state_dict(state["discriminator"])
-            self.optimiser_d.load_state_dict(state["optimiser_d"])
-
-
-def start_from(model: SRModel, checkpoint: Path) -> None:
-    """Take every tensor of `checkpoint` that fits: another scale gives its body, not its tail."""
-    source = load_checkpoint(checkpoint)[0].state_dict()
-    own = model.state_dict()
-    own.update({k: v for k, v in source.items() if k in own and own[k].shape == v.shape})
-    model.load_state_dict(own)
-
-
-@torch.no_grad()
-def validate(run: Run, pairs: list[Pair]) -> float:
-    """Mean PSNR-Y of the averaged weights on held-back pictures, over all scales."""
-    model = create_model(run.recipe.model, scale=run.recipe.scales[0], **run.recipe.config)
-    model.load_state_dict(run.ema)
-    model = model.eval().to(memory_format=torch.channels_last)
-    values = []
-    for scale in run.recipe.scales:
-        model.scale = scale
-        for pair in pairs:
-            lr = pair.lr[scale]
-            if model.channels == 1:
-                x = torch.from_numpy(luma(lr) / 255).float()[None, None]
-            else:
-                x = torch.from_numpy(lr).permute(2, 0, 1).float()[None] / 255
-            with torch.autocast("cpu", dtype=run.half or torch.bfloat16, enabled=bool(run.half)):
-                sr = model(x).float()[0].permute(1, 2, 0).clamp(0, 1).numpy() * 255
-            if model.channels == 1:
-                wanted = luma(pair.hr)[scale:-scale, scale:-scale]
-                error = ((sr[scale:-scale, scale:-scale, 0] - wanted) ** 2).mean()
-                values.append(10 * math.log10(255**2 / max(error, 1e-9)))
-            else:
-                values.append(psnr_y((sr + 0.5).astype("uint8"), pair.hr, border=scale))
-    return sum(values) / len(values)
-
-
-def fit(
-    run: Run,
-    data: Loaded,
-    output: Path,
-    limits: Limits,
-    *,
-    describe: Header,
-    on_step: Callable[[Progress], None] | None = None,
-    validate_every: int = 500,
-    save_every_seconds: float = 120.0,
-) -> Path:
-    """Train until the limits are reached; the output holds the best averaged weights.
-
-    States and the log lie in `output`.run/; a state that is there is gone on from.
+    A run that is resumed goes on exactly. Raises RefusedError for a plan that cannot work,
+    SrError when the data or a state cannot be read or the run diverges.
     """
-    folder = output.with_suffix(".run")
-    folder.mkdir(parents=True, exist_ok=True)
-    state_file = folder / "state.pt"
-    if state_file.exists():
-        run.load_state(torch.load(state_file, weights_only=True))
-    progress = run.progress
-    crops = Crops(data.train, run.recipe, channels=run.model.channels)
-    run.model.train()
-    began = time.monotonic() - progress.seconds
-    saved = time.monotonic()
-    log = (folder / "log.jsonl").open("a")
-    for batch in ahead(crops, progress.step, limits.steps or 10**9):
-        progress.seconds = time.monotonic() - began
-        done = (
-            progress.step / limits.steps
-            if limits.steps
-            else progress.seconds / (limits.seconds or math.inf)
+    tell = on_report or (lambda _: None)
+    device = pick_device(plan.device)
+    prepare_cpu(plan.threads)
+    with join_group(device) as group:
+        recipe, folder = plan.recipe, RunFolder(plan.output)
+        if recipe.batch % group.world:
+            raise RefusedError(
+                f"a batch of {recipe.batch} is not shared by {group.world} processes"
+            )
+        if plan.resume:
+            check_same(folder.read_plan()[1], recipe)
+        elif group.leads:
+            folder.start(overwrite=plan.overwrite)
+
+        run = Run(recipe, device=device, group=group, init=plan.init, trunk=plan.trunk)
+        found, examples = load_data(plan, folder, tell)
+        check_batch_fits(run, lambda text: tell(Report("note", text=text)))
+        if group.leads:
+            folder.write_plan(_plan_table(plan), recipe)
+        if plan.resume:
+            state, said = folder.load_state()
+            if said:
+                tell(Report("note", text=said))
+            if state is not None:
+                run.load_state(state)
+                folder.trim_log(run.progress.step)
+        crops = Crops(found, recipe, channels=run.model.channels)
+        steps, limit = step_limit(plan, found), plan.seconds or math.inf
+        board = Board(folder.path if plan.tensorboard and group.leads else None)
+        header = Header(
+            recipe.model,
+            list(recipe.scales),
+            dict(run.model.config),
+            recipe=asdict(recipe),
+            data=", ".join(sorted({p.name for p in plan.data})),
+            licence=plan.licence,
         )
-        if done >= 1:
-            break
-        run.set_learning_rate(learning_rate_at(run.recipe, done, progress.step))
-        progress.losses = run.step(batch.lr, batch.hr, batch.scale)
-        progress.step += 1
-        progress.psnr = None
-        if progress.step % validate_every == 0:
-            _keep_best(run, data.held_back, output, describe)
-        if on_step is not None:
-            on_step(progress)
-        if progress.step % 50 == 0:
-            log.write(json.dumps(asdict(progress)) + "\n")
-            log.flush()
-        if time.monotonic() - saved > save_every_seconds:
-            _save_state(run, state_file)
-            saved = time.monotonic()
-    _keep_best(run, data.held_back, output, describe)
-    _save_state(run, state_file)
-    return output
+
+        progress = run.progress
+        began = time.monotonic() - progress.seconds
+        saved = validated = time.monotonic()
+        tell(Report("start", progress, steps=steps))
+        run.model.train()
+        crops_ahead = ahead(
+            crops, progress.step, steps or _FOREVER, rank=group.rank, world=group.world
+        )
+        with until_stopped() as stop, closing(crops_ahead) as batches:
+            done = 0.0
+            while True:
+                # 1. How far are we? A limit of time counts all legs of the run.
+                progress.seconds = group.agreed(time.monotonic() - began)
+                done = progress.step / steps if steps else progress.seconds / limit
+                if done >= 1 or group.agreed(float(stop.signal is not None)):
+                    break
+                # 2. The next crops, which are there already unless the data is too slow.
+                waiting = time.monotonic()
+                batch = next(batches)
+                progress.waited += time.monotonic() - waiting
+                # 3. One step.
+                run.set_learning_rate(done)
+                run.step(batch)
+                progress.figure = None
+                # 4. From time to time: validate, keep the best, write the state.
+                now = time.monotonic()
+                due = (
+                    progress.step % max(_FEWEST, steps // _VALIDATIONS) == 0
+                    if steps
+                    else now - validated > max(20.0, limit / _VALIDATIONS)
+                )
+                if group.agreed(float(due)):
+                    look(run, examples, folder, header)
+                    validated = time.monotonic()
+                if group.leads and (progress.step % _LOG_EVERY == 0 or progress.figure is not None):
+                    folder.log(progress)
+                    board.log(progress)
+                tell(Report("step", progress, done=done, steps=steps))
+                if group.leads and now - saved > _SAVE_SECONDS:
+                    folder.save_state(run.state())
+                    saved = time.monotonic()
+                if recipe.patience and progress.since_best >= recipe.patience:
+                    tell(Report("note", text=f"no better figure in {recipe.patience} validations"))
+                    done = 1.0
+                    break
+        # 5. The end of this leg: the last figure, the last state.
+        if done >= 1 and progress.figure is None:
+            look(run, examples, folder, header)
+            folder.log(progress)
+        if group.leads:
+            folder.save_state(run.state())
+        tell(Report("end", progress, done=done, steps=steps))
+        return Outcome(progress, plan.output, done >= 1, stop.signal)
 
 
-def _keep_best(run: Run, pairs: list[Pair], output: Path, describe: Header) -> None:
-    progress = run.progress
-    progress.psnr = validate(run, pairs)
-    # An adversarial run gets better to the eye while its PSNR falls: there the last is kept.
-    if progress.psnr > progress.best or run.discriminator is not None:
-        progress.best = progress.psnr
-        save_checkpoint(output, describe, run.ema)
+def look(run: Run, examples: list[Example], folder: RunFolder, header: Header) -> None:
+    """Validate the averaged weights and keep them where they are the best so far.
+
+    An adversarial run looks better while its PSNR falls: there the last are kept.
+    """
+    if not run.group.leads:
+        return
+    progress, model = run.progress, run.averaged()
+    progress.figure = validate(model, examples, run.half)
+    progress.since_best += 1
+    if progress.figure > progress.best:
+        progress.best, progress.best_step, progress.since_best = progress.figure, progress.step, 0
+    if progress.since_best == 0 or run.discriminator is not None:
+        save_checkpoint(folder.output, header, run.ema)
+    save_checkpoint(folder.last_file, header, run.ema)
+    strips = folder.path / "strips.png"
+    add_strip(strips, strip(examples[0], enlarge(model, examples[0], run.half)))
+    draw_curves([*folder.read_log(progress.step), asdict(progress)], strips, folder.curves_file)
 
 
-def _save_state(run: Run, path: Path) -> None:
-    with atomic_write(path) as file:
-        torch.save(run.state(), file)
+def step_limit(plan: Plan, pairs: list[Pair]) -> int | None:
+    """Steps of the whole run; None where time is the limit."""
+    if plan.seconds is not None:
+        return None
+    if plan.epochs is None:
+        return plan.recipe.steps
+    r = plan.recipe
+    pixels: float = sum(p.hr.shape[0] * p.hr.shape[1] for p in pairs) / min(r.scales) ** 2
+    return max(1, math.ceil(plan.epochs * pixels / (r.batch * r.lr_patch**2)))
+
+
+def _plan_table(plan: Plan) -> dict[str, Any]:
+    """What resuming needs to know beside the recipe."""
+    return {
+        "data": [str(p.resolve()) for p in plan.data],
+        "val": plan.val,
+        "seconds": plan.seconds,
+        "epochs": plan.epochs,
+        "init": plan.init,
+        "trunk": str(plan.trunk) if plan.trunk else None,
+        "licence": plan.licence,
+    }

@@ -1,0 +1,261 @@
+"""Downloads: resumed, tried again, checked by sha256, and only then given their name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import ssl
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO, Any
+
+from filelock import FileLock, Timeout
+
+from sr_cli import __version__
+from sr_cli.cache import cache_folder
+from sr_cli.errors import SrError
+from sr_cli.files import atomic_write
+
+OnBytes = Callable[[int, int | None], None]
+"""Called with the bytes that are there and those in all, where known."""
+
+_CHUNK = 1 << 18
+_TIMEOUT = 20.0
+_TRIES = 5
+_PAUSE = 0.5
+_LOCK_PATIENCE = 3600.0
+_MAY_PASS = (HTTPException, urllib.error.URLError, TimeoutError, ConnectionError, ssl.SSLError)
+_WORTH_TRYING_AGAIN = {408, 425, 429, 500, 502, 503, 504}
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file at an address, and what is known of its content.
+
+    With neither `sha256` nor `sha256_prefix` the content seen first is pinned in the cache.
+    """
+
+    url: str
+    size: int | None = None
+    sha256: str | None = None
+    sha256_prefix: str = ""
+
+
+class _AgainError(Exception):
+    """A failure that may pass: `wait` seconds asked for by the server."""
+
+    def __init__(self, message: str, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+def is_offline() -> bool:
+    """SR_OFFLINE or HF_HUB_OFFLINE is set to anything but 0."""
+    return any(os.environ.get(n, "0") not in ("", "0") for n in ("SR_OFFLINE", "HF_HUB_OFFLINE"))
+
+
+def fetch(
+    remote: Remote,
+    path: Path,
+    *,
+    on_bytes: OnBytes | None = None,
+    hint: str | None = None,
+    verify: bool = False,
+) -> Path:
+    """The verified file at `path`, downloaded unless it is there.
+
+    A file that is there is taken by its size, with `verify` by its hash. `hint`: what else the
+    user may do where it cannot be had. Raises SrError; a file with another content than expected
+    is never left under its name.
+    """
+    check_address(remote)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if _is_there(remote, path, verify):
+        return path
+    if is_offline():
+        raise SrError(f"{path.name} is not in the cache, and SR_OFFLINE is set", hint)
+    with _only_one(path):
+        if not _is_there(remote, path, verify):
+            _check_room(remote, path)
+            _download(remote, path, on_bytes, hint)
+    return path
+
+
+def check_address(remote: Remote) -> None:
+    """Raises SrError unless it is https, or http with a full hash that proves the content."""
+    scheme = urllib.parse.urlsplit(remote.url).scheme
+    if scheme == "https" or (scheme == "http" and remote.sha256):
+        return
+    raise SrError(f"{remote.url}: only https, or http where the sha256 is known")
+
+
+def sha256_of(path: Path) -> str:
+    """The full hash of a file."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            found.update(chunk)
+    return found.hexdigest()
+
+
+def _is_there(remote: Remote, path: Path, verify: bool) -> bool:
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return False
+    if remote.size is not None and size != remote.size:
+        return False
+    return not verify or _fits(remote, sha256_of(path))
+
+
+def _fits(remote: Remote, found: str) -> bool:
+    if remote.sha256 is not None:
+        return found == remote.sha256
+    if remote.sha256_prefix and not found.startswith(remote.sha256_prefix):
+        return False
+    return _pins().get(remote.url, found) == found
+
+
+def _pins_file() -> Path:
+    return cache_folder() / "pins.json"
+
+
+def _pins() -> dict[str, str]:
+    """Addresses without a known hash, and what was seen there first."""
+    with suppress(OSError, ValueError):
+        found = json.loads(_pins_file().read_text())
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def _pin(remote: Remote, found: str) -> None:
+    if remote.sha256 is None and remote.url not in _pins():
+        with atomic_write(_pins_file()) as file:
+            file.write(json.dumps(_pins() | {remote.url: found}, indent=1).encode())
+
+
+@contextmanager
+def _only_one(path: Path) -> Iterator[None]:
+    """Another process that fetches the same file is waited for."""
+    try:
+        with FileLock(path.with_name(f".{path.name}.lock"), timeout=_LOCK_PATIENCE):
+            yield
+    except Timeout:
+        raise SrError(f"{path}: another process has been fetching it for an hour") from None
+    except OSError as error:
+        raise SrError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def _check_room(remote: Remote, path: Path) -> None:
+    free = shutil.disk_usage(path.parent).free
+    if remote.size is not None and remote.size > free:
+        raise SrError(f"{path}: {remote.size >> 20} MiB will not fit, {free >> 20} MiB are free")
+
+
+def _download(remote: Remote, path: Path, on_bytes: OnBytes | None, hint: str | None) -> None:
+    partial = path.with_name(f"{path.name}.part")
+    for attempt in range(_TRIES):
+        try:
+            _one_try(remote, partial, on_bytes)
+            break
+        except _AgainError as error:
+            if attempt == _TRIES - 1:
+                raise SrError(f"{remote.url}: {error}, tried {_TRIES} times", hint) from error
+            time.sleep(min(30.0, error.wait or _PAUSE * 2**attempt))
+        except SrError as error:
+            raise SrError(error.message, error.hint or hint) from error
+    found = sha256_of(partial)
+    if not _fits(remote, found):
+        partial.unlink()
+        raise SrError(
+            f"{remote.url}: not the content expected (sha256 {found[:16]}…), thrown away", hint
+        )
+    _pin(remote, found)
+    partial.replace(path)
+
+
+def _one_try(remote: Remote, partial: Path, on_bytes: OnBytes | None) -> None:
+    """Fetch what is missing of `partial`. Raises _AgainError for what may pass."""
+    there = partial.stat().st_size if partial.exists() else 0
+    if remote.size is not None and there >= remote.size:
+        if there == remote.size:
+            return
+        there = 0
+    headers = {"User-Agent": f"sr-cli/{__version__}"}
+    if there:
+        headers["Range"] = f"bytes={there}-"
+    request = urllib.request.Request(remote.url, headers=headers)
+    try:
+        with _opener(remote).open(request, timeout=_TIMEOUT) as answer:
+            resumes = answer.status == 206 and _starts_at(answer, there)
+            there = there if resumes else 0
+            length = answer.headers.get("Content-Length")
+            total = remote.size or (there + int(length) if length else None)
+            with partial.open("ab" if resumes else "wb") as file:
+                _copy(answer, file, there, total, remote, on_bytes)
+    except urllib.error.HTTPError as error:
+        _explain_status(remote, error, partial)
+    except _MAY_PASS as error:
+        raise _AgainError(str(getattr(error, "reason", error)) or type(error).__name__) from error
+    except OSError as error:
+        raise SrError(f"{partial}: cannot be written ({error.strerror or error})") from error
+
+
+def _starts_at(answer: Any, there: int) -> bool:
+    return str(answer.headers.get("Content-Range", "")).startswith(f"bytes {there}-")
+
+
+def _explain_status(remote: Remote, error: urllib.error.HTTPError, partial: Path) -> None:
+    if error.code == 416:
+        partial.unlink(missing_ok=True)
+        raise _AgainError("the server has less than was fetched before") from error
+    if error.code in _WORTH_TRYING_AGAIN:
+        wait = error.headers.get("Retry-After", "")
+        raise _AgainError(
+            f"{error.code} {error.reason}", float(wait) if wait.isdigit() else None
+        ) from error
+    raise SrError(f"{remote.url}: {error.code} {error.reason}") from error
+
+
+def _copy(
+    answer: Any,
+    file: IO[bytes],
+    there: int,
+    total: int | None,
+    remote: Remote,
+    on_bytes: OnBytes | None,
+) -> None:
+    while chunk := answer.read(_CHUNK):
+        file.write(chunk)
+        there += len(chunk)
+        if remote.size is not None and there > remote.size:
+            raise SrError(f"{remote.url}: longer than the {remote.size} bytes expected")
+        if on_bytes is not None:
+            on_bytes(there, total)
+    if total is not None and there < total:
+        raise _AgainError(f"cut off after {there} of {total} bytes")
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows to https alone, unless the hash proves the content anyway."""
+
+    def __init__(self, remote: Remote) -> None:
+        self.remote = remote
+
+    def redirect_request(self, *arguments: Any) -> urllib.request.Request | None:
+        check_address(Remote(arguments[-1], sha256=self.remote.sha256))
+        return super().redirect_request(*arguments)
+
+
+def _opener(remote: Remote) -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(_Redirects(remote))

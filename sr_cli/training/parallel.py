@@ -1,0 +1,78 @@
+"""One process, or several started by torchrun that share each batch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from sr_cli.errors import RefusedError
+
+
+@dataclass(frozen=True)
+class Group:
+    """This process among `world`; the one with rank 0 writes files and talks."""
+
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """Gradients averaged over all processes."""
+        return network if self.world == 1 else DistributedDataParallel(network)
+
+    def mean(self, value: Tensor) -> Tensor:
+        """A scalar's mean over all processes."""
+        if self.world == 1:
+            return value
+        total = value.detach().clone()
+        dist.all_reduce(total)
+        return total / self.world
+
+    def agreed(self, value: float) -> float:
+        """The first process's number, for decisions that all must take alike."""
+        if self.world == 1:
+            return value
+        shared = torch.tensor([value], dtype=torch.float64)
+        if dist.get_backend() == "nccl":
+            shared = shared.cuda()
+        dist.broadcast(shared, 0)
+        return float(shared)
+
+
+def is_leader() -> bool:
+    """Whether this process is the first, or the only one."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+@contextmanager
+def join_group(device: torch.device) -> Iterator[Group]:
+    """The group that torchrun's environment describes; alone without it.
+
+    Raises RefusedError for a graphics card that this process has not.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield Group()
+        return
+    group = Group(int(os.environ["RANK"]), world, int(os.environ.get("LOCAL_RANK", "0")))
+    on_cuda = device.type == "cuda"
+    if on_cuda:
+        if group.local_rank >= torch.cuda.device_count():
+            raise RefusedError(f"process {group.rank} has no graphics card of its own")
+        torch.cuda.set_device(group.local_rank)
+    dist.init_process_group("nccl" if on_cuda else "gloo")
+    try:
+        yield group
+    finally:
+        dist.destroy_process_group()

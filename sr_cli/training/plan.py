@@ -1,0 +1,155 @@
+"""What to train on and for how long, what is reported, and the pictures themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from sr_cli.errors import RefusedError, SrError
+from sr_cli.inference.device import free_memory
+from sr_cli.training.data import Crops
+from sr_cli.training.folder import RunFolder
+from sr_cli.training.pictures import Pair, Pictures, find_sources, read_pictures, split
+from sr_cli.training.recipe import Recipe
+from sr_cli.training.run import Progress
+from sr_cli.training.sheet import preview, save_png
+from sr_cli.training.validation import Example, make_examples
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train on and how long; what decides the result is in the recipe.
+
+    val: a share of the pictures to hold back, or a folder. seconds: a limit over all legs;
+    epochs: how often each lr pixel is seen; without either, the recipe's steps.
+    memory: bytes of pixels kept in memory; more go to a mapped file.
+    """
+
+    recipe: Recipe
+    output: Path
+    data: tuple[Path, ...]
+    val: str = "0.02"
+    seconds: float | None = None
+    epochs: float | None = None
+    init: str | None = None
+    trunk: Path | None = None
+    device: str = "auto"
+    threads: int | None = None
+    memory: int | None = None
+    resume: bool = False
+    overwrite: bool = False
+    tensorboard: bool = False
+    licence: str = ""
+
+
+@dataclass
+class Report:
+    """What the watcher is told: `event` is `loading`, `note`, `start`, `step` or `end`."""
+
+    event: str
+    progress: Progress = field(default_factory=Progress)
+    text: str = ""
+    done: float = 0.0
+    steps: int | None = None
+
+
+OnReport = Callable[[Report], None]
+
+
+def load_data(plan: Plan, folder: RunFolder, tell: OnReport) -> tuple[list[Pair], list[Example]]:
+    """Training pairs and validation examples. Raises SrError when there is too little."""
+    recipe = plan.recipe
+    found = _read(plan, plan.data, folder, tell)
+    if not found.pairs:
+        raise _nothing_to_train_on(found, recipe)
+    for text, count in (("unreadable", len(found.unreadable)), ("too small", found.too_small)):
+        if count:
+            tell(Report("note", text=f"{count} pictures {text}, left out"))
+    share = _share(plan.val)
+    if share is not None:
+        train, held_back = split(found.pairs, share)
+        if not held_back:
+            raise SrError("one picture is not enough: one is held back for validation", "--val DIR")
+    else:
+        others = _read(plan, (Path(plan.val),), folder, tell, smallest=32, mapped="val.bin")
+        own = {
+            s.hr.resolve()
+            for s in find_sources(
+                plan.data, scale=None if len(recipe.scales) > 1 else recipe.scales[0]
+            )
+        }
+        asked = {s.hr.resolve() for s in find_sources((Path(plan.val),), scale=recipe.scales[0])}
+        if own & asked:
+            raise RefusedError(f"{plan.val}: pictures to validate on are also trained on")
+        if not others.pairs:
+            raise SrError(f"{plan.val}: no picture to validate on")
+        train, held_back = found.pairs, others.pairs
+    return train, make_examples(held_back, recipe)
+
+
+def _nothing_to_train_on(found: Pictures, recipe: Recipe) -> SrError:
+    return SrError(
+        f"no picture to train on: {len(found.unreadable)} unreadable, "
+        f"{found.too_small} smaller than {recipe.lr_patch * max(recipe.scales)} pixels",
+        "a smaller --lr-patch takes smaller pictures" if found.too_small else None,
+    )
+
+
+def _read(
+    plan: Plan,
+    places: tuple[Path, ...],
+    folder: RunFolder,
+    tell: OnReport,
+    *,
+    smallest: int | None = None,
+    mapped: str = "pixels.bin",
+) -> Pictures:
+    recipe = plan.recipe
+    sources = find_sources(places, scale=_pair_scale(plan))
+    if not sources:
+        raise SrError(f"{', '.join(map(str, places))}: no pictures there")
+
+    def count(done: int, total: int) -> None:
+        tell(Report("loading", done=done / total, text=f"{done} of {total} pictures"))
+
+    return read_pictures(
+        sources,
+        scales=recipe.scales,
+        smallest=smallest or recipe.lr_patch * max(recipe.scales),
+        memory=plan.memory or free_memory(torch.device("cpu")) // 3,
+        mapped=folder.path / mapped,
+        on_file=count,
+    )
+
+
+def _files(plan: Plan, places: tuple[Path, ...]) -> set[Path]:
+    return {s.hr.resolve() for s in find_sources(places, scale=_pair_scale(plan))}
+
+
+def _pair_scale(plan: Plan) -> int | None:
+    """The scale that pairs of hr and lr serve; None where several are trained."""
+    return plan.recipe.scales[0] if len(plan.recipe.scales) == 1 else None
+
+
+def _share(val: str) -> float | None:
+    """`0.02` or `2%`; None for the name of a folder."""
+    try:
+        share = float(val[:-1]) / 100 if val.endswith("%") else float(val)
+    except ValueError:
+        return None
+    if not 0 < share < 1:
+        raise RefusedError(f"--val {val}: a share between 0 and 1 is needed")
+    return share
+
+
+def draw_preview(recipe: Recipe, data: tuple[Path, ...], output: Path, count: int) -> None:
+    """A sheet of the crops that the first steps will see. Raises SrError as `load_data` does."""
+    plan = Plan(recipe, output, data)
+    found = _read(plan, data, RunFolder(output), lambda _: None)
+    if not found.pairs:
+        raise _nothing_to_train_on(found, recipe)
+    crops = Crops(found.pairs, recipe, channels=3)
+    save_png(preview(crops, count, recipe.scales[0]), output)
