@@ -27,7 +27,7 @@ def parse_duration(text: str) -> float:
     parts = re.findall(r"(\d+(?:\.\d+)?)(min|[smhd])", compact)
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if "".join(n + u for n, u in parts) != compact or seconds <= 0:
-        raise RefusedError(f"time limit '{text}' is no duration above 0", "for instance 90m or 8h")
+        raise RefusedError(f"'{text}' is no duration above 0", "for instance 90m or 8h")
     return seconds
 
 
@@ -95,6 +95,9 @@ def train(
     memory: Annotated[
         int | None, typer.Option(help="MiB of pictures kept in memory; more go to a mapped file.")
     ] = None,
+    save_every: Annotated[
+        str, typer.Option("--save-every", help="How often the state is written.")
+    ] = "2m",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in NAME.run, exactly.")
     ] = False,
@@ -186,6 +189,7 @@ def train(
         device=device,
         threads=threads,
         memory=None if memory is None else memory << 20,
+        save_seconds=parse_duration(save_every),
         resume=resume,
         overwrite=overwrite,
         tensorboard=tensorboard,

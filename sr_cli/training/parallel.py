@@ -28,8 +28,10 @@ class Group:
         return self.rank == 0
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """Gradients averaged over all processes."""
-        return network if self.world == 1 else DistributedDataParallel(network)
+        """Gradients averaged over all processes; each keeps its own batch statistics."""
+        if self.world == 1:
+            return network
+        return DistributedDataParallel(network, broadcast_buffers=False)
 
     def mean(self, value: Tensor) -> Tensor:
         """A scalar's mean over all processes."""

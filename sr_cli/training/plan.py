@@ -26,6 +26,7 @@ class Plan:
     val: a share of the pictures to hold back, or a folder. seconds: a limit over all legs;
     epochs: how often each lr pixel is seen; without either, the recipe's steps.
     memory: bytes of pixels kept in memory; more go to a mapped file.
+    save_seconds: how often the state is written.
     """
 
     recipe: Recipe
@@ -39,6 +40,7 @@ class Plan:
     device: str = "auto"
     threads: int | None = None
     memory: int | None = None
+    save_seconds: float = 120.0
     resume: bool = False
     overwrite: bool = False
     tensorboard: bool = False
@@ -61,14 +63,13 @@ OnReport = Callable[[Report], None]
 
 def load_data(plan: Plan, folder: RunFolder, tell: OnReport) -> tuple[list[Pair], list[Example]]:
     """Training pairs and validation examples. Raises SrError when there is too little."""
-    recipe = plan.recipe
+    recipe, share = plan.recipe, _share(plan.val)
     found = _read(plan, plan.data, folder, tell)
     if not found.pairs:
         raise _nothing_to_train_on(found, recipe)
     for text, count in (("unreadable", len(found.unreadable)), ("too small", found.too_small)):
         if count:
             tell(Report("note", text=f"{count} pictures {text}, left out"))
-    share = _share(plan.val)
     if share is not None:
         train, held_back = split(found.pairs, share)
         if not held_back:

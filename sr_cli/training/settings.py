@@ -34,17 +34,18 @@ def make_recipe(table: Mapping[str, Any], settings: Sequence[str] = ()) -> Recip
 
     Raises RefusedError for unknown and ill-typed fields, naming the known ones.
     """
-    merged = dict(table)
+    named: dict[str, Any] = {k: table[k] for k in ("model", "scales") if table.get(k)}
     for text in settings:
-        _set(merged, text)
-    model, scales = merged.pop("model", None), merged.pop("scales", None)
-    if not model:
+        if text.partition("=")[0].strip() in ("model", "scales"):
+            _set(named, text)
+    if "model" not in named:
         raise RefusedError("which network?", "--model edsr, or a recipe that names it")
-    if not scales:
+    if "scales" not in named:
         raise RefusedError("for which scale?", "-x 4")
-    start = default_recipe(_typed("model", model, str), _typed("scales", scales, tuple[int, ...]))
-    recipe: Recipe = _filled(start, merged, "")
-    return recipe
+    scales = _typed("scales", named["scales"], tuple[int, ...])
+    start = default_recipe(_typed("model", named["model"], str), scales)
+    rest = {k: v for k, v in table.items() if k not in named}
+    return changed_recipe(asdict(_filled(start, rest, "")), {}, settings)
 
 
 def recipe_of(table: Mapping[str, Any]) -> Recipe:
@@ -65,6 +66,10 @@ def changed_recipe(
     merged = dict(stored) | dict(table)
     for text in settings:
         _set(merged, text)
+    losses = merged.get("losses")
+    if isinstance(losses, dict):
+        # A weight of 0 takes away what the network's own recipe has.
+        merged["losses"] = {name: weight for name, weight in losses.items() if weight != 0}
     return recipe_of(merged)
 
 

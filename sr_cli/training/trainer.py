@@ -27,7 +27,6 @@ from sr_cli.weights.checkpoint import Header, save_checkpoint
 _LOG_EVERY = 50
 _VALIDATIONS = 40
 _FEWEST = 100
-_SAVE_SECONDS = 120.0
 _FOREVER = 1 << 40
 
 
@@ -123,7 +122,7 @@ def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
                     folder.log(progress)
                     board.log(progress)
                 tell(Report("step", progress, done=done, steps=steps))
-                if group.leads and now - saved > _SAVE_SECONDS:
+                if group.leads and now - saved > plan.save_seconds:
                     folder.save_state(run.state())
                     saved = time.monotonic()
                 if recipe.patience and progress.since_best >= recipe.patience:
