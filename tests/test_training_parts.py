@@ -24,6 +24,7 @@ from sr_cli.training.data import Crops, lr_of_region
 from sr_cli.training.losses import Features, charbonnier, texture_loss
 from sr_cli.training.optimise import learning_rate_factor, make_optimiser
 from sr_cli.training.pictures import Pair, find_sources, partner_name, split
+from sr_cli.training.quick import composed, quicken
 from sr_cli.training.recipe import Recipe, default_recipe
 from sr_cli.training.settings import as_toml, make_recipe, read_recipe, recipe_of
 from sr_cli.training.soap import SOAP
@@ -257,6 +258,58 @@ def test_optimisers_descend(name: str) -> None:
         loss.backward()
         optimiser.step()
     assert losses[-1] < 0.9 * losses[0]
+
+
+def test_the_quick_prelu_has_the_same_gradients() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 5, 6, 7, requires_grad=True)
+    results = []
+    for quick in (False, True):
+        model = create_model("srresnet", scale=2, features=5, blocks=1)
+        layer = next(m for m in model.modules() if isinstance(m, torch.nn.PReLU))
+        if quick:
+            quicken(model)
+        x.grad = None
+        y = layer(x)
+        (y * torch.arange(7)).sum().backward()
+        assert x.grad is not None and layer.weight.grad is not None
+        results.append((y.detach(), x.grad.clone(), layer.weight.grad))
+    for a, b in zip(*results, strict=True):
+        assert torch.allclose(a, b, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_a_tail_in_one_convolution_is_the_tail(scale: int) -> None:
+    torch.manual_seed(0)
+    model = create_model("edsr", scale=scale, features=6, blocks=1)
+    for layer in model.tail:
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.normal_(layer.weight, std=0.2)
+            torch.nn.init.normal_(layer.bias)
+    features = torch.randn(2, 6, 9, 11)
+    kernel, bias = composed(model.tail, scale)
+    quick = torch.nn.functional.pixel_shuffle(
+        torch.nn.functional.conv2d(features, kernel, bias, padding=2), scale
+    )
+    inside = slice(scale, -scale)
+    difference = (quick - model.tail(features))[..., inside, inside]
+    assert float(difference.abs().max()) < 1e-4
+
+
+def test_quickened_training_has_the_gradients_of_the_tail() -> None:
+    torch.manual_seed(0)
+    lr = torch.rand(8, 3, 12, 12)
+    gradients = []
+    for quick in (False, True):
+        torch.manual_seed(1)
+        model = create_model("edsr", scale=2, features=6, blocks=1)
+        if quick:
+            quicken(model)
+        # Away from the border the two are one; there, most crops are left out.
+        (model(lr)[..., 4:-4, 4:-4] ** 2).mean().backward()
+        gradients.append([p.grad for p in model.parameters()])
+    for a, b in zip(*gradients, strict=True):
+        assert torch.allclose(a, b, rtol=1e-3, atol=1e-6)
 
 
 def test_soap_sees_through_bad_conditioning() -> None:

@@ -112,14 +112,27 @@ class Crops:
             lr = self._bicubic(number, y, x, scale)
         return (add_noise(lr, r.noise_sigma, random) if r.degradation == "noise" else lr), hr
 
+    def make_lr_ahead(self) -> None:
+        """Reduce all pictures that are in memory, so that crops of lr are mere slices."""
+        r = self.recipe
+        if r.degradation == "photo" or r.rescale != (1.0, 1.0) or r.colour_jitter:
+            return
+        wanted = [
+            (number, scale)
+            for number, pair in enumerate(self.pairs)
+            for scale in r.scales
+            if pair.lr is None and not isinstance(pair.hr, np.memmap)
+        ]
+        with ThreadPoolExecutor(2) as pool:
+            made = pool.map(lambda key: downscale_bicubic(self.pairs[key[0]].hr, key[1]), wanted)
+            self._lr = dict(zip(wanted, made, strict=True))
+
     def _bicubic(self, number: int, y: int, x: int, scale: int) -> Pixels:
-        """A crop of lr: of the whole picture's, kept beside pictures in memory, or made alone."""
-        hr, p = self.pairs[number].hr, self.recipe.lr_patch
-        if isinstance(hr, np.memmap):
-            return lr_of_region(hr, y, x, p, p, scale)
+        """A crop of the lr of a whole picture, as if that had been made first."""
+        p = self.recipe.lr_patch
         whole = self._lr.get((number, scale))
         if whole is None:
-            whole = self._lr[number, scale] = downscale_bicubic(hr, scale)
+            return lr_of_region(self.pairs[number].hr, y, x, p, p, scale)
         return whole[y : y + p, x : x + p]
 
     def _cut_anew(

@@ -22,6 +22,7 @@ from sr_cli.training.data import Batch, luma_of
 from sr_cli.training.losses import PIXEL_LOSSES, Features, perceptual_loss, texture_loss
 from sr_cli.training.optimise import learning_rate_factor, make_optimiser
 from sr_cli.training.parallel import Group
+from sr_cli.training.quick import quicken
 from sr_cli.training.recipe import Recipe
 from sr_cli.weights.load import load_choice, load_model
 from sr_cli.weights.manifest import choose
@@ -79,6 +80,8 @@ class Run:
         if init is not None:
             start_from(self.model, init)
         _place(self.model, device)
+        if device.type == "cpu":
+            quicken(self.model)
         self.net = self.group.wrap(self.model)
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimiser = make_optimiser(recipe, self.model.parameters(), recipe.learning_rate)

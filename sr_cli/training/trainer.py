@@ -73,6 +73,7 @@ def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
                 run.load_state(state)
                 folder.trim_log(run.progress.step)
         crops = Crops(found, recipe, channels=run.model.channels)
+        crops.make_lr_ahead()
         steps, limit = step_limit(plan, found), plan.seconds or math.inf
         board = Board(folder.path if plan.tensorboard and group.leads else None)
         header = Header(

@@ -1,0 +1,152 @@
+"""Training speed: `sr train`'s step against a plain float32 NCHW loop, in turns, in one run.
+
+    python benchmarks/training.py --data photos/ [--model edsr --model srresnet] [--quality 300]
+
+The plain loop lives in a process of its own, because the allocator's settings hold for a whole
+process; the two take turns, never at the same time.
+
+Prints steps a second of both, their ratio, and the share of time in which the step waited for
+crops. With --quality both train for so many steps from the same start on the same crops, and
+the PSNR-Y on held-back pictures is compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from sr_cli.inference.device import prepare_cpu
+
+if "--plain" not in sys.argv:
+    prepare_cpu()
+
+from sr_cli.models import create_model
+from sr_cli.models.base import SRModel
+from sr_cli.training.data import Crops, ahead
+from sr_cli.training.folder import RunFolder
+from sr_cli.training.optimise import learning_rate_factor
+from sr_cli.training.plan import Plan, load_data
+from sr_cli.training.recipe import Recipe, default_recipe
+from sr_cli.training.run import Run
+from sr_cli.training.validation import validate
+
+
+class Plain:
+    """What a tutorial would write: float32, NCHW, Adam."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe = recipe
+        self.model: SRModel = create_model(recipe.model, scale=recipe.scales[0], **recipe.config)
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=recipe.learning_rate)
+        self.model.train()
+
+    def step(self, lr: torch.Tensor, hr: torch.Tensor) -> None:
+        loss = torch.nn.functional.l1_loss(self.model(lr), hr)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.formatter_class = argparse.RawTextHelpFormatter
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--model", action="append")
+    parser.add_argument("--scale", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=6, help="steps a round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quality", type=int, default=0, help="compare after so many steps")
+    parser.add_argument("--plain", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    for name in options.model or ["edsr", "srresnet"]:
+        recipe = default_recipe(name, (options.scale,), batch=16, lr_patch=48)
+        if options.plain:
+            serve_plain(recipe)
+        else:
+            compare(recipe, options)
+
+
+def serve_plain(recipe: Recipe) -> None:
+    """For each line on stdin, that many steps; their seconds on stdout."""
+    plain = Plain(recipe)
+    scale = recipe.scales[0]
+    lr = torch.rand(recipe.batch, plain.model.channels, recipe.lr_patch, recipe.lr_patch)
+    hr = torch.rand(*lr.shape[:2], recipe.lr_patch * scale, recipe.lr_patch * scale)
+    for line in sys.stdin:
+        began = time.perf_counter()
+        for _ in range(int(line)):
+            plain.step(lr, hr)
+        print(time.perf_counter() - began, flush=True)
+
+
+def compare(recipe: Recipe, options: argparse.Namespace) -> None:
+    """One network, both ways."""
+    plan = Plan(recipe, Path("unused.safetensors"), (options.data,))
+    pairs, examples = load_data(plan, RunFolder(plan.output), lambda _: None)
+    ours = Run(recipe, device=torch.device("cpu"))
+    ours.model.train()
+    crops = Crops(pairs, recipe, channels=ours.model.channels)
+    crops.make_lr_ahead()
+    words = [sys.executable, __file__, "--plain", "--model", recipe.model]
+    words += ["--scale", str(recipe.scales[0])]
+    theirs = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert theirs.stdin is not None and theirs.stdout is not None
+    seconds, waited, fewer = [0.0, 0.0], 0.0, max(2, options.steps // 3)
+    for round_ in range(options.rounds + 1):
+        first = round_ * options.steps
+        batches = ahead(crops, first, first + options.steps)
+        began = time.perf_counter()
+        waiting = 0.0
+        for _ in range(options.steps):
+            t = time.perf_counter()
+            batch = next(batches)
+            waiting += time.perf_counter() - t
+            ours.step(batch)
+        spent = time.perf_counter() - began
+        batches.close()
+        print(fewer, file=theirs.stdin, flush=True)
+        plain_spent = float(theirs.stdout.readline()) * options.steps / fewer
+        if round_:  # The first round warms up.
+            seconds[0] += spent
+            seconds[1] += plain_spent
+            waited += waiting
+    theirs.stdin.close()
+    theirs.wait()
+    count = options.steps * options.rounds
+    half = {None: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[ours.half]
+    print(
+        f"{recipe.id}: ours {count / seconds[0]:.2f} it/s ({half}), plain fp32 NCHW "
+        f"{count / seconds[1]:.2f} it/s, ratio {seconds[1] / seconds[0]:.2f}, "
+        f"computing {100 * (1 - waited / seconds[0]):.1f}% of the time",
+        flush=True,
+    )
+    if options.quality:
+        quality(recipe, crops, examples, options.quality)
+
+
+def quality(recipe: Recipe, crops: Crops, examples: list, steps: int) -> None:  # type: ignore[type-arg]
+    """The same crops, the same start, the same schedule: how far apart do they end?"""
+    ours, plain = Run(recipe, device=torch.device("cpu")), Plain(recipe)
+    ours.model.train()
+    for step in range(steps):
+        batch = crops.batch(step)
+        ours.set_learning_rate(step / steps)
+        ours.step(batch)
+        for group in plain.optimiser.param_groups:
+            group["lr"] = recipe.learning_rate * learning_rate_factor(recipe, step / steps, step)
+        plain.step(batch.lr.contiguous(), batch.hr.contiguous())
+    a = validate(ours.model.eval(), examples, None)
+    b = validate(plain.model.eval(), examples, None)
+    print(
+        f"{recipe.id}: after {steps} steps {a:.3f} dB, plain {b:.3f} dB, {a - b:+.3f}", flush=True
+    )
+
+
+if __name__ == "__main__":
+    main()
