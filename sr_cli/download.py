@@ -13,7 +13,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
@@ -77,6 +77,7 @@ def fetch(
     user may do where it cannot be had. Raises SrError; a file with another content than expected
     is never left under its name.
     """
+    remote = replace(remote, url=mirrored(remote.url))
     check_address(remote)
     path.parent.mkdir(parents=True, exist_ok=True)
     if _is_there(remote, path, verify):
@@ -96,6 +97,13 @@ def check_address(remote: Remote) -> None:
     if scheme == "https" or (scheme == "http" and remote.sha256):
         return
     raise SrError(f"{remote.url}: only https, or http where the sha256 is known")
+
+
+def mirrored(url: str) -> str:
+    """The address at SR_MIRROR, where that is set: MIRROR/host/path."""
+    mirror = os.environ.get("SR_MIRROR", "").rstrip("/")
+    parts = urllib.parse.urlsplit(url)
+    return f"{mirror}/{parts.netloc}{parts.path}" if mirror else url
 
 
 def sha256_of(path: Path) -> str:
@@ -140,6 +148,7 @@ def _pins() -> dict[str, str]:
 
 def _pin(remote: Remote, found: str) -> None:
     if remote.sha256 is None and remote.url not in _pins():
+        _pins_file().parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(_pins_file()) as file:
             file.write(json.dumps(_pins() | {remote.url: found}, indent=1).encode())
 

@@ -24,7 +24,7 @@ GOLDEN = {
 }
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
 def test_lr_equals_matlabs_files_bit_for_bit(test_sets: Path, scale: int) -> None:
     for path in sorted((test_sets / "Set5").iterdir()):
         name = path.stem.removesuffix("_GT")

@@ -17,13 +17,14 @@ from sr_cli.errors import RefusedError, SrError
 from sr_cli.imaging.degradation import Photo, Round
 from sr_cli.imaging.degrade import add_noise, degrade, degrade_photo
 from sr_cli.imaging.kernels import gaussian_kernel, plateau_kernel, random_kernel, sinc_kernel
+from sr_cli.imaging.names import partner_name
 from sr_cli.imaging.resize import downscale_bicubic
 from sr_cli.models import create_model, model_names
 from sr_cli.training.adversarial import discriminator_loss, generator_loss
 from sr_cli.training.data import Crops, lr_of_region
 from sr_cli.training.losses import Features, charbonnier, texture_loss
 from sr_cli.training.optimise import learning_rate_factor, make_optimiser
-from sr_cli.training.pictures import Pair, find_sources, partner_name, split
+from sr_cli.training.pictures import Pair, find_sources, split
 from sr_cli.training.quick import composed, quicken
 from sr_cli.training.recipe import Recipe, default_recipe
 from sr_cli.training.settings import as_toml, make_recipe, read_recipe, recipe_of

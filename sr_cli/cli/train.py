@@ -56,7 +56,7 @@ def train(
         typer.Option("--set", metavar="NAME=VALUE", help="One field of the recipe."),
     ] = None,
     val: Annotated[
-        str, typer.Option("--val", help="Share to hold back for validation, or a folder.")
+        str, typer.Option("--val", help="Validation: a share held back, a folder, or Set5,Set14…")
     ] = "0.02",
     init: Annotated[
         str | None, typer.Option("--init", help="Start from this checkpoint's weights.")

@@ -76,7 +76,9 @@ def vertical_first(h: int, w: int, height: int, width: int) -> bool:
     return width / w >= height / h * (1 - rounding)
 
 
-def resize_bicubic(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+def resize_bicubic(
+    image: NDArray[Any], height: int, width: int, *, rounded_between: bool = True
+) -> NDArray[Any]:
     """(h, w) or (h, w, C) uint8 or uint16 -> (height, width[, C]) of the same type.
 
     The direction that shrinks more goes first (see `vertical_first`), rounded in between.
@@ -84,6 +86,9 @@ def resize_bicubic(image: NDArray[Any], height: int, width: int) -> NDArray[Any]
     h, w = image.shape[:2]
     vertical = bicubic_taps(h, height, height / h)
     horizontal = bicubic_taps(w, width, width / w)
+    if not rounded_between:
+        exact = horizontal.apply(vertical.apply(image).swapaxes(0, 1)).swapaxes(0, 1)
+        return np.ascontiguousarray(to_integers(exact, image.dtype))
     if not vertical_first(h, w, height, width):
         wide = to_integers(horizontal.apply(image.swapaxes(0, 1)), image.dtype).swapaxes(0, 1)
         return to_integers(vertical.apply(wide), image.dtype)
@@ -101,7 +106,9 @@ def crop_to_multiple(image: NDArray[Any], scale: int) -> NDArray[Any]:
 def downscale_bicubic(hr: NDArray[Any], scale: int) -> NDArray[Any]:
     """hr (h, w[, C]) -> lr (h // scale, w // scale[, C]): MATLAB's imresize(hr, 1/scale).
 
-    hr is cropped to a multiple of `scale` first.
+    hr is cropped to a multiple of `scale` first. Above x4 MATLAB's own files of Set5 are not
+    rounded between the directions, up to x4 they are.
     """
     hr = crop_to_multiple(hr, scale)
-    return resize_bicubic(hr, hr.shape[0] // scale, hr.shape[1] // scale)
+    size = hr.shape[0] // scale, hr.shape[1] // scale
+    return resize_bicubic(hr, *size, rounded_between=scale <= 4)

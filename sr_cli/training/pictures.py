@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from sr_cli.errors import SrError
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.formats import format_of_name
+from sr_cli.imaging.names import pair_by_name
 from sr_cli.imaging.picture import Picture, flatten
 from sr_cli.imaging.resize import crop_to_multiple
 
@@ -65,7 +65,8 @@ def find_sources(places: Sequence[Path], *, scale: int | None) -> list[Source]:
         elif {"hr", "lr"} <= set(folders):
             if scale is None:
                 raise SrError(f"{place}: pairs of hr and lr serve one scale", "give one -x")
-            found += _pairs(folders["hr"], folders["lr"], scale)
+            pairs = pair_by_name(_files(folders["hr"]), _files(folders["lr"]), scale)
+            found += [Source(hr, lr) for hr, lr in pairs]
         elif folders or is_dir(place):
             found += [Source(p) for p in _files(place)]
         else:
@@ -87,22 +88,6 @@ def _files(folder: Path) -> list[Path]:
         for p in folder.rglob("*")
         if format_of_name(p) and not p.name.startswith(".") and p.is_file()
     )
-
-
-def partner_name(name: str, scale: int) -> str:
-    """A file's stem without what marks it as hr or lr: `_x4`, `x4`, `_LR`, `_HR`."""
-    return re.sub(rf"(_?(x{scale}|lr|hr|bicubic))+$", "", name, flags=re.IGNORECASE)
-
-
-def _pairs(hr: Path, lr: Path, scale: int) -> list[Source]:
-    low = {partner_name(p.stem, scale): p for p in _files(lr)}
-    high = {partner_name(p.stem, scale): p for p in _files(hr)}
-    alone = sorted(set(low) ^ set(high))
-    if alone:
-        raise SrError(
-            f"{hr.parent}: {len(alone)} pictures have no partner in hr or lr, {alone[0]} first"
-        )
-    return [Source(high[n], low[n]) for n in sorted(high)]
 
 
 def read_pictures(

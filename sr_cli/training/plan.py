@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from sr_cli.errors import RefusedError, SrError
+from sr_cli.evaluation.datasets import known_name, open_set
 from sr_cli.inference.device import free_memory
 from sr_cli.training.data import Crops
 from sr_cli.training.folder import RunFolder
@@ -23,7 +24,8 @@ from sr_cli.training.validation import Example, make_examples
 class Plan:
     """What to train on and how long; what decides the result is in the recipe.
 
-    val: a share of the pictures to hold back, or a folder. seconds: a limit over all legs;
+    val: a share of the pictures to hold back, a folder, or names of benchmark sets.
+    seconds: a limit over all legs;
     epochs: how often each lr pixel is seen; without either, the recipe's steps.
     memory: bytes of pixels kept in memory; more go to a mapped file.
     save_seconds: how often the state is written.
@@ -128,6 +130,14 @@ def _read(
 
 def _files(plan: Plan, places: tuple[Path, ...]) -> set[Path]:
     return {s.hr.resolve() for s in find_sources(places, scale=_pair_scale(plan))}
+
+
+def _validation_places(val: str) -> tuple[Path, ...]:
+    """The files of benchmark sets by name (`Set5`, `Set5,Set14`), or a folder."""
+    names = val.split(",")
+    if all(known_name(name) for name in names):
+        return tuple(image.hr for name in names for image in open_set(name).images)
+    return (Path(val),)
 
 
 def _pair_scale(plan: Plan) -> int | None:

@@ -1,0 +1,142 @@
+"""Test sets: by name, fetched once and verified; or any folder; or hr and lr folders in pairs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from sr_cli.cache import cache_folder
+from sr_cli.download import Remote, fetch, sha256_of
+from sr_cli.errors import RefusedError, SrError
+from sr_cli.imaging.formats import format_of_name
+from sr_cli.imaging.names import pair_by_name
+
+OnFile = Callable[[str, int, int], None]
+"""Called with a set's name, the files that are there and those in all."""
+
+_ALIASES = {"b100": "BSD100", "bsds100": "BSD100", "urban": "Urban100"}
+_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class TestImage:
+    """An original, and its lr where that came as a file."""
+
+    __test__ = False
+
+    name: str
+    hr: Path
+    lr: Path | None = None
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Images under one name; `known` for the sets with published figures."""
+
+    __test__ = False
+
+    name: str
+    images: tuple[TestImage, ...]
+    known: bool = False
+
+
+@lru_cache
+def _table() -> dict[str, list[tuple[str, Remote]]]:
+    text = (Path(__file__).parent / "data" / "datasets.json").read_text(encoding="utf-8")
+    return {
+        name: [(file, Remote(url, size, digest)) for file, url, size, digest in entry["images"]]
+        for name, entry in json.loads(text).items()
+    }
+
+
+def set_names() -> list[str]:
+    """The sets that are known by name."""
+    return list(_table())
+
+
+def known_name(name: str) -> str | None:
+    """The set's own spelling of `set5` or `B100`; None for anything else."""
+    spelled = {n.lower(): n for n in _table()} | _ALIASES
+    return spelled.get(name.lower())
+
+
+def open_set(name: str, *, data_dir: Path | None = None, on_file: OnFile | None = None) -> TestSet:
+    """The set called `name`, or the pictures in the folder of that name.
+
+    data_dir: a folder of one's own with the sets' files, or with folders named as the sets.
+    Raises RefusedError for a name that is neither, SrError when files cannot be had or differ.
+    """
+    known = known_name(name)
+    if known is not None:
+        return _named_set(known, data_dir, on_file)
+    folder = Path(name)
+    if folder.is_dir():
+        images = tuple(TestImage(p.stem, p) for p in _pictures(folder))
+        if not images:
+            raise SrError(f"{name}: no pictures in this folder")
+        return TestSet(folder.name or str(folder), images)
+    raise RefusedError(f"no test set '{name}'", f"known: {', '.join(_table())}; or a folder")
+
+
+def paired_set(hr: Path, lr: Path, scale: int) -> TestSet:
+    """Originals and their lr from two folders, paired by name.
+
+    Raises SrError for folders that are missing, empty or do not pair.
+    """
+    for folder in (hr, lr):
+        if not folder.is_dir():
+            raise SrError(f"{folder}: no such folder")
+    pairs = pair_by_name(_pictures(hr), _pictures(lr), scale)
+    if not pairs:
+        raise SrError(f"{hr}: no pictures in this folder")
+    return TestSet(hr.name, tuple(TestImage(h.stem, h, low) for h, low in pairs))
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(
+        p
+        for p in folder.iterdir()
+        if format_of_name(p) and not p.name.startswith(".") and p.is_file()
+    )
+
+
+def _named_set(name: str, data_dir: Path | None, on_file: OnFile | None) -> TestSet:
+    files = _table()[name]
+    if data_dir is not None:
+        return TestSet(name, _own_files(name, files, data_dir), known=True)
+    folder = cache_folder() / "datasets" / name
+    hint = f"--data-dir FOLDER takes {name} from a folder of your own ({files[0][0]}, …)"
+    there = 0
+
+    def one(entry: tuple[str, Remote]) -> Path:
+        nonlocal there
+        path = fetch(entry[1], folder / entry[0], hint=hint, verify=True)
+        there += 1
+        if on_file is not None:
+            on_file(name, there, len(files))
+        return path
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        paths = list(pool.map(one, files))
+    return TestSet(name, tuple(TestImage(p.stem, p) for p in paths), known=True)
+
+
+def _own_files(name: str, files: list[tuple[str, Remote]], data_dir: Path) -> tuple[TestImage, ...]:
+    """The set's files in a folder of the user's, each verified."""
+    places = [data_dir, data_dir / name, *(data_dir / a for a, n in _ALIASES.items() if n == name)]
+    folder = next((p for p in places if (p / files[0][0]).is_file()), None)
+    if folder is None:
+        raise SrError(f"{data_dir}: holds no {name} (no {files[0][0]} there or in {name}/)")
+    images = []
+    for file, remote in files:
+        path = folder / file
+        if not path.is_file():
+            raise SrError(f"{path}: missing in this copy of {name}")
+        if sha256_of(path) != remote.sha256:
+            raise SrError(f"{path}: not the file of {name} (its sha256 differs)")
+        images.append(TestImage(path.stem, path))
+    return tuple(images)

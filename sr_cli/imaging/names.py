@@ -1,0 +1,25 @@
+"""Which lr file belongs to which hr file, by their names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from sr_cli.errors import SrError
+
+
+def partner_name(stem: str, scale: int) -> str:
+    """A file's stem without what marks it as hr or lr: `_x4`, `x4`, `_LR`, `_HR`, `_GT`."""
+    return re.sub(rf"([_-]?(x{scale}|lr|hr|gt|bicubic))+$", "", stem, flags=re.IGNORECASE)
+
+
+def pair_by_name(hr: Sequence[Path], lr: Sequence[Path], scale: int) -> list[tuple[Path, Path]]:
+    """(hr, lr) for each name, sorted. Raises SrError where a file has no partner."""
+    high = {partner_name(p.stem, scale): p for p in hr}
+    low = {partner_name(p.stem, scale): p for p in lr}
+    alone = sorted(set(low) ^ set(high))
+    if alone:
+        path = high.get(alone[0]) or low[alone[0]]
+        raise SrError(f"{path}: has no partner, and {len(alone) - 1} others have none either")
+    return [(high[n], low[n]) for n in sorted(high)]

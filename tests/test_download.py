@@ -1,0 +1,261 @@
+"""Downloads against a server that fails, and test sets by name, folder and pairs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import smooth
+from faults import Server, cut, longer, serving, stall, status, without_ranges, wrong
+from PIL import Image
+
+from sr_cli import download
+from sr_cli.download import Remote, fetch
+from sr_cli.errors import RefusedError, SrError
+from sr_cli.evaluation import datasets
+from sr_cli.evaluation.datasets import open_set, paired_set, set_names
+
+CONTENT = bytes(range(256)) * 4000
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
+    monkeypatch.setenv("SR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(download, "_PAUSE", 0.01)
+    monkeypatch.setattr(download, "_TIMEOUT", 0.5)
+    with serving() as server:
+        yield server
+
+
+def remote(url: str) -> Remote:
+    return Remote(url, len(CONTENT), DIGEST)
+
+
+def test_a_file_is_fetched_once(server: Server, tmp_path: Path) -> None:
+    url = server.put("/a", CONTENT)
+    told: list[tuple[int, int | None]] = []
+    for _ in range(2):
+        path = fetch(remote(url), tmp_path / "x" / "a", on_bytes=lambda *t: told.append(t))
+        assert path.read_bytes() == CONTENT
+    assert len(server.requests) == 1 and told[-1] == (len(CONTENT), len(CONTENT))
+    assert not list((tmp_path / "x").glob("*.part"))
+
+
+def test_a_cut_connection_is_resumed(server: Server, tmp_path: Path) -> None:
+    url = server.put("/a", CONTENT, cut(300_000), cut(0))
+    assert fetch(remote(url), tmp_path / "a").read_bytes() == CONTENT
+    assert [r for _, r in server.requests][:2] == [None, "bytes=300000-"]
+
+
+def test_a_server_without_ranges_is_asked_for_all(server: Server, tmp_path: Path) -> None:
+    url = server.put("/a", CONTENT, cut(300_000), without_ranges)
+    assert fetch(remote(url), tmp_path / "a").read_bytes() == CONTENT
+
+
+def test_an_earlier_leg_is_gone_on_with(server: Server, tmp_path: Path) -> None:
+    url = server.put("/a", CONTENT)
+    (tmp_path / "a.part").write_bytes(CONTENT[:1000])
+    assert fetch(remote(url), tmp_path / "a").read_bytes() == CONTENT
+    assert server.requests == [("/a", "bytes=1000-")]
+
+
+def test_what_was_fetched_before_may_be_rubbish(server: Server, tmp_path: Path) -> None:
+    url = server.put("/a", CONTENT)
+    (tmp_path / "a.part").write_bytes(b"x" * 1000)
+    with pytest.raises(SrError, match="not the content"):
+        fetch(remote(url), tmp_path / "a")
+    assert fetch(remote(url), tmp_path / "a").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("fault", [wrong, longer])
+def test_other_bytes_never_get_the_name(server: Server, tmp_path: Path, fault: object) -> None:
+    url = server.put("/a", CONTENT, fault)  # type: ignore[arg-type]
+    with pytest.raises(SrError, match=r"not the content|longer than"):
+        fetch(remote(url), tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+    assert fetch(remote(url), tmp_path / "a").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("code", [429, 500, 503])
+def test_a_busy_server_is_asked_again(server: Server, tmp_path: Path, code: int) -> None:
+    url = server.put("/a", CONTENT, status(code, Retry_After="0"), status(code))
+    assert fetch(remote(url), tmp_path / "a").exists()
+
+
+def test_a_server_that_stays_down_is_named(server: Server, tmp_path: Path) -> None:
+    url = server.put("/a", CONTENT, *[status(503)] * 9)
+    with pytest.raises(SrError, match="503") as caught:
+        fetch(remote(url), tmp_path / "a", hint="do this instead")
+    assert caught.value.hint == "do this instead" and not (tmp_path / "a").exists()
+
+
+def test_a_missing_file_is_not_asked_for_again(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(SrError, match="404"):
+        fetch(remote(server.url + "/nothing"), tmp_path / "a")
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_falls_silent(server: Server, tmp_path: Path) -> None:
+    url = server.put("/a", CONTENT, stall(1.5))
+    assert fetch(remote(url), tmp_path / "a").read_bytes() == CONTENT
+
+
+def test_a_redirect_is_followed_where_the_hash_proves_the_file(
+    server: Server, tmp_path: Path
+) -> None:
+    target = server.put("/b", CONTENT)
+    url = server.put("/a", CONTENT, status(302, Location=target))
+    assert fetch(remote(url), tmp_path / "a").read_bytes() == CONTENT
+
+
+def test_nobody_at_home(tmp_path: Path, server: Server) -> None:
+    with pytest.raises(SrError, match="tried"):
+        fetch(remote("http://127.0.0.1:9/a"), tmp_path / "a")
+
+
+def test_plain_http_needs_a_hash(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(SrError, match="only https"):
+        fetch(Remote(server.put("/a", CONTENT)), tmp_path / "a")
+    assert not server.requests
+
+
+def test_what_has_no_hash_is_pinned(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "check_address", lambda _: None)
+    url = server.put("/a", CONTENT)
+    fetch(Remote(url), tmp_path / "a")
+    server.put("/a", b"another")
+    with pytest.raises(SrError, match="not the content"):
+        fetch(Remote(url), tmp_path / "b")
+    with pytest.raises(SrError, match="not the content"):
+        fetch(Remote(server.put("/c", CONTENT), sha256_prefix="1234"), tmp_path / "c")
+    fetch(Remote(server.put("/d", CONTENT), sha256_prefix=DIGEST[:8]), tmp_path / "d")
+
+
+def test_a_full_disk_is_said(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    huge = Remote(server.put("/a", CONTENT), 1 << 60, DIGEST)
+    with pytest.raises(SrError, match="will not fit"):
+        fetch(huge, tmp_path / "a")
+
+
+def test_two_at_once_fetch_it_once(server: Server, tmp_path: Path) -> None:
+    url = server.put("/a", CONTENT, stall(0.2))
+    threads = [threading.Thread(target=fetch, args=(remote(url), tmp_path / "a")) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (tmp_path / "a").read_bytes() == CONTENT
+    assert len([r for r in server.requests if r[1] is None]) == 1
+
+
+def test_offline_says_what_would_help(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SR_OFFLINE", "1")
+    with pytest.raises(SrError, match="SR_OFFLINE") as caught:
+        open_set("Set5")
+    assert "--data-dir" in str(caught.value.hint)
+
+
+@pytest.fixture
+def small_set(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, bytes]:
+    """A set of three files, at the mirror."""
+    files = {}
+    for number in range(3):
+        path = tmp_path / f"{number}.png"
+        Image.fromarray(smooth(24, 24, seed=number)).save(path)
+        files[f"img_{number}.png"] = path.read_bytes()
+    table = {
+        "Small": [
+            (
+                name,
+                Remote(f"https://example.org/s/{name}", len(c), hashlib.sha256(c).hexdigest()),
+            )
+            for name, c in files.items()
+        ]
+    }
+    monkeypatch.setattr(datasets, "_table", lambda: table)
+    monkeypatch.setenv("SR_MIRROR", server.url)
+    for name, content in files.items():
+        server.put(f"/example.org/s/{name}", content)
+    return files
+
+
+def test_a_set_is_fetched_by_name_and_kept(
+    server: Server, small_set: dict[str, bytes], tmp_path: Path
+) -> None:
+    server.faults["/example.org/s/img_1.png"] = [cut(20), status(503)]
+    found = open_set("small")
+    assert found.known and [i.name for i in found.images] == ["img_0", "img_1", "img_2"]
+    asked = len(server.requests)
+    open_set("Small")
+    assert len(server.requests) == asked
+    found.images[0].hr.write_bytes(b"tampered with")
+    assert open_set("Small").images[0].hr.read_bytes() == small_set["img_0.png"]
+
+
+def test_a_copy_of_ones_own_is_verified(small_set: dict[str, bytes], tmp_path: Path) -> None:
+    own = tmp_path / "own" / "Small"
+    own.mkdir(parents=True)
+    for name, content in small_set.items():
+        (own / name).write_bytes(content)
+    assert len(open_set("Small", data_dir=own).images) == 3
+    assert len(open_set("Small", data_dir=own.parent).images) == 3
+    (own / "img_1.png").write_bytes(b"other")
+    with pytest.raises(SrError, match="sha256"):
+        open_set("Small", data_dir=own)
+    (own / "img_1.png").unlink()
+    with pytest.raises(SrError, match="missing"):
+        open_set("Small", data_dir=own)
+    with pytest.raises(SrError, match="holds no Small"):
+        open_set("Small", data_dir=tmp_path)
+
+
+def test_unknown_sets_and_empty_folders(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError) as caught:
+        open_set("Set6")
+    assert "Set5, Set14, BSD100, Urban100" in str(caught.value.hint)
+    with pytest.raises(SrError, match="no pictures"):
+        open_set(str(tmp_path))
+
+
+def test_folders_in_pairs(tmp_path: Path) -> None:
+    for folder, name in (("h", "a.png"), ("l", "ax2.png")):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(smooth(8, 8)).save(tmp_path / folder / name)
+    (image,) = paired_set(tmp_path / "h", tmp_path / "l", 2).images
+    assert image.lr is not None and image.lr.name == "ax2.png"
+    (tmp_path / "l" / "ax2.png").unlink()
+    with pytest.raises(SrError, match="no partner"):
+        paired_set(tmp_path / "h", tmp_path / "l", 2)
+
+
+def test_the_table_is_whole() -> None:
+    assert set_names() == ["Set5", "Set14", "BSD100", "Urban100"]
+    counts = {name: len(datasets._table()[name]) for name in set_names()}
+    assert counts == {"Set5": 5, "Set14": 14, "BSD100": 100, "Urban100": 100}
+    for files in datasets._table().values():
+        for _, file in files:
+            assert file.url.startswith("https://") and file.sha256 and len(file.sha256) == 64
+            assert file.size
+
+
+def test_the_shared_copies_are_the_files_of_the_table(test_sets: Path) -> None:
+    for name in ("Set5", "Set14", "BSD100"):
+        assert open_set(name, data_dir=test_sets).images
+
+
+def test_published_figures_name_known_sets() -> None:
+    document = json.loads((Path(datasets.__file__).parent / "data" / "published.json").read_text())
+    for scales in document["figures"].values():
+        for sets in scales.values():
+            assert set(sets) <= set(set_names())
