@@ -139,7 +139,7 @@ def main() -> None:
     model, header = load_checkpoint(target)
     upscaler = Upscaler(model)
     figures = {}
-    lpips = LPIPS(options.lpips) if options.lpips else None
+    lpips = LPIPS("alex", options.lpips) if options.lpips else None
     for name, pictures in sets.items():
         values, distances = [], []
         for picture in pictures:

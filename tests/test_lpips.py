@@ -14,7 +14,7 @@ WEIGHTS = SHARED / "reference" / "lpips_alexnet.safetensors"
 
 @pytest.mark.skipif(not WEIGHTS.exists(), reason="LPIPS's weights are not here")
 def test_the_example_pictures() -> None:
-    lpips = LPIPS(WEIGHTS)
+    lpips = LPIPS("alex", WEIGHTS)
     reference, p0, p1 = (
         np.array(Image.open(WEIGHTS.parent / "lpips_example" / f"ex_{n}.png").convert("RGB"))
         for n in ("ref", "p0", "p1")

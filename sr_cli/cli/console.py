@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from sr_cli.errors import SrError
 
@@ -23,6 +24,15 @@ def prepare_streams() -> None:
 def talk() -> Console:
     """The console for everything that is not data."""
     return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+
+def print_table(table: Table) -> None:
+    """A table on stdout, as wide as it needs to be: nothing is cut off."""
+    wide = Console(emoji=False, highlight=False, width=10_000)
+    needed = wide.measure(table).maximum
+    console = Console(emoji=False, highlight=False)
+    console.width = max(console.width, needed)
+    console.print(table)
 
 
 def shown(path: Path | str) -> str:

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from sr_cli import __version__
+from sr_cli.cli.benchmark import benchmark
 from sr_cli.cli.console import prepare_streams, report_error, say
 from sr_cli.cli.models import models
 from sr_cli.cli.train import train
@@ -60,6 +61,7 @@ app = typer.Typer(
 )
 app.command()(upscale)
 app.command()(train)
+app.command()(benchmark)
 app.command()(models)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sr_cli.cli.console import print_json
+from sr_cli.cli.console import print_json, print_table
 from sr_cli.models import model_names
 from sr_cli.weights.manifest import Entry, load_manifest, verified
 
@@ -55,7 +55,6 @@ def _row(entry: Entry, general: bool) -> dict[str, Any]:
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -74,5 +73,5 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             row.get("licence", ""),
             where,
         )
-    Console(emoji=False, soft_wrap=True).print(table)
+    print_table(table)
     typer.echo("* taken by sr upscale when no model is named", err=True)

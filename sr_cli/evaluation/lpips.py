@@ -2,55 +2,112 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from sr_cli.errors import SrError
+from sr_cli.cache import cache_folder
+from sr_cli.download import Remote, fetch
+from sr_cli.errors import RefusedError, SrError
+from sr_cli.weights.tensors import read_tensors
 
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
-_TAPS = (1, 4, 7, 9, 11)
+_LINEAR = "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights"
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A trunk, the layers after which it is looked at, and where its weights come from.
+
+    `content`: sha256 over all tensors as fp16, by name: it proves a file however it is packed.
+    """
+
+    taps: tuple[int, ...]
+    trunk: Remote
+    linear: Remote
+    content: str
+
+
+NETWORKS = {
+    "alex": _Network(
+        (1, 4, 7, 9, 11),
+        Remote(
+            "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+            sha256_prefix="7be5be79",
+        ),
+        Remote(f"{_LINEAR}/v0.1/alex.pth"),
+        "187109660b42a186ca545785eec24544e14a446c62c4bc7fe38726033fe60ca7",
+    ),
+    "vgg": _Network(
+        (3, 8, 15, 22, 29),
+        Remote("https://download.pytorch.org/models/vgg16-397923af.pth", sha256_prefix="397923af"),
+        Remote(f"{_LINEAR}/v0.1/vgg.pth"),
+        "e652447781f5e726ce31dd572f225413ce23141dc7cde3c68b94179220538c7d",
+    ),
+}
+
+
+def _alexnet() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(3, 64, 11, stride=4, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2),
+        nn.Conv2d(64, 192, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2),
+        nn.Conv2d(192, 384, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(384, 256, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(256, 256, 3, padding=1),
+        nn.ReLU(),
+    )
+
+
+def _vgg16() -> nn.Sequential:
+    layers: list[nn.Module] = []
+    channels = 3
+    for width, count in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
+        for _ in range(count):
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+            channels = width
+        layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers[:-1])
 
 
 class LPIPS(nn.Module):
-    """The distance of two pictures in the features of AlexNet (equation 1); 0 when equal.
+    """The distance of two pictures in a trunk's features (equation 1); 0 when equal.
 
-    `weights`: a .safetensors with torchvision's `features.*` and the linear layers
-    `linK.weight`. Raises SrError when the file is another one.
+    network: `alex` or `vgg`. weights: a file with torchvision's `features.*` and the linear
+    layers (`linK.weight`, or `linK.model.1.weight` as published); None fetches both.
+    Raises RefusedError for another network, SrError when the weights are not the published ones.
     """
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, network: str = "alex", weights: Path | None = None) -> None:
         super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(3, 64, 11, stride=4, padding=2),
-            nn.ReLU(),
-            nn.MaxPool2d(3, 2),
-            nn.Conv2d(64, 192, 5, padding=2),
-            nn.ReLU(),
-            nn.MaxPool2d(3, 2),
-            nn.Conv2d(192, 384, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(384, 256, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(256, 256, 3, padding=1),
-            nn.ReLU(),
-        )
-        tensors = load_file(weights)
-        try:
-            self.load_state_dict({k: tensors[k].float() for k in self.state_dict()})
-            self._linear = [tensors[f"lin{k}.weight"].float().flatten() for k in range(len(_TAPS))]
-        except (KeyError, RuntimeError) as error:
-            raise SrError(f"{weights}: not LPIPS's AlexNet ({error})") from error
+        if network not in NETWORKS:
+            raise RefusedError(f"no LPIPS network '{network}'", f"known: {', '.join(NETWORKS)}")
+        self._taps_at = NETWORKS[network].taps
+        self.features = _alexnet() if network == "alex" else _vgg16()
+        tensors = _read(network, weights, list(self.state_dict()))
+        self.load_state_dict({k: tensors[k].float() for k in self.state_dict()})
+        self._linear = [tensors[f"lin{k}.weight"].float().flatten() for k in range(5)]
         self.requires_grad_(False).eval()
 
     @torch.inference_mode()
     def distance(self, sr: NDArray[Any], hr: NDArray[Any]) -> float:
-        """Two RGB pictures (h, w, 3) uint8, whole."""
-        a, b = self._taps(sr), self._taps(hr)
+        """Two RGB pictures (h, w, 3) uint8, whole. Raises SrError for pictures too small."""
+        try:
+            a, b = self._taps(sr), self._taps(hr)
+        except RuntimeError as error:
+            raise SrError(f"{sr.shape[1]}x{sr.shape[0]} pixels are too few for LPIPS") from error
         total = 0.0
         for weight, x, y in zip(self._linear, a, b, strict=True):
             total += float(((x - y) ** 2 * weight.view(1, -1, 1, 1)).sum(1).mean())
@@ -58,11 +115,43 @@ class LPIPS(nn.Module):
 
     def _taps(self, picture: NDArray[Any]) -> list[Tensor]:
         """The features after each activation, each pixel's vector of unit length."""
-        x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
+        x = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
         x = (x - torch.tensor(_SHIFT).view(1, 3, 1, 1)) / torch.tensor(_SCALE).view(1, 3, 1, 1)
         found = []
         for index, layer in enumerate(self.features):
             x = layer(x)
-            if index in _TAPS:
+            if index in self._taps_at:
                 found.append(x / (x.pow(2).sum(1, keepdim=True).sqrt() + 1e-10))
         return found
+
+
+def _read(network: str, weights: Path | None, trunk_names: list[str]) -> Mapping[str, Tensor]:
+    """Trunk and linear layers under our names, proven to be the published ones."""
+    wanted = [*trunk_names, *(f"lin{k}.weight" for k in range(5))]
+    if weights is not None:
+        tensors = read_tensors(weights)
+        source = str(weights)
+    else:
+        known, folder = NETWORKS[network], cache_folder() / "lpips"
+        hint = "--lpips-weights FILE takes them from a file"
+        trunk = fetch(known.trunk, folder / f"{network}-trunk.pth", hint=hint)
+        linear = fetch(known.linear, folder / f"{network}-linear.pth", hint=hint)
+        tensors = {**read_tensors(trunk), **read_tensors(linear)}
+        source = f"{trunk} and {linear}"
+    named = {re.sub(r"^(lin\d)\.model\.1\.", r"\1.", name): t for name, t in tensors.items()}
+    missing = [name for name in wanted if name not in named]
+    if missing:
+        raise SrError(f"{source}: not the weights of LPIPS's {network} ({missing[0]} is missing)")
+    chosen = {name: named[name] for name in wanted}
+    if content_hash(chosen) != NETWORKS[network].content:
+        raise SrError(f"{source}: not the published weights of LPIPS's {network}")
+    return chosen
+
+
+def content_hash(tensors: Mapping[str, Tensor]) -> str:
+    """sha256 over names and values, rounded to fp16, in the order of the names."""
+    found = sha256()
+    for name in sorted(tensors):
+        found.update(name.encode())
+        found.update(tensors[name].detach().to(torch.float16).contiguous().numpy().tobytes())
+    return found.hexdigest()

@@ -1,0 +1,184 @@
+"""Models on test sets: which ones, one after the other, with what is kept of their pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sr_cli.errors import RefusedError, SrError
+from sr_cli.evaluation.contact import crop_sheet, find_region
+from sr_cli.evaluation.datasets import TestImage, TestSet
+from sr_cli.evaluation.measure import (
+    ImageFigures,
+    PeakMemory,
+    Pixels,
+    Protocol,
+    count_parameters,
+    load_sample,
+    measure_set,
+    multiply_adds,
+)
+from sr_cli.evaluation.report import Row
+from sr_cli.files import atomic_write
+from sr_cli.inference.build import EngineOptions, build_enlarger, trained_scales
+from sr_cli.inference.enlarge import NetworkEnlarger
+from sr_cli.weights.manifest import Choice, choose, load_manifest
+
+_CROP = 96
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is measured; `family` names it in the published tables."""
+
+    name: str
+    family: str
+    choice: Choice
+
+
+def choose_models(names: Sequence[str] | None, scale: int) -> list[Model]:
+    """The models named, or all that have weights for `scale`; bicubic is always among them.
+
+    Raises RefusedError for unknown names and for models without this scale.
+    """
+    models = [Model("bicubic", "bicubic", Choice("bicubic"))]
+    if not names:
+        for entry in load_manifest().entries:
+            if entry.scale == scale:
+                models.append(Model(entry.id, entry.family, Choice(entry.id, (entry,))))
+        return models
+    for name in names:
+        choice = choose(name)
+        if choice.is_bicubic:
+            continue
+        if scale not in trained_scales(choice):
+            known = ", ".join(f"x{s}" for s in trained_scales(choice))
+            raise RefusedError(f"{name} has no x{scale}", f"it has {known}")
+        family = choice.entries[0].family if choice.entries else ""
+        own = next((e.id for e in choice.entries if e.scale == scale), choice.name)
+        models.append(Model(own, family, choice))
+    return models
+
+
+class Benchmark:
+    """Sets at one scale under one protocol.
+
+    save: a folder for the enlarged pictures. keep: remember them for `write_sheet`.
+    """
+
+    def __init__(
+        self,
+        sets: Sequence[TestSet],
+        scale: int,
+        protocol: Protocol,
+        options: EngineOptions,
+        *,
+        save: Path | None = None,
+        keep: bool = False,
+    ) -> None:
+        self.sets = sets
+        self.scale = scale
+        self.protocol = protocol
+        self.options = options
+        self.save = save
+        self._kept: dict[TestImage, list[tuple[str, Pixels]]] = {}
+        self._keep = keep
+
+    def count(self) -> int:
+        """Images in all sets."""
+        return sum(len(s.images) for s in self.sets)
+
+    def measure(
+        self, models: Sequence[Model], on_image: Callable[[str], None] | None = None
+    ) -> list[Row]:
+        """A row for each model. A model that cannot be loaded has its error in its row."""
+        rows = []
+        for model in models:
+            row = Row(model.name, model.family, self.scale)
+            rows.append(row)
+            try:
+                self._measure(model, row, on_image)
+            except RefusedError:
+                raise
+            except SrError as error:
+                row.error = error.message
+        return rows
+
+    def _measure(self, model: Model, row: Row, on_image: Callable[[str], None] | None) -> None:
+        enlarger = build_enlarger([model.choice], self.scale, self.options)
+        if isinstance(enlarger, NetworkEnlarger):
+            from sr_cli.inference.device import NAMES
+
+            upscaler = enlarger.upscaler
+            row.parameters = count_parameters(upscaler.models)
+            row.multiply_adds = multiply_adds(upscaler.models)
+            row.device = str(upscaler.device)
+            row.precision = NAMES[upscaler.dtype]
+        memory = PeakMemory(row.device)
+        for test_set in self.sets:
+
+            def done(image: TestImage, _: ImageFigures, sr: Pixels, s: TestSet = test_set) -> None:
+                if self.save is not None:
+                    _save(sr, self.save / s.name / f"{image.name}_{model.name}.png")
+                if self._keep:
+                    self._kept.setdefault(image, []).append((model.name, sr))
+                if on_image is not None:
+                    on_image(model.name)
+
+            row.sets[test_set.name] = measure_set(
+                enlarger, test_set, self.scale, self.protocol, done
+            )
+        row.peak_memory = memory.bytes()
+
+    def write_sheet(
+        self, path: Path, region: str, pin: tuple[str, int, int, int] | None = None
+    ) -> None:
+        """Crops of one image through every model: where `region` is strongest over all images,
+        or at the place that `pin` (image, left, top, side) gives.
+
+        Raises SrError when there is no such image or place.
+        """
+        if not self._kept:
+            raise SrError("nothing was measured, so there is nothing to compare")
+        image, place, side = self._place(region, pin)
+        hr = load_sample(image, self.scale).hr
+        _save(np.asarray(crop_sheet(self._kept[image], hr, place, side)), path)
+
+    def _place(
+        self, region: str, pin: tuple[str, int, int, int] | None
+    ) -> tuple[TestImage, tuple[int, int], int]:
+        if pin is not None:
+            name, left, top, side = pin
+            image = next((i for i in self._kept if i.name == name), None)
+            if image is None:
+                raise SrError(f"no image '{name}'", ", ".join(i.name for i in self._kept))
+            height, width = self._kept[image][0][1].shape[:2]
+            if top + side > height or left + side > width:
+                raise SrError(f"{name} has {width}x{height} pixels: the region lies outside")
+            return image, (top, left), side
+        strongest = -1.0
+        found = None
+        for image, named in self._kept.items():
+            hr = load_sample(image, self.scale).hr
+            pictures = [p for _, p in named]
+            side = min(_CROP, *hr.shape[:2])
+            top, left = find_region(pictures, hr, side, region)
+            cut = np.stack([p[top : top + side, left : left + side] for p in pictures])
+            strength = float(cut.astype(np.float64).std(0).mean())
+            if strength > strongest:
+                strongest, found = strength, (image, (top, left), side)
+        assert found is not None
+        return found
+
+
+def _save(picture: Pixels, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SrError(f"{path.parent}: cannot be written ({error.strerror or error})") from error
+    with atomic_write(path) as file:
+        Image.fromarray(picture).save(file, "PNG")

@@ -1,0 +1,45 @@
+"""`--plot`: quality over speed, with matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sr_cli.errors import RefusedError, SrError
+from sr_cli.evaluation.report import Row
+from sr_cli.files import atomic_write
+
+
+def require_matplotlib() -> None:
+    """Raises RefusedError where the extra is missing: before anything is measured."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise RefusedError("--plot needs matplotlib", "pip install 'sr-cli[plot]'") from None
+
+
+def plot_speed(rows: Sequence[Row], test_set: str, path: Path) -> None:
+    """PSNR-Y over megapixels a second, one point a model, as a PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    for row in rows:
+        found = row.sets.get(test_set)
+        quality = found.mean("psnr_y") if found else None
+        speed = found.megapixels_per_second if found else None
+        if quality is None or speed is None:
+            continue
+        axes.scatter(speed, quality, s=30)
+        axes.annotate(
+            row.model, (speed, quality), textcoords="offset points", xytext=(5, 4), fontsize=8
+        )
+    axes.set_xscale("log")
+    axes.set_xlabel("megapixels of the result a second")
+    axes.set_ylabel(f"PSNR-Y on {test_set} (dB)")
+    axes.grid(True, alpha=0.3)
+    try:
+        with atomic_write(path) as file:
+            figure.savefig(file, format="png")
+    except ValueError as error:
+        raise SrError(f"{path}: the plot cannot be drawn ({error})") from error
