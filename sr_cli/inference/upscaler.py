@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -150,10 +151,9 @@ class Upscaler:
         if resampling is None:
             inner_r = slice((r.start - r.first) * s, (r.stop - r.first) * s)
             inner_c = slice((c.start - c.first) * s, (c.stop - c.first) * s)
-            core = y[0, :, inner_r, inner_c].permute(1, 2, 0).contiguous()
-            pixels = core.mul_(top).add_(0.5).clamp_(0, top).floor_()
+            core = y[0, :, inner_r, inner_c]
             target = sr[r.start * s : r.stop * s, c.start * s : c.stop * s]
-            target[...] = pixels.cpu().numpy().reshape(target.shape)
+            _put(core, target, top)
             return
         (h, w), (height, width) = lr.shape[:2], sr.shape[:2]
         rows = slice(round(r.start * height / h), round(r.stop * height / h))
@@ -212,8 +212,9 @@ class Upscaler:
         # of the colours without their luma is enlarged by bicubic, and the network's luma added.
         offset, gain = float(YCBCR_OFFSET[0]) / 255, 255 / 219
         lr_luma = (x * self._luma_weights).sum(1, keepdim=True)
-        chroma = enlarge_bicubic(x - lr_luma * gain, self.scale)
-        return chroma.add_((net(lr_luma + offset) - offset).mul_(gain))
+        rest = torch.add(x, lr_luma, alpha=-gain).sub_(offset * gain)
+        sr_luma = net(lr_luma + offset)
+        return enlarge_bicubic(rest, self.scale).add_(sr_luma, alpha=gain)
 
     def _tile_that_fits(self) -> int:
         """The largest tile within the memory set aside, 64 to 512 lr pixels (CUDA: 1024)."""
@@ -242,6 +243,17 @@ class Upscaler:
         # Besides the busiest layer: the skip kept beside it, and the result as float and integer.
         result = 3 * 4 * self.scale**2 * 8
         return int(1.5 * most / _PROBE**2) + result
+
+
+def _put(core: Tensor, target: NDArray[Any], top: float) -> None:
+    """(C, h, w) about [0, 1], rounded, into (h, w[, C]) integers; `core` may be overwritten."""
+    if core.stride(0) == 1 or len(core) == 1:
+        pixels = core.permute(1, 2, 0).contiguous().mul_(top).add_(0.5).clamp_(0, top)
+        target[...] = pixels.cpu().numpy().reshape(target.shape)
+        return
+    core = core.mul_(top).add_(0.5).clamp_(0, top)
+    core = core.to(torch.uint8) if target.dtype == np.uint8 else core
+    target[...] = cv2.merge([p.cpu().numpy().astype(target.dtype, copy=False) for p in core])
 
 
 def needed_halo(model: SRModel) -> int:

@@ -12,7 +12,7 @@ from sr_cli.errors import RefusedError
 if TYPE_CHECKING:
     from sr_cli.models.base import SRModel
 
-_NOT_NETWORKS = {"base", "fusion", "initial", "rewrites"}
+_NOT_NETWORKS = {"base", "fusion", "initial", "rewrites", "shuffle"}
 
 SCALES = (2, 3, 4)
 """The factors that networks may have."""

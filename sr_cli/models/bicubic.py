@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sr_cli.models.base import SRModel
+from sr_cli.models.shuffle import shuffle
 
 RADIUS = 2
 """Bicubic interpolation reads two lr pixels to each side of an output pixel."""
@@ -48,7 +49,7 @@ def _kernels(scale: int, device: torch.device) -> Tensor:
     """(scale^2, 1, 5, 5): the weights of every phase, in PixelShuffle's order."""
     one = torch.tensor(_phase_weights(scale), dtype=torch.float64)
     both = torch.einsum("ay,bx->abyx", one, one).reshape(scale * scale, 1, 5, 5)
-    return both.float().to(device)
+    return both.float().to(device).contiguous(memory_format=torch.channels_last)
 
 
 def enlarge_bicubic(lr: Tensor, scale: int) -> Tensor:
@@ -59,7 +60,8 @@ def enlarge_bicubic(lr: Tensor, scale: int) -> Tensor:
     n, c, h, w = lr.shape
     x = lr.float()[:, :, _mirrored(h, lr.device)][:, :, :, _mirrored(w, lr.device)]
     x = x.reshape(n * c, 1, h + 2 * RADIUS, w + 2 * RADIUS)
-    sr = F.pixel_shuffle(F.conv2d(x, _kernels(scale, lr.device)), scale)
+    x = x.contiguous(memory_format=torch.channels_last)
+    sr = shuffle(F.conv2d(x, _kernels(scale, lr.device)), scale)
     return sr.view(n, c, h * scale, w * scale)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sr_cli.models.base import InferenceNet, SRModel, conv
 from sr_cli.models.initial import carry_through, start_as_linear_interpolation
+from sr_cli.models.shuffle import shuffle
 
 _LINEAR = 0.25
 """Luma times this lies where tanh is nearly straight."""
@@ -68,16 +69,16 @@ class _FastESPCN(InferenceNet):
         self.first, self.middle, self.last = (
             frozen.layers[:2],
             frozen.layers[2:4],
-            frozen.layers[4:],
+            frozen.layers[4],
         )
+        self.scale = frozen.scale
 
     def half_parts(self) -> list[nn.Module]:
         return [self.middle]
 
     def forward(self, lr: Tensor) -> Tensor:
         features = self.middle(self.first(lr).to(self.half_dtype))
-        sr: Tensor = self.last(features.float())
-        return sr
+        return shuffle(self.last(features.float()), self.scale)
 
 
 MODEL = ESPCN

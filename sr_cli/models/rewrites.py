@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sr_cli.models.shuffle import Shuffle
+
 
 class LinearTail(nn.Module):
     """A tail without activations (convolutions and shuffles) as one 5x5 convolution and a shuffle.
@@ -128,7 +130,7 @@ def deconvolution_as_convolution(layer: nn.ConvTranspose2d) -> nn.Sequential:
         kernel.reshape(outputs * s * s, inputs, 2 * wide + 1, 2 * wide + 1),
         layer.bias.detach().repeat_interleave(s * s),
     )
-    return nn.Sequential(merged, nn.PixelShuffle(s))
+    return nn.Sequential(merged, Shuffle(s))
 
 
 def _set_convolution(layer: nn.Conv2d, weight: Tensor, bias: Tensor) -> None:

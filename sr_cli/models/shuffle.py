@@ -1,0 +1,45 @@
+"""Sub-pixel shuffling of one channel as a transposition of whole runs of pixels."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_RUNS = {2: torch.complex64, 4: torch.complex128}
+"""Types as wide as `scale` float32 pixels: copying one moves a run at once."""
+
+
+def shuffle(features: Tensor, scale: int) -> Tensor:
+    """PixelShuffle(scale), several times faster for one float32 channel on a CPU.
+
+    (N, C*scale^2, h, w) -> (N, C, h*scale, w*scale).
+    """
+    n, channels, h, w = features.shape
+    run = _RUNS.get(scale)
+    quick = (
+        run is not None
+        and channels == scale * scale
+        and features.dtype is torch.float32
+        and features.device.type == "cpu"
+        and features.is_contiguous(memory_format=torch.channels_last)
+        and not (torch.is_grad_enabled() and features.requires_grad)
+    )
+    if not quick:
+        return F.pixel_shuffle(features, scale)
+    assert run is not None
+    # Channels last, the scale x scale pixels behind an lr pixel lie row after row.
+    rows = features.permute(0, 2, 3, 1).reshape(n, h, w * scale * scale).view(run)
+    turned = torch.empty(n, h, scale, w, dtype=run).copy_(rows.view(n, h, w, scale).transpose(2, 3))
+    return turned.view(torch.float32).view(n, 1, h * scale, w * scale)
+
+
+class Shuffle(nn.Module):
+    """`shuffle` as a layer."""
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, features: Tensor) -> Tensor:
+        return shuffle(features, self.scale)
