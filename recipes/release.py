@@ -37,6 +37,9 @@ ALLOWED_COST = 0.008
 ALLOWED_FLAT_ERROR = 0.7
 """In 8-bit steps: after rounding, at most one."""
 
+SMALL = 200_000
+"""Networks with fewer values keep float32: there is nothing to save."""
+
 ALLOWED_DIFFERENCE = 3e-5
 """Of the 1e-4 that tiles may differ by: the probes are few, pictures are many."""
 
@@ -128,9 +131,9 @@ def main() -> None:
     print()
     halo = measured_halo(model, pictures)
     half_is_safe = half_cost(model, [p for n in ("Set5", "Set14") for p in sets[n]]) < ALLOWED_COST
-    tensors = {
-        n: t.half() if t.dtype == torch.float32 else t for n, t in model.state_dict().items()
-    }
+    tensors = model.state_dict()
+    if sum(t.numel() for t in tensors.values()) > SMALL:
+        tensors = {n: t.half() if t.dtype == torch.float32 else t for n, t in tensors.items()}
     target = FOLDER / f"{options.id}.safetensors"
     FOLDER.mkdir(exist_ok=True)
     save_checkpoint(

@@ -283,6 +283,9 @@ def test_a_run_that_diverges_ends_with_its_last_good_state(
               "-o", "a.safetensors")  # fmt: skip
     assert done.returncode == 1
     assert b"20 steps in a row" in done.stderr and b"learning_rate" in done.stderr
+    state = torch.load(photos.parent / "a.run" / "state.pt", weights_only=True)
+    assert state["progress"]["skipped"] >= 20
+    assert all(torch.isfinite(t).all() for t in state["model"].values())
 
 
 def test_a_step_with_a_bad_loss_is_skipped_and_counted(photos: Path, tmp_path: Path) -> None:
@@ -414,3 +417,61 @@ def test_errors_in_options_do_not_wait_for_torch(tmp_path: Path) -> None:
         [sys.executable, "-c", code], check=False, capture_output=True, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_a_batch_that_does_not_fit_is_said_beforehand(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sr_cli.training.memory.free_memory", lambda _: 1 << 20)
+    said: list[str] = []
+    recipe = default_recipe("espcn", (2,), lr_patch=12, batch=8, steps=1)
+    plan = Plan(recipe, tmp_path / "a.safetensors", (photos,), memory=1 << 30)
+    fit(plan, lambda report: said.append(report.text))
+    assert any("a batch of 8 needs about" in text and "would fit" in text for text in said)
+
+
+def test_memory_is_estimated_about_right() -> None:
+    from sr_cli.training.memory import step_bytes
+    from sr_cli.training.run import Run as Training
+
+    small, large = (
+        step_bytes(
+            Training(
+                default_recipe("edsr", (2,), batch=batch, lr_patch=16, precision="fp32"),
+                device=torch.device("cpu"),
+            )
+        )
+        for batch in (2, 8)
+    )
+    # 64 features, about 37 maps kept at lr and 5 at four times the pixels.
+    activations = 6 * 16 * 16 * 64 * 4 * (37 + 5 * 4)
+    assert 0.5 * activations < large - small < 3 * activations
+
+
+def test_validation_on_a_benchmark_set_by_name(
+    photos: Path, tmp_path: Path, test_sets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sr_cli.evaluation import datasets
+
+    cached = tmp_path / "cache" / "datasets" / "Set5"
+    cached.mkdir(parents=True)
+    for file in (test_sets / "Set5").iterdir():
+        (cached / file.name).write_bytes(file.read_bytes())
+    monkeypatch.setenv("SR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SR_OFFLINE", "1")
+    recipe = default_recipe("espcn", (2,), lr_patch=12, batch=2, steps=1)
+    outcome = quick(photos, tmp_path / "a.safetensors", recipe, val="Set5")
+    assert 25 < outcome.progress.best < 40
+    assert datasets.known_name("set5") == "Set5"
+
+
+def test_tensorboard_is_an_extra(sr: Run, photos: Path, tmp_path: Path) -> None:
+    done = sr("train", "-m", "espcn", "-x2", "--data", photos, "--steps", "50", "--lr-patch", "8",
+              "--batch", "1", "--tensorboard", "-o", "a.safetensors")  # fmt: skip
+    try:
+        import tensorboard  # noqa: F401
+    except ImportError:
+        assert done.returncode == 2 and b"sr-cli[tensorboard]" in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr.decode()
+        assert list((tmp_path / "a.run").glob("events.*"))

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from sr_cli.cli.console import print_json, print_table, report_error, say, shown, talk
+from sr_cli.cli.benchmark_report import Fetching, measure, print_rows
+from sr_cli.cli.console import print_json, report_error, say
 from sr_cli.cli.upscale import parse_scale
 from sr_cli.errors import ExitCode, RefusedError, SrError
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from sr_cli.evaluation.benchmark import Benchmark, Model
-    from sr_cli.evaluation.report import Row
+from sr_cli.imaging.degradation import DEGRADATIONS
 
 _DEFAULT_SETS = ["Set5", "Set14"]
 
@@ -71,6 +67,16 @@ def benchmark(
             "--region", help="What --compare shows: differ, edges, texture, or IMAGE:LEFT,TOP,SIDE."
         ),
     ] = "differ",
+    ab: Annotated[
+        Path | None,
+        typer.Option("--ab", help="Folder for a page that compares the models blindly, by eye."),
+    ] = None,
+    degradation: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--degradation", help="How lr is made: bicubic, noise, photo. --ab takes several."
+        ),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Exit 1 unless all shipped figures hold.")
     ] = False,
@@ -102,6 +108,14 @@ def benchmark(
     if hr is not None and sets:
         raise RefusedError("--hr and --lr replace the names of sets")
     factor = 4 if scale is None else _whole(parse_scale(scale))
+    kinds = degradation or ["bicubic"]
+    for kind in kinds:
+        if kind not in DEGRADATIONS:
+            raise RefusedError(f"no degradation '{kind}'", ", ".join(DEGRADATIONS))
+    if len(kinds) > 1 and ab is None:
+        raise RefusedError("several degradations are for --ab", "give one, or --ab FOLDER")
+    if ab is not None and (ab / "index.html").exists() and not overwrite:
+        raise RefusedError(f"{ab / 'index.html'}: exists already", "-y overwrites")
     _check_outputs([plot, compare], overwrite)
     for name, value in (("tile", tile), ("threads", threads)):
         if value is not None and value < 1:
@@ -131,20 +145,28 @@ def benchmark(
     if hr is not None and lr is not None:
         opened = [paired_set(hr, lr, factor)]
     else:
-        with _Fetching(quiet) as fetching:
+        with Fetching(quiet) as fetching:
             opened = [open_set(n, data_dir=data_dir, on_file=fetching) for n in names]
     if lpips is None and lpips_weights is not None:
         lpips = "alex"
     distance = None if lpips is None else LPIPS(lpips, lpips_weights).distance
-    protocol = Protocol("rounded" if luma == "rounded" else "unrounded", rgb, distance)
-    run = Benchmark(opened, factor, protocol, options, save=save, keep=compare is not None)
-    rows = _measure(run, models, quiet)
+    keep = compare is not None or ab is not None
+    trials = []
+    for kind in kinds:
+        protocol = Protocol("rounded" if luma == "rounded" else "unrounded", rgb, distance, kind)
+        run = Benchmark(opened, factor, protocol, options, save=save, keep=keep)
+        rows = measure(run, models, quiet)
+        # Bicubic is in every table, but in a blind comparison only where it is asked for.
+        asked = [m.name for m in models if m.name != "bicubic"]
+        if model is None or "bicubic" in model or len(asked) == 1:
+            asked = [m.name for m in models]
+        trials += run.trials(asked) if ab is not None else []
     if json_:
         from sr_cli.evaluation.report import as_document
 
         print_json(as_document(rows, per_image=per_image), indent=1)
     else:
-        _print(rows, csv=csv, markdown=markdown, per_image=per_image)
+        print_rows(rows, csv=csv, markdown=markdown, per_image=per_image)
     if plot is not None:
         from sr_cli.evaluation.plot import plot_speed
 
@@ -153,6 +175,10 @@ def benchmark(
     if compare is not None:
         run.write_sheet(compare, region, pin)
         say(f"{compare}: crops through every model")
+    if ab is not None:
+        from sr_cli.evaluation.ab import write_page
+
+        say(f"{write_page(trials, ab)}: open it in a browser")
     failed = [e for row in rows for found in row.sets.values() for e in found.errors]
     for text in dict.fromkeys(failed):
         report_error(SrError(text))
@@ -195,62 +221,6 @@ def _region(text: str) -> tuple[str, int, int, int] | None:
     return name, int(left), int(top), int(side)
 
 
-def _measure(run: Benchmark, models: list[Model], quiet: bool) -> list[Row]:
-    """Every model, with a bar on a terminal; sorted by quality."""
-    if quiet or not talk().is_terminal:
-        rows = run.measure(models)
-    else:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=talk(), transient=True) as progress:
-            task = progress.add_task("", total=run.count() * len(models))
-
-            def tick(model: str) -> None:
-                progress.update(task, advance=1, description=model)
-
-            rows = run.measure(models, tick)
-    return sorted(rows, key=lambda r: r.quality())
-
-
-def _print(rows: list[Row], *, csv: bool, markdown: bool, per_image: bool) -> None:
-    from sr_cli.evaluation.report import as_csv, as_markdown, as_table
-
-    headings, lines = as_table(rows, per_image=per_image)
-    if csv:
-        typer.echo(as_csv(headings, lines), nl=False)
-    elif markdown:
-        typer.echo(as_markdown(headings, lines), nl=False)
-    else:
-        print_table(_table(rows, headings, lines, per_image))
-        if not per_image:
-            typer.echo("in brackets: how far from the published figure", err=True)
-
-
-def _table(rows: list[Row], headings: list[str], lines: list[list[str]], per_image: bool) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
-
-    from sr_cli.evaluation.report import HEADINGS, best, measured, shown
-
-    table = Table(box=None, pad_edge=False)
-    for number, heading in enumerate(headings):
-        left = number < (4 if per_image else 1)
-        table.add_column(heading, justify="left" if left else "right", no_wrap=True)
-    tops: dict[str, str] = {}
-    if not per_image:
-        for name in dict.fromkeys(n for row in rows for n in row.sets):
-            for what in measured(rows):
-                tops[f"{name} {HEADINGS[what]}"] = shown(what, best(rows, name, what))
-    for line in lines:
-        cells = []
-        for heading, text in zip(headings, line, strict=True):
-            is_top = bool(text) and text.split(" (")[0] == tops.get(heading)
-            cells.append(f"[bold]{escape(text)}[/]" if is_top else escape(text))
-        table.add_row(*cells)
-    return table
-
-
 def _check(
     names: list[str],
     wanted: list[str] | None,
@@ -287,34 +257,3 @@ def _check(
         print_json([vars(f) for f in findings], indent=1)
     say(f"{len(findings)} figures, {bad} do not hold")
     raise typer.Exit(ExitCode.FAILED if bad else ExitCode.OK)
-
-
-class _Fetching:
-    """A bar while a set's files are fetched or verified."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._progress: object = None
-
-    def __enter__(self) -> _Fetching:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        from rich.progress import Progress
-
-        if isinstance(self._progress, Progress):
-            self._progress.stop()
-
-    def __call__(self, name: str, there: int, total: int) -> None:
-        from rich.progress import Progress
-
-        if self._quiet or not talk().is_terminal:
-            return
-        if self._progress is None:
-            self._progress = Progress(console=talk(), transient=True)
-            self._progress.start()
-            self._tasks: dict[str, object] = {}
-        assert isinstance(self._progress, Progress)
-        if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(shown(name), total=float(total))
-        self._progress.update(self._tasks[name], completed=there)  # type: ignore[arg-type]

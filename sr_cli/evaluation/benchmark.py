@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from sr_cli.errors import RefusedError, SrError
+from sr_cli.evaluation.ab import Trial
 from sr_cli.evaluation.contact import crop_sheet, find_region
 from sr_cli.evaluation.datasets import TestImage, TestSet
 from sr_cli.evaluation.measure import (
@@ -98,7 +99,7 @@ class Benchmark:
         """A row for each model. A model that cannot be loaded has its error in its row."""
         rows = []
         for model in models:
-            row = Row(model.name, model.family, self.scale)
+            row = Row(model.name, model.family, self.scale, degradation=self.protocol.degradation)
             rows.append(row)
             try:
                 self._measure(model, row, on_image)
@@ -134,6 +135,19 @@ class Benchmark:
             )
         row.peak_memory = memory.bytes()
 
+    def trials(self, names: Sequence[str]) -> list[Trial]:
+        """What was kept of the models named, for a blind comparison."""
+        degradation = self.protocol.degradation
+        return [
+            Trial(
+                image.name,
+                degradation,
+                {n: p for n, p in named if n in names},
+                load_sample(image, self.scale, degradation).hr,
+            )
+            for image, named in self._kept.items()
+        ]
+
     def write_sheet(
         self, path: Path, region: str, pin: tuple[str, int, int, int] | None = None
     ) -> None:
@@ -145,7 +159,7 @@ class Benchmark:
         if not self._kept:
             raise SrError("nothing was measured, so there is nothing to compare")
         image, place, side = self._place(region, pin)
-        hr = load_sample(image, self.scale).hr
+        hr = load_sample(image, self.scale, self.protocol.degradation).hr
         _save(np.asarray(crop_sheet(self._kept[image], hr, place, side)), path)
 
     def _place(
@@ -163,7 +177,7 @@ class Benchmark:
         strongest = -1.0
         found = None
         for image, named in self._kept.items():
-            hr = load_sample(image, self.scale).hr
+            hr = load_sample(image, self.scale, self.protocol.degradation).hr
             pictures = [p for _, p in named]
             side = min(_CROP, *hr.shape[:2])
             top, left = find_region(pictures, hr, side, region)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from sr_cli.errors import SrError
 from sr_cli.evaluation.datasets import TestImage, TestSet
 from sr_cli.evaluation.metrics import Luma, psnr_rgb, psnr_y, ssim_y
 from sr_cli.imaging.decode import read_picture
+from sr_cli.imaging.degrade import degrade
 from sr_cli.imaging.picture import flatten
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic
 from sr_cli.inference.enlarge import Enlarger
@@ -77,21 +79,28 @@ class SetFigures:
 
 @dataclass(frozen=True)
 class Protocol:
-    """`luma`: unrounded, or rounded as in the oldest papers. `rgb`: PSNR on RGB as well."""
+    """`luma`: unrounded, or rounded as in the oldest papers. `rgb`: PSNR on RGB as well.
+
+    degradation: how lr is made; anything but `bicubic` is not what papers measure.
+    """
 
     luma: Luma = "unrounded"
     rgb: bool = False
     distance: Distance | None = None
+    degradation: str = "bicubic"
 
 
-def load_sample(image: TestImage, scale: int) -> Sample:
-    """Decode an original, and its lr or make it. Raises SrError where the two do not fit."""
+def load_sample(image: TestImage, scale: int, degradation: str = "bicubic") -> Sample:
+    """Decode an original, and its lr or make it; the same lr each time.
+
+    Raises SrError where the two do not fit.
+    """
     hr = _eight_bits(image.hr)
     if image.lr is None:
         hr = crop_to_multiple(hr, scale)
         if not hr.size:
             raise SrError(f"{image.hr}: smaller than {scale} pixels")
-        return Sample(image, downscale_bicubic(hr, scale), hr)
+        return Sample(image, _degraded(hr, scale, degradation, image.name), hr)
     lr = _eight_bits(image.lr)
     h, w = lr.shape[:2]
     if (hr.shape[0] // scale, hr.shape[1] // scale) != (h, w):
@@ -102,6 +111,15 @@ def load_sample(image: TestImage, scale: int) -> Sample:
     if lr.ndim != hr.ndim:
         lr, hr = (p if p.ndim == 3 else np.dstack([p] * 3) for p in (lr, hr))
     return Sample(image, lr, np.ascontiguousarray(hr[: h * scale, : w * scale]))
+
+
+def _degraded(hr: Pixels, scale: int, degradation: str, name: str) -> Pixels:
+    if degradation == "bicubic":
+        return downscale_bicubic(hr, scale)
+    random = np.random.default_rng([crc32(name.encode()), scale])
+    colour = hr if hr.ndim == 3 else np.dstack([hr] * 3)
+    lr = degrade(colour, scale=scale, degradation=degradation, random=random)
+    return lr if hr.ndim == 3 else np.rint(lr.mean(2)).astype(np.uint8)
 
 
 def _eight_bits(path: Path) -> Pixels:
@@ -120,7 +138,7 @@ def measure_set(
     warm = False
     for image in test_set.images:
         try:
-            sample = load_sample(image, scale)
+            sample = load_sample(image, scale, protocol.degradation)
             size = (sample.hr.shape[0], sample.hr.shape[1])
             if not warm:
                 enlarger.enlarge(sample.lr, size, None)

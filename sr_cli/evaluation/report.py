@@ -33,6 +33,7 @@ class Row:
     precision: str | None = None
     peak_memory: int | None = None
     error: str | None = None
+    degradation: str = "bicubic"
 
     def quality(self) -> float:
         """The mean PSNR-Y over the sets, for sorting."""
@@ -89,7 +90,8 @@ def cell(row: Row, test_set: str, what: str) -> str:
     """`32.09 (-0.02)`: ours, and in brackets how far from the published figure."""
     value = _mean(row, test_set, what)
     text = shown(what, value)
-    paper = published(row.family, row.scale, test_set).get(what)
+    comparable = row.degradation == "bicubic"
+    paper = published(row.family, row.scale, test_set).get(what) if comparable else None
     if value is None or paper is None or math.isinf(value):
         return text
     return f"{text} ({value - paper:+.{_DIGITS[what]}f})"
@@ -108,6 +110,7 @@ def _row_document(row: Row, per_image: bool) -> dict[str, Any]:
         "multiply_adds_per_pixel": round(row.multiply_adds, 1),
         "device": row.device,
         "precision": row.precision,
+        "degradation": row.degradation,
         "peak_memory_bytes": row.peak_memory,
         "sets": {},
     }
@@ -119,7 +122,8 @@ def _row_document(row: Row, per_image: bool) -> dict[str, Any]:
             _put(entry, what, found.mean(what))
         entry["seconds_per_image"] = found.seconds
         entry["megapixels_per_second"] = found.megapixels_per_second
-        if paper := published(row.family, row.scale, name):
+        paper = published(row.family, row.scale, name)
+        if paper and row.degradation == "bicubic":
             entry["published"] = paper
         if per_image:
             entry["per_image"] = []

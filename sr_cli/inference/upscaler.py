@@ -205,12 +205,13 @@ class Upscaler:
         if model.channels == 3:
             y: Tensor = net(x.expand(-1, 3, -1, -1) if gray else x)
             return y.mean(1, keepdim=True) if gray else y
-        if gray:
-            enlarged: Tensor = net(x)
-            return enlarged
         # In BT.601 a change of Y alone moves R, G and B alike, by 255/219 of it: what is left
         # of the colours without their luma is enlarged by bicubic, and the network's luma added.
         offset, gain = float(YCBCR_OFFSET[0]) / 255, 255 / 219
+        if gray:
+            # As the luma of three equal channels: the range in which such networks are trained.
+            enlarged: Tensor = net(x / gain + offset)
+            return enlarged.sub(offset).mul_(gain)
         lr_luma = (x * self._luma_weights).sum(1, keepdim=True)
         rest = torch.add(x, lr_luma, alpha=-gain).sub_(offset * gain)
         sr_luma = net(lr_luma + offset)

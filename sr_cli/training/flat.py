@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from sr_cli.models.base import SRModel
 
-_PLANE = 4
-"""Side of the small wrapped picture that stands for an endless plane."""
+_PLANE, _EDGE = 6, 2
+"""Side of the small wrapped picture that stands for an endless plane, and how much of it is not
+looked at: a transposed convolution does not wrap around."""
 
 _COLOURS = 96
 
@@ -33,21 +34,29 @@ def endless_planes(model: SRModel) -> Iterator[None]:
 
 
 def flat_planes(model: SRModel, colours: Tensor) -> tuple[Tensor, Tensor]:
-    """What the network makes of endless planes, and what it should: (N, C, side, side) each.
+    """What the network makes of endless planes, and what it should: (N, C, h, w) each.
 
     colours (N, C) in [0, 1].
     """
     planes = colours[:, :, None, None].expand(-1, -1, _PLANE, _PLANE).contiguous()
     with endless_planes(model):
         sr: Tensor = model(planes)
+    inside = slice(_EDGE * model.scale, -_EDGE * model.scale)
+    sr = sr[..., inside, inside]
     return sr, planes[:, :, :1, :1].expand_as(sr)
 
 
+def ends(channels: int) -> tuple[float, float]:
+    """The darkest and the brightest value: luma has the studio range."""
+    return (16 / 255, 235 / 255) if channels == 1 else (0.0, 1.0)
+
+
 def some_colours(channels: int, count: int, random: torch.Generator) -> Tensor:
-    """(count, channels) in [0, 1]: anywhere, and often with channels at 0 or 1."""
+    """(count, channels) between the ends: anywhere, and often with channels at an end."""
     colours = torch.rand(count, channels, generator=random)
     extreme = torch.rand(count, channels, generator=random) < 0.3
-    return torch.where(extreme, colours.round(), colours)
+    low, high = ends(channels)
+    return torch.where(extreme, colours.round(), colours) * (high - low) + low
 
 
 @torch.no_grad()
@@ -55,7 +64,8 @@ def flat_error(model: SRModel) -> float:
     """The largest deviation of a flat colour, in steps of 8 bits, after clipping."""
     colours = some_colours(model.channels, 2000, torch.Generator().manual_seed(1))
     sr, wanted = flat_planes(model, colours)
-    return float((sr.clamp(0, 1) - wanted).abs().max() * 255)
+    low, high = ends(model.channels)
+    return float((sr.clamp(low, high) - wanted).abs().max() * 255 / (high - low))
 
 
 def calibrate_flat(
@@ -73,6 +83,7 @@ def calibrate_flat(
     """
     tuned = copy.deepcopy(model).eval()
     random = torch.Generator().manual_seed(0)
+    low, high = ends(model.channels)
     optimiser = torch.optim.Adam(tuned.parameters(), lr=learning_rate)
     for step in range(steps):
         for group in optimiser.param_groups:
@@ -87,8 +98,9 @@ def calibrate_flat(
         with torch.no_grad():
             as_before = model(lr_batch)
         sr, wanted = flat_planes(tuned, some_colours(model.channels, _COLOURS, random))
-        # Beyond 0 and 1 clipping makes it right: white may become whiter than white.
-        inside = torch.where((wanted == 0) | (wanted == 1), sr.clamp(0, 1), sr)
+        # Beyond the ends clipping makes it right: white may become whiter than white.
+        at_an_end = (wanted - low < 1e-4) | (high - wanted < 1e-4)
+        inside = torch.where(at_an_end, sr.clamp(low, high), sr)
         loss = F.l1_loss(tuned(lr_batch), as_before) + 4 * ((inside - wanted) ** 2).mean().sqrt()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -69,9 +69,11 @@ def load_data(plan: Plan, folder: RunFolder, tell: OnReport) -> tuple[list[Pair]
     found = _read(plan, plan.data, folder, tell)
     if not found.pairs:
         raise _nothing_to_train_on(found, recipe)
-    for text, count in (("unreadable", len(found.unreadable)), ("too small", found.too_small)):
-        if count:
-            tell(Report("note", text=f"{count} pictures {text}, left out"))
+    if found.unreadable:
+        count, first = len(found.unreadable), found.unreadable[0]
+        tell(Report("note", text=f"{count} pictures unreadable, left out; the first: {first}"))
+    if found.too_small:
+        tell(Report("note", text=f"{found.too_small} pictures too small, left out"))
     if share is not None:
         train, held_back = split(found.pairs, share)
         if not held_back:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sr_cli.errors import RefusedError, SrError
-from sr_cli.inference.build import trained_scales
-from sr_cli.inference.device import pick_precision
 from sr_cli.models import create_model
 from sr_cli.models.base import SRModel
 from sr_cli.models.srgan import Discriminator
@@ -24,14 +22,18 @@ from sr_cli.training.optimise import learning_rate_factor, make_optimiser
 from sr_cli.training.parallel import Group
 from sr_cli.training.quick import quicken
 from sr_cli.training.recipe import Recipe
-from sr_cli.weights.load import load_choice, load_model
-from sr_cli.weights.manifest import choose
+from sr_cli.training.start import place, start_from, training_precision
+from sr_cli.weights.load import load_model
 
 MAX_BAD_STEPS = 20
 """So many bad steps in a row end the run."""
 
 _EXPLOSION = 100.0
 _SETTLED = 100
+
+
+class DivergedError(SrError):
+    """So many bad steps in a row that the run has no future."""
 
 
 @dataclass
@@ -79,7 +81,7 @@ class Run:
             raise RefusedError(f"{recipe.model} is trained for one scale at a time")
         if init is not None:
             start_from(self.model, init)
-        _place(self.model, device)
+        place(self.model, device)
         if device.type == "cpu":
             quicken(self.model)
         self.net = self.group.wrap(self.model)
@@ -92,7 +94,7 @@ class Run:
         if recipe.is_adversarial:
             if self.model.channels != 3:
                 raise RefusedError(f"{recipe.model} works on luma: no adversarial loss")
-            self.judge = _place(Discriminator(), device)
+            self.judge = place(Discriminator(), device)
             self.discriminator = self.group.wrap(self.judge)
             self.optimiser_d = make_optimiser(
                 recipe, self.judge.parameters(), recipe.discriminator_learning_rate
@@ -190,7 +192,7 @@ class Run:
         self.progress.skipped += 1
         self.progress.bad_in_a_row += 1
         if self.progress.bad_in_a_row >= MAX_BAD_STEPS:
-            raise SrError(
+            raise DivergedError(
                 f"{MAX_BAD_STEPS} steps in a row had no finite gradient or an exploding loss",
                 "the last good state is kept; a lower learning_rate or clip=1 may help",
             )
@@ -220,7 +222,7 @@ class Run:
         """A copy of the network with the averaged weights, for looking at pictures."""
         model = create_model(self.recipe.model, scale=self.recipe.scales[0], **self.recipe.config)
         model.load_state_dict(self.ema)
-        _place(model, self.device)
+        place(model, self.device)
         return model.eval()
 
     def state(self) -> dict[str, Any]:
@@ -258,7 +260,7 @@ class Run:
         teacher = load_model(self.recipe.teacher, scale=self.recipe.scales[0])
         if teacher.channels < self.model.channels:
             raise RefusedError(f"{self.recipe.teacher} works on luma: it cannot teach colours")
-        _place(teacher, self.device)
+        place(teacher, self.device)
         return teacher.requires_grad_(False)
 
     def _load_features(self, trunk: Path | None) -> Features | None:
@@ -273,44 +275,5 @@ class Run:
             activated=recipe.perceptual_activated,
             trunk=trunk,
         )
-        _place(features, self.device)
+        place(features, self.device)
         return features
-
-
-NetT = TypeVar("NetT", bound=nn.Module)
-
-
-def _place(network: NetT, device: torch.device) -> NetT:
-    return network.to(device).to(memory_format=torch.channels_last)
-
-
-def training_precision(recipe: Recipe, device: torch.device) -> torch.dtype | None:
-    """The half precision to compute in, or None for float32.
-
-    `auto`: bf16 where the CPU is measured to be faster so or the graphics card has it, else
-    fp16 (with scaled gradients) on CUDA.
-    """
-    names = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-    if recipe.precision != "auto":
-        return names[recipe.precision]
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    if device.type == "cpu" and pick_precision(device) is not torch.float32:
-        return torch.bfloat16
-    return None
-
-
-def start_from(model: SRModel, checkpoint: str) -> None:
-    """Take every tensor of `checkpoint` that fits: another scale gives its body, not its tail.
-
-    Raises RefusedError when less than half of the weights fit.
-    """
-    choice = choose(checkpoint)
-    scale = model.scale if model.scale in trained_scales(choice) else None
-    source = load_choice(choice, scale=scale).state_dict()
-    own = model.state_dict()
-    fitting = {k: v for k, v in source.items() if k in own and own[k].shape == v.shape}
-    taken = sum(v.numel() for v in fitting.values())
-    if 2 * taken < sum(v.numel() for v in own.values()):
-        raise RefusedError(f"{checkpoint} has other weights than {model.name}", "see sr models")
-    model.load_state_dict(own | fitting)

@@ -17,7 +17,7 @@ from sr_cli.training.memory import check_batch_fits
 from sr_cli.training.parallel import join_group
 from sr_cli.training.pictures import Pair
 from sr_cli.training.plan import OnReport, Plan, Report, load_data
-from sr_cli.training.run import Progress, Run
+from sr_cli.training.run import DivergedError, Progress, Run
 from sr_cli.training.sheet import add_strip, draw_curves, strip
 from sr_cli.training.stop import until_stopped
 from sr_cli.training.tensorboard import Board
@@ -60,7 +60,9 @@ def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
         elif group.leads:
             folder.start(overwrite=plan.overwrite)
 
-        run = Run(recipe, device=device, group=group, init=plan.init, trunk=plan.trunk)
+        board = Board(folder.path if plan.tensorboard and group.leads else None)
+        init = None if plan.resume and folder.has_state() else plan.init
+        run = Run(recipe, device=device, group=group, init=init, trunk=plan.trunk)
         found, examples = load_data(plan, folder, tell)
         check_batch_fits(run, lambda text: tell(Report("note", text=text)))
         if group.leads:
@@ -71,11 +73,11 @@ def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
                 tell(Report("note", text=said))
             if state is not None:
                 run.load_state(state)
-                folder.trim_log(run.progress.step)
+                if group.leads:
+                    folder.trim_log(run.progress.step)
         crops = Crops(found, recipe, channels=run.model.channels)
         crops.make_lr_ahead()
         steps, limit = step_limit(plan, found), plan.seconds or math.inf
-        board = Board(folder.path if plan.tensorboard and group.leads else None)
         header = Header(
             recipe.model,
             list(recipe.scales),
@@ -107,7 +109,12 @@ def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
                 progress.waited += time.monotonic() - waiting
                 # 3. One step.
                 run.set_learning_rate(done)
-                run.step(batch)
+                try:
+                    run.step(batch)
+                except DivergedError:
+                    # Bad steps change nothing: these are the last good weights.
+                    folder.save_state(run.state())
+                    raise
                 progress.figure = None
                 # 4. From time to time: validate, keep the best, write the state.
                 now = time.monotonic()
@@ -126,7 +133,8 @@ def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
                 if group.leads and now - saved > plan.save_seconds:
                     folder.save_state(run.state())
                     saved = time.monotonic()
-                if recipe.patience and progress.since_best >= recipe.patience:
+                patience_ends = bool(recipe.patience and progress.since_best >= recipe.patience)
+                if group.agreed(float(patience_ends)):
                     tell(Report("note", text=f"no better figure in {recipe.patience} validations"))
                     done = 1.0
                     break

@@ -1,0 +1,55 @@
+"""How a run starts: where, in which precision, from which weights."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from sr_cli.errors import RefusedError
+from sr_cli.inference.build import trained_scales
+from sr_cli.inference.device import pick_precision
+from sr_cli.models.base import SRModel
+from sr_cli.training.recipe import Recipe
+from sr_cli.weights.load import load_choice
+from sr_cli.weights.manifest import choose
+
+NetT = TypeVar("NetT", bound=nn.Module)
+
+
+def place(network: NetT, device: torch.device) -> NetT:
+    """On the device, in the memory layout in which convolutions are fastest."""
+    return network.to(device).to(memory_format=torch.channels_last)
+
+
+def training_precision(recipe: Recipe, device: torch.device) -> torch.dtype | None:
+    """The half precision to compute in, or None for float32.
+
+    `auto`: bf16 where the CPU is measured to be faster so or the graphics card has it, else
+    fp16 (with scaled gradients) on CUDA.
+    """
+    names = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if recipe.precision != "auto":
+        return names[recipe.precision]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if device.type == "cpu" and pick_precision(device) is not torch.float32:
+        return torch.bfloat16
+    return None
+
+
+def start_from(model: SRModel, checkpoint: str) -> None:
+    """Take every tensor of `checkpoint` that fits: another scale gives its body, not its tail.
+
+    Raises RefusedError when less than half of the weights fit.
+    """
+    choice = choose(checkpoint)
+    scale = model.scale if model.scale in trained_scales(choice) else None
+    source = load_choice(choice, scale=scale).state_dict()
+    own = model.state_dict()
+    fitting = {k: v for k, v in source.items() if k in own and own[k].shape == v.shape}
+    taken = sum(v.numel() for v in fitting.values())
+    if 2 * taken < sum(v.numel() for v in own.values()):
+        raise RefusedError(f"{checkpoint} has other weights than {model.name}", "see sr models")
+    model.load_state_dict(own | fitting)
