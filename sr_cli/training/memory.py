@@ -19,6 +19,7 @@ def step_bytes(run: Run) -> int:
     """
     recipe = run.recipe
     kept: dict[int, int] = {}
+    own = {p.untyped_storage().data_ptr() for p in run.model.parameters()}
 
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
@@ -37,6 +38,8 @@ def step_bytes(run: Run) -> int:
         run.model.scale = max(recipe.scales)
         sr = run.model(crop)
     run.model.train(was_training)
+    for pointer in own & set(kept):
+        del kept[pointer]
     weights = sum(p.numel() * p.element_size() for p in run.model.parameters())
     # Gradients of activations live beside them, but never all at once.
     share = recipe.batch / run.group.world

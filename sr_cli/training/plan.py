@@ -79,15 +79,9 @@ def load_data(plan: Plan, folder: RunFolder, tell: OnReport) -> tuple[list[Pair]
         if not held_back:
             raise SrError("one picture is not enough: one is held back for validation", "--val DIR")
     else:
-        others = _read(plan, (Path(plan.val),), folder, tell, smallest=32, mapped="val.bin")
-        own = {
-            s.hr.resolve()
-            for s in find_sources(
-                plan.data, scale=None if len(recipe.scales) > 1 else recipe.scales[0]
-            )
-        }
-        asked = {s.hr.resolve() for s in find_sources((Path(plan.val),), scale=recipe.scales[0])}
-        if own & asked:
+        places = _validation_places(plan.val)
+        others = _read(plan, places, folder, tell, smallest=32, mapped="val.bin")
+        if _files(plan, plan.data) & _files(plan, places):
             raise RefusedError(f"{plan.val}: pictures to validate on are also trained on")
         if not others.pairs:
             raise SrError(f"{plan.val}: no picture to validate on")

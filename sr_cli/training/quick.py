@@ -16,8 +16,11 @@ _WHOLE_SHARE = 4
 """One crop in so many goes through the tail as it is: for what happens at the edges."""
 
 
-def quicken(model: SRModel) -> None:
-    """Replace how some layers compute: PReLUs with one weight, tails without activations."""
+def quicken(model: SRModel, *, first: int = 0) -> None:
+    """Replace how some layers compute: PReLUs with one weight, tails without activations.
+
+    first: the place of this process's first crop in the whole batch.
+    """
     for layer in model.modules():
         if isinstance(layer, nn.PReLU) and layer.num_parameters == 1:
             layer.forward = partial(_prelu, layer)  # type: ignore[method-assign]
@@ -25,7 +28,7 @@ def quicken(model: SRModel) -> None:
     linear = (nn.Conv2d, nn.PixelShuffle)
     if isinstance(tail, nn.Sequential) and all(isinstance(part, linear) for part in tail):
         run_as_it_is = tail.forward
-        tail.forward = partial(_tail, tail, run_as_it_is, model.scale)  # type: ignore[method-assign]
+        tail.forward = partial(_tail, tail, run_as_it_is, model.scale, first)  # type: ignore[method-assign]
 
 
 def _prelu(layer: nn.PReLU, x: Tensor) -> Tensor:
@@ -53,22 +56,29 @@ class _PReLU(torch.autograd.Function):
         return below, slope.view(1)
 
 
-def _tail(tail: nn.Sequential, run_as_it_is: Any, scale: int, features: Tensor) -> Tensor:
+def _tail(
+    tail: nn.Sequential, run_as_it_is: Any, scale: int, first: int, features: Tensor
+) -> Tensor:
     """Convolutions and shuffles as one 5x5 convolution, which the gradient goes through.
 
     Within one lr pixel of the border the two differ: there most crops give no gradient, and
     every fourth goes through the layers themselves.
     """
-    count = -(-len(features) // _WHOLE_SHARE)
-    whole: Tensor = run_as_it_is(features[:count])
-    if count == len(features):
-        return whole
+    places = range(len(features))
+    whole = [i for i in places if (first + i) % _WHOLE_SHARE == 0]
+    rest = [i for i in places if i not in whole]
+    if not rest:
+        as_it_is: Tensor = run_as_it_is(features)
+        return as_it_is
     kernel, bias = composed(tail, scale)
-    rest = F.pixel_shuffle(F.conv2d(features[count:], kernel, bias, padding=_RADIUS), scale)
-    inside = torch.zeros(rest.shape[-2:], dtype=torch.bool, device=rest.device)
+    quick = F.pixel_shuffle(F.conv2d(features[rest], kernel, bias, padding=_RADIUS), scale)
+    inside = torch.zeros(quick.shape[-2:], dtype=torch.bool, device=quick.device)
     inside[scale:-scale, scale:-scale] = True
-    rest = torch.where(inside, rest, rest.detach())
-    return torch.cat([whole, rest])
+    quick = torch.where(inside, quick, quick.detach())
+    if not whole:
+        return quick
+    order = torch.tensor(whole + rest, device=quick.device).argsort()
+    return torch.cat([run_as_it_is(features[whole]), quick])[order]
 
 
 def composed(tail: nn.Sequential, scale: int) -> tuple[Tensor, Tensor]:

@@ -83,7 +83,8 @@ class Run:
             start_from(self.model, init)
         place(self.model, device)
         if device.type == "cpu":
-            quicken(self.model)
+            own = recipe.batch // self.group.world
+            quicken(self.model, first=self.group.rank * own)
         self.net = self.group.wrap(self.model)
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimiser = make_optimiser(recipe, self.model.parameters(), recipe.learning_rate)
