@@ -76,6 +76,16 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def originals(tmp_path: Path) -> Path:
+    """A folder with three pictures to measure on."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for number in range(3):
+        Image.fromarray(smooth(64, 72, seed=number)).save(folder / f"{number}.png")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def test_sets() -> Path:
     """The folder with Set5, Set14 and BSD100; skips where it is not."""

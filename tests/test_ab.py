@@ -9,19 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run, smooth
-from PIL import Image
+from conftest import Run
 
 BROWSER = next((p for n in ("chromium", "chromium-browser") if (p := shutil.which(n))), None)
-
-
-@pytest.fixture
-def originals(tmp_path: Path) -> Path:
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    for number in range(3):
-        Image.fromarray(smooth(64, 72, seed=number)).save(folder / f"{number}.png")
-    return folder
 
 
 def data_of(page: Path) -> dict[str, Any]:

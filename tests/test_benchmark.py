@@ -19,15 +19,6 @@ from sr_cli.models import create_model
 LPIPS_FILE = SHARED / "reference" / "lpips_alexnet.safetensors"
 
 
-@pytest.fixture
-def originals(tmp_path: Path) -> Path:
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    for number in range(3):
-        Image.fromarray(smooth(64, 72, seed=number)).save(folder / f"{number}.png")
-    return folder
-
-
 def results(done: object) -> dict[str, dict]:
     document = json.loads(done.stdout)  # type: ignore[attr-defined]
     return {r["model"]: r for r in document["results"]}

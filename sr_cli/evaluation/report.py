@@ -166,7 +166,7 @@ def as_table(rows: Sequence[Row], *, per_image: bool) -> tuple[list[str], list[l
     names = list(dict.fromkeys(name for row in rows for name in row.sets))
     headings = ["model", "scale"]
     headings += [f"{name} {HEADINGS[f]}" for name in names for f in figures]
-    headings += ["MP/s", "parameters", "MACs/px", "precision"]
+    headings += ["s/image", "MP/s", "parameters", "MACs/px", "peak MiB", "device", "precision"]
     lines = []
     for row in rows:
         cells = [cell(row, name, f) for name in names for f in figures]
@@ -175,12 +175,17 @@ def as_table(rows: Sequence[Row], *, per_image: bool) -> tuple[list[str], list[l
 
 
 def costs(row: Row) -> list[str]:
-    """Megapixels a second, parameters, multiply-adds for a pixel of the result, precision."""
-    rates = [r for s in row.sets.values() if (r := s.megapixels_per_second) is not None]
+    """Seconds for an image (median), megapixels a second, size, work, memory, and where it ran."""
+    sets = [s for s in row.sets.values() if s.images]
+    seconds = [s.seconds for s in sets if s.seconds is not None]
+    rates = [r for s in sets if (r := s.megapixels_per_second) is not None]
     return [
+        f"{sum(seconds) / len(seconds):.3f}" if seconds else "",
         f"{sum(rates) / len(rates):.2f}" if rates else "",
         f"{row.parameters:,}" if row.parameters else "",
         f"{row.multiply_adds:,.0f}" if row.multiply_adds else "",
+        f"{row.peak_memory >> 20:,}" if row.peak_memory else "",
+        row.device,
         row.precision or "",
     ]
 
