@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,12 +13,21 @@ from sr_cli.weights.manifest import Entry, load_manifest, verified
 
 
 def models(
+    file: Annotated[
+        Path | None, typer.Argument(help="A checkpoint, of sr or of another tool, to describe.")
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Check every shipped file against its sha256.")
     ] = False,
 ) -> None:
-    """List networks: trained or not, parameters, PSNR on Set5, licence, where weights lie."""
+    """List networks: trained or not, parameters, PSNR on Set5, licence, where weights lie.
+
+    With a file: what it is.
+    """
+    if file is not None:
+        _describe(file, json_)
+        return
     manifest = load_manifest()
     if verify:
         for entry in manifest.entries:
@@ -35,6 +45,19 @@ def models(
         print_json(rows, indent=2)
         return
     _print_table(rows)
+
+
+def _describe(file: Path, json_: bool) -> None:
+    """What a checkpoint file is: network, scale, size, and what it says of itself."""
+    from sr_cli.weights.describe import describe
+
+    facts = describe(file)
+    if json_:
+        print_json(facts, indent=2)
+        return
+    for name, value in facts.items():
+        if value not in (None, "", {}, []):
+            typer.echo(f"{name}: {value}")
 
 
 def _row(entry: Entry, general: bool) -> dict[str, Any]:

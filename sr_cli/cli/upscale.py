@@ -18,6 +18,7 @@ from sr_cli.inference.precision import check_precision_name
 if TYPE_CHECKING:
     from sr_cli.inference.enlarge import Enlarger, Size
     from sr_cli.inference.jobs import Job
+    from sr_cli.weights.manifest import Choice
 
 MIN_SCALE, MAX_SCALE = 1.0, 16.0
 DEFAULT_SCALE = 4.0
@@ -157,6 +158,8 @@ def upscale(
 
     names: list[str | None] = [*model] if model else [None]
     choices = [choose(name) for name in names]
+    if not (scale or width or height) and len(choices) == 1:
+        factor = _own_factor(choices[0]) or factor
     label = _label(factor, width, height)
     folder = Path(output) if output and output != "-" else None
     found, problems = find_inputs(inputs, recursive=recursive, output=folder, label=suffix or label)
@@ -217,6 +220,16 @@ def _factor(scales: list[str] | None, models: list[str] | None) -> float:
         m.group(1) for name in models or [] if (m := re.search(r"-x(\d+)(\.safetensors)?$", name))
     }
     return float(named.pop()) if len(named) == 1 else DEFAULT_SCALE
+
+
+def _own_factor(choice: Choice) -> float | None:
+    """The factor of a checkpoint given as a file; networks by name have the usual default."""
+    last = choice.chain[-1] if choice.chain else choice
+    if last.file is None:
+        return None
+    from sr_cli.weights.load import scales_of
+
+    return float(max(scales_of(last)))
 
 
 def _same_file(a: Path, b: Path) -> bool:

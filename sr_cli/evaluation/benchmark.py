@@ -25,8 +25,9 @@ from sr_cli.evaluation.measure import (
 )
 from sr_cli.evaluation.report import Row
 from sr_cli.files import atomic_write
-from sr_cli.inference.build import EngineOptions, build_enlarger, trained_scales
+from sr_cli.inference.build import EngineOptions, build_enlarger
 from sr_cli.inference.enlarge import NetworkEnlarger
+from sr_cli.weights.load import scales_of
 from sr_cli.weights.manifest import Choice, choose, load_manifest
 
 _CROP = 96
@@ -56,8 +57,8 @@ def choose_models(names: Sequence[str] | None, scale: int) -> list[Model]:
         choice = choose(name)
         if choice.is_bicubic:
             continue
-        if scale not in trained_scales(choice):
-            known = ", ".join(f"x{s}" for s in trained_scales(choice))
+        if scale not in scales_of(choice):
+            known = ", ".join(f"x{s}" for s in scales_of(choice))
             raise RefusedError(f"{name} has no x{scale}", f"it has {known}")
         family = choice.entries[0].family if choice.entries else ""
         own = next((e.id for e in choice.entries if e.scale == scale), choice.name)

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sr_cli.errors import RefusedError
-from sr_cli.inference.enlarge import BicubicEnlarger, Enlarger, NetworkEnlarger, best_scale
+from sr_cli.inference.enlarge import (
+    BicubicEnlarger,
+    Enlarger,
+    NetworkEnlarger,
+    RestoringEnlarger,
+    best_scale,
+)
 from sr_cli.weights.manifest import Choice
 
 
@@ -19,15 +25,6 @@ class EngineOptions:
     precision: str = "auto"
     tile: int | None = None
     tta: bool = False
-
-
-def trained_scales(choice: Choice) -> list[int]:
-    """The scales for which a choice has weights; bicubic has every one."""
-    if choice.file is not None:
-        from sr_cli.weights.checkpoint import read_header
-
-        return sorted(read_header(choice.file).scales)
-    return [e.scale for e in choice.entries]
 
 
 def build_enlarger(choices: Sequence[Choice], factor: float, options: EngineOptions) -> Enlarger:
@@ -44,13 +41,15 @@ def build_enlarger(choices: Sequence[Choice], factor: float, options: EngineOpti
     from sr_cli.inference.device import pick_device, prepare_cpu
     from sr_cli.inference.upscaler import Upscaler
     from sr_cli.models import create_model
-    from sr_cli.weights.load import load_choice
+    from sr_cli.weights.load import load_choice, scales_of
 
     pick_device(options.device)
     if not networks:
         return BicubicEnlarger()
     prepare_cpu(options.threads)
-    common = set.intersection(*(set(trained_scales(c)) for c in networks))
+    if any(c.chain for c in networks) or any(scales_of(c) == [1] for c in networks):
+        return _restoring(choices, factor, options)
+    common = set.intersection(*(set(scales_of(c)) for c in networks))
     if not common:
         names = ", ".join(c.name for c in networks)
         raise RefusedError(f"{names} have no scale in common")
@@ -67,3 +66,32 @@ def build_enlarger(choices: Sequence[Choice], factor: float, options: EngineOpti
         tta=options.tta,
     )
     return NetworkEnlarger(upscaler)
+
+
+def _restoring(choices: Sequence[Choice], factor: float, options: EngineOptions) -> Enlarger:
+    """A chain: networks that keep the size, then at most one that enlarges."""
+    from sr_cli.inference.upscaler import Upscaler
+    from sr_cli.weights.load import load_choice, scales_of
+
+    if len(choices) > 1:
+        raise RefusedError("chains and networks that keep the size are not averaged with others")
+    chain = choices[0].chain or choices
+    first, last = list(chain[:-1]), chain[-1]
+    if not last.is_bicubic and scales_of(last) == [1]:
+        first, last = list(chain), Choice("bicubic")
+    for step in first:
+        if step.is_bicubic or scales_of(step) != [1]:
+            raise RefusedError(
+                f"{step.name} enlarges: in a chain only the last one may", "-m denoise.pth+edsr"
+            )
+    networks = [
+        Upscaler(
+            load_choice(step, scale=1),
+            device=options.device,
+            precision=options.precision,
+            tile=options.tile,
+            tta=options.tta,
+        )
+        for step in first
+    ]
+    return RestoringEnlarger(networks, build_enlarger([last], factor, options))

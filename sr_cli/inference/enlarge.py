@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,7 +29,13 @@ _BAND = 256
 
 
 class Enlarger(Protocol):
-    """Anything that makes pixels larger: (h, w[, 3]) integers to `size` (height, width)."""
+    """Anything that makes pixels larger: (h, w[, 3]) integers to `size` (height, width).
+
+    restores: whether it does something to a picture even where the size stays.
+    """
+
+    @property
+    def restores(self) -> bool: ...
 
     def enlarge(
         self, lr: NDArray[Any], size: tuple[int, int], on_share: OnShare | None
@@ -40,6 +46,8 @@ class Enlarger(Protocol):
 
 class BicubicEnlarger:
     """MATLAB's imresize to any size, rounded between the directions, in bands of rows."""
+
+    restores = False
 
     def enlarge(
         self, lr: NDArray[Any], size: tuple[int, int], on_share: OnShare | None = None
@@ -63,6 +71,8 @@ class BicubicEnlarger:
 class NetworkEnlarger:
     """An Upscaler applied once, or as often as its scale needs to reach the size."""
 
+    restores = False
+
     def __init__(self, upscaler: Upscaler) -> None:
         self.upscaler = upscaler
 
@@ -83,6 +93,27 @@ class NetworkEnlarger:
 
             lr = self.upscaler(lr, report, size=size if index == passes - 1 else None)
         return lr
+
+
+class RestoringEnlarger:
+    """Networks that keep the size (denoising, deblocking), then one that enlarges, or bicubic."""
+
+    restores = True
+
+    def __init__(self, first: Sequence[Upscaler], then: Enlarger) -> None:
+        self.first = first
+        self.then = then
+
+    def enlarge(
+        self, lr: NDArray[Any], size: tuple[int, int], on_share: OnShare | None = None
+    ) -> NDArray[Any]:
+        """(h, w[, 3]) -> (height, width[, 3])."""
+        steps = len(self.first) + 1
+        for number, upscaler in enumerate(self.first):
+            lr = upscaler(lr)
+            if on_share is not None:
+                on_share((number + 1) / steps)
+        return lr if lr.shape[:2] == size else self.then.enlarge(lr, size, on_share)
 
 
 def passes_for(factor: float, scale: int) -> int:
@@ -138,7 +169,7 @@ def enlarge_picture(
                 on_share((done + share) / count)
 
         width, height = size.of(frame.width, frame.height)
-        shrinks = width <= frame.width and height <= frame.height
+        shrinks = width <= frame.width and height <= frame.height and not enlarger.restores
         frames.append(
             _frame(frame, BicubicEnlarger() if shrinks else enlarger, (height, width), report)
         )

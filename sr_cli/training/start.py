@@ -8,11 +8,10 @@ import torch
 from torch import nn
 
 from sr_cli.errors import RefusedError
-from sr_cli.inference.build import trained_scales
 from sr_cli.inference.device import pick_precision
 from sr_cli.models.base import SRModel
 from sr_cli.training.recipe import Recipe
-from sr_cli.weights.load import load_choice
+from sr_cli.weights.load import load_choice, scales_of
 from sr_cli.weights.manifest import choose
 
 NetT = TypeVar("NetT", bound=nn.Module)
@@ -45,7 +44,7 @@ def start_from(model: SRModel, checkpoint: str) -> None:
     Raises RefusedError when less than half of the weights fit.
     """
     choice = choose(checkpoint)
-    scale = model.scale if model.scale in trained_scales(choice) else None
+    scale = model.scale if model.scale in scales_of(choice) else None
     source = load_choice(choice, scale=scale).state_dict()
     own = model.state_dict()
     fitting = {k: v for k, v in source.items() if k in own and own[k].shape == v.shape}

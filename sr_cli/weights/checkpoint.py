@@ -51,6 +51,17 @@ def save_checkpoint(path: Path, header: Header, tensors: dict[str, Tensor]) -> N
         file.write(content)
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a file says that it is one of our checkpoints."""
+    if path.suffix.lower() != ".safetensors":
+        return False
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _KEY in (file.metadata() or {})
+    except (SafetensorError, OSError, ValueError):
+        return False
+
+
 def read_header(path: Path) -> Header:
     """The description of one of our checkpoints. Raises SrError for anything else."""
     return _open(path)[0]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sr_cli.errors import SrError
 from sr_cli.models.base import SRModel
-from sr_cli.weights.checkpoint import load_checkpoint
+from sr_cli.weights.checkpoint import is_ours, load_checkpoint, read_header
+from sr_cli.weights.foreign import load_foreign
 from sr_cli.weights.manifest import Choice, choose, verified
 
 
@@ -19,12 +20,25 @@ def load_model(name: str | Path, *, scale: int | None = None) -> SRModel:
     return load_choice(choose(str(name)), scale=scale)
 
 
+def scales_of(choice: Choice) -> list[int]:
+    """The scales for which a choice has weights; a chain has its last one's. Raises as loading
+    does.
+    """
+    if choice.chain:
+        return scales_of(choice.chain[-1])
+    if choice.file is None:
+        return [e.scale for e in choice.entries]
+    if is_ours(choice.file):
+        return sorted(read_header(choice.file).scales)
+    return [load_foreign(choice.file).scale]
+
+
 def load_choice(choice: Choice, *, scale: int | None = None) -> SRModel:
     """The network of a `Choice`. Raises SrError where it has no such scale."""
     if choice.file is not None:
-        if choice.file.suffix.lower() != ".safetensors":
-            raise SrError(f"{choice.file}: not a checkpoint of sr (.safetensors)")
-        return load_checkpoint(choice.file, scale=scale)[0]
+        if is_ours(choice.file):
+            return load_checkpoint(choice.file, scale=scale)[0]
+        return load_foreign(choice.file)
     for entry in choice.entries:
         if scale in (None, entry.scale):
             return load_checkpoint(verified(entry), scale=entry.scale)[0]

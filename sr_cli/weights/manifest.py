@@ -110,15 +110,18 @@ _CHECKPOINT_SUFFIXES = {".safetensors", ".pth", ".pt", ".ckpt", ".bin"}
 
 @dataclass(frozen=True)
 class Choice:
-    """What `-m` names: entries of one family by scale, a file, or bicubic (neither)."""
+    """What `-m` names: entries of one family by scale, a file, several of these one after the
+    other (`chain`), or bicubic (none of them).
+    """
 
     name: str
     entries: tuple[Entry, ...] = ()
     file: Path | None = None
+    chain: tuple[Choice, ...] = ()
 
     @property
     def is_bicubic(self) -> bool:
-        return not self.entries and self.file is None
+        return not self.entries and self.file is None and not self.chain
 
 
 def choose(name: str | None) -> Choice:
@@ -139,6 +142,8 @@ def choose(name: str | None) -> Choice:
     if family:
         return Choice(family[0].family, tuple(family))
     path = Path(name)
+    if "+" in name and not path.exists():
+        return Choice(name, chain=tuple(choose(part) for part in name.split("+")))
     if path.suffix.lower() in _CHECKPOINT_SUFFIXES or path.is_file():
         if not path.is_file():
             raise RefusedError(f"{name}: no such checkpoint")

@@ -32,8 +32,31 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except Exception as error:
         # What torch.load raises for pickles that hold more than tensors has no common type.
         raise SrError(f"{path}: not a file of tensors ({_first_line(error)})") from error
+    tensors = _innermost(found)
+    if not tensors:
+        raise SrError(f"{path}: holds no named tensors")
+    return tensors
+
+
+_WRAPPERS = (
+    "params_ema",
+    "params-ema",
+    "params",
+    "state_dict",
+    "model_state_dict",
+    "g_ema",
+    "model",
+)
+"""Where training tools put a network's tensors, the averaged ones first."""
+
+
+def _innermost(found: Any) -> dict[str, Tensor]:
+    """The tensors of a mapping, or of the one that a wrapper's name leads to."""
     if not isinstance(found, Mapping):
-        raise SrError(f"{path}: not a file of named tensors")
+        return {}
+    for name in _WRAPPERS:
+        if isinstance(found.get(name), Mapping) and (inner := _innermost(found[name])):
+            return inner
     return {str(k): v for k, v in found.items() if isinstance(v, Tensor)}
 
 

@@ -1,0 +1,203 @@
+"""Checkpoints of other tools: their architectures through spandrel, some layouts into our own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sr_cli.errors import RefusedError, SrError
+from sr_cli.models import create_model
+from sr_cli.models.base import InferenceNet, SRModel
+from sr_cli.weights.tensors import read_tensors
+
+HALO = 32
+"""Lr pixels of context for networks that do not say how far they look."""
+
+_PURPOSES = ("SR", "FaceSR", "Restoration")
+
+
+class ForeignModel(SRModel):
+    """A network of another tool behind our contract: lr (N, C, h, w) in [0, 1] -> sr.
+
+    Sizes that the network cannot take are padded by mirroring and cut again.
+    `kind` names the architecture.
+    """
+
+    name = "foreign"
+    paper = "see its architecture"
+
+    def __init__(self, descriptor: Any) -> None:
+        nn.Module.__init__(self)
+        self.kind = str(descriptor.architecture.name)
+        self.scale = int(descriptor.scale)
+        self.config = {}
+        self.half_is_safe = bool(descriptor.supports_bfloat16)
+        self.net: nn.Module = descriptor.model
+        self._channels = int(descriptor.input_channels)
+        needs = descriptor.size_requirements
+        self.least = int(needs.minimum)
+        self.multiple = int(needs.multiple_of)
+        self.square = bool(needs.square)
+        reach = _reach(self.net)
+        self.halo = HALO if reach is None else min(HALO, reach)
+
+    @property
+    def channels(self) -> Literal[1, 3]:  # type: ignore[override]
+        return cast(Literal[1, 3], self._channels)
+
+    @property
+    def receptive_radius(self) -> int | None:
+        return self.halo
+
+    def forward(self, lr: Tensor) -> Tensor:
+        h, w = lr.shape[-2:]
+        height, width = (self._fitting(n) for n in (h, w))
+        if self.square:
+            height = width = max(height, width)
+        sr: Tensor = self.net(_padded(lr, height - h, width - w))
+        return sr[..., : h * self.scale, : w * self.scale]
+
+    def _fitting(self, side: int) -> int:
+        side = max(side, self.least)
+        return -(-side // self.multiple) * self.multiple
+
+    def for_inference(self) -> InferenceNet:
+        return _WholeNet(self.frozen_copy()).eval()
+
+
+class _WholeNet(InferenceNet):
+    """All of a foreign network in one precision: which of its parts matter is not known."""
+
+    def __init__(self, model: ForeignModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def half_parts(self) -> list[nn.Module]:
+        return [self.model]
+
+    def forward(self, lr: Tensor) -> Tensor:
+        sr: Tensor = self.model(lr.to(self.half_dtype))
+        return sr.float()
+
+
+def _padded(lr: Tensor, bottom: int, right: int) -> Tensor:
+    """Mirrored at the bottom and right, as often as it takes for small pictures."""
+    while bottom or right:
+        down, across = min(bottom, lr.shape[-2] - 1), min(right, lr.shape[-1] - 1)
+        if not (down or across):
+            return F.pad(lr, (0, right, 0, bottom), mode="replicate")
+        lr = F.pad(lr, (0, across, 0, down), mode="reflect")
+        bottom, right = bottom - down, right - across
+    return lr
+
+
+def _reach(net: nn.Module) -> int | None:
+    """How far a chain of convolutions looks at most; None for networks with other parts."""
+    plain = (nn.Conv2d, nn.PReLU, nn.ReLU, nn.LeakyReLU, nn.PixelShuffle, nn.Upsample)
+    leaves = [m for m in net.modules() if not list(m.children())]
+    if not leaves or not all(isinstance(m, plain) for m in leaves):
+        return None
+    return sum((m.kernel_size[0] // 2) * m.dilation[0] for m in leaves if isinstance(m, nn.Conv2d))
+
+
+def load_foreign(path: Path) -> SRModel:
+    """The network of another tool's checkpoint. Nothing in the file is run.
+
+    Raises SrError for files that are no checkpoint or of an unknown kind, RefusedError where
+    spandrel is not installed.
+    """
+    return _load(path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@lru_cache(maxsize=2)
+def _load(path: Path, _: int) -> SRModel:
+    tensors = unwrapped(read_tensors(path))
+    converted = _edsr(tensors)
+    if converted is not None:
+        return converted.eval()
+    try:
+        import spandrel
+    except ImportError:
+        raise RefusedError(
+            f"{path}: other tools' checkpoints need an extra", "pip install 'sr-cli[foreign]'"
+        ) from None
+    try:
+        descriptor: Any = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(tensors))
+    except Exception as error:
+        # spandrel guesses the architecture by its keys; what a wrong guess meets has no one type.
+        kinds = ", ".join(known_kinds())
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SrError(
+            f"{path}: not a kind of network that is known ({said[:120]})", f"known: {kinds}"
+        ) from error
+    return _checked(path, descriptor)
+
+
+def _checked(path: Path, descriptor: Any) -> ForeignModel:
+    kind = descriptor.architecture.name
+    if getattr(descriptor, "purpose", "") not in _PURPOSES:
+        raise SrError(f"{path}: {kind} is for {descriptor.purpose}, not for enlarging pictures")
+    channels = descriptor.input_channels, descriptor.output_channels
+    if channels not in ((3, 3), (1, 1)):
+        raise SrError(f"{path}: {kind} with {channels[0]} channels in and {channels[1]} out")
+    return ForeignModel(descriptor.eval())
+
+
+def known_kinds() -> list[str]:
+    """The architectures that checkpoints may have."""
+    kinds = ["EDSR (its authors' files)"]
+    try:
+        import spandrel
+    except ImportError:
+        return kinds
+    return kinds + sorted(str(a.architecture.name) for a in spandrel.MAIN_REGISTRY.architectures())
+
+
+def unwrapped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Without the prefix that a wrapper around the network put before every name."""
+    names = list(tensors)
+    for prefix in ("module.", "netG.", "generator.", "model."):
+        if names and all(n.startswith(prefix) for n in names):
+            return unwrapped({n.removeprefix(prefix): t for n, t in tensors.items()})
+    return dict(tensors)
+
+
+def _edsr(tensors: Mapping[str, Tensor]) -> SRModel | None:
+    """EDSR as its authors' PyTorch code stores it; None for anything else.
+
+    Theirs works on 0 to 255, ours on 0 to 1: but for the biases, the network is homogeneous.
+    """
+    if not {"head.0.weight", "body.0.body.0.weight", "tail.0.0.weight"} <= set(tensors):
+        return None
+    if any("conv_du" in name for name in tensors):
+        return None
+    features = tensors["head.0.weight"].shape[0]
+    blocks = len({m.group(1) for n in tensors if (m := re.match(r"body\.(\d+)\.body\.", n))})
+    steps = [n for n in tensors if re.fullmatch(r"tail\.0\.\d+\.weight", n)]
+    ratio = tensors[steps[0]].shape[0] // features
+    scale = 3 if ratio == 9 else 2 ** len(steps)
+    scaling = 0.1 if features == 256 else 1.0
+    model = create_model(
+        "edsr", scale=scale, features=features, blocks=blocks, residual_scaling=scaling
+    )
+    renamed: dict[str, Tensor] = {}
+    last = 2 * len(steps)
+    for name, tensor in tensors.items():
+        if name.startswith(("sub_mean", "add_mean")):
+            continue
+        new = re.sub(r"^head\.0\.", "head.", name)
+        new = re.sub(r"^body\.(\d+)\.body\.", r"body.\1.branch.", new)
+        new = re.sub(r"^tail\.0\.", "tail.", new)
+        new = re.sub(r"^tail\.1\.", f"tail.{last}.", new) if name.startswith("tail.1.") else new
+        renamed[new] = tensor.float() / 255 if name.endswith("bias") else tensor.float()
+    try:
+        model.load_state_dict(renamed)
+    except RuntimeError:
+        return None
+    return model

@@ -1,0 +1,208 @@
+"""Other tools' checkpoints: read safely, run by our engine, chained."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from conftest import SHARED, Run, smooth
+from PIL import Image
+from safetensors.torch import save_file
+
+from sr_cli.errors import SrError
+from sr_cli.inference.upscaler import Upscaler
+from sr_cli.models import create_model
+from sr_cli.weights.foreign import ForeignModel, load_foreign
+
+spandrel = pytest.importorskip("spandrel")
+
+REAL = SHARED / "reference" / "realesr-animevideov3-x4.pth"
+
+
+def compact(scale: int, features: int = 8, seed: int = 0) -> dict[str, torch.Tensor]:
+    """A small network of the Compact kind (SRVGGNetCompact) that changes little."""
+    torch.manual_seed(seed)
+    shapes = [(features, 3), (features, features), (3 * scale * scale, features)]
+    tensors = {}
+    for place, (outputs, inputs) in zip((0, 2, 4), shapes, strict=True):
+        tensors[f"body.{place}.weight"] = torch.randn(outputs, inputs, 3, 3) * 0.02
+        tensors[f"body.{place}.bias"] = torch.zeros(outputs)
+        if place < 4:
+            tensors[f"body.{place + 1}.weight"] = torch.full((outputs,), 0.25)
+    return tensors
+
+
+def wanted(path: Path, lr: np.ndarray) -> np.ndarray:
+    """What spandrel itself makes of a picture."""
+    found = torch.load(path, weights_only=True)
+    net = spandrel.ModelLoader(device="cpu").load_from_state_dict(found)
+    x = torch.from_numpy(lr).permute(2, 0, 1)[None].float() / 255
+    with torch.inference_mode():
+        sr = net(x)[0].permute(1, 2, 0).clamp(0, 1)
+    return (sr * 255 + 0.5).floor().byte().numpy()
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the real checkpoint is not here")
+def test_a_real_checkpoint_gives_its_own_pictures(sr: Run, tmp_path: Path) -> None:
+    lr = smooth(40, 56)
+    Image.fromarray(lr).save(tmp_path / "a.png")
+    done = sr("upscale", "a.png", "-m", REAL, "--precision", "fp32", "-t", "20")
+    assert done.returncode == 0, done.stderr.decode()
+    made = np.asarray(Image.open(tmp_path / "a_x4.png")).astype(int)
+    assert np.abs(made - wanted(REAL, lr)).max() <= 1
+    told = sr("models", REAL)
+    assert b"Compact" in told.stdout and b"scales: [4]" in told.stdout
+
+
+@pytest.mark.parametrize("wrapper", [None, "params", "params_ema", "state_dict"])
+def test_wrapped_and_plain_tensors(tmp_path: Path, wrapper: str | None) -> None:
+    tensors = compact(2)
+    torch.save(tensors if wrapper is None else {wrapper: tensors}, tmp_path / "a.pth")
+    model = load_foreign(tmp_path / "a.pth")
+    assert isinstance(model, ForeignModel) and model.scale == 2 and "Compact" in model.kind
+    assert model.halo == 3
+
+
+def test_averaged_weights_are_preferred(tmp_path: Path) -> None:
+    plain, averaged = compact(2), compact(2, seed=1)
+    torch.save({"params": plain, "params_ema": averaged}, tmp_path / "a.pth")
+    found = load_foreign(tmp_path / "a.pth").state_dict()
+    assert torch.equal(found["net.body.0.weight"], averaged["body.0.weight"])
+
+
+def test_the_default_factor_is_the_networks_own(sr: Run, tmp_path: Path) -> None:
+    Image.fromarray(smooth(20, 24)).save(tmp_path / "a.png")
+    save_file(compact(2), tmp_path / "two.safetensors")
+    assert sr("upscale", "a.png", "-m", "two.safetensors").returncode == 0
+    with Image.open(tmp_path / "a_x2.png") as made:
+        assert made.size == (48, 40)
+
+
+def test_networks_that_keep_the_size_are_chained(sr: Run, tmp_path: Path) -> None:
+    Image.fromarray(smooth(20, 24)).save(tmp_path / "a.png")
+    torch.save(compact(1), tmp_path / "one.pth")
+    torch.save(compact(2), tmp_path / "two.pth")
+    alone = sr("upscale", "a.png", "-m", "one.pth")
+    assert alone.returncode == 0, alone.stderr.decode()
+    with Image.open(tmp_path / "a_x1.png") as made:
+        assert made.size == (24, 20)
+    both = sr("upscale", "a.png", "-m", "one.pth+two.pth", "--precision", "fp32", "-o", "b.png")
+    assert both.returncode == 0, both.stderr.decode()
+    lr = np.asarray(Image.open(tmp_path / "a.png"))
+    between = wanted(tmp_path / "one.pth", lr)
+    made = np.asarray(Image.open(tmp_path / "b.png")).astype(int)
+    assert np.abs(made - wanted(tmp_path / "two.pth", between)).max() <= 1
+    assert sr("upscale", "a.png", "-m", "one.pth+espcn", "-x4", "-o", "c.png").returncode == 0
+    wrong = sr("upscale", "a.png", "-m", "two.pth+one.pth", "-o", "d.png")
+    assert wrong.returncode == 2 and b"only the last" in wrong.stderr
+
+
+def test_a_file_with_a_plus_in_its_name_wins(sr: Run, tmp_path: Path) -> None:
+    Image.fromarray(smooth(20, 24)).save(tmp_path / "a.png")
+    torch.save(compact(2), tmp_path / "a+b.pth")
+    assert sr("upscale", "a.png", "-m", "a+b.pth").returncode == 0
+
+
+def test_alpha_and_gray_go_through(sr: Run, tmp_path: Path) -> None:
+    torch.save(compact(2), tmp_path / "two.pth")
+    gray = smooth(20, 24)[..., 0]
+    Image.fromarray(gray).save(tmp_path / "gray.png")
+    rgba = np.dstack([smooth(20, 24), np.full((20, 24), 200, np.uint8)])
+    Image.fromarray(rgba, "RGBA").save(tmp_path / "alpha.png")
+    assert sr("upscale", "gray.png", "alpha.png", "-m", "two.pth").returncode == 0
+    assert Image.open(tmp_path / "gray_x2.png").mode == "L"
+    made = np.asarray(Image.open(tmp_path / "alpha_x2.png"))
+    assert made.shape == (40, 48, 4) and (made[..., 3] == 200).all()
+
+
+class _Picky(torch.nn.Module):
+    """Refuses sizes that are not multiples of 8 from 16 up; else repeats each pixel."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        assert x.shape[-1] % 8 == 0 and x.shape[-2] % 8 == 0 and min(x.shape[-2:]) >= 16
+        assert x.shape[-1] == x.shape[-2]
+        return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 40), (17, 16), (33, 70)])
+def test_sizes_that_a_network_cannot_take_are_padded(size: tuple[int, int]) -> None:
+    descriptor = SimpleNamespace(
+        architecture=SimpleNamespace(name="Picky"),
+        scale=2,
+        supports_bfloat16=True,
+        model=_Picky(),
+        input_channels=3,
+        size_requirements=SimpleNamespace(minimum=16, multiple_of=8, square=True),
+    )
+    lr = smooth(*size)
+    sr = Upscaler(ForeignModel(descriptor), tile=16, precision="fp32")(lr)
+    assert (sr == lr.repeat(2, 0).repeat(2, 1)).all()
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_edsr_of_its_authors_becomes_ours(tmp_path: Path, scale: int) -> None:
+    torch.manual_seed(0)
+    ours = create_model("edsr", scale=scale, features=6, blocks=2)
+    theirs = {"sub_mean.weight": torch.eye(3)[..., None, None], "sub_mean.bias": torch.zeros(3)}
+    for name, tensor in ours.state_dict().items():
+        parts = name.split(".")
+        if parts[0] == "head":
+            parts = ["head", "0", *parts[1:]]
+        elif parts[0] == "body" and "branch" in parts:
+            parts = ["body", parts[1], "body", *parts[3:]]
+        elif parts[0] == "tail":
+            last = str(max(int(n.split(".")[1]) for n in ours.state_dict() if n[:4] == "tail"))
+            parts = ["tail", "1", *parts[2:]] if parts[1] == last else ["tail", "0", *parts[1:]]
+        theirs[".".join(parts)] = tensor * 255 if name.endswith("bias") else tensor
+    torch.save(theirs, tmp_path / "edsr.pt")
+    found = load_foreign(tmp_path / "edsr.pt")
+    assert found.name == "edsr" and found.scale == scale
+    x = torch.rand(1, 3, 9, 11)
+    with torch.inference_mode():
+        assert torch.allclose(found(x), ours.eval()(x), atol=1e-6)
+
+
+class _Hostile:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        import os
+
+        return os.system, ("touch executed",)
+
+
+def test_nothing_in_a_file_is_run(sr: Run, tmp_path: Path) -> None:
+    Image.fromarray(smooth(20, 24)).save(tmp_path / "a.png")
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps({"params": _Hostile()}))
+    torch.save({"params": _Hostile()}, tmp_path / "evil2.pth")
+    for name in ("evil.pth", "evil2.pth"):
+        done = sr("upscale", "a.png", "-m", name)
+        assert done.returncode == 1, done.stderr.decode()
+        assert not (tmp_path / "executed").exists()
+
+
+def test_junk_is_named(sr: Run, tmp_path: Path) -> None:
+    Image.fromarray(smooth(20, 24)).save(tmp_path / "a.png")
+    whole = tmp_path / "whole.pth"
+    torch.save(compact(2), whole)
+    (tmp_path / "cut.pth").write_bytes(whole.read_bytes()[:2000])
+    (tmp_path / "text.pth").write_text("not a checkpoint")
+    torch.save({"layer.weight": torch.zeros(3, 3)}, tmp_path / "unknown.pth")
+    torch.save([1, 2], tmp_path / "list.pth")
+    (tmp_path / "head.safetensors").write_bytes(b"\xff" * 8 + b"{}")
+    for name in ("cut.pth", "text.pth", "unknown.pth", "list.pth", "head.safetensors"):
+        done = sr("upscale", "a.png", "-m", name)
+        assert done.returncode == 1 and name.encode() in done.stderr, done.stderr.decode()
+        assert sr("models", name).returncode == 1
+    assert b"ESRGAN" in sr("models", "unknown.pth").stderr
+
+
+def test_a_view_beyond_its_storage_is_refused(tmp_path: Path) -> None:
+    tensors = compact(2)
+    tensors["body.0.weight"] = torch.zeros(1).expand(8, 3, 3, 3)
+    torch.save(tensors, tmp_path / "a.pth")
+    assert load_foreign(tmp_path / "a.pth").scale == 2
+    with pytest.raises(SrError):
+        load_foreign(tmp_path / "missing.pth")
