@@ -171,7 +171,7 @@ def main() -> None:
     )
     manifest = load_manifest()
     entries = [e for e in manifest.entries if e.id != entry.id] + [entry]
-    entries.sort(key=lambda e: e.id)
+    entries.sort(key=lambda e: (bool(e.url), e.id))
     document = {
         "schema": SCHEMA,
         "general": manifest.general,

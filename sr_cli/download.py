@@ -99,6 +99,11 @@ def check_address(remote: Remote) -> None:
     raise SrError(f"{remote.url}: only https, or http where the sha256 is known")
 
 
+def is_verified(remote: Remote, path: Path) -> bool:
+    """Whether the file at `path` is what the address has: by its hash, or the one pinned."""
+    return _is_there(replace(remote, url=mirrored(remote.url)), path, verify=True)
+
+
 def mirrored(url: str) -> str:
     """The address at SR_MIRROR, where that is set: MIRROR/host/path."""
     mirror = os.environ.get("SR_MIRROR", "").rstrip("/")

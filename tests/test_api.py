@@ -54,7 +54,7 @@ def test_what_is_no_picture_is_refused(bad: object) -> None:
         upscale_image(smooth(4, 4), model="bicubic", scale=1)
 
 
-@pytest.mark.parametrize("entry", load_manifest().entries, ids=lambda e: e.id)
+@pytest.mark.parametrize("entry", load_manifest().embedded, ids=lambda e: e.id)
 def test_flat_colours_come_out_unchanged(entry) -> None:  # type: ignore[no-untyped-def]
     colours = [
         (0, 0, 0),

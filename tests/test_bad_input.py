@@ -207,7 +207,7 @@ def test_bad_checkpoints_never_execute(sr: Run, tmp_path: Path) -> None:
         "hostile.safetensors": pickle.dumps(Hostile()),
     }
     said = {
-        "plain.safetensors": b"not a checkpoint of sr",
+        "plain.safetensors": b"not a kind of network that is known",
         "other.safetensors": b"its tensors are not those of fsrcnn",
         "some.safetensors": b"missing layers.0.bias",
     }

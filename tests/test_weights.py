@@ -21,7 +21,7 @@ from sr_cli.weights.checkpoint import Header, load_checkpoint, read_header, save
 from sr_cli.weights.load import load_model
 from sr_cli.weights.manifest import Entry, load_manifest, parse_manifest
 
-ENTRIES = pytest.mark.parametrize("entry", load_manifest().entries, ids=lambda e: e.id)
+ENTRIES = pytest.mark.parametrize("entry", load_manifest().embedded, ids=lambda e: e.id)
 
 
 def part_of_the_photo(side: int) -> np.ndarray:
@@ -106,7 +106,7 @@ def test_a_malformed_manifest_is_an_error(text: str) -> None:
 
 def test_figures_beat_bicubic() -> None:
     floors = {"PSNR-Y": 28.429, "LPIPS": 0.3398}
-    for entry in load_manifest().entries:
+    for entry in load_manifest().embedded:
         if entry.scale != 4:
             continue
         better = "LPIPS" if entry.network == "srgan" else "PSNR-Y"

@@ -234,7 +234,7 @@ def _check(
     from sr_cli.weights.manifest import choose, load_manifest
 
     assert isinstance(options, EngineOptions)
-    entries = load_manifest().entries
+    entries = load_manifest().embedded
     if wanted:
         entries = tuple(e for name in wanted for e in choose(name).entries)
 

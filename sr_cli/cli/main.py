@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from sr_cli import __version__
 from sr_cli.cli.benchmark import benchmark
 from sr_cli.cli.console import prepare_streams, report_error, say
+from sr_cli.cli.download_weights import download_weights
 from sr_cli.cli.models import models
 from sr_cli.cli.train import train
 from sr_cli.cli.upscale import upscale
@@ -62,6 +63,7 @@ app = typer.Typer(
 app.command()(upscale)
 app.command()(train)
 app.command()(benchmark)
+app.command("download-weights")(download_weights)
 app.command()(models)
 
 

@@ -29,11 +29,12 @@ def models(
         _describe(file, json_)
         return
     manifest = load_manifest()
+    entries = [e for e in manifest.entries if e.is_here]
     if verify:
-        for entry in manifest.entries:
+        for entry in entries:
             verified(entry)
-    rows = [_row(e, e.family == manifest.general) for e in manifest.entries]
-    trained = {e.network for e in manifest.entries}
+    rows = [_row(e, e.family == manifest.general) for e in entries]
+    trained = {e.network for e in entries if not e.url}
     for name in model_names():
         if name == "bicubic":
             rows.append(
@@ -72,6 +73,7 @@ def _row(entry: Entry, general: bool) -> dict[str, Any]:
         "file": str(entry.path),
         "sha256": entry.sha256,
         "figures": entry.figures,
+        "url": entry.url or None,
         "licence": entry.licence,
         "data": entry.data,
     }
@@ -86,11 +88,17 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         table.add_column(heading, justify="right" if right else "left", no_wrap=True)
     for row in rows:
         psnr = row.get("figures", {}).get("Set5 PSNR-Y")
-        where = "in the package" if row.get("file") else ("needs none" if row["trained"] else "")
+        where = (
+            "downloaded"
+            if row.get("url")
+            else "in the package"
+            if row.get("file")
+            else ("needs none" if row["trained"] else "")
+        )
         table.add_row(
             row["id"] + (" *" if row.get("general_default") else ""),
             f"x{row['scale']}" if row["scale"] else "any" if row["trained"] else "",
-            f"{row['parameters']:,}" if "parameters" in row else "",
+            f"{row['parameters']:,}" if row.get("parameters") is not None else "",
             "yes" if row["trained"] else "no",
             f"{psnr:.2f}" if psnr else "",
             row.get("licence", ""),

@@ -113,6 +113,9 @@ def upscale(
         bool,
         typer.Option("--tta", help="Average eight flips and turns: 8x slower, slightly better."),
     ] = False,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch public weights that -m names, if need be.")
+    ] = False,
     max_pixels: Annotated[
         int, typer.Option(help="Most pixels that an input or a result may have.")
     ] = DEFAULT_MAX_PIXELS,
@@ -158,6 +161,8 @@ def upscale(
 
     names: list[str | None] = [*model] if model else [None]
     choices = [choose(name) for name in names]
+    if download:
+        _download(choices, factor)
     if not (scale or width or height) and len(choices) == 1:
         factor = _own_factor(choices[0]) or factor
     label = _label(factor, width, height)
@@ -222,9 +227,30 @@ def _factor(scales: list[str] | None, models: list[str] | None) -> float:
     return float(named.pop()) if len(named) == 1 else DEFAULT_SCALE
 
 
+def _download(choices: list[Choice], factor: float) -> None:
+    """Fetch what is chosen and not here; licences that must be accepted are asked for elsewhere."""
+    from sr_cli.download import fetch
+    from sr_cli.weights.manifest import remote_of
+
+    for choice in [part for c in choices for part in (c.chain or (c,))]:
+        exact = [e for e in choice.entries if e.scale == factor]
+        for entry in exact or choice.entries:
+            if entry.is_here:
+                continue
+            if entry.accept:
+                raise RefusedError(
+                    f"{entry.id} is under {entry.licence}",
+                    f"sr download-weights {entry.id} --accept-license",
+                )
+            say(f"fetching {entry.id} ({entry.licence})")
+            fetch(remote_of(entry), entry.path)
+
+
 def _own_factor(choice: Choice) -> float | None:
-    """The factor of a checkpoint given as a file; networks by name have the usual default."""
+    """The factor of a public or foreign checkpoint; our networks have the usual default."""
     last = choice.chain[-1] if choice.chain else choice
+    if last.entries and all(e.url for e in last.entries):
+        return float(max(e.scale for e in last.entries))
     if last.file is None:
         return None
     from sr_cli.weights.load import scales_of

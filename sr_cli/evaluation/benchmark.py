@@ -50,7 +50,7 @@ def choose_models(names: Sequence[str] | None, scale: int) -> list[Model]:
     models = [Model("bicubic", "bicubic", Choice("bicubic"))]
     if not names:
         for entry in load_manifest().entries:
-            if entry.scale == scale:
+            if entry.scale == scale and entry.is_here:
                 models.append(Model(entry.id, entry.family, Choice(entry.id, (entry,))))
         return models
     for name in names:

@@ -41,6 +41,7 @@ def load_choice(choice: Choice, *, scale: int | None = None) -> SRModel:
         return load_foreign(choice.file)
     for entry in choice.entries:
         if scale in (None, entry.scale):
-            return load_checkpoint(verified(entry), scale=entry.scale)[0]
+            path = verified(entry)
+            return load_foreign(path) if entry.url else load_checkpoint(path, scale=scale)[0]
     known = ", ".join(f"x{e.scale}" for e in choice.entries) or "none"
     raise SrError(f"{choice.name} has no x{scale} (it has {known})")

@@ -9,10 +9,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from sr_cli.cache import cache_folder
+from sr_cli.download import Remote, is_verified
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.models import model_names
 
-SCHEMA = 1
+SCHEMA = 2
 _PACKAGE = Path(__file__).resolve().parent.parent
 FOLDER = Path(__file__).resolve().parent / "files"
 
@@ -21,21 +23,28 @@ FOLDER = Path(__file__).resolve().parent / "files"
 class Entry:
     """One network at one scale with trained weights.
 
-    `id` is network[-variant]-xN; `file` lies in the package's weights folder; `default` marks
-    the variant that the network's bare name means.
+    `id` is network[-variant]-xN; `default` marks the variant that the network's bare name means.
+    `file` lies in the package's weights folder, or where there is a `url`, in the cache once it
+    is downloaded. Only downloads may lack `bytes` and `sha256`: theirs are pinned when first
+    seen. `accept`: the licence forbids some uses (commercial ones) and must be accepted first.
+    `architecture` and `note`: what a download is, and what for.
     """
 
     id: str
     network: str
     scale: int
     file: str
-    bytes: int
-    sha256: str
+    bytes: int | None
+    sha256: str | None
     parameters: int
     licence: str
     default: bool = True
     figures: dict[str, float] = field(default_factory=dict)
     data: str = ""
+    url: str = ""
+    architecture: str = ""
+    note: str = ""
+    accept: bool = False
 
     @property
     def family(self) -> str:
@@ -44,7 +53,11 @@ class Entry:
 
     @property
     def path(self) -> Path:
-        return FOLDER / self.file
+        return cache_folder() / "weights" / self.file if self.url else FOLDER / self.file
+
+    @property
+    def is_here(self) -> bool:
+        return not self.url or self.path.is_file()
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,11 @@ class Manifest:
 
     entries: tuple[Entry, ...]
     general: str
+
+    @property
+    def embedded(self) -> tuple[Entry, ...]:
+        """Those that lie in the package."""
+        return tuple(e for e in self.entries if not e.url)
 
     def by_id(self, name: str) -> Entry | None:
         """The entry with this id, or None."""
@@ -82,15 +100,31 @@ def parse_manifest(text: str, name: str) -> Manifest:
             raise ValueError(f"schema {document['schema']}, this version reads {SCHEMA}")
         entries = tuple(Entry(**e) for e in document["weights"])
         for entry in entries:
-            if not entry.id.endswith(f"-x{entry.scale}") or len(entry.sha256) != 64:
-                raise ValueError(f"entry '{entry.id}' is malformed")
+            _check_entry(entry)
         return Manifest(entries, document["general"])
     except (KeyError, TypeError, ValueError) as error:
         raise SrError(f"{name}: not a manifest of weights ({error})") from error
 
 
+def _check_entry(entry: Entry) -> None:
+    if not entry.id.endswith(f"-x{entry.scale}"):
+        raise ValueError(f"the id '{entry.id}' does not end in -x{entry.scale}")
+    if entry.sha256 is None or entry.bytes is None:
+        if not entry.url.startswith("https://"):
+            raise ValueError(f"'{entry.id}' has no sha256 or size, and no https address")
+    elif len(entry.sha256) != 64:
+        raise ValueError(f"the sha256 of '{entry.id}' is not one")
+    if Path(entry.file).name != entry.file:
+        raise ValueError(f"the file of '{entry.id}' is not a plain name")
+
+
 def verified(entry: Entry) -> Path:
-    """The entry's file, its full sha256 checked. Raises SrError when it differs or is missing."""
+    """The entry's file, its full sha256 checked.
+
+    Raises SrError when it differs or is missing, RefusedError when it is not downloaded yet.
+    """
+    if entry.url:
+        return _downloaded(entry)
     try:
         found = sha256(entry.path.read_bytes()).hexdigest()
     except OSError as error:
@@ -101,6 +135,24 @@ def verified(entry: Entry) -> Path:
         raise SrError(
             f"{entry.path}: not the released weights of {entry.id} (sha256 {found[:16]}…)",
             "install sr again",
+        )
+    return entry.path
+
+
+def remote_of(entry: Entry) -> Remote:
+    """Where a download lies and what is known of it."""
+    return Remote(entry.url, entry.bytes, entry.sha256)
+
+
+def _downloaded(entry: Entry) -> Path:
+    if not entry.is_here:
+        raise RefusedError(
+            f"{entry.id} is not downloaded yet", f"sr download-weights {entry.id}, or --download"
+        )
+    if not is_verified(remote_of(entry), entry.path):
+        raise SrError(
+            f"{entry.path}: not the published weights of {entry.id}",
+            f"sr download-weights --verify {entry.id} fetches it again",
         )
     return entry.path
 
@@ -148,7 +200,7 @@ def choose(name: str | None) -> Choice:
         if not path.is_file():
             raise RefusedError(f"{name}: no such checkpoint")
         return Choice(path.name, file=path)
-    trained = ", ".join(sorted({e.family for e in manifest.entries} | {"bicubic"}))
+    trained = ", ".join(sorted({e.family for e in manifest.entries if e.is_here} | {"bicubic"}))
     network = name.rsplit("-x", 1)[0]
     if name in model_names() or network in model_names():
         known = ", ".join(f"x{e.scale}" for e in manifest.family(network))
@@ -156,4 +208,7 @@ def choose(name: str | None) -> Choice:
             f"{name} has no trained weights yet" + (f" (it has {known})" if known else ""),
             f"trained: {trained}; or give a checkpoint file",
         )
-    raise RefusedError(f"unknown model '{name}'", f"known: {trained}; or a checkpoint file")
+    raise RefusedError(
+        f"unknown model '{name}'",
+        f"known: {trained}; more: sr download-weights; or a checkpoint file",
+    )
