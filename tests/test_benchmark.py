@@ -129,7 +129,8 @@ def test_a_sheet_of_crops(sr: Run, originals: Path, tmp_path: Path) -> None:
     outside = sr(
         "benchmark", "mine", "-m", "bicubic", "--compare", "s.png", "--region", "1:60,4,32"
     )
-    assert outside.returncode == 1 and b"outside" in outside.stderr
+    assert outside.returncode == 2 and b"outside" in outside.stderr
+    assert sr("benchmark", "mine", "--region", "edges").returncode == 2
 
 
 def test_the_place_where_they_differ_is_found() -> None:

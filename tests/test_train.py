@@ -345,11 +345,19 @@ def test_two_processes_are_one_with_the_doubled_batch(photos: Path, tmp_path: Pa
         (("-m", "edsr", "-x2", "--set", "depth=3"), 2, b"no field 'depth'"),
         (("-m", "edsr", "-x2", "--set", "config.depth=3"), 2, b"depth"),
         (("-m", "edsr", "-x2", "--batch", "0"), 2, b"batch 0"),
+        (("-m", "edsr", "-x2", "--learning-rate", "inf"), 2, b"finite"),
+        (("-m", "edsr", "-x2", "--set", "config.features=0"), 2, b"config.features = 0"),
+        (("-m", "edsr", "-x2", "--set", "config.blocks=abc"), 2, b"whole number above 0"),
+        (("-m", "edsr", "-x2", "--set", "config.scale=3"), 2, b"config.scale"),
+        (("-m", "edsr", "-x2", "--set", "photo.first.jpeg=[90,20]"), 2, b"jpeg [90, 20]"),
+        (("-m", "edsr", "-x2", "--set", "photo.first.kernels.foo=1"), 2, b"no kernel 'foo'"),
+        (("-m", "edsr", "-x2", "--set", "gamma=-1"), 2, b"gamma"),
+        (("-m", "edsr", "-x2", "--teacher", "fsrcnn-x4"), 2, b"teacher"),
         (("-m", "edsr", "-x2", "--val", "2"), 2, b"share between 0 and 1"),
         (("-m", "espcn", "-x2", "--val", "photos/more"), 2, b"also trained on"),
-        (("-m", "espcn", "-x2", "--val", "nowhere"), 1, b"nowhere"),
+        (("-m", "espcn", "-x2", "--val", "nowhere"), 2, b"nowhere"),
         (("-m", "edsr", "-x2", "--init", "nothing.safetensors"), 2, b"nothing.safetensors"),
-        (("-m", "edsr", "-x2", "--init", "espcn-x4"), 2, b"other weights"),
+        (("-m", "edsr", "-x2", "--init", "espcn-x4"), 2, b"other layers or sizes"),
         (("-m", "edsr", "-x2", "--recipe", "no.toml"), 2, b"no.toml"),
         (("-m", "espcn", "-x2", "--set", "losses.perceptual=1"), 2, b"luma"),
         (("-m", "edsr", "-x2", "-o", "file/a.safetensors"), 2, b"cannot be written"),
@@ -367,6 +375,7 @@ def test_bad_options_get_a_clear_error(
     assert done.returncode == code, done.stderr.decode()
     assert said in done.stderr, done.stderr.decode()
     assert not list(tmp_path.glob("*.safetensors"))
+    assert not list(tmp_path.glob("*.run/state.pt"))
 
 
 def test_bad_pictures_are_counted_and_the_rest_trained(
@@ -383,7 +392,7 @@ def test_a_folder_without_pictures(sr: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     done = sr("train", "-m", "espcn", "-x2", "--data", "empty")
     assert done.returncode == 1 and b"no pictures there" in done.stderr
-    assert sr("train", "-m", "espcn", "-x2", "--data", "gone").returncode == 1
+    assert sr("train", "-m", "espcn", "-x2", "--data", "gone").returncode == 2
     assert sr("train", "-m", "espcn", "-x2").returncode == 2
 
 
@@ -396,6 +405,8 @@ def test_a_run_is_neither_overwritten_nor_resumed_otherwise(sr: Run, photos: Pat
     assert other.returncode == 2 and b"ema 0.999 instead" not in other.stderr
     assert b"batch 16 instead of 3" in other.stderr or b"ema" in other.stderr
     assert sr(*first, "-y").returncode == 0
+    shorter = sr("train", "--resume", "-o", "espcn-x2.safetensors", "--steps", "1")
+    assert shorter.returncode == 2 and b"at step 2 already" in shorter.stderr
 
 
 def test_the_printed_recipe_can_be_given_again(sr: Run, tmp_path: Path) -> None:

@@ -121,6 +121,8 @@ def benchmark(
         if value is not None and value < 1:
             raise RefusedError(f"--{name} {value}: must be at least 1")
     pin = _region(region)
+    if region != "differ" and compare is None:
+        raise RefusedError("--region says what --compare shows", "give --compare FILE.png")
 
     from sr_cli.inference.build import EngineOptions
     from sr_cli.inference.precision import check_precision_name
@@ -129,14 +131,15 @@ def benchmark(
     options = EngineOptions(device, threads, precision, tile)
     names = sets or _DEFAULT_SETS
     if check:
-        _check(names, model, data_dir, options, json_, quiet)
+        only = None if scale is None else factor
+        _check(names, model, only, data_dir, options, json_, quiet)
         return
     if plot is not None:
         from sr_cli.evaluation.plot import require_matplotlib
 
         require_matplotlib()
 
-    from sr_cli.evaluation.benchmark import Benchmark, choose_models
+    from sr_cli.evaluation.benchmark import Benchmark, check_pin, choose_models
     from sr_cli.evaluation.datasets import open_set, paired_set
     from sr_cli.evaluation.lpips import LPIPS
     from sr_cli.evaluation.measure import Protocol
@@ -147,6 +150,8 @@ def benchmark(
     else:
         with Fetching(quiet) as fetching:
             opened = [open_set(n, data_dir=data_dir, on_file=fetching) for n in names]
+    if pin is not None:
+        check_pin(opened, pin)
     if lpips is None and lpips_weights is not None:
         lpips = "alex"
     distance = None if lpips is None else LPIPS(lpips, lpips_weights).distance
@@ -224,6 +229,7 @@ def _region(text: str) -> tuple[str, int, int, int] | None:
 def _check(
     names: list[str],
     wanted: list[str] | None,
+    scale: int | None,
     data_dir: Path | None,
     options: object,
     json_: bool,
@@ -236,14 +242,22 @@ def _check(
     assert isinstance(options, EngineOptions)
     entries = load_manifest().embedded
     if wanted:
-        entries = tuple(e for name in wanted for e in choose(name).entries)
+        entries = tuple(e for name in wanted for e in choose(name).entries if not e.url)
+        missing = [n for n in wanted if n != "bicubic" and not choose(n).entries]
+        if missing:
+            raise RefusedError(f"{missing[0]} has no shipped figures to check")
+    if scale is not None:
+        entries = tuple(e for e in entries if e.scale == scale)
 
     def start(text: str) -> None:
         if not quiet:
             say(text)
 
     findings = []
-    for finding in check(entries, names, data_dir=data_dir, options=options, on_start=start):
+    scales = (2, 3, 4) if scale is None else (scale,)
+    for finding in check(
+        entries, names, scales, data_dir=data_dir, options=options, on_start=start
+    ):
         findings.append(finding)
         if not json_:
             verdict = "ok  " if finding.good else "FAIL"

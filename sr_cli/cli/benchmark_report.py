@@ -43,7 +43,7 @@ def print_rows(rows: list[Row], *, csv: bool, markdown: bool, per_image: bool) -
         typer.echo(as_markdown(headings, lines), nl=False)
     else:
         print_table(_table(rows, headings, lines, per_image))
-        if not per_image:
+        if any("(" in text for line in lines for text in line):
             typer.echo("in brackets: how far from the published figure", err=True)
 
 

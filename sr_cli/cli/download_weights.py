@@ -51,6 +51,8 @@ def download_weights(
     """
     from sr_cli.weights.manifest import load_manifest, parse_manifest
 
+    if (prune and (all_ or verify)) or (verify and all_):
+        raise RefusedError("--prune, --verify and --all exclude each other")
     if mirror is not None:
         os.environ["SR_MIRROR"] = mirror
     if manifest is None:

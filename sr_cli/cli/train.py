@@ -46,7 +46,8 @@ def train(
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Checkpoint to make. Default: NAME-xN.")
+        Path | None,
+        typer.Option("-o", "--output", help="Checkpoint, ending in .safetensors."),
     ] = None,
     recipe: Annotated[
         Path | None, typer.Option("--recipe", help="TOML file with the recipe's fields.")
@@ -264,7 +265,10 @@ def _stored(
     if output is None:
         if not (model and scale):
             raise RefusedError("which run is to be resumed?", "-o NAME.safetensors")
-        output = Path(f"{model}-x{_scales(scale)[0]}.safetensors")
+        scales = _scales(scale)
+        output = Path(
+            f"{model}-x{scales[0]}.safetensors" if len(scales) == 1 else f"{model}.safetensors"
+        )
     document, stored = RunFolder(output).read_plan()
     table = read_recipe(file) if file else {}
     return document, changed_recipe(asdict(stored), table | given, settings)

@@ -25,6 +25,7 @@ from sr_cli.evaluation.measure import (
 )
 from sr_cli.evaluation.report import Row
 from sr_cli.files import atomic_write
+from sr_cli.imaging.decode import read_size
 from sr_cli.inference.build import EngineOptions, build_enlarger
 from sr_cli.inference.enlarge import NetworkEnlarger
 from sr_cli.weights.load import scales_of
@@ -63,7 +64,22 @@ def choose_models(names: Sequence[str] | None, scale: int) -> list[Model]:
         family = choice.entries[0].family if choice.entries else ""
         own = next((e.id for e in choice.entries if e.scale == scale), choice.name)
         models.append(Model(own, family, choice))
-    return models
+    return list({(m.name, m.choice.file): m for m in models}.values())
+
+
+def check_pin(sets: Sequence[TestSet], pin: tuple[str, int, int, int]) -> None:
+    """Raises RefusedError unless the place (image, left, top, side) is there in a set."""
+    name, left, top, side = pin
+    images = [i for s in sets for i in s.images]
+    image = next((i for i in images if i.name == name), None)
+    if image is None:
+        some = ", ".join(i.name for i in images[:20])
+        raise RefusedError(f"--region: no image '{name}'", f"there are: {some}")
+    size = read_size(image.hr)
+    if size is not None and (left + side > size[0] or top + side > size[1]):
+        raise RefusedError(
+            f"--region: {name} has {size[0]}x{size[1]} pixels, the region lies outside"
+        )
 
 
 class Benchmark:

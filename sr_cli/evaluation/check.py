@@ -43,18 +43,19 @@ class Finding:
 def check(
     entries: Sequence[Entry],
     set_names: Sequence[str],
+    scales: Sequence[int],
     *,
     data_dir: Path | None,
     options: EngineOptions,
     on_start: Callable[[str], None],
 ) -> Iterator[Finding]:
-    """Measure bicubic at every scale, and every entry in fp32 and at default precision.
+    """Measure bicubic at `scales`, and every entry in fp32 and at default precision.
 
     Raises SrError when a set or weights cannot be had.
     """
     for name in set_names:
         test_set = open_set(name, data_dir=data_dir)
-        for scale in (2, 3, 4):
+        for scale in scales:
             on_start(f"bicubic x{scale} on {test_set.name}")
             golden = GOLDEN.get((test_set.name, scale))
             if golden is not None:

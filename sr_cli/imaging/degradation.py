@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sr_cli.errors import RefusedError
+
 DEGRADATIONS = ("bicubic", "noise", "photo")
 
 Range = tuple[float, float]
@@ -45,6 +47,27 @@ class Round:
     gray: float = 0.4
     jpeg: Range = (30.0, 95.0)
     webp: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Raises RefusedError for shares and ranges that make no sense."""
+        for name in ("blur", "sinc", "up", "down", "gaussian", "gray", "webp"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise RefusedError(f"photo: {name} {getattr(self, name)} is no share from 0 to 1")
+        if self.up + self.down > 1:
+            raise RefusedError("photo: up and down are more than 1 together")
+        least = {"resize": 0.01, "jpeg": 1.0, "blur_sigma": 0.01, "generalised": 0.01}
+        most = {"resize": 8.0, "jpeg": 100.0, "blur_sigma": 20.0}
+        for name in (
+            "blur_sigma", "generalised", "plateau", "resize", "gaussian_sigma", "poisson_scale",
+            "jpeg",
+        ):  # fmt: skip
+            low, high = getattr(self, name)
+            if not least.get(name, 0.0) <= low <= high <= most.get(name, 1000.0):
+                raise RefusedError(f"photo: {name} [{low:g}, {high:g}] is no usable range")
+        if unknown := sorted(set(self.kernels) - set(_KERNELS)):
+            raise RefusedError(f"photo: no kernel '{unknown[0]}'", ", ".join(_KERNELS))
+        if min(self.kernels.values(), default=0) < 0 or not sum(self.kernels.values()):
+            raise RefusedError("photo: kernels need shares that are not negative, one above 0")
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,30 @@ def create_model(name: str, *, scale: int, **config: Any) -> SRModel:
             f"{name} has no setting {', '.join(unknown)}",
             f"its settings: {', '.join(known) or 'none'}",
         )
+    defaults = {n: p.default for n, p in inspect.signature(cls).parameters.items()}
+    for key, value in config.items():
+        _check_setting(key, value, defaults[key])
     try:
         return cls(scale=scale, **config)
-    except (TypeError, ValueError) as error:
-        raise RefusedError(str(error)) from error
+    except Exception as error:
+        # What PyTorch says to layers of impossible sizes has no common type.
+        raise RefusedError(f"{name} cannot be built so: {error}") from error
+
+
+def _check_setting(key: str, value: Any, default: Any) -> None:
+    """A setting must be like the default: a whole number above 0, a number, or a list of them."""
+    if isinstance(default, tuple | list):
+        good = isinstance(value, tuple | list) and len(value) == len(default)
+        good = good and all(_is_whole(v) for v in value)
+        wanted = f"{len(default)} whole numbers above 0"
+    elif isinstance(default, float):
+        good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e3
+        wanted = "a number above 0"
+    else:
+        good, wanted = _is_whole(value), "a whole number above 0"
+    if not good:
+        raise RefusedError(f"config.{key} = {value!r}: {wanted} is needed")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 4096

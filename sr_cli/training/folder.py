@@ -34,14 +34,17 @@ class RunFolder:
     def has_state(self) -> bool:
         return self.state_file.exists() or self.previous_file.exists()
 
-    def start(self, *, overwrite: bool) -> None:
-        """A clean folder. Raises RefusedError where a run or a result is that must be kept."""
+    def check_free(self, *, overwrite: bool) -> None:
+        """Raises RefusedError where a run or a result is that must be kept."""
         if not overwrite and self.has_state():
             raise RefusedError(
                 f"{self.path}: holds a run already", "--resume goes on with it, -y starts anew"
             )
         if not overwrite and self.output.exists():
             raise RefusedError(f"{self.output}: exists already", "-y overwrites")
+
+    def start(self) -> None:
+        """A clean folder. Raises RefusedError where it cannot be made."""
         self._make()
         for file in (self.state_file, self.previous_file, self.log_file, self.plan_file):
             file.unlink(missing_ok=True)
@@ -71,7 +74,9 @@ class RunFolder:
             document = json.loads(self.plan_file.read_text())
             return document, recipe_of(document.pop("recipe"))
         except (OSError, ValueError, KeyError) as error:
-            raise RefusedError(f"{self.path}: no run to resume ({error})") from error
+            missing = isinstance(error, FileNotFoundError)
+            said = "no run to resume" if missing else f"the run cannot be read ({error})"
+            raise RefusedError(f"{self.path}: {said}") from error
 
     def save_state(self, state: dict[str, Any]) -> None:
         """The state before stays until the new one is whole; raises SrError when it cannot be."""
@@ -131,7 +136,16 @@ def check_same(stored: Recipe, wanted: Recipe) -> None:
     """
     differing = [n for n in differences(stored, wanted) if n not in ("steps", "patience")]
     if differing:
-        parts = [f"{n} {getattr(wanted, n)!r} instead of {getattr(stored, n)!r}" for n in differing]
+        parts = [
+            f"{n} {_plain(getattr(wanted, n))} instead of {_plain(getattr(stored, n))}"
+            for n in differing
+        ]
         raise RefusedError(
-            f"the run to resume has another recipe: {'; '.join(parts)}", "-y starts a new run"
+            f"the run to resume has another recipe: {'; '.join(parts)}",
+            "-y, without --resume, starts a new run",
         )
+
+
+def _plain(value: Any) -> str:
+    """A value as TOML and the command line have it."""
+    return str(list(value) if isinstance(value, tuple) else value)

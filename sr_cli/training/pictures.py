@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_cli.errors import SrError
+from sr_cli.errors import RefusedError, SrError
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.formats import format_of_name
 from sr_cli.imaging.names import pair_by_name
@@ -70,7 +70,7 @@ def find_sources(places: Sequence[Path], *, scale: int | None) -> list[Source]:
         elif folders or is_dir(place):
             found += [Source(p) for p in _files(place)]
         else:
-            raise SrError(f"{place}: no such folder or file")
+            raise RefusedError(f"{place}: no such folder or file")
     once = {s.hr.resolve(): s for s in reversed(found)}
     return list(once.values())[::-1]
 

@@ -132,7 +132,10 @@ def _validation_places(val: str) -> tuple[Path, ...]:
     """The files of benchmark sets by name (`Set5`, `Set5,Set14`), or a folder."""
     names = val.split(",")
     if all(known_name(name) for name in names):
-        return tuple(image.hr for name in names for image in open_set(name).images)
+        try:
+            return tuple(image.hr for name in names for image in open_set(name).images)
+        except SrError as error:
+            raise SrError(error.message, "--val FOLDER takes pictures of your own") from error
     return (Path(val),)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -92,6 +93,13 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Raises RefusedError for values that make no sense, and unknown names with the known."""
+        for name in (f.name for f in fields(self)):
+            value = getattr(self, name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise RefusedError(f"{name} {value}: must be a finite number")
+        for name, weight in self.losses.items():
+            if not math.isfinite(weight):
+                raise RefusedError(f"losses.{name} {weight}: must be a finite number")
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise RefusedError(
@@ -126,6 +134,14 @@ class Recipe:
                 raise RefusedError(f"{name}: a range from low to high is needed")
         if self.rescale[0] <= 0 or self.rescale[1] > 4:
             raise RefusedError("rescale: factors above 0, at most 4")
+        if not 0 < self.gamma <= 1 or not 0 < self.step_share <= 1:
+            raise RefusedError("gamma and step_share: must be above 0, at most 1")
+        if list(self.milestones) != sorted(self.milestones) or not all(
+            0 < m < 1 for m in self.milestones
+        ):
+            raise RefusedError("milestones: shares of the run between 0 and 1, in order")
+        if "scale" in self.config:
+            raise RefusedError("config.scale: the scale is given by scales", "-x 4")
 
     @property
     def is_adversarial(self) -> bool:

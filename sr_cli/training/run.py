@@ -258,7 +258,10 @@ class Run:
             return None
         if len(self.recipe.scales) > 1:
             raise RefusedError("a teacher serves one scale", "give one -x")
-        teacher = load_model(self.recipe.teacher, scale=self.recipe.scales[0])
+        try:
+            teacher = load_model(self.recipe.teacher, scale=self.recipe.scales[0])
+        except SrError as error:
+            raise RefusedError(f"teacher: {error.message}", error.hint) from error
         if teacher.channels < self.model.channels:
             raise RefusedError(f"{self.recipe.teacher} works on luma: it cannot teach colours")
         place(teacher, self.device)

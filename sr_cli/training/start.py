@@ -50,5 +50,8 @@ def start_from(model: SRModel, checkpoint: str) -> None:
     fitting = {k: v for k, v in source.items() if k in own and own[k].shape == v.shape}
     taken = sum(v.numel() for v in fitting.values())
     if 2 * taken < sum(v.numel() for v in own.values()):
-        raise RefusedError(f"{checkpoint} has other weights than {model.name}", "see sr models")
+        raise RefusedError(
+            f"{checkpoint} has other layers or sizes than this {model.name}",
+            f"sr models FILE shows what a checkpoint is; here: {model.config}",
+        )
     model.load_state_dict(own | fitting)

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from sr_cli.errors import RefusedError
 from sr_cli.inference.device import pick_device, prepare_cpu
 from sr_cli.training.data import Crops, ahead
@@ -57,16 +59,16 @@ def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
             )
         if plan.resume:
             check_same(folder.read_plan()[1], recipe)
-        elif group.leads:
-            folder.start(overwrite=plan.overwrite)
+        else:
+            folder.check_free(overwrite=plan.overwrite)
 
         board = Board(folder.path if plan.tensorboard and group.leads else None)
         init = None if plan.resume and folder.has_state() else plan.init
         run = Run(recipe, device=device, group=group, init=init, trunk=plan.trunk)
+        if group.leads and not plan.resume:
+            folder.start()
         found, examples = load_data(plan, folder, tell)
         check_batch_fits(run, lambda text: tell(Report("note", text=text)))
-        if group.leads:
-            folder.write_plan(_plan_table(plan), recipe)
         if plan.resume:
             state, said = folder.load_state()
             if said:
@@ -78,6 +80,13 @@ def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
         crops = Crops(found, recipe, channels=run.model.channels)
         crops.make_lr_ahead()
         steps, limit = step_limit(plan, found), plan.seconds or math.inf
+        if steps is not None and run.progress.step > steps:
+            raise RefusedError(
+                f"the run is at step {run.progress.step} already, beyond {steps}",
+                "--steps with a larger number",
+            )
+        if group.leads:
+            folder.write_plan(_plan_table(plan), recipe)
         header = Header(
             recipe.model,
             list(recipe.scales),
@@ -155,6 +164,11 @@ def look(run: Run, examples: list[Example], folder: RunFolder, header: Header) -
     """
     if not run.group.leads:
         return
+    if not all(bool(torch.isfinite(v).all()) for v in run.ema.values()):
+        raise DivergedError(
+            "the weights are not finite any more",
+            "what was saved before is kept; a lower learning_rate or clip=1 may help",
+        )
     progress, model = run.progress, run.averaged()
     progress.figure = validate(model, examples, run.half)
     progress.since_best += 1

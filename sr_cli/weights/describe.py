@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sr_cli.errors import SrError
 from sr_cli.weights.checkpoint import is_ours, load_checkpoint
 from sr_cli.weights.foreign import ForeignModel, load_foreign
 
@@ -14,6 +15,8 @@ def describe(path: Path) -> dict[str, Any]:
 
     Raises SrError for files that are no checkpoint.
     """
+    if not path.is_file():
+        raise SrError(f"{path}: no such checkpoint file", "sr models, alone, lists the networks")
     facts: dict[str, Any] = {"file": str(path)}
     if is_ours(path):
         model, header = load_checkpoint(path)

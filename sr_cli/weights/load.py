@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sr_cli.errors import SrError
+from sr_cli.models import SCALES
 from sr_cli.models.base import SRModel
 from sr_cli.weights.checkpoint import is_ours, load_checkpoint, read_header
 from sr_cli.weights.foreign import load_foreign
@@ -26,6 +27,8 @@ def scales_of(choice: Choice) -> list[int]:
     """
     if choice.chain:
         return scales_of(choice.chain[-1])
+    if choice.is_bicubic:
+        return list(SCALES)
     if choice.file is None:
         return [e.scale for e in choice.entries]
     if is_ours(choice.file):

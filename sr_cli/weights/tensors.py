@@ -61,4 +61,5 @@ def _innermost(found: Any) -> dict[str, Tensor]:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    said = str(error).splitlines()[0] if str(error) else ""
+    return said if len(said) > 12 else "damaged, or not a checkpoint"
