@@ -17,9 +17,9 @@ class ChannelAttention(nn.Module):
     def __init__(self, features: int, reduction: int) -> None:
         super().__init__()
         self.gate = nn.Sequential(
-            conv(features, features // reduction, 1),
+            conv(features, max(1, features // reduction), 1),
             nn.ReLU(),
-            conv(features // reduction, features, 1),
+            conv(max(1, features // reduction), features, 1),
             nn.Sigmoid(),
         )
 
