@@ -10,7 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
+
+# Property tests are about what is true, not about how busy the machine is.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 REPOSITORY = Path(__file__).resolve().parent.parent
