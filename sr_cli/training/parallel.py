@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -31,7 +33,10 @@ class Group:
         """Gradients averaged over all processes; each keeps its own batch statistics."""
         if self.world == 1:
             return network
-        return DistributedDataParallel(network, broadcast_buffers=False)
+        known = inspect.signature(DistributedDataParallel).parameters
+        name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+        options: dict[str, Any] = {name: False}
+        return DistributedDataParallel(network, **options)
 
     def mean(self, value: Tensor) -> Tensor:
         """A scalar's mean over all processes."""
@@ -76,5 +81,7 @@ def join_group(device: torch.device) -> Iterator[Group]:
     dist.init_process_group("nccl" if on_cuda else "gloo")
     try:
         yield group
+        # The first one may still be writing: nobody leaves before all are done.
+        dist.barrier()
     finally:
         dist.destroy_process_group()
