@@ -33,7 +33,7 @@ from sr_cli.training.optimise import learning_rate_factor
 from sr_cli.training.plan import Plan, load_data
 from sr_cli.training.recipe import Recipe, default_recipe
 from sr_cli.training.run import Run
-from sr_cli.training.validation import validate
+from sr_cli.training.validation import Example, validate
 
 
 class Plain:
@@ -130,7 +130,7 @@ def compare(recipe: Recipe, options: argparse.Namespace) -> None:
         quality(recipe, crops, examples, options.quality)
 
 
-def quality(recipe: Recipe, crops: Crops, examples: list, steps: int) -> None:  # type: ignore[type-arg]
+def quality(recipe: Recipe, crops: Crops, examples: list[Example], steps: int) -> None:
     """The same crops, the same start, the same schedule: how far apart do they end?"""
     ours, plain = Run(recipe, device=torch.device("cpu")), Plain(recipe)
     ours.model.train()

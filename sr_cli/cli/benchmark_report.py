@@ -9,6 +9,7 @@ import typer
 from sr_cli.cli.console import print_table, shown, talk
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
     from rich.table import Table
 
     from sr_cli.evaluation.benchmark import Benchmark, Model
@@ -76,15 +77,14 @@ class Fetching:
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
-        self._progress: object = None
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Fetching:
         return self
 
     def __exit__(self, *_: object) -> None:
-        from rich.progress import Progress
-
-        if isinstance(self._progress, Progress):
+        if self._progress is not None:
             self._progress.stop()
 
     def __call__(self, name: str, there: int, total: int) -> None:
@@ -95,8 +95,6 @@ class Fetching:
         if self._progress is None:
             self._progress = Progress(console=talk(), transient=True)
             self._progress.start()
-            self._tasks: dict[str, object] = {}
-        assert isinstance(self._progress, Progress)
         if name not in self._tasks:
             self._tasks[name] = self._progress.add_task(shown(name), total=float(total))
-        self._progress.update(self._tasks[name], completed=there)  # type: ignore[arg-type]
+        self._progress.update(self._tasks[name], completed=there)

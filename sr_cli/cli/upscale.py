@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sr_cli.cli.chosen import fetch_missing, own_factor
 from sr_cli.cli.console import print_json, report_error, say, shown
 from sr_cli.cli.report import Reporter, precision_of
 from sr_cli.errors import ExitCode, RefusedError, SrError
@@ -18,7 +19,6 @@ from sr_cli.inference.precision import check_precision_name
 if TYPE_CHECKING:
     from sr_cli.inference.enlarge import Enlarger, Size
     from sr_cli.inference.jobs import Job
-    from sr_cli.weights.manifest import Choice
 
 MIN_SCALE, MAX_SCALE = 1.0, 16.0
 DEFAULT_SCALE = 4.0
@@ -162,9 +162,9 @@ def upscale(
     names: list[str | None] = [*model] if model else [None]
     choices = [choose(name) for name in names]
     if download:
-        _download(choices, factor)
+        fetch_missing(choices, factor)
     if not (scale or width or height) and len(choices) == 1:
-        factor = _own_factor(choices[0]) or factor
+        factor = own_factor(choices[0]) or factor
     label = _label(factor, width, height)
     folder = Path(output) if output and output != "-" else None
     found, problems = find_inputs(inputs, recursive=recursive, output=folder, label=suffix or label)
@@ -225,37 +225,6 @@ def _factor(scales: list[str] | None, models: list[str] | None) -> float:
         m.group(1) for name in models or [] if (m := re.search(r"-x(\d+)(\.safetensors)?$", name))
     }
     return float(named.pop()) if len(named) == 1 else DEFAULT_SCALE
-
-
-def _download(choices: list[Choice], factor: float) -> None:
-    """Fetch what is chosen and not here; licences that must be accepted are asked for elsewhere."""
-    from sr_cli.download import fetch
-    from sr_cli.weights.manifest import remote_of
-
-    for choice in [part for c in choices for part in (c.chain or (c,))]:
-        exact = [e for e in choice.entries if e.scale == factor]
-        for entry in exact or choice.entries:
-            if entry.is_here:
-                continue
-            if entry.accept:
-                raise RefusedError(
-                    f"{entry.id} is under {entry.licence}",
-                    f"sr download-weights {entry.id} --accept-license",
-                )
-            say(f"fetching {entry.id} ({entry.licence})")
-            fetch(remote_of(entry), entry.path)
-
-
-def _own_factor(choice: Choice) -> float | None:
-    """The factor of a public or foreign checkpoint; our networks have the usual default."""
-    last = choice.chain[-1] if choice.chain else choice
-    if last.entries and all(e.url for e in last.entries):
-        return float(max(e.scale for e in last.entries))
-    if last.file is None:
-        return None
-    from sr_cli.weights.load import scales_of
-
-    return float(max(scales_of(last)))
 
 
 def _same_file(a: Path, b: Path) -> bool:

@@ -27,7 +27,6 @@ class RunFolder:
         self.state_file = self.path / "state.pt"
         self.previous_file = self.path / "state.previous.pt"
         self.log_file = self.path / "log.jsonl"
-        self.pixels_file = self.path / "pixels.bin"
         self.last_file = self.path / "last.safetensors"
         self.curves_file = self.path / "curves.png"
 

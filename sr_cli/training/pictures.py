@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -110,7 +110,7 @@ def read_pictures(
     used = 0
     with ThreadPoolExecutor(_DECODERS) as pool:
         decoded = pool.map(lambda s: _decode(s, multiple, scales), sources)
-        for count, (source, found) in enumerate(zip(sources, _survivors(decoded), strict=True), 1):
+        for count, (source, found) in enumerate(zip(sources, decoded, strict=True), 1):
             if on_file is not None:
                 on_file(count, len(sources))
             if isinstance(found, str):
@@ -126,10 +126,6 @@ def read_pictures(
     if spill is not None:
         kept.pairs = spill.mapped(kept.pairs)
     return kept
-
-
-def _survivors(decoded: Iterator[Pair | str]) -> Iterator[Pair | str]:
-    yield from decoded
 
 
 def _decode(source: Source, multiple: int, scales: Sequence[int]) -> Pair | str:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sr_cli.errors import RefusedError
 from sr_cli.imaging.degradation import DEGRADATIONS, Photo
+from sr_cli.inference.precision import PRECISION_NAMES
 from sr_cli.models import SCALES, model_names
 
 OPTIMISERS = ("adam", "adamw", "sgd", "soap")
 SCHEDULES = ("cosine", "step", "multistep", "exponential", "constant")
-PIXEL_LOSSES = ("l1", "l2", "charbonnier")
-LOSSES = (*PIXEL_LOSSES, "perceptual", "texture", "adversarial", "teacher")
+LOSSES = ("l1", "l2", "charbonnier", "perceptual", "texture", "adversarial", "teacher")
 ADVERSARIES = ("vanilla", "relativistic")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 _CHOICES = {
     "optimiser": OPTIMISERS,
     "schedule": SCHEDULES,
     "degradation": DEGRADATIONS,
     "adversary": ADVERSARIES,
-    "precision": PRECISIONS,
+    "precision": ("auto", *PRECISION_NAMES),
     "perceptual_network": ("vgg16", "vgg19"),
 }
 
@@ -191,16 +190,6 @@ def default_recipe(model: str, scales: tuple[int, ...], **changes: Any) -> Recip
     return Recipe(model=model, scales=scales, **(DEFAULTS.get(model, {}) | changes))
 
 
-def changed(recipe: Recipe, **changes: Any) -> Recipe:
-    """A copy with some fields changed."""
-    return replace(recipe, **changes)
-
-
 def differences(a: Recipe, b: Recipe) -> list[str]:
     """Names of the fields in which two recipes differ."""
     return [f.name for f in fields(Recipe) if getattr(a, f.name) != getattr(b, f.name)]
-
-
-def as_table(recipe: Recipe) -> dict[str, Any]:
-    """Plain values, as TOML and JSON have them."""
-    return asdict(recipe)

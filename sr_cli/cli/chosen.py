@@ -1,0 +1,42 @@
+"""What `-m` has named: public weights fetched, and the factor that a checkpoint is for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sr_cli.cli.console import say
+from sr_cli.errors import RefusedError
+
+if TYPE_CHECKING:
+    from sr_cli.weights.manifest import Choice
+
+
+def fetch_missing(choices: list[Choice], factor: float) -> None:
+    """Fetch what is chosen and not here. Raises RefusedError for a licence to be accepted first."""
+    from sr_cli.download import fetch
+    from sr_cli.weights.manifest import remote_of
+
+    for choice in [part for c in choices for part in (c.chain or (c,))]:
+        exact = [e for e in choice.entries if e.scale == factor]
+        for entry in exact or choice.entries:
+            if entry.is_here:
+                continue
+            if entry.accept:
+                raise RefusedError(
+                    f"{entry.id} is under {entry.licence}",
+                    f"sr download-weights {entry.id} --accept-license",
+                )
+            say(f"fetching {entry.id} ({entry.licence})")
+            fetch(remote_of(entry), entry.path)
+
+
+def own_factor(choice: Choice) -> float | None:
+    """The factor of a public or foreign checkpoint; our networks have the usual default."""
+    last = choice.chain[-1] if choice.chain else choice
+    if last.entries and all(e.url for e in last.entries):
+        return float(max(e.scale for e in last.entries))
+    if last.file is None:
+        return None
+    from sr_cli.weights.load import scales_of
+
+    return float(max(scales_of(last)))
