@@ -30,8 +30,9 @@ from sr_cli.models.base import SRModel
 from sr_cli.training.data import Crops, ahead
 from sr_cli.training.folder import RunFolder
 from sr_cli.training.optimise import learning_rate_factor
+from sr_cli.training.papers import default_recipe
 from sr_cli.training.plan import Plan, load_data
-from sr_cli.training.recipe import Recipe, default_recipe
+from sr_cli.training.recipe import Recipe
 from sr_cli.training.run import Run
 from sr_cli.training.validation import Example, validate
 

@@ -19,8 +19,9 @@ from safetensors.torch import load_file
 from test_training_parts import small_trunk
 
 from sr_cli.errors import SrError
+from sr_cli.training.papers import default_recipe
 from sr_cli.training.plan import Plan
-from sr_cli.training.recipe import Recipe, default_recipe
+from sr_cli.training.recipe import Recipe
 from sr_cli.training.trainer import Outcome, fit
 from sr_cli.weights.checkpoint import load_checkpoint, read_header
 
@@ -268,7 +269,7 @@ def test_a_teacher_teaches(photos: Path, tmp_path: Path) -> None:
 
 def test_it_stops_early_when_nothing_gets_better(photos: Path, tmp_path: Path) -> None:
     recipe = default_recipe(
-        "espcn", (2,), lr_patch=8, batch=2, steps=5000, patience=2, learning_rate=1e-12
+        "espcn", (2,), lr_patch=8, batch=2, steps=5000, patience=2, learning_rate=1e-30
     )
     outcome = quick(photos, tmp_path / "a.safetensors", recipe)
     assert outcome.done and outcome.progress.step <= 1000
@@ -315,7 +316,7 @@ def test_two_processes_are_one_with_the_doubled_batch(photos: Path, tmp_path: Pa
         "--nproc-per-node",
         "2",
     ]
-    more = ("--steps", "6", "--set", "optimiser=sgd", "--learning-rate", "0.01")
+    more = ("--steps", "6", "--set", "optimiser=sgd", "--learning-rate", "1e-3")
     ends = []
     for name, prefix in (("one", [sys.executable]), ("two", torchrun)):
         words = command(photos, f"{name}.safetensors", *more)[1:]
@@ -338,6 +339,7 @@ def test_two_processes_are_one_with_the_doubled_batch(photos: Path, tmp_path: Pa
         (("-m", "edsr", "-x2", "--time-limit", "0h"), 2, b"no duration"),
         (("-m", "edsr", "-x2", "--epochs", "-1"), 2, b"epochs"),
         (("-m", "edsr", "-x2", "--steps", "5", "--epochs", "1"), 2, b"contradict"),
+        (("--recipe", "espcn-x9"), 2, b"no recipe 'espcn-x9'"),
         (("-m", "edsr", "-x5"), 2, b"has no x5"),
         (("-m", "edsr", "-x2", "-x3"), 2, b"one scale at a time"),
         (("-m", "nonet", "-x2"), 2, b"no network 'nonet'"),
@@ -472,7 +474,7 @@ def test_validation_on_a_benchmark_set_by_name(
     monkeypatch.setenv("SR_OFFLINE", "1")
     recipe = default_recipe("espcn", (2,), lr_patch=12, batch=2, steps=1)
     outcome = quick(photos, tmp_path / "a.safetensors", recipe, val="Set5")
-    assert 25 < outcome.progress.best < 40
+    assert 20 < outcome.progress.best < 40
     assert datasets.known_name("set5") == "Set5"
 
 

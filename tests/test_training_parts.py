@@ -23,11 +23,18 @@ from sr_cli.models import create_model, model_names
 from sr_cli.training.adversarial import discriminator_loss, generator_loss
 from sr_cli.training.data import Crops, lr_of_region
 from sr_cli.training.losses import Features, charbonnier, texture_loss
-from sr_cli.training.optimise import learning_rate_factor, make_optimiser
+from sr_cli.training.optimise import learning_rate_factor, make_optimiser, set_learning_rate
+from sr_cli.training.papers import default_recipe
 from sr_cli.training.pictures import Pair, find_sources, split
 from sr_cli.training.quick import composed, quicken
-from sr_cli.training.recipe import Recipe, default_recipe
-from sr_cli.training.settings import as_toml, make_recipe, read_recipe, recipe_of
+from sr_cli.training.recipe import Recipe
+from sr_cli.training.settings import (
+    as_toml,
+    make_recipe,
+    read_recipe,
+    recipe_of,
+    shipped_recipes,
+)
 from sr_cli.training.soap import SOAP
 
 TRAINABLE = [n for n in model_names() if n != "bicubic"]
@@ -226,7 +233,7 @@ def test_layers_are_numbered_as_torchvision_has_them(network: str, layer: str, l
 
 
 def test_schedules_rise_and_decay() -> None:
-    recipe = default_recipe("edsr", (2,), warmup=10)
+    recipe = default_recipe("edsr", (2,), schedule="cosine", warmup=10)
     assert learning_rate_factor(recipe, 0.0, 0) == pytest.approx(0.1)
     assert learning_rate_factor(recipe, 0.5, 500) == pytest.approx(0.5)
     assert learning_rate_factor(recipe, 1.0, 999) == pytest.approx(0.0)
@@ -248,7 +255,7 @@ def test_optimisers_descend(name: str) -> None:
     torch.manual_seed(0)
     model = create_model("espcn", scale=2)
     recipe = default_recipe("espcn", (2,), optimiser=name)
-    optimiser = make_optimiser(recipe, model.parameters(), 2e-3 if name == "sgd" else 1e-3)
+    optimiser = make_optimiser(recipe, model, 2e-3 if name == "sgd" else 1e-3)
     x = torch.rand(4, 1, 12, 12)
     wanted = torch.nn.functional.interpolate(x, scale_factor=2, mode="nearest")
     losses = []
@@ -330,6 +337,46 @@ def test_soap_sees_through_bad_conditioning() -> None:
             optimiser.step()
         ends[kind] = float(loss.detach())
     assert ends[SOAP] < 0.5 * ends[torch.optim.Adam]
+
+
+def test_the_last_layer_may_learn_at_a_rate_of_its_own() -> None:
+    model = create_model("fsrcnn", scale=2)
+    optimiser = make_optimiser(default_recipe("fsrcnn", (2,)), model, 1e-3)
+    set_learning_rate(optimiser, 5e-4)
+    body, last = optimiser.param_groups
+    assert [g["lr"] for g in (body, last)] == pytest.approx([5e-4, 5e-5])
+    assert {id(p) for p in last["params"]} == {id(p) for p in model.deconvolution.parameters()}
+    every = [p for g in (body, last) for p in g["params"]]
+    assert {id(p) for p in every} == {id(p) for p in model.parameters()}
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("srcnn", {"optimiser": "sgd", "learning_rate": 1e-4, "momentum": 0.9, "batch": 128}),
+        ("fsrcnn", {"optimiser": "sgd", "learning_rate": 1e-3, "last_layer_rate": 0.1}),
+        ("espcn", {"lr_patch": 17, "learning_rate": 1e-2}),
+        ("vdsr", {"optimiser": "sgd", "learning_rate": 0.1, "batch": 64, "weight_decay": 1e-4}),
+        ("srresnet", {"losses": {"l2": 1.0}, "batch": 16, "lr_patch": 24, "steps": 10**6}),
+        ("srgan", {"losses": {"perceptual": 1.0, "adversarial": 1e-3}, "steps": 200_000}),
+        ("edsr", {"losses": {"l1": 1.0}, "learning_rate": 1e-4, "lr_patch": 48, "batch": 16}),
+        ("rcan", {"losses": {"l1": 1.0}, "learning_rate": 1e-4, "lr_patch": 48, "batch": 16}),
+    ],
+)
+def test_defaults_are_the_papers(name: str, wanted: dict[str, object]) -> None:
+    recipe = default_recipe(name, (4,))
+    assert {field: getattr(recipe, field) for field in wanted} == wanted
+    first, middle, last = (learning_rate_factor(recipe, d, 999) for d in (0.0, 0.6, 1.0))
+    ends = {"espcn": (0.01**0.6, 0.01), "vdsr": (0.01, 1e-4), "srgan": (0.1, 0.01)}
+    halved = {"edsr": (1.0, 0.5), "rcan": (0.125, 0.03125)}
+    assert first == 1.0
+    assert (middle, last) == pytest.approx((ends | halved).get(name, (1.0, 1.0)))
+
+
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_shipped_recipes_are_read_by_name(name: str) -> None:
+    recipe = make_recipe(read_recipe(Path(name)))
+    assert name.startswith(recipe.model) and name.endswith(f"x{recipe.scales[-1]}")
 
 
 @pytest.mark.parametrize("name", TRAINABLE)

@@ -50,7 +50,8 @@ def train(
         typer.Option("-o", "--output", help="Checkpoint, ending in .safetensors."),
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option("--recipe", help="TOML file with the recipe's fields.")
+        Path | None,
+        typer.Option("--recipe", help="TOML file, or a shipped recipe by name: espcn-x4."),
     ] = None,
     set_: Annotated[
         list[str] | None,

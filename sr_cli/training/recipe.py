@@ -43,7 +43,8 @@ class Recipe:
     perceptual_network, _layer, _activated: VGG's features, `conv5_4` after its activation.
     teacher: a model whose pictures the network also learns from.
     optimiser, learning_rate, momentum and second_momentum (Adam's betas; SGD has the first),
-        weight_decay, clip (of the gradient's norm, 0: none).
+        weight_decay, clip (of the gradient's norm, 0: none); the network's last layer learns at
+        `last_layer_rate` times the rate.
     schedule of the learning rate over the whole run: `cosine` to 0, `step` and `exponential` (by
         `gamma` every `step_share` of the run), `multistep` (by `gamma` at `milestones`, shares of
         the run), `constant`; after `warmup` steps of linear rise.
@@ -65,7 +66,7 @@ class Recipe:
     turns: bool = True
     rescale: tuple[float, float] = (1.0, 1.0)
     colour_jitter: float = 0.0
-    flat_share: float = 0.02
+    flat_share: float = 0.0
     losses: dict[str, float] = field(default_factory=lambda: {"l1": 1.0})
     adversary: str = "vanilla"
     perceptual_network: str = "vgg19"
@@ -75,12 +76,13 @@ class Recipe:
     optimiser: str = "adam"
     learning_rate: float = 1e-4
     discriminator_learning_rate: float = 1e-4
+    last_layer_rate: float = 1.0
     momentum: float = 0.9
     second_momentum: float = 0.999
     weight_decay: float = 0.0
     clip: float = 0.0
     schedule: str = "cosine"
-    warmup: int = 100
+    warmup: int = 0
     gamma: float = 0.5
     step_share: float = 0.2
     milestones: tuple[float, ...] = (0.5, 0.8, 0.9)
@@ -119,7 +121,14 @@ class Recipe:
             raise RefusedError("losses need weights above 0")
         if "teacher" in self.losses and not self.teacher:
             raise RefusedError("the loss 'teacher' needs a teacher", "--teacher MODEL")
-        for name in ("lr_patch", "batch", "learning_rate", "discriminator_learning_rate", "steps"):
+        for name in (
+            "lr_patch",
+            "batch",
+            "learning_rate",
+            "discriminator_learning_rate",
+            "last_layer_rate",
+            "steps",
+        ):
             if getattr(self, name) <= 0:
                 raise RefusedError(f"{name} {getattr(self, name)}: must be above 0")
         for name in ("ema", "momentum", "second_momentum", "flat_share", "colour_jitter"):
@@ -150,44 +159,6 @@ class Recipe:
     def id(self) -> str:
         """The name of what is trained, for instance `edsr-x4`."""
         return f"{self.model}-x{self.scales[0]}" if len(self.scales) == 1 else self.model
-
-
-_LUMA = {
-    "lr_patch": 24,
-    "learning_rate": 1e-3,
-    "losses": {"l2": 1.0},
-    "optimiser": "soap",
-    "momentum": 0.95,
-    "second_momentum": 0.95,
-    "precision": "fp32",
-    "flat_share": 0.01,
-}
-"""Small networks are badly conditioned: SOAP gains 0.2 dB over Adam in the same time, and bf16
-loses as much."""
-
-_SRGAN = {"perceptual": 1.0, "adversarial": 1e-3}
-
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "srcnn": _LUMA,
-    "fsrcnn": _LUMA,
-    "espcn": _LUMA,
-    "vdsr": {"lr_patch": 24, "batch": 32, "learning_rate": 5e-4, "losses": {"l2": 1.0}},
-    "srresnet": {"lr_patch": 24, "learning_rate": 4e-4, "losses": {"l2": 1.0}},
-    "srgan": {"lr_patch": 24, "losses": _SRGAN},
-    "edsr": {"learning_rate": 4e-4},
-    "rcan": {"learning_rate": 2e-4},
-}
-"""What each network's recipe has different from the general one.
-
-From the papers: losses, crops, batch and Adam for the deep networks, L1 for EDSR and RCAN, MSE for
-the others, SRGAN's VGG19 layer and weights. Ours: one cosine from a higher rate instead of steps
-from 1e-4 (the papers train for days), a few flat crops, averaged weights.
-"""
-
-
-def default_recipe(model: str, scales: tuple[int, ...], **changes: Any) -> Recipe:
-    """The recipe of a network, with some fields changed. Raises RefusedError as Recipe does."""
-    return Recipe(model=model, scales=scales, **(DEFAULTS.get(model, {}) | changes))
 
 
 def differences(a: Recipe, b: Recipe) -> list[str]:

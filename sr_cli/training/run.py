@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from sr_cli.models.srgan import Discriminator
 from sr_cli.training.adversarial import discriminator_loss, generator_loss
 from sr_cli.training.data import Batch, luma_of
 from sr_cli.training.losses import PIXEL_LOSSES, Features, perceptual_loss, texture_loss
-from sr_cli.training.optimise import learning_rate_factor, make_optimiser
+from sr_cli.training.optimise import learning_rate_factor, make_optimiser, set_learning_rate
 from sr_cli.training.parallel import Group
 from sr_cli.training.quick import quicken
 from sr_cli.training.recipe import Recipe
@@ -87,7 +87,7 @@ class Run:
             quicken(self.model, first=self.group.rank * own)
         self.net = self.group.wrap(self.model)
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        self.optimiser = make_optimiser(recipe, self.model.parameters(), recipe.learning_rate)
+        self.optimiser = make_optimiser(recipe, self.model, recipe.learning_rate)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.half is torch.float16)
         self.teacher = self._load_teacher()
         self.features = self._load_features(trunk)
@@ -97,8 +97,9 @@ class Run:
                 raise RefusedError(f"{recipe.model} works on luma: no adversarial loss")
             self.judge = place(Discriminator(), device)
             self.discriminator = self.group.wrap(self.judge)
+            judging = replace(recipe, last_layer_rate=1.0)
             self.optimiser_d = make_optimiser(
-                recipe, self.judge.parameters(), recipe.discriminator_learning_rate
+                judging, self.judge, recipe.discriminator_learning_rate
             )
         self.progress = Progress()
 
@@ -212,11 +213,9 @@ class Run:
     def set_learning_rate(self, done: float) -> None:
         """As the schedule has it when the share `done` of the run is over."""
         factor = learning_rate_factor(self.recipe, done, self.progress.step)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.learning_rate * factor
+        set_learning_rate(self.optimiser, self.recipe.learning_rate * factor)
         if self.discriminator is not None:
-            for group in self.optimiser_d.param_groups:
-                group["lr"] = self.recipe.discriminator_learning_rate * factor
+            set_learning_rate(self.optimiser_d, self.recipe.discriminator_learning_rate * factor)
         self.progress.learning_rate = self.recipe.learning_rate * factor
 
     def averaged(self) -> SRModel:

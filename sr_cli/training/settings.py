@@ -10,7 +10,8 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from sr_cli.errors import RefusedError
-from sr_cli.training.recipe import Recipe, default_recipe
+from sr_cli.training.papers import default_recipe
+from sr_cli.training.recipe import Recipe
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -18,8 +19,25 @@ else:
     import tomli as tomllib
 
 
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes of the shipped weights by name: in the package, or beside it in a checkout."""
+    folders = (_PACKAGE / "recipes", _PACKAGE.parent / "recipes")
+    return {f.stem: f for folder in folders for f in sorted(folder.glob("*.toml"))}
+
+
 def read_recipe(path: Path) -> dict[str, Any]:
-    """The table of a TOML file. Raises RefusedError when it is missing or not TOML."""
+    """The table of a TOML file, or of a shipped recipe by name.
+
+    Raises RefusedError when it is missing or not TOML.
+    """
+    if not path.suffix and not path.exists():
+        known = shipped_recipes()
+        if path.name not in known or path.name != str(path):
+            raise RefusedError(f"no recipe '{path}'", f"a TOML file, or {', '.join(known)}")
+        path = known[path.name]
     try:
         table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         return table

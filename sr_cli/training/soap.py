@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.optim.optimizer import ParamsT
 
 _WARMING = 1e-12
 
@@ -24,7 +25,7 @@ class SOAP(torch.optim.Optimizer):
 
     def __init__(
         self,
-        params: Iterable[nn.Parameter],
+        params: ParamsT,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.95, 0.95),
         eps: float = 1e-8,
