@@ -98,30 +98,42 @@ class LPIPS(nn.Module):
         self.features = _alexnet() if network == "alex" else _vgg16()
         tensors = _read(network, weights, list(self.state_dict()))
         self.load_state_dict({k: tensors[k].float() for k in self.state_dict()})
-        self._linear = [tensors[f"lin{k}.weight"].float().flatten() for k in range(5)]
+        for k in range(5):
+            linear = tensors[f"lin{k}.weight"].float().view(1, -1, 1, 1)
+            self.register_buffer(f"linear{k}", linear, persistent=False)
+        for name, values in (("shift", _SHIFT), ("spread", _SCALE)):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False).eval()
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """Pictures (N, 3, h, w) in [0, 1] -> their distances (N,), which gradients go through."""
+        pairs = zip(self._taps(sr), self._taps(hr), strict=True)
+        parts = [
+            ((x - y) ** 2 * self.get_buffer(f"linear{k}")).sum(1).mean((1, 2))
+            for k, (x, y) in enumerate(pairs)
+        ]
+        return torch.stack(parts).sum(0)
 
     @torch.inference_mode()
     def distance(self, sr: NDArray[Any], hr: NDArray[Any]) -> float:
         """Two RGB pictures (h, w, 3) uint8, whole. Raises SrError for pictures too small."""
+        a, b = (torch.from_numpy(p.copy()).permute(2, 0, 1)[None].float() / 255 for p in (sr, hr))
         try:
-            a, b = self._taps(sr), self._taps(hr)
+            return float(self(a, b))
         except RuntimeError as error:
             raise SrError(f"{sr.shape[1]}x{sr.shape[0]} pixels are too few for LPIPS") from error
-        total = 0.0
-        for weight, x, y in zip(self._linear, a, b, strict=True):
-            total += float(((x - y) ** 2 * weight.view(1, -1, 1, 1)).sum(1).mean())
-        return total
 
-    def _taps(self, picture: NDArray[Any]) -> list[Tensor]:
+    def _taps(self, pictures: Tensor) -> list[Tensor]:
         """The features after each activation, each pixel's vector of unit length."""
-        x = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
-        x = (x - torch.tensor(_SHIFT).view(1, 3, 1, 1)) / torch.tensor(_SCALE).view(1, 3, 1, 1)
+        x = (pictures * 2 - 1 - self.get_buffer("shift")) / self.get_buffer("spread")
         found = []
         for index, layer in enumerate(self.features):
             x = layer(x)
             if index in self._taps_at:
-                found.append(x / (x.pow(2).sum(1, keepdim=True).sqrt() + 1e-10))
+                taken = x.float()
+                # A gradient through the root of an exact zero is not finite.
+                length = (taken.pow(2).sum(1, keepdim=True) + 1e-20).sqrt()
+                found.append(taken / (length + 1e-10))
         return found
 
 

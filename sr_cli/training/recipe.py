@@ -13,7 +13,11 @@ from sr_cli.models import SCALES, model_names
 
 OPTIMISERS = ("adam", "adamw", "sgd", "soap")
 SCHEDULES = ("cosine", "step", "multistep", "exponential", "constant")
-LOSSES = ("l1", "l2", "charbonnier", "perceptual", "texture", "adversarial", "teacher")
+LOSSES = (
+    *("l1", "l2", "charbonnier"),
+    *("perceptual", "texture", "lpips"),
+    *("adversarial", "teacher"),
+)
 ADVERSARIES = ("vanilla", "relativistic")
 
 _CHOICES = {
@@ -37,8 +41,8 @@ class Recipe:
     flips, turns, rescale (range of a factor on hr), colour_jitter (largest change of brightness,
         contrast and saturation, as a share): augmentation.
     flat_share: share of crops replaced by one flat colour, so that walls stay flat.
-    losses: weights of `l1`, `l2`, `charbonnier`, `perceptual`, `texture`, `adversarial` and
-        `teacher` (l1 to the teacher's picture), summed.
+    losses: weights of `l1`, `l2`, `charbonnier`, `perceptual`, `texture`, `lpips` (VGG16's),
+        `adversarial` and `teacher` (l1 to the teacher's picture), summed.
     adversary: `vanilla` (SRGAN) or `relativistic` (ESRGAN).
     perceptual_network, _layer, _activated: VGG's features, `conv5_4` after its activation.
     teacher: a model whose pictures the network also learns from.

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sr_cli.errors import RefusedError, SrError
+from sr_cli.evaluation.lpips import LPIPS
 from sr_cli.models import create_model
 from sr_cli.models.base import SRModel
 from sr_cli.models.srgan import Discriminator
@@ -91,6 +92,7 @@ class Run:
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.half is torch.float16)
         self.teacher = self._load_teacher()
         self.features = self._load_features(trunk)
+        self.lpips = self._load_lpips(trunk)
         self.discriminator: nn.Module | None = None
         if recipe.is_adversarial:
             if self.model.channels != 3:
@@ -139,6 +141,8 @@ class Run:
                 parts["perceptual"] = perceptual_loss(sr_features, hr_features)
             if "texture" in wanted:
                 parts["texture"] = texture_loss(sr_features, hr_features)
+        if self.lpips is not None:
+            parts["lpips"] = self.lpips(sr, hr).mean()
         if self.teacher is not None and "teacher" in wanted:
             parts["teacher"] = F.l1_loss(sr, self._taught(batch))
         if self.discriminator is not None:
@@ -265,6 +269,13 @@ class Run:
             raise RefusedError(f"{self.recipe.teacher} works on luma: it cannot teach colours")
         place(teacher, self.device)
         return teacher.requires_grad_(False)
+
+    def _load_lpips(self, trunk: Path | None) -> LPIPS | None:
+        if "lpips" not in self.recipe.losses:
+            return None
+        if self.model.channels != 3:
+            raise RefusedError(f"{self.recipe.model} works on luma: no lpips loss")
+        return place(LPIPS("vgg", trunk), self.device)
 
     def _load_features(self, trunk: Path | None) -> Features | None:
         recipe = self.recipe

@@ -1,6 +1,6 @@
 """Make a trained checkpoint a released one: flat colours, float16, halo, figures, manifest.
 
-    python benchmarks/release.py edsr-x4.safetensors edsr-baseline-x4 --test-sets DIR --pictures DIR
+    python tools/release.py edsr-x4.safetensors edsr-baseline-x4 --test-sets DIR --pictures DIR
 
 DIR holds Set5, Set14 and BSD100 as folders of originals. The file goes into the package, its
 entry into weights_manifest.json. Figures are measured at the machine's default precision.
