@@ -33,13 +33,17 @@ _TIMEOUT = 20.0
 _TRIES = 5
 _PAUSE = 0.5
 _LOCK_PATIENCE = 3600.0
+_SLOWEST = 1024
+"""Bytes a second, over _PATIENCE seconds, below which a connection is given up."""
+
+_PATIENCE = 30.0
 _MAY_PASS = (HTTPException, urllib.error.URLError, TimeoutError, ConnectionError, ssl.SSLError)
 _WORTH_TRYING_AGAIN = {408, 425, 429, 500, 502, 503, 504}
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A file at an address, and what is known of its content.
+    """A file at an address (or a path on this machine), and what is known of its content.
 
     With neither `sha256` nor `sha256_prefix` the content seen first is pinned in the cache.
     """
@@ -82,9 +86,9 @@ def fetch(
     path.parent.mkdir(parents=True, exist_ok=True)
     if _is_there(remote, path, verify):
         return path
-    if is_offline():
+    if is_offline() and "://" in remote.url:
         raise SrError(f"{path.name} is not in the cache, and SR_OFFLINE is set", hint)
-    with _only_one(path):
+    with only_one(path):
         if not _is_there(remote, path, verify):
             _check_room(remote, path)
             _download(remote, path, on_bytes, hint)
@@ -92,9 +96,9 @@ def fetch(
 
 
 def check_address(remote: Remote) -> None:
-    """Raises SrError unless it is https, or http with a full hash that proves the content."""
-    scheme = urllib.parse.urlsplit(remote.url).scheme
-    if scheme == "https" or (scheme == "http" and remote.sha256):
+    """Raises SrError unless it is a path, https, or http with a hash that proves the content."""
+    scheme, known, _ = remote.url.partition("://")
+    if not known or scheme == "https" or (scheme == "http" and remote.sha256):
         return
     raise SrError(f"{remote.url}: only https, or http where the sha256 is known")
 
@@ -106,7 +110,7 @@ def is_verified(remote: Remote, path: Path) -> bool:
 
 def mirrored(url: str) -> str:
     """The address at SR_MIRROR, where that is set: MIRROR/host/path."""
-    mirror = os.environ.get("SR_MIRROR", "").rstrip("/")
+    mirror = os.environ.get("SR_MIRROR", "").rstrip("/") if "://" in url else ""
     parts = urllib.parse.urlsplit(url)
     return f"{mirror}/{parts.netloc}{parts.path}" if mirror else url
 
@@ -151,16 +155,34 @@ def _pins() -> dict[str, str]:
     return {}
 
 
-def _pin(remote: Remote, found: str) -> None:
-    if remote.sha256 is None and remote.url not in _pins():
-        _pins_file().parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(_pins_file()) as file:
-            file.write(json.dumps(_pins() | {remote.url: found}, indent=1).encode())
+def pinned(address: str) -> str | None:
+    """The sha256 seen first at an address without a known one."""
+    return _pins().get(address)
+
+
+def check_pin(address: str, path: Path) -> None:
+    """Pin the content seen first. Raises SrError, and removes the file, when it has changed."""
+    found = sha256_of(path)
+    if _pins().setdefault(address, found) != found:
+        path.unlink()
+        raise SrError(
+            f"{address}: not the content seen there first (sha256 {found[:16]}…), thrown away",
+            f"pinned in {_pins_file()}",
+        )
+    _pin(address, found)
+
+
+def _pin(address: str, found: str) -> None:
+    if address in _pins():
+        return
+    with only_one(_pins_file()), atomic_write(_pins_file()) as file:
+        file.write(json.dumps(_pins() | {address: found}, indent=1).encode())
 
 
 @contextmanager
-def _only_one(path: Path) -> Iterator[None]:
-    """Another process that fetches the same file is waited for."""
+def only_one(path: Path) -> Iterator[None]:
+    """Another process that fetches the same file is waited for. Raises SrError after an hour."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(path.with_name(f".{path.name}.lock"), timeout=_LOCK_PATIENCE):
             yield
@@ -194,7 +216,8 @@ def _download(remote: Remote, path: Path, on_bytes: OnBytes | None, hint: str | 
         raise SrError(
             f"{remote.url}: not the content expected (sha256 {found[:16]}…), thrown away", hint
         )
-    _pin(remote, found)
+    if remote.sha256 is None:
+        _pin(remote.url, found)
     partial.replace(path)
 
 
@@ -205,6 +228,9 @@ def _one_try(remote: Remote, partial: Path, on_bytes: OnBytes | None) -> None:
         if there == remote.size:
             return
         there = 0
+    if "://" not in remote.url:
+        _copy_local(remote, partial)
+        return
     headers = {"User-Agent": f"sr-cli/{__version__}"}
     if there:
         headers["Range"] = f"bytes={there}-"
@@ -223,6 +249,13 @@ def _one_try(remote: Remote, partial: Path, on_bytes: OnBytes | None) -> None:
         raise _AgainError(str(getattr(error, "reason", error)) or type(error).__name__) from error
     except OSError as error:
         raise SrError(f"{partial}: cannot be written ({error.strerror or error})") from error
+
+
+def _copy_local(remote: Remote, partial: Path) -> None:
+    try:
+        shutil.copyfile(remote.url, partial)
+    except OSError as error:
+        raise SrError(f"{remote.url}: cannot be copied ({error.strerror or error})") from error
 
 
 def _starts_at(answer: Any, there: int) -> bool:
@@ -249,9 +282,17 @@ def _copy(
     remote: Remote,
     on_bytes: OnBytes | None,
 ) -> None:
-    while chunk := answer.read(_CHUNK):
+    since, before = time.monotonic(), there
+    # read1 returns what has come: read would wait for a whole chunk, however slowly it comes.
+    while chunk := answer.read1(_CHUNK):
         file.write(chunk)
+        file.flush()
         there += len(chunk)
+        elapsed = time.monotonic() - since
+        if elapsed > _PATIENCE:
+            if there - before < _SLOWEST * elapsed:
+                raise _AgainError(f"only {there - before} bytes in {elapsed:.0f} seconds")
+            since, before = time.monotonic(), there
         if remote.size is not None and there > remote.size:
             raise SrError(f"{remote.url}: longer than the {remote.size} bytes expected")
         if on_bytes is not None:

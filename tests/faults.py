@@ -18,6 +18,7 @@ class Server:
         self.url = url
         self.content: dict[str, bytes] = {}
         self.faults: dict[str, list[Answer]] = {}
+        self.headers: dict[str, dict[str, str]] = {}
         self.requests: list[tuple[str, str | None]] = []
 
     def put(self, path: str, content: bytes, *faults: Answer) -> str:
@@ -53,6 +54,21 @@ def cut(after: int) -> Answer:
         handler.send_header("Content-Length", str(len(content)))
         handler.end_headers()
         handler.wfile.write(content[:after])
+
+    return answer
+
+
+def trickle(pause: float, count: int) -> Answer:
+    """A byte now and then."""
+
+    def answer(handler: BaseHTTPRequestHandler, content: bytes) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        for byte in content[:count]:
+            handler.wfile.write(bytes([byte]))
+            handler.wfile.flush()
+            time.sleep(pause)
 
     return answer
 
@@ -116,6 +132,17 @@ def serving() -> Iterator[Server]:
                 answer(self, content or b"")
             except OSError:
                 return
+
+        def do_HEAD(self) -> None:
+            content = server.content.get(self.path)
+            self.send_response(404 if content is None else 200)
+            self.send_header("Content-Length", str(len(content or b"")))
+            self.end_headers()
+
+        def end_headers(self) -> None:
+            for name, value in server.headers.get(self.path, {}).items():
+                self.send_header(name, value)
+            super().end_headers()
 
         def log_message(self, *_: object) -> None:
             """Tests are quiet."""

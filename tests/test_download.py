@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import smooth
-from faults import Server, cut, longer, serving, stall, status, without_ranges, wrong
+from faults import Server, cut, longer, serving, stall, status, trickle, without_ranges, wrong
 from PIL import Image
 
 from sr_cli import download
@@ -103,6 +104,31 @@ def test_a_missing_file_is_not_asked_for_again(server: Server, tmp_path: Path) -
 def test_a_server_that_falls_silent(server: Server, tmp_path: Path) -> None:
     url = server.put("/a", CONTENT, stall(1.5))
     assert fetch(remote(url), tmp_path / "a").read_bytes() == CONTENT
+
+
+def test_a_server_that_trickles_is_asked_again(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "_PATIENCE", 0.3)
+    url = server.put("/a", CONTENT, trickle(0.05, 60))
+    start = time.monotonic()
+    assert fetch(remote(url), tmp_path / "a").read_bytes() == CONTENT
+    assert len(server.requests) == 2 and server.requests[1][1] is not None
+    assert time.monotonic() - start < 2.5
+    server.put("/a", CONTENT, *(trickle(0.05, 60) for _ in range(9)))
+    with pytest.raises(SrError, match=r"only \d+ bytes in"):
+        fetch(remote(url), tmp_path / "b")
+
+
+def test_a_path_is_copied_and_checked(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(CONTENT)
+    assert fetch(remote(str(tmp_path / "source")), tmp_path / "a").read_bytes() == CONTENT
+    (tmp_path / "source").write_bytes(CONTENT[::-1])
+    with pytest.raises(SrError, match="not the content"):
+        fetch(remote(str(tmp_path / "source")), tmp_path / "b")
+    with pytest.raises(SrError, match="cannot be copied"):
+        fetch(remote(str(tmp_path / "nothing")), tmp_path / "b")
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name[0] != ".") == ["a", "source"]
 
 
 def test_a_redirect_is_followed_where_the_hash_proves_the_file(

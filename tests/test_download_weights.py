@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY, Run, smooth
-from faults import Server, cut, serving, status, wrong
+from faults import Server, cut, serving, status, trickle, wrong
 from PIL import Image
 from safetensors.torch import save
 from test_foreign import compact
@@ -165,3 +170,154 @@ def test_public_entries_are_whole() -> None:
         assert entry["url"].startswith("https://") and entry["licence"] and entry["note"]
         assert "NC" not in entry["licence"] or entry["accept"]
         assert entry["sha256"] is None or len(entry["sha256"]) == 64
+
+
+def start(world: World, *arguments: str, **options: object) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "sr_cli", "download-weights", "--manifest", str(world.manifest),
+         *arguments],
+        env={**os.environ, **world.env}, stderr=subprocess.PIPE, **options,  # type: ignore[call-overload]
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_ctrl_c_leaves_a_part_to_go_on_with(sr: Run, world: World) -> None:
+    path = "/example.org/first-x2.safetensors"
+    content = world.content["first-x2"]
+    world.server.put(path, content, trickle(0.01, 2000))
+    process = start(world, "first-x2")
+    part = world.cached / "first-x2.safetensors.part"
+    until = time.monotonic() + 60
+    while not (part.exists() and part.stat().st_size > 20):
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and b"Traceback" not in said
+    assert not (world.cached / "first-x2.safetensors").exists()
+    assert fetch(sr, world, "first-x2").returncode == 0
+    assert world.server.requests[-1][1] is not None, "the second leg asks for the rest"
+    assert (world.cached / "first-x2.safetensors").read_bytes() == content
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")
+def test_a_full_disk_is_said_and_nothing_is_left_under_the_name(sr: Run, world: World) -> None:
+    import resource
+
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+    process = start(world, "first-x2", preexec_fn=small_files)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1 and b"cannot be written" in said and b"Traceback" not in said
+    assert not (world.cached / "first-x2.safetensors").exists()
+    assert fetch(sr, world, "first-x2").returncode == 0
+
+
+def test_two_processes_fetch_it_once(world: World) -> None:
+    path = "/example.org/first-x2.safetensors"
+    world.server.put(path, world.content["first-x2"], trickle(0.3, 3))
+    processes = [start(world, "first-x2") for _ in range(2)]
+    assert [p.wait(timeout=90) for p in processes] == [0, 0]
+    for process in processes:
+        assert process.stderr is not None
+        process.stderr.close()
+    asked = [r for r in world.server.requests if r == (path, None)]
+    assert len(asked) == 1, "the second process waited for the first"
+
+
+def test_ones_own_manifest_serves_m_too(sr: Run, world: World, tmp_path: Path) -> None:
+    Image.fromarray(smooth(20, 24)).save(tmp_path / "a.png")
+    env = world.env | {"SR_MANIFEST": str(world.manifest)}
+    done = sr("upscale", "a.png", "-m", "second", "--download", env=env)
+    assert done.returncode == 0, done.stderr.decode()
+    listed = json.loads(sr("download-weights", "--json", env=env).stdout)
+    assert {"first-x2", "edsr-full-x4"} <= {row["id"] for row in listed}
+    gone = sr("models", env=world.env | {"SR_MANIFEST": "nothing.json"})
+    assert gone.returncode == 2 and b"nothing.json" in gone.stderr
+
+
+def test_a_manifest_may_point_to_this_machine(sr: Run, world: World, tmp_path: Path) -> None:
+    (tmp_path / "copy.safetensors").write_bytes(world.content["first-x2"])
+    document = json.loads(world.manifest.read_text())
+    document["weights"][0]["url"] = str(tmp_path / "copy.safetensors")
+    world.manifest.write_text(json.dumps(document))
+    offline = world.env | {"SR_OFFLINE": "1"}
+    done = sr("download-weights", "--manifest", world.manifest, "first-x2", env=offline)
+    assert done.returncode == 0, done.stderr.decode()
+    assert (world.cached / "first-x2.safetensors").exists() and not world.server.requests
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def put_on_hub(server: Server, content: bytes, etag: str | None = None) -> None:
+    for revision in ("main", COMMIT):
+        path = f"/owner/repo/resolve/{revision}/nets/small.safetensors"
+        server.put(path, content)
+        server.headers[path] = {
+            "X-Repo-Commit": COMMIT,
+            "ETag": f'"{etag or hashlib.sha256(content).hexdigest()}"',
+        }
+
+
+def hub_env(world: World) -> dict[str, str]:
+    env = {k: v for k, v in world.env.items() if k != "SR_MIRROR"}
+    return env | {"HF_ENDPOINT": world.server.url, "HF_HUB_DISABLE_XET": "1"}
+
+
+HUB_FILE = "hf://owner/repo/nets/small.safetensors"
+
+
+def test_a_file_on_the_hub_is_fetched_pinned_and_kept(
+    sr: Run, world: World, tmp_path: Path
+) -> None:
+    content = world.content["first-x2"]
+    put_on_hub(world.server, content)
+    Image.fromarray(smooth(20, 24)).save(tmp_path / "a.png")
+    done = sr("upscale", "a.png", "-m", HUB_FILE, env=hub_env(world))
+    assert done.returncode == 0, done.stderr.decode()
+    digest = hashlib.sha256(content).hexdigest()
+    assert f"{HUB_FILE}: sha256 {digest}, pinned" in done.stderr.decode().replace("\n", " ")
+    with Image.open(tmp_path / "a_x2.png") as big:
+        assert big.size == (48, 40)
+    asked = len(world.server.requests)
+    offline = hub_env(world) | {"SR_OFFLINE": "1"}
+    shown = json.loads(sr("models", HUB_FILE, "--json", env=offline).stdout)
+    assert shown["scales"] == [2] and len(world.server.requests) == asked
+    rows = json.loads(sr("download-weights", HUB_FILE, "--json", env=offline).stdout)
+    assert rows[0]["sha256"] == digest and rows[0]["cached"]
+
+
+def test_a_file_on_the_hub_that_changes_is_thrown_away(sr: Run, world: World) -> None:
+    env = hub_env(world)
+    put_on_hub(world.server, world.content["first-x2"], etag="0" * 64)
+    lied = sr("download-weights", HUB_FILE, env=env)
+    assert lied.returncode == 1 and b"the hub gives" in lied.stderr
+    put_on_hub(world.server, world.content["first-x2"])
+    assert sr("download-weights", HUB_FILE, env=env).returncode == 0
+    cached = Path(env["SR_CACHE"]) / "hub/owner/repo/main/nets/small.safetensors"
+    cached.write_bytes(b"changed here")
+    put_on_hub(world.server, world.content["second-x2"])
+    changed = sr("models", HUB_FILE, env=env)
+    assert changed.returncode == 1 and b"seen there first" in changed.stderr
+    assert not cached.exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "code", "said"),
+    [
+        ("hf://owner/repo", 2, "not hf://owner/repo"),
+        ("hf://owner/repo/../x.pth", 2, "not hf://owner/repo"),
+        ("hf://owner/repo/nothing.pth", 1, "nothing.pth"),
+        ("http://127.0.0.1:9/a.pth", 1, "only https"),
+        ("https://127.0.0.1:9/", 2, "names no file"),
+    ],
+)
+def test_addresses_that_lead_nowhere(
+    sr: Run, world: World, tmp_path: Path, address: str, code: int, said: str
+) -> None:
+    Image.fromarray(smooth(8, 8)).save(tmp_path / "a.png")
+    for command in (("download-weights", address), ("upscale", "a.png", "-m", address)):
+        done = sr(*command, env=hub_env(world))
+        assert done.returncode == code and said in done.stderr.decode().replace("\n", " ")

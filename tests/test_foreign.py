@@ -15,7 +15,6 @@ from safetensors.torch import save_file
 
 from sr_cli.errors import SrError
 from sr_cli.inference.upscaler import Upscaler
-from sr_cli.models import create_model
 from sr_cli.weights.foreign import ForeignModel, load_foreign
 
 spandrel = pytest.importorskip("spandrel")
@@ -141,29 +140,6 @@ def test_sizes_that_a_network_cannot_take_are_padded(size: tuple[int, int]) -> N
     lr = smooth(*size)
     sr = Upscaler(ForeignModel(descriptor), tile=16, precision="fp32")(lr)
     assert (sr == lr.repeat(2, 0).repeat(2, 1)).all()
-
-
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_edsr_of_its_authors_becomes_ours(tmp_path: Path, scale: int) -> None:
-    torch.manual_seed(0)
-    ours = create_model("edsr", scale=scale, features=6, blocks=2)
-    theirs = {"sub_mean.weight": torch.eye(3)[..., None, None], "sub_mean.bias": torch.zeros(3)}
-    for name, tensor in ours.state_dict().items():
-        parts = name.split(".")
-        if parts[0] == "head":
-            parts = ["head", "0", *parts[1:]]
-        elif parts[0] == "body" and "branch" in parts:
-            parts = ["body", parts[1], "body", *parts[3:]]
-        elif parts[0] == "tail":
-            last = str(max(int(n.split(".")[1]) for n in ours.state_dict() if n[:4] == "tail"))
-            parts = ["tail", "1", *parts[2:]] if parts[1] == last else ["tail", "0", *parts[1:]]
-        theirs[".".join(parts)] = tensor * 255 if name.endswith("bias") else tensor
-    torch.save(theirs, tmp_path / "edsr.pt")
-    found = load_foreign(tmp_path / "edsr.pt")
-    assert found.name == "edsr" and found.scale == scale
-    x = torch.rand(1, 3, 9, 11)
-    with torch.inference_mode():
-        assert torch.allclose(found(x), ours.eval()(x), atol=1e-6)
 
 
 class _Hostile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sr_cli.cli.console import say
@@ -9,6 +10,19 @@ from sr_cli.errors import RefusedError
 
 if TYPE_CHECKING:
     from sr_cli.weights.manifest import Choice
+
+
+def fetch_addresses(names: Iterable[str | None]) -> None:
+    """Say what is fetched from addresses among models' names, and what is pinned."""
+    from sr_cli.download import pinned
+    from sr_cli.weights.address import is_address, is_here, obtain
+
+    for name in names:
+        for part in (name or "").split("+"):
+            if is_address(part) and not is_here(part):
+                say(f"fetching {part}")
+                obtain(part)
+                say(f"{part}: sha256 {pinned(part)}, pinned")
 
 
 def fetch_missing(choices: list[Choice], factor: float) -> None:

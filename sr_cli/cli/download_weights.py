@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,7 +24,8 @@ _AT_ONCE = 3
 
 def download_weights(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Ids; none lists what there is.")
+        list[str] | None,
+        typer.Argument(metavar="[ID]...", help="Ids or addresses; none lists all ids."),
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
     verify: Annotated[
@@ -34,7 +38,7 @@ def download_weights(
         bool, typer.Option("--accept-license", help="Accept licences that forbid some uses.")
     ] = False,
     manifest: Annotated[
-        Path | None, typer.Option("--manifest", help="A manifest of your own.")
+        Path | None, typer.Option("--manifest", help="A manifest of your own (SR_MANIFEST).")
     ] = None,
     mirror: Annotated[
         str | None, typer.Option("--mirror", help="Fetch MIRROR/host/path instead (SR_MIRROR).")
@@ -49,36 +53,35 @@ def download_weights(
 
     Exit codes: 0 all there; 1 one could not be had; 2 refused; 130 interrupted.
     """
-    from sr_cli.weights.manifest import load_manifest, parse_manifest
+    from sr_cli.weights.address import is_address, place_of
+    from sr_cli.weights.manifest import load_manifest, read_manifest
 
     if (prune and (all_ or verify)) or (verify and all_):
         raise RefusedError("--prune, --verify and --all exclude each other")
     if mirror is not None:
         os.environ["SR_MIRROR"] = mirror
-    if manifest is None:
-        known = load_manifest()
-    else:
-        try:
-            known = parse_manifest(manifest.read_text(encoding="utf-8"), str(manifest))
-        except (OSError, UnicodeDecodeError) as error:
-            raise RefusedError(f"{manifest}: cannot be read ({error})") from error
+    known = read_manifest(manifest) if manifest else load_manifest()
     entries = [e for e in known.entries if e.url]
-    chosen = _chosen(entries, names or [], all_)
+    addresses = [n for n in names or [] if is_address(n)]
+    address_places = [place_of(a) for a in addresses]
+    chosen = _chosen(entries, [n for n in names or [] if n not in addresses], all_)
     if prune:
-        _prune(chosen if names else entries, quiet)
+        _prune([e.path for e in (chosen if names else entries)], quiet)
+        _prune(address_places, quiet)
     elif verify:
         cached = [e for e in (chosen if names else entries) if e.is_here]
-        _fetch(cached, verify=True, quiet=quiet)
-    elif chosen:
+        _fetch(cached, addresses, verify=True, quiet=quiet)
+    elif chosen or addresses:
         refused = [e for e in chosen if e.accept and not accept_license and not e.is_here]
         if refused:
             raise RefusedError(
                 f"{refused[0].id} is under {refused[0].licence}", "--accept-license accepts it"
             )
-        _fetch(chosen, verify=False, quiet=quiet)
+        _fetch(chosen, addresses, verify=False, quiet=quiet)
     if json_:
-        print_json([_row(e) for e in (chosen or entries)], indent=1)
-    elif not (chosen or prune or verify):
+        rows = [_row(e) for e in chosen] + [_address_row(a) for a in addresses]
+        print_json(rows or [_row(e) for e in entries], indent=1)
+    elif not (names or all_ or prune or verify):
         _list(entries)
 
 
@@ -95,41 +98,71 @@ def _chosen(entries: list[Entry], names: list[str], all_: bool) -> list[Entry]:
     return list({e.id: e for e in chosen}.values())
 
 
-def _fetch(entries: list[Entry], *, verify: bool, quiet: bool) -> None:
+def _fetch(entries: list[Entry], addresses: list[str], *, verify: bool, quiet: bool) -> None:
     """Several at once; one that fails does not keep the others from being fetched."""
-    from sr_cli.download import fetch
+    from sr_cli.download import fetch, pinned
+    from sr_cli.weights.address import obtain
     from sr_cli.weights.manifest import remote_of
 
+    sizes = {e.id: e.bytes for e in entries} | dict.fromkeys(addresses)
+    jobs: dict[str, Callable[..., Path]] = {}
+    for entry in entries:
+        jobs[entry.id] = partial(fetch, remote_of(entry), entry.path, verify=verify)
+    for address in addresses:
+        jobs[address] = partial(obtain, address)
     failed: list[SrError] = []
-    with _Bars(entries, quiet) as bars, ThreadPoolExecutor(_AT_ONCE) as pool:
+    places: dict[str, Path] = {}
+    waiting: SimpleQueue[str] = SimpleQueue()
+    for name in jobs:
+        waiting.put(name)
+    with _Bars(sizes, quiet) as bars:
 
-        def one(entry: Entry) -> None:
-            def tell(there: int, total: int | None) -> None:
-                bars.update(entry.id, there, total)
+        def work() -> None:
+            while not waiting.empty():
+                try:
+                    name = waiting.get_nowait()
+                except Empty:
+                    return
+                try:
+                    places[name] = jobs[name](on_bytes=partial(bars.update, name))
+                except SrError as error:
+                    failed.append(SrError(f"{name}: {error.message}", error.hint))
 
-            try:
-                fetch(remote_of(entry), entry.path, on_bytes=tell, verify=verify)
-            except SrError as error:
-                failed.append(SrError(f"{entry.id}: {error.message}", error.hint))
-
-        list(pool.map(one, entries))
+        # Daemons, which Ctrl-C does not wait for: what they leave is gone on with the next time.
+        workers = [Thread(target=work, daemon=True) for _ in range(_AT_ONCE)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
     for error in failed:
         report_error(error)
     if not quiet:
-        for entry in entries:
-            if entry.is_here:
-                say(f"{entry.id}: {shown(entry.path)}")
+        for name in (n for n in jobs if n in places):
+            pin = f" (sha256 {pinned(name)}, pinned)" if name in addresses else ""
+            say(f"{name}: {shown(places[name])}{pin}")
     if failed:
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _prune(entries: list[Entry], quiet: bool) -> None:
-    for entry in entries:
-        for path in (entry.path, entry.path.with_name(f"{entry.path.name}.part")):
+def _prune(paths: list[Path], quiet: bool) -> None:
+    for kept in paths:
+        for path in (kept, kept.with_name(f"{kept.name}.part")):
             if path.exists():
                 path.unlink()
                 if not quiet:
                     say(f"removed {shown(path)}")
+
+
+def _address_row(address: str) -> dict[str, Any]:
+    from sr_cli.download import pinned
+    from sr_cli.weights.address import is_here, place_of
+
+    return {
+        "id": address,
+        "sha256": pinned(address),
+        "cached": is_here(address),
+        "file": str(place_of(address)),
+    }
 
 
 def _row(entry: Entry) -> dict[str, Any]:
@@ -167,10 +200,10 @@ def _list(entries: list[Entry]) -> None:
 class _Bars:
     """A bar for each download, on a terminal."""
 
-    def __init__(self, entries: list[Entry], quiet: bool) -> None:
+    def __init__(self, sizes: dict[str, int | None], quiet: bool) -> None:
         self._progress: Any = None
         self._tasks: dict[str, Any] = {}
-        if talk().is_terminal and not quiet and entries:
+        if talk().is_terminal and not quiet and sizes:
             from rich.progress import (
                 BarColumn,
                 DownloadColumn,
@@ -186,8 +219,8 @@ class _Bars:
                 TimeRemainingColumn(),
             )
             self._progress = Progress(*columns, console=talk(), transient=True)
-            for entry in entries:
-                self._tasks[entry.id] = self._progress.add_task(entry.id, total=entry.bytes)
+            for name, size in sizes.items():
+                self._tasks[name] = self._progress.add_task(name, total=size)
         self._shown: AbstractContextManager[Any] = self._progress or nullcontext()
 
     def __enter__(self) -> _Bars:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sr_cli.cli.chosen import fetch_addresses
 from sr_cli.cli.console import print_json, print_table
 from sr_cli.models import model_names
 from sr_cli.weights.manifest import Entry, load_manifest, verified
@@ -14,7 +15,8 @@ from sr_cli.weights.manifest import Entry, load_manifest, verified
 
 def models(
     file: Annotated[
-        Path | None, typer.Argument(help="A checkpoint, of sr or of another tool, to describe.")
+        str | None,
+        typer.Argument(help="A checkpoint, of sr or another tool, or its address, to describe."),
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     verify: Annotated[
@@ -48,11 +50,13 @@ def models(
     _print_table(rows)
 
 
-def _describe(file: Path, json_: bool) -> None:
+def _describe(file: str, json_: bool) -> None:
     """What a checkpoint file is: network, scale, size, and what it says of itself."""
+    from sr_cli.weights.address import is_address, obtain
     from sr_cli.weights.describe import describe
 
-    facts = describe(file)
+    fetch_addresses([file])
+    facts = describe(obtain(file) if is_address(file) else Path(file))
     if json_:
         print_json(facts, indent=2)
         return

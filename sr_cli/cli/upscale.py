@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sr_cli.cli.chosen import fetch_missing, own_factor
+from sr_cli.cli.chosen import fetch_addresses, fetch_missing, own_factor
 from sr_cli.cli.console import print_json, report_error, say, shown
 from sr_cli.cli.report import Reporter, precision_of
 from sr_cli.errors import ExitCode, RefusedError, SrError
@@ -160,6 +160,7 @@ def upscale(
     from sr_cli.weights.manifest import choose
 
     names: list[str | None] = [*model] if model else [None]
+    fetch_addresses(names)
     choices = [choose(name) for name in names]
     if download:
         fetch_missing(choices, factor)

@@ -61,11 +61,13 @@ def create_model(name: str, *, scale: int, **config: Any) -> SRModel:
 
 
 def _check_setting(key: str, value: Any, default: Any) -> None:
-    """A setting must be like the default: a whole number above 0, a number, or a list of them."""
+    """A setting must be like the default: a whole number above 0, a number, a list, or a bool."""
     if isinstance(default, tuple | list):
         good = isinstance(value, tuple | list) and len(value) == len(default)
         good = good and all(_is_whole(v) for v in value)
         wanted = f"{len(default)} whole numbers above 0"
+    elif isinstance(default, bool):
+        good, wanted = isinstance(value, bool), "true or false"
     elif isinstance(default, float):
         good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e3
         wanted = "a number above 0"

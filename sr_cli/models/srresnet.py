@@ -37,15 +37,18 @@ class ResidualBlock(nn.Module):
 class SRResNet(SRModel):
     """Sixteen residual blocks with batch normalisation and sub-pixel upsampling (figure 4).
 
-    lr (N, 3, h, w) in [0, 1] -> sr (N, 3, h*scale, w*scale).
+    lr (N, 3, h, w) in [0, 1] -> sr (N, 3, h*scale, w*scale). `squash` ends in (tanh + 1) / 2, as
+    some public generators do.
     """
 
     name = "srresnet"
     paper = "Ledig et al., Photo-Realistic Single Image Super-Resolution Using a GAN, CVPR 2017"
     channels = 3
 
-    def __init__(self, *, scale: int, blocks: int = 16, features: int = 64) -> None:
-        super().__init__(scale, {"blocks": blocks, "features": features})
+    def __init__(
+        self, *, scale: int, blocks: int = 16, features: int = 64, squash: bool = False
+    ) -> None:
+        super().__init__(scale, {"blocks": blocks, "features": features, "squash": squash})
         self.head = nn.Sequential(conv(3, features, 9), nn.PReLU())
         self.body = nn.Sequential(
             *(ResidualBlock(features) for _ in range(blocks)),
@@ -71,7 +74,7 @@ class SRResNet(SRModel):
     def forward(self, lr: Tensor) -> Tensor:
         head = self.head(lr)
         sr: Tensor = self.tail(self.upsampler(head + self.body(head)))
-        return sr
+        return (sr.tanh() + 1) / 2 if self.config["squash"] else sr
 
     def for_inference(self) -> InferenceNet:
         return _FastSRResNet(self).eval()
@@ -104,6 +107,7 @@ class _FastSRResNet(InferenceNet):
         self.tail = convolution_before_shuffle(frozen.tail, shuffle.upscale_factor)
         self.half_tail = copy.deepcopy(self.tail[0])
         self.scale, self.last_factor = model.scale, shuffle.upscale_factor
+        self.squash = bool(model.config["squash"])
 
     def half_parts(self) -> list[nn.Module]:
         return [self.body, self.upsampler, self.half_tail]
@@ -112,6 +116,9 @@ class _FastSRResNet(InferenceNet):
         head = self.head(lr)
         features = head + self.body(head.to(self.half_dtype))
         large = self.upsampler(features.to(self.half_dtype))
+        if self.squash:
+            squashed: Tensor = (self.tail(large.float()).tanh() + 1) / 2
+            return squashed
         if self.half_dtype == torch.float32 or large.device.type != "cpu" or not fusion_works():
             sr: Tensor = self.tail(large.float())
             return sr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -12,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sr_cli.errors import RefusedError, SrError
-from sr_cli.models import create_model
 from sr_cli.models.base import InferenceNet, SRModel
+from sr_cli.weights.converters import LAYOUTS, converted
 from sr_cli.weights.tensors import read_tensors
 
 HALO = 32
@@ -118,9 +117,8 @@ def load_foreign(path: Path) -> SRModel:
 @lru_cache(maxsize=2)
 def _load(path: Path, _: int) -> SRModel:
     tensors = unwrapped(read_tensors(path))
-    converted = _edsr(tensors)
-    if converted is not None:
-        return converted.eval()
+    if (ours := converted(tensors)) is not None:
+        return ours
     try:
         import spandrel
     except ImportError:
@@ -151,7 +149,7 @@ def _checked(path: Path, descriptor: Any) -> ForeignModel:
 
 def known_kinds() -> list[str]:
     """The architectures that checkpoints may have."""
-    kinds = ["EDSR (its authors' files)"]
+    kinds = [f"{network} ({whose})" for network, whose in LAYOUTS.items()]
     try:
         import spandrel
     except ImportError:
@@ -166,38 +164,3 @@ def unwrapped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if names and all(n.startswith(prefix) for n in names):
             return unwrapped({n.removeprefix(prefix): t for n, t in tensors.items()})
     return dict(tensors)
-
-
-def _edsr(tensors: Mapping[str, Tensor]) -> SRModel | None:
-    """EDSR as its authors' PyTorch code stores it; None for anything else.
-
-    Theirs works on 0 to 255, ours on 0 to 1: but for the biases, the network is homogeneous.
-    """
-    if not {"head.0.weight", "body.0.body.0.weight", "tail.0.0.weight"} <= set(tensors):
-        return None
-    if any("conv_du" in name for name in tensors):
-        return None
-    features = tensors["head.0.weight"].shape[0]
-    blocks = len({m.group(1) for n in tensors if (m := re.match(r"body\.(\d+)\.body\.", n))})
-    steps = [n for n in tensors if re.fullmatch(r"tail\.0\.\d+\.weight", n)]
-    ratio = tensors[steps[0]].shape[0] // features
-    scale = 3 if ratio == 9 else 2 ** len(steps)
-    scaling = 0.1 if features == 256 else 1.0
-    model = create_model(
-        "edsr", scale=scale, features=features, blocks=blocks, residual_scaling=scaling
-    )
-    renamed: dict[str, Tensor] = {}
-    last = 2 * len(steps)
-    for name, tensor in tensors.items():
-        if name.startswith(("sub_mean", "add_mean")):
-            continue
-        new = re.sub(r"^head\.0\.", "head.", name)
-        new = re.sub(r"^body\.(\d+)\.body\.", r"body.\1.branch.", new)
-        new = re.sub(r"^tail\.0\.", "tail.", new)
-        new = re.sub(r"^tail\.1\.", f"tail.{last}.", new) if name.startswith("tail.1.") else new
-        renamed[new] = tensor.float() / 255 if name.endswith("bias") else tensor.float()
-    try:
-        model.load_state_dict(renamed)
-    except RuntimeError:
-        return None
-    return model

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +14,7 @@ from sr_cli.cache import cache_folder
 from sr_cli.download import Remote, is_verified
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.models import model_names
+from sr_cli.weights.address import download_address, is_address, obtain
 
 SCHEMA = 2
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -24,9 +26,10 @@ class Entry:
     """One network at one scale with trained weights.
 
     `id` is network[-variant]-xN; `default` marks the variant that the network's bare name means.
-    `file` lies in the package's weights folder, or where there is a `url`, in the cache once it
-    is downloaded. Only downloads may lack `bytes` and `sha256`: theirs are pinned when first
-    seen. `accept`: the licence forbids some uses (commercial ones) and must be accepted first.
+    `file` lies in the package's weights folder, or where there is a `url` (https://…,
+    hf://owner/repo@revision/file, or a path on this machine), in the cache once it is downloaded.
+    Only downloads may lack `bytes` and `sha256`: theirs are pinned when first seen. `accept`: the
+    licence forbids some uses (commercial ones) and must be accepted first.
     `architecture` and `note`: what a download is, and what for.
     """
 
@@ -83,9 +86,32 @@ class Manifest:
         return sorted(found, key=lambda e: e.scale)
 
 
-@lru_cache
 def load_manifest() -> Manifest:
-    """The manifest of this installation. Raises SrError when it is missing or malformed."""
+    """The manifest of this installation; the entries of SR_MANIFEST, a file of the user's, first.
+
+    Raises SrError when one is missing or malformed.
+    """
+    own = os.environ.get("SR_MANIFEST")
+    installed = _installed_manifest()
+    if not own:
+        return installed
+    first = read_manifest(Path(own))
+    ids = {e.id for e in first.entries}
+    return replace(
+        installed, entries=first.entries + tuple(e for e in installed.entries if e.id not in ids)
+    )
+
+
+def read_manifest(path: Path) -> Manifest:
+    """A manifest of the user's. Raises RefusedError when it cannot be read, SrError as parsing."""
+    try:
+        return parse_manifest(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RefusedError(f"{path}: cannot be read ({error})") from error
+
+
+@lru_cache
+def _installed_manifest() -> Manifest:
     for path in (_PACKAGE / "weights_manifest.json", _PACKAGE.parent / "weights_manifest.json"):
         if path.is_file():
             return parse_manifest(path.read_text(encoding="utf-8"), str(path))
@@ -109,6 +135,8 @@ def parse_manifest(text: str, name: str) -> Manifest:
 def _check_entry(entry: Entry) -> None:
     if not entry.id.endswith(f"-x{entry.scale}"):
         raise ValueError(f"the id '{entry.id}' does not end in -x{entry.scale}")
+    if entry.url.startswith("hf://") and ("@" not in entry.url or entry.sha256 is None):
+        raise ValueError(f"'{entry.id}' needs a sha256 and hf://owner/repo@revision/file")
     if entry.sha256 is None or entry.bytes is None:
         if not entry.url.startswith("https://"):
             raise ValueError(f"'{entry.id}' has no sha256 or size, and no https address")
@@ -141,7 +169,7 @@ def verified(entry: Entry) -> Path:
 
 def remote_of(entry: Entry) -> Remote:
     """Where a download lies and what is known of it."""
-    return Remote(entry.url, entry.bytes, entry.sha256)
+    return Remote(download_address(entry.url), entry.bytes, entry.sha256)
 
 
 def _downloaded(entry: Entry) -> Path:
@@ -177,16 +205,19 @@ class Choice:
 
 
 def choose(name: str | None) -> Choice:
-    """What a model's name stands for: None the general one, an id, a family, a network, a file.
+    """What a model's name stands for: None the general one, an id, a family, a network, a file,
+    an address (fetched unless it was before).
 
-    Raises RefusedError for an unknown name (listing the known) and for a network that has no
-    trained weights.
+    Raises SrError for what cannot be fetched, RefusedError for an unknown name (listing the known)
+    and for a network that has no trained weights.
     """
     manifest = load_manifest()
     if name is None:
         name = manifest.general
     if name == "bicubic":
         return Choice(name)
+    if is_address(name) and "+" not in name:
+        return Choice(name.rsplit("/", 1)[-1], file=obtain(name))
     entry = manifest.by_id(name)
     if entry is not None:
         return Choice(name, (entry,))
