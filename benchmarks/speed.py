@@ -1,6 +1,6 @@
 """How fast the engine is: ratios to plain PyTorch and to OpenVINO, each side timed in turn.
 
-    python benchmarks/speed.py [--models edsr srresnet espcn rcan] [--size 256] [--openvino]
+    python benchmarks/speed.py [--models edsr srresnet espcn rcan rrdb] [--size 256] [--openvino]
 
 Every side runs in a process of its own (the allocator's settings are per process), in rounds,
 one side after the other; the median of the rounds counts. The networks have random weights:
@@ -33,6 +33,20 @@ def median_seconds(run: Callable[[], Any], least: float = 1.5) -> float:
     return statistics.median(times)
 
 
+def build(name: str) -> Any:
+    """A network with random weights; `rrdb` is Real-ESRGAN's, which comes through spandrel."""
+    from sr_cli.models import create_model
+
+    if name != "rrdb":
+        return create_model(name, scale=SCALE).eval()
+    from spandrel import ModelLoader
+    from spandrel.architectures.ESRGAN import ESRGAN
+
+    from sr_cli.weights.foreign import ForeignModel
+
+    return ForeignModel(ModelLoader().load_from_state_dict(ESRGAN().state_dict()).eval())
+
+
 def measure(side: str, name: str, size: int) -> float:
     """Seconds for one side on one network, in this process."""
     import numpy as np
@@ -45,11 +59,10 @@ def measure(side: str, name: str, size: int) -> float:
 
     from sr_cli.inference.device import pick_precision
     from sr_cli.inference.upscaler import Upscaler
-    from sr_cli.models import create_model
     from sr_cli.models.fusion import fuse_activations
 
     torch.manual_seed(0)
-    model = create_model(name, scale=SCALE).eval()
+    model = build(name)
     x = torch.rand(1, model.channels, size, size)
     with torch.inference_mode():
         if side == "plain":

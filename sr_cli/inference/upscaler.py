@@ -27,6 +27,12 @@ POOLING_HALO = 24
 """Halo for networks that pool over the whole picture and so have no receptive radius."""
 
 _CPU_BUDGET = 180 << 20
+_STRETCHED_BUDGET = 3 * _CPU_BUDGET
+"""For networks whose halo would otherwise cost more than the tile itself."""
+
+_WORTHWHILE = 8
+"""A tile of so many halos computes 1.56 times its core."""
+
 _SMALLEST_TILE = 16
 _PROBE = 48
 
@@ -221,9 +227,15 @@ class Upscaler:
         """The largest tile within the memory set aside, 64 to 512 lr pixels (CUDA: 1024)."""
         free = free_memory(self.device)
         on_cpu = self.device.type == "cpu"
-        budget = min(_CPU_BUDGET, free // 4) if on_cpu else min(free // 2, 4 << 30)
-        side = math.isqrt(budget // self._bytes_per_pixel()) - 2 * self.halo
-        return max(64, min(side, 512 if on_cpu else 1024))
+        if not on_cpu:
+            return max(64, min(self._side_within(min(free // 2, 4 << 30)), 1024))
+        side = self._side_within(min(_CPU_BUDGET, free // 4))
+        stretched = self._side_within(min(_STRETCHED_BUDGET, free // 4))
+        side = max(side, min(stretched, _WORTHWHILE * self.halo))
+        return max(64, min(side, 512))
+
+    def _side_within(self, budget: int) -> int:
+        return math.isqrt(budget // self._bytes_per_pixel()) - 2 * self.halo
 
     @torch.inference_mode()
     def _bytes_per_pixel(self) -> int:
