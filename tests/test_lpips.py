@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SHARED
+import torch
+from conftest import SHARED, Run, smooth
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -47,3 +48,24 @@ def test_other_weights_are_refused(tmp_path: Path) -> None:
         LPIPS("alex", tmp_path / "other.safetensors")
     with pytest.raises(SrError, match="is missing"):
         LPIPS("vgg", tmp_path / "other.safetensors")
+
+
+@pytest.mark.skipif(not REFERENCE.is_dir(), reason="LPIPS's weights are not here")
+def test_lpips_as_a_loss_leads_towards_the_picture(sr: Run, tmp_path: Path) -> None:
+    lpips = LPIPS("vgg", REFERENCE / "lpips_vgg16.safetensors")
+    hr = torch.from_numpy(smooth(48, 48)).permute(2, 0, 1)[None] / np.float32(255)
+    sr_ = (hr * 0.8).clone().requires_grad_(True)
+    flat = torch.zeros_like(hr).requires_grad_(True)
+    for picture in (sr_, flat):
+        lpips(picture, hr).sum().backward()
+        assert picture.grad is not None and bool(torch.isfinite(picture.grad).all())
+    with torch.no_grad():
+        assert sr_.grad is not None
+        nearer = sr_ - 1e-3 * sr_.grad / sr_.grad.norm()
+        assert float(lpips(nearer, hr)) < float(lpips(sr_.detach(), hr))
+    for number in range(3):
+        Image.fromarray(smooth(96, 96, seed=number)).save(tmp_path / f"{number}.png")
+    done = sr("train", "-m", "edsr", "-x2", "--data", ".", "--steps", "2", "--lr-patch", "16",
+              "--batch", "2", "--set", "config.blocks=1", "--set", "losses.lpips=0.1",
+              "--trunk", REFERENCE / "lpips_vgg16.safetensors", "-o", "a.safetensors")  # fmt: skip
+    assert done.returncode == 0 and b"lpips" in done.stderr, done.stderr.decode()

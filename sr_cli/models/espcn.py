@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from sr_cli.models.base import InferenceNet, SRModel, conv
+from sr_cli.models.fusion import fusion_works, plus
 from sr_cli.models.initial import carry_through, start_as_linear_interpolation
 from sr_cli.models.shuffle import shuffle
 
@@ -61,24 +63,44 @@ class ESPCN(SRModel):
 
 
 class _FastESPCN(InferenceNet):
-    """The first and the last convolution in float32, what lies between in half precision."""
+    """The first and the last layer in float32, what lies between in half precision.
+
+    Weights that bfloat16 holds exactly (`rounded_weights` in the recipe) let all three layers be
+    in half precision on a CPU: luma goes in as two halves, a rounded one and what that lacks, and
+    the last layer gives what its pixels have beyond the lr pixel, subtracted before its sums are
+    rounded.
+    """
 
     def __init__(self, model: ESPCN) -> None:
         super().__init__()
         frozen = model.frozen_copy()
-        self.first, self.middle, self.last = (
-            frozen.layers[:2],
-            frozen.layers[2:4],
-            frozen.layers[4],
-        )
+        self.first, self.middle = frozen.layers[:2], frozen.layers[2:4]
+        self.last = frozen.layers[4]
         self.scale = frozen.scale
+        self.exact = all(bool((p == p.bfloat16()).all()) for p in frozen.layers.parameters())
+        self.half_first, self.half_last = copy.deepcopy(self.first), copy.deepcopy(self.last)
+        twice = self.half_first[0]
+        assert isinstance(twice, nn.Conv2d)
+        twice.weight = nn.Parameter(twice.weight.repeat(1, 2, 1, 1), requires_grad=False)
+        twice.in_channels = 2
 
     def half_parts(self) -> list[nn.Module]:
-        return [self.middle]
+        return [self.half_first, self.middle, self.half_last]
 
     def forward(self, lr: Tensor) -> Tensor:
-        features = self.middle(self.first(lr).to(self.half_dtype))
-        return shuffle(self.last(features.float()), self.scale)
+        whole = self.exact and lr.device.type == "cpu" and fusion_works()
+        if self.half_dtype == torch.float32 or not whole:
+            features = self.middle(self.first(lr).to(self.half_dtype))
+            return shuffle(self.last(features.float()), self.scale)
+        rounded = lr.to(self.half_dtype)
+        halves = torch.cat([rounded, (lr - rounded).to(self.half_dtype)], 1)
+        halves = halves.contiguous(memory_format=torch.channels_last)
+        features = self.middle(self.half_first(halves))
+        around = rounded.expand(-1, self.scale**2, -1, -1)
+        around = around.contiguous(memory_format=torch.channels_last)
+        assert isinstance(self.half_last, nn.Conv2d)
+        beyond = plus(features, self.half_last, -around)
+        return shuffle(beyond + rounded.float(), self.scale)
 
 
 MODEL = ESPCN

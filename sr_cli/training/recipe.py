@@ -54,6 +54,7 @@ class Recipe:
         the run), `constant`; after `warmup` steps of linear rise.
     ema: decay of the running mean of the weights, which is what gets saved.
     precision: `auto` computes in bf16 or fp16 where the machine is faster so.
+    rounded_weights: weights that bfloat16 holds exactly, so that half precision rounds no weight.
     steps: how long, unless a time limit or epochs are given. patience: stop after so many
         validations without a better figure (0: never).
     """
@@ -92,6 +93,7 @@ class Recipe:
     milestones: tuple[float, ...] = (0.5, 0.8, 0.9)
     ema: float = 0.999
     precision: str = "auto"
+    rounded_weights: bool = False
     steps: int = 100_000
     patience: int = 0
     seed: int = 0

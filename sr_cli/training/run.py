@@ -23,6 +23,7 @@ from sr_cli.training.optimise import learning_rate_factor, make_optimiser, set_l
 from sr_cli.training.parallel import Group
 from sr_cli.training.quick import quicken
 from sr_cli.training.recipe import Recipe
+from sr_cli.training.rounding import all_rounded, rounded
 from sr_cli.training.start import place, start_from, training_precision
 from sr_cli.weights.load import load_model
 
@@ -109,16 +110,19 @@ class Run:
         """One update of the network, and of the discriminator where there is one."""
         lr, hr = batch.lr.to(self.device), batch.hr.to(self.device)
         self.model.scale = batch.scale
-        with self._autocast():
-            sr = self.net(lr).float()
-            parts = self._losses(sr, hr, batch)
-        total = sum(
-            (self.recipe.losses[n] * p for n, p in parts.items()), torch.zeros_like(sr[0, 0, 0, 0])
-        )
-        moved = self._update(self.optimiser, total, self.model)
-        if moved:
+        with rounded(self.model, self.recipe.rounded_weights):
+            with self._autocast():
+                sr = self.net(lr).float()
+                parts = self._losses(sr, hr, batch)
+            total = sum(
+                (self.recipe.losses[n] * p for n, p in parts.items()),
+                torch.zeros_like(sr[0, 0, 0, 0]),
+            )
+            good = self._descend(self.optimiser, total, self.model)
+        if good:
+            self._move(self.optimiser, total)
             self._average()
-        if self.discriminator is not None and moved:
+        if self.discriminator is not None and good:
             self.judge.requires_grad_(True)
             with self._autocast():
                 real = self.discriminator(hr).float()
@@ -169,12 +173,18 @@ class Run:
         return torch.autocast(self.device.type, self.half, enabled=self.half is not None)
 
     def _update(self, optimiser: torch.optim.Optimizer, loss: Tensor, net: nn.Module) -> bool:
-        """A step down the gradient; one that is not finite, or explodes, is skipped and counted."""
-        progress = self.progress
+        """A step down the gradient; whether it was a good one."""
+        good = self._descend(optimiser, loss, net)
+        if good:
+            self._move(optimiser, loss)
+        return good
+
+    def _descend(self, optimiser: torch.optim.Optimizer, loss: Tensor, net: nn.Module) -> bool:
+        """The gradient; one that is not finite, or explodes, is counted and not good."""
         value = float(self.group.mean(loss.detach()))
-        usual = progress.usual_loss if optimiser is self.optimiser else 0.0
+        usual = self.progress.usual_loss if optimiser is self.optimiser else 0.0
         good = math.isfinite(value)
-        if usual and progress.step > _SETTLED and value > _EXPLOSION * usual:
+        if usual and self.progress.step > _SETTLED and value > _EXPLOSION * usual:
             good = False
         optimiser.zero_grad(set_to_none=True)
         if good:
@@ -185,14 +195,17 @@ class Run:
             good = bool(torch.isfinite(norm)) or self.scaler.is_enabled()
         if not good:
             self._count_a_bad_step()
-            return False
+        return good
+
+    def _move(self, optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
         self.scaler.step(optimiser)
         self.scaler.update()
         if optimiser is self.optimiser:
+            progress = self.progress
             progress.bad_in_a_row = 0
-            share = 0.02 if usual else 1.0
+            share = 0.02 if progress.usual_loss else 1.0
+            value = float(self.group.mean(loss.detach()))
             progress.usual_loss += share * (value - progress.usual_loss)
-        return True
 
     def _count_a_bad_step(self) -> None:
         self.progress.skipped += 1
@@ -222,10 +235,14 @@ class Run:
             set_learning_rate(self.optimiser_d, self.recipe.discriminator_learning_rate * factor)
         self.progress.learning_rate = self.recipe.learning_rate * factor
 
+    def averaged_weights(self) -> dict[str, Tensor]:
+        """What is saved: the averaged weights, rounded where the recipe has it so."""
+        return all_rounded(self.ema) if self.recipe.rounded_weights else self.ema
+
     def averaged(self) -> SRModel:
         """A copy of the network with the averaged weights, for looking at pictures."""
         model = create_model(self.recipe.model, scale=self.recipe.scales[0], **self.recipe.config)
-        model.load_state_dict(self.ema)
+        model.load_state_dict(self.averaged_weights())
         place(model, self.device)
         return model.eval()
 

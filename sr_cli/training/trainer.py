@@ -175,8 +175,8 @@ def look(run: Run, examples: list[Example], folder: RunFolder, header: Header) -
     if progress.figure > progress.best:
         progress.best, progress.best_step, progress.since_best = progress.figure, progress.step, 0
     if progress.since_best == 0 or run.discriminator is not None:
-        save_checkpoint(folder.output, header, run.ema)
-    save_checkpoint(folder.last_file, header, run.ema)
+        save_checkpoint(folder.output, header, run.averaged_weights())
+    save_checkpoint(folder.last_file, header, run.averaged_weights())
     strips = folder.path / "strips.png"
     add_strip(strips, strip(examples[0], enlarge(model, examples[0], run.half)))
     draw_curves([*folder.read_log(progress.step), asdict(progress)], strips, folder.curves_file)

@@ -1,0 +1,69 @@
+"""Weights trained for half precision: exact in bfloat16, and used whole by the engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import Run, smooth
+from PIL import Image
+
+from sr_cli.models import create_model
+from sr_cli.models.fusion import fusion_works
+from sr_cli.training.rounding import all_rounded, round_to_half, rounded
+from sr_cli.weights.load import load_model
+
+
+def test_weights_are_rounded_for_a_while_and_learn_as_they_are() -> None:
+    torch.manual_seed(0)
+    net = torch.nn.Conv2d(1, 4, 3)
+    before = net.weight.detach().clone()
+    x = torch.rand(2, 1, 8, 8)
+    with rounded(net, True):
+        assert torch.equal(net.weight, round_to_half(before)) and not torch.equal(
+            net.weight, before
+        )
+        net(x).square().sum().backward()
+    assert torch.equal(net.weight, before) and net.weight.grad is not None
+    twin = torch.nn.Conv2d(1, 4, 3)
+    twin.load_state_dict(all_rounded(net.state_dict()))
+    twin(x).square().sum().backward()
+    assert torch.equal(net.weight.grad, twin.weight.grad)
+
+
+def test_an_error_does_not_leave_the_weights_rounded() -> None:
+    net = torch.nn.Linear(3, 3)
+    before = net.weight.detach().clone()
+    with pytest.raises(KeyError), rounded(net, True):
+        raise KeyError
+    assert torch.equal(net.weight, before)
+
+
+def test_a_recipe_makes_weights_that_bfloat16_holds(sr: Run, tmp_path: Path) -> None:
+    for number in range(3):
+        Image.fromarray(smooth(64, 64, seed=number)).save(tmp_path / f"{number}.png")
+    done = sr("train", "-m", "espcn", "-x2", "--data", ".", "--steps", "12", "--lr-patch", "8",
+              "--set", "rounded_weights=true", "-o", "a.safetensors")  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()
+    for tensor in load_model(tmp_path / "a.safetensors").state_dict().values():
+        assert torch.equal(tensor, round_to_half(tensor))
+
+
+@pytest.mark.skipif(not fusion_works(), reason="PyTorch without the operations")
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_exact_weights_keep_espcn_close_in_half_precision(scale: int) -> None:
+    torch.manual_seed(0)
+    model = create_model("espcn", scale=scale)
+    model.load_state_dict(all_rounded(model.state_dict()))
+    x = torch.from_numpy(smooth(40, 50)[None, None, ..., 0].astype(np.float32) / 255)
+    with torch.inference_mode():
+        wanted = model(x)
+        fast = model.for_inference()
+        assert torch.allclose(fast(x), wanted, atol=1e-5)
+        half = fast.set_precision(torch.bfloat16)(x)
+    assert half.dtype == torch.float32 and half.shape == wanted.shape
+    # Edges included; 8 bits step by .004.
+    assert float((half - wanted).abs().max()) < 0.008
+    assert float((half - wanted).square().mean().sqrt()) < 0.0015
