@@ -26,6 +26,7 @@ from sr_cli.inference.device import prepare_cpu
 from sr_cli.inference.upscaler import Upscaler
 from sr_cli.models.base import SRModel
 from sr_cli.training.flat import calibrate_flat, flat_error
+from sr_cli.training.rounding import all_rounded
 from sr_cli.weights.checkpoint import load_checkpoint, save_checkpoint
 from sr_cli.weights.manifest import FOLDER, SCHEMA, Entry, load_manifest
 
@@ -127,6 +128,8 @@ def main() -> None:
     print(f"flat colours: up to {flat_error(model):.2f} off", end="", flush=True)
     if flat_error(model) > ALLOWED_FLAT_ERROR:
         model = calibrate_flat(model, [lr_tensor(p, model) for p in pictures])
+        if header.recipe.get("rounded_weights"):
+            model.load_state_dict(all_rounded(model.state_dict()))
         print(f", calibrated {flat_error(model):.2f}", end="")
     print()
     halo = measured_halo(model, pictures)
@@ -134,15 +137,58 @@ def main() -> None:
     tensors = model.state_dict()
     if sum(t.numel() for t in tensors.values()) > SMALL:
         tensors = {n: t.half() if t.dtype == torch.float32 else t for n, t in tensors.items()}
-    target = FOLDER / f"{options.id}.safetensors"
+    family = options.id.rsplit("-x", 1)[0]
+    scales = header.scales if model.one_set_of_weights else [s]
+    target = FOLDER / f"{family if model.one_set_of_weights else options.id}.safetensors"
     FOLDER.mkdir(exist_ok=True)
-    save_checkpoint(
-        target, replace(header, scales=[s], halo=halo, half_is_safe=half_is_safe), tensors
-    )
-    model, header = load_checkpoint(target)
-    upscaler = Upscaler(model)
-    figures = {}
+    header = replace(header, scales=scales, halo=halo, half_is_safe=half_is_safe)
+    save_checkpoint(target, header, tensors)
     lpips = LPIPS("alex", options.lpips) if options.lpips else None
+    figures = {}
+    for scale in scales:
+        model, _ = load_checkpoint(target, scale=scale)
+        figures[scale] = measure(Upscaler(model), sets, scale, lpips)
+        print(f"{family}-x{scale}: {figures[scale]}", flush=True)
+    told = (
+        {f"x{scale} {name}": value for scale in scales for name, value in figures[scale].items()}
+        if len(scales) > 1
+        else figures[s]
+    )
+    save_checkpoint(target, replace(header, figures=told), tensors)
+    content = target.read_bytes()
+    ours = [
+        Entry(
+            id=f"{family}-x{scale}",
+            network=header.model,
+            scale=scale,
+            file=target.name,
+            bytes=len(content),
+            sha256=sha256(content).hexdigest(),
+            parameters=sum(p.numel() for p in model.parameters()),
+            licence=header.licence,
+            default=options.default,
+            figures=figures[scale],
+            data=header.data,
+        )
+        for scale in scales
+    ]
+    manifest = load_manifest()
+    entries = [e for e in manifest.entries if e.id not in {o.id for o in ours}] + ours
+    entries.sort(key=lambda e: (bool(e.url), e.id))
+    document = {
+        "schema": SCHEMA,
+        "general": manifest.general,
+        "weights": [asdict(e) for e in entries],
+    }
+    MANIFEST.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    print(f"halo {halo}, half precision {half_is_safe}, {len(content) >> 10} KiB")
+
+
+def measure(
+    upscaler: Upscaler, sets: dict[str, list[np.ndarray]], s: int, lpips: LPIPS | None
+) -> dict[str, float]:
+    """Mean PSNR-Y, and LPIPS, on each set."""
+    figures = {}
     for name, pictures in sets.items():
         values, distances = [], []
         for picture in pictures:
@@ -154,31 +200,7 @@ def main() -> None:
         figures[f"{name} PSNR-Y"] = round(float(np.mean(values)), 3)
         if distances:
             figures[f"{name} LPIPS"] = round(float(np.mean(distances)), 4)
-    save_checkpoint(target, replace(header, figures=figures), tensors)
-    content = target.read_bytes()
-    entry = Entry(
-        id=options.id,
-        network=header.model,
-        scale=s,
-        file=target.name,
-        bytes=len(content),
-        sha256=sha256(content).hexdigest(),
-        parameters=sum(p.numel() for p in model.parameters()),
-        licence=header.licence,
-        default=options.default,
-        figures=figures,
-        data=header.data,
-    )
-    manifest = load_manifest()
-    entries = [e for e in manifest.entries if e.id != entry.id] + [entry]
-    entries.sort(key=lambda e: (bool(e.url), e.id))
-    document = {
-        "schema": SCHEMA,
-        "general": manifest.general,
-        "weights": [asdict(e) for e in entries],
-    }
-    MANIFEST.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    print(f"{entry.id}: halo {halo}, half precision {half_is_safe}, {figures}")
+    return figures
 
 
 if __name__ == "__main__":
