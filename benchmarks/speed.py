@@ -3,8 +3,8 @@
     python benchmarks/speed.py [--models edsr srresnet espcn rcan rrdb] [--size 256] [--openvino]
 
 Every side runs in a process of its own (the allocator's settings are per process), in rounds,
-one side after the other; the median of the rounds counts. The networks have random weights:
-speed does not depend on them. `plain` is the network as its paper has it, float32, NCHW.
+one side after the other; the median of the rounds counts. The networks have their shipped weights,
+or random ones where none ship. `plain` is the network as its paper has it, float32, NCHW.
 """
 
 from __future__ import annotations
@@ -34,9 +34,13 @@ def median_seconds(run: Callable[[], Any], least: float = 1.5) -> float:
 
 
 def build(name: str) -> Any:
-    """A network with random weights; `rrdb` is Real-ESRGAN's, which comes through spandrel."""
+    """A network; `rrdb` is Real-ESRGAN's with random weights, which comes through spandrel."""
     from sr_cli.models import create_model
+    from sr_cli.weights.load import load_model
+    from sr_cli.weights.manifest import load_manifest
 
+    if any(e.scale == SCALE and not e.url for e in load_manifest().family(name)):
+        return load_model(name, scale=SCALE).eval()
     if name != "rrdb":
         return create_model(name, scale=SCALE).eval()
     from spandrel import ModelLoader

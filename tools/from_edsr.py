@@ -12,6 +12,7 @@ function, but layers that have learnt.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,9 @@ from sr_cli.models.edsr import EDSR
 from sr_cli.models.edsr import ResidualBlock as EDSRBlock
 from sr_cli.models.rcan import RCAN
 from sr_cli.models.srresnet import SRResNet
-from sr_cli.weights.checkpoint import Header, save_checkpoint
+from sr_cli.weights.checkpoint import read_header, save_checkpoint
 from sr_cli.weights.load import load_model
+from sr_cli.weights.manifest import choose
 
 OPEN = 3.0
 """The bias with which gates start: sigmoid(3) = 0.95."""
@@ -161,7 +163,11 @@ def main() -> None:
         if options.data is None:
             parser.error("--data FOLDER: normalisation needs pictures")
         made = to_srresnet(edsr, crops(options.data, options.scale))
-    header = Header(model=options.to, config=made.config, scales=[options.scale])
+    choice = choose(options.edsr)
+    source = read_header(choice.file or choice.entries[0].path)
+    header = replace(
+        source, model=options.to, config=made.config, scales=[options.scale], halo=None, figures={}
+    )
     save_checkpoint(options.output, header, made.state_dict())
 
 
