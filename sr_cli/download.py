@@ -12,7 +12,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
@@ -81,17 +81,19 @@ def fetch(
     user may do where it cannot be had. Raises SrError; a file with another content than expected
     is never left under its name.
     """
-    remote = replace(remote, url=mirrored(remote.url))
-    check_address(remote)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    where = replace(remote, url=mirrored(remote.url))
+    check_address(where)
     if _is_there(remote, path, verify):
         return path
-    if is_offline() and "://" in remote.url:
-        raise SrError(f"{path.name} is not in the cache, and SR_OFFLINE is set", hint)
     with only_one(path):
-        if not _is_there(remote, path, verify):
-            _check_room(remote, path)
-            _download(remote, path, on_bytes, hint)
+        if _is_there(remote, path, verify):
+            return path
+        # Whatever else lies there is not what the name stands for.
+        _remove(path)
+        if is_offline() and "://" in remote.url:
+            raise SrError(f"{path.name} is not in the cache, and SR_OFFLINE is set", hint)
+        _check_room(remote, path)
+        _download(remote, where, path, on_bytes, hint)
     return path
 
 
@@ -105,14 +107,13 @@ def check_address(remote: Remote) -> None:
 
 def is_verified(remote: Remote, path: Path) -> bool:
     """Whether the file at `path` is what the address has: by its hash, or the one pinned."""
-    return _is_there(replace(remote, url=mirrored(remote.url)), path, verify=True)
+    return _is_there(remote, path, verify=True)
 
 
 def mirrored(url: str) -> str:
     """The address at SR_MIRROR, where that is set: MIRROR/host/path."""
     mirror = os.environ.get("SR_MIRROR", "").rstrip("/") if "://" in url else ""
-    parts = urllib.parse.urlsplit(url)
-    return f"{mirror}/{parts.netloc}{parts.path}" if mirror else url
+    return f"{mirror}/{url.partition('://')[2]}" if mirror else url
 
 
 def sha256_of(path: Path) -> str:
@@ -131,7 +132,10 @@ def _is_there(remote: Remote, path: Path, verify: bool) -> bool:
         return False
     if remote.size is not None and size != remote.size:
         return False
-    return not verify or _fits(remote, sha256_of(path))
+    if not verify:
+        return True
+    known = remote.sha256 or remote.sha256_prefix or remote.url in _pins()
+    return bool(known) and _fits(remote, sha256_of(path))
 
 
 def _fits(remote: Remote, found: str) -> bool:
@@ -142,17 +146,28 @@ def _fits(remote: Remote, found: str) -> bool:
     return _pins().get(remote.url, found) == found
 
 
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise SrError(f"{path}: in the way ({error.strerror or error})") from error
+
+
 def _pins_file() -> Path:
     return cache_folder() / "pins.json"
 
 
 def _pins() -> dict[str, str]:
     """Addresses without a known hash, and what was seen there first."""
-    with suppress(OSError, ValueError):
+    try:
         found = json.loads(_pins_file().read_text())
-        if isinstance(found, dict):
-            return found
-    return {}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise SrError(f"{_pins_file()}: cannot be read ({error})") from error
+    if not isinstance(found, dict):
+        raise SrError(f"{_pins_file()}: not a table of addresses")
+    return found
 
 
 def pinned(address: str) -> str | None:
@@ -167,9 +182,21 @@ def check_pin(address: str, path: Path) -> None:
         path.unlink()
         raise SrError(
             f"{address}: not the content seen there first (sha256 {found[:16]}…), thrown away",
-            f"pinned in {_pins_file()}",
+            _forgetting(address),
         )
     _pin(address, found)
+
+
+def forget_pin(address: str) -> None:
+    """Take whatever is seen there next."""
+    if address in _pins():
+        with only_one(_pins_file()), atomic_write(_pins_file()) as file:
+            kept = {k: v for k, v in _pins().items() if k != address}
+            file.write(json.dumps(kept, indent=1).encode())
+
+
+def _forgetting(address: str) -> str:
+    return f"sr download-weights --prune '{address}' forgets what was seen"
 
 
 def _pin(address: str, found: str) -> None:
@@ -182,8 +209,8 @@ def _pin(address: str, found: str) -> None:
 @contextmanager
 def only_one(path: Path) -> Iterator[None]:
     """Another process that fetches the same file is waited for. Raises SrError after an hour."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock"), timeout=_LOCK_PATIENCE):
             yield
     except Timeout:
@@ -198,27 +225,47 @@ def _check_room(remote: Remote, path: Path) -> None:
         raise SrError(f"{path}: {remote.size >> 20} MiB will not fit, {free >> 20} MiB are free")
 
 
-def _download(remote: Remote, path: Path, on_bytes: OnBytes | None, hint: str | None) -> None:
+def _download(
+    remote: Remote, where: Remote, path: Path, on_bytes: OnBytes | None, hint: str | None
+) -> None:
     partial = path.with_name(f"{path.name}.part")
-    for attempt in range(_TRIES):
-        try:
-            _one_try(remote, partial, on_bytes)
-            break
-        except _AgainError as error:
-            if attempt == _TRIES - 1:
-                raise SrError(f"{remote.url}: {error}, tried {_TRIES} times", hint) from error
-            time.sleep(min(30.0, error.wait or _PAUSE * 2**attempt))
-        except SrError as error:
-            raise SrError(error.message, error.hint or hint) from error
+    if remote.sha256 is None:
+        # Nothing would tell that two halves are not of the same file.
+        _remove(partial)
+    resumed = partial.exists()
+    _try_hard(where, partial, on_bytes, hint)
     found = sha256_of(partial)
+    if resumed and not _fits(remote, found):
+        # What was there before may have been of another file.
+        _remove(partial)
+        _try_hard(where, partial, on_bytes, hint)
+        found = sha256_of(partial)
     if not _fits(remote, found):
         partial.unlink()
+        if remote.url in _pins():
+            hint = _forgetting(remote.url)
         raise SrError(
             f"{remote.url}: not the content expected (sha256 {found[:16]}…), thrown away", hint
         )
     if remote.sha256 is None:
         _pin(remote.url, found)
     partial.replace(path)
+
+
+def _try_hard(where: Remote, partial: Path, on_bytes: OnBytes | None, hint: str | None) -> None:
+    """Several times, with growing pauses, for what may pass."""
+    for attempt in range(_TRIES):
+        try:
+            _one_try(where, partial, on_bytes)
+            return
+        except _AgainError as error:
+            if attempt == _TRIES - 1:
+                raise SrError(f"{where.url}: {error}, tried {_TRIES} times", hint) from error
+            time.sleep(min(30.0, error.wait or _PAUSE * 2**attempt))
+        except SrError as error:
+            raise SrError(error.message, error.hint or hint) from error
+        except (ValueError, UnicodeError) as error:
+            raise SrError(f"{where.url}: not an address ({error})", hint) from error
 
 
 def _one_try(remote: Remote, partial: Path, on_bytes: OnBytes | None) -> None:
@@ -234,7 +281,9 @@ def _one_try(remote: Remote, partial: Path, on_bytes: OnBytes | None) -> None:
     headers = {"User-Agent": f"sr-cli/{__version__}"}
     if there:
         headers["Range"] = f"bytes={there}-"
-    request = urllib.request.Request(remote.url, headers=headers)
+    request = urllib.request.Request(
+        urllib.parse.quote(remote.url, safe="%/:=&?~#+!$,;'@()*[]"), headers=headers
+    )
     try:
         with _opener(remote).open(request, timeout=_TIMEOUT) as answer:
             resumes = answer.status == 206 and _starts_at(answer, there)
@@ -269,7 +318,7 @@ def _explain_status(remote: Remote, error: urllib.error.HTTPError, partial: Path
     if error.code in _WORTH_TRYING_AGAIN:
         wait = error.headers.get("Retry-After", "")
         raise _AgainError(
-            f"{error.code} {error.reason}", float(wait) if wait.isdigit() else None
+            f"{error.code} {error.reason}", float(wait) if wait.isdecimal() else None
         ) from error
     raise SrError(f"{remote.url}: {error.code} {error.reason}") from error
 

@@ -68,8 +68,6 @@ def test_an_earlier_leg_is_gone_on_with(server: Server, tmp_path: Path) -> None:
 def test_what_was_fetched_before_may_be_rubbish(server: Server, tmp_path: Path) -> None:
     url = server.put("/a", CONTENT)
     (tmp_path / "a.part").write_bytes(b"x" * 1000)
-    with pytest.raises(SrError, match="not the content"):
-        fetch(remote(url), tmp_path / "a")
     assert fetch(remote(url), tmp_path / "a").read_bytes() == CONTENT
 
 
@@ -162,6 +160,44 @@ def test_what_has_no_hash_is_pinned(
     with pytest.raises(SrError, match="not the content"):
         fetch(Remote(server.put("/c", CONTENT), sha256_prefix="1234"), tmp_path / "c")
     fetch(Remote(server.put("/d", CONTENT), sha256_prefix=DIGEST[:8]), tmp_path / "d")
+
+
+def test_halves_of_two_files_never_become_one_without_a_hash(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "check_address", lambda _: None)
+    url = server.put("/a", CONTENT)
+    (tmp_path / "a.part").write_bytes(b"x" * 1000)
+    assert fetch(Remote(url), tmp_path / "a").read_bytes() == CONTENT
+    assert download.pinned(url) == DIGEST
+
+
+def test_what_lies_there_without_a_pin_is_not_trusted(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "check_address", lambda _: None)
+    url = server.put("/a", CONTENT)
+    (tmp_path / "a").write_bytes(b"planted")
+    assert fetch(Remote(url), tmp_path / "a", verify=True).read_bytes() == CONTENT
+    (tmp_path / "cache" / "pins.json").write_text("[not json")
+    with pytest.raises(SrError, match="pins.json"):
+        fetch(Remote(url), tmp_path / "a", verify=True)
+
+
+def test_a_mirror_serves_what_is_pinned_to_the_address(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "check_address", lambda _: None)
+    monkeypatch.setenv("SR_MIRROR", server.url)
+    server.put("/example.org/a?v=1", CONTENT)
+    fetch(Remote("https://example.org/a?v=1"), tmp_path / "a")
+    assert download.pinned("https://example.org/a?v=1") == DIGEST
+
+
+@pytest.mark.parametrize("url", ["https://[::1/x", "https://127.0.0.1:port/x", "https:///x"])
+def test_what_is_no_address_is_said(url: str, server: Server, tmp_path: Path) -> None:
+    with pytest.raises(SrError):
+        fetch(Remote(url, 10, DIGEST), tmp_path / "a")
 
 
 def test_a_full_disk_is_said(

@@ -115,7 +115,7 @@ def test_verify_refetches_and_prune_removes(sr: Run, world: World) -> None:
     [
         (("fourth-x2",), 2, b"there are: first-x2"),
         (("first-x2", "--manifest", "gone.json"), 2, b"gone.json"),
-        (("first-x2", "--manifest", "bad.json"), 1, b"not a manifest"),
+        (("first-x2", "--manifest", "bad.json"), 2, b"not a manifest"),
     ],
 )
 def test_bad_names_and_manifests(
@@ -321,3 +321,75 @@ def test_addresses_that_lead_nowhere(
     for command in (("download-weights", address), ("upscale", "a.png", "-m", address)):
         done = sr(*command, env=hub_env(world))
         assert done.returncode == code and said in done.stderr.decode().replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"id": 5}, "a table with an id"),
+        ({"url": 5}, "wrong type"),
+        ({"bytes": "10"}, "wrong type"),
+        ({"bytes": -1}, "-1 bytes"),
+        ({"licence": None}, "wrong type"),
+        ({"accept": "no"}, "wrong type"),
+        ({"file": ".."}, "plain name"),
+        ({"file": "second-x2.safetensors"}, "another entry"),
+        ({"sha256": "A" * 64}, "sha256"),
+        ({"id": "first-x3"}, "does not end in"),
+        ({"id": "second-x2"}, "twice"),
+        ({"url": "ftp://example.org/a"}, "ftp"),
+        ({"url": "hf://owner/repo@main/a.pth"}, "@commit"),
+        ({"colour": "red"}, "unknown field 'colour'"),
+    ],
+)
+def test_a_manifest_is_checked_field_by_field(
+    sr: Run, world: World, change: dict[str, object], said: str
+) -> None:
+    document = json.loads(world.manifest.read_text())
+    document["weights"][0] |= change
+    world.manifest.write_text(json.dumps(document))
+    done = fetch(sr, world, "--json")
+    assert done.returncode == 2 and said in done.stderr.decode().replace("\n", " ")
+
+
+def test_what_differs_is_never_left_under_its_name(sr: Run, world: World) -> None:
+    assert fetch(sr, world, "first-x2").returncode == 0
+    file = world.cached / "first-x2.safetensors"
+    wrong_bytes = bytes(len(file.read_bytes()))
+    own = world.env | {"SR_MANIFEST": str(world.manifest)}
+    file.write_bytes(wrong_bytes)
+    used = sr("models", "--verify", env=own)
+    assert used.returncode == 1 and b"thrown away" in used.stderr and not file.exists()
+    for more in ({"SR_OFFLINE": "1"}, {"SR_MIRROR": "http://127.0.0.1:9"}):
+        file.write_bytes(wrong_bytes)
+        done = sr("download-weights", "first-x2", "--verify", env=own | more)
+        assert done.returncode == 1 and not file.exists()
+    file.write_bytes(wrong_bytes)
+    assert fetch(sr, world, "first-x2").returncode == 0
+    assert file.read_bytes() == world.content["first-x2"]
+
+
+def test_a_place_that_cannot_be_used_is_a_failure(sr: Run, world: World, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    env = world.env | {"SR_CACHE": str(tmp_path / "file"), "SR_MANIFEST": str(world.manifest)}
+    done = sr("download-weights", "first-x2", env=env)
+    assert done.returncode == 1 and b"cannot be written" in done.stderr
+
+
+def test_pruning_an_address_forgets_its_pin(sr: Run, world: World) -> None:
+    env = hub_env(world)
+    put_on_hub(world.server, world.content["first-x2"])
+    assert sr("download-weights", HUB_FILE, env=env).returncode == 0
+    put_on_hub(world.server, world.content["second-x2"])
+    assert sr("download-weights", "--prune", HUB_FILE, env=env).returncode == 0
+    assert sr("download-weights", HUB_FILE, env=env).returncode == 0
+    assert sr("download-weights", "--verify", "third-x2", env=env | {
+        "SR_MANIFEST": str(world.manifest)}).returncode == 2  # fmt: skip
+
+
+def test_addresses_with_one_name_have_places_of_their_own() -> None:
+    from sr_cli.weights.address import place_of
+
+    places = {place_of(f"https://example.org{rest}") for rest in ("/a.pth?v=1", "/a.pth?v=2",
+              ":8443/a.pth", "/b/a.pth")}  # fmt: skip
+    assert len(places) == 4 and {p.name for p in places} == {"a.pth"}

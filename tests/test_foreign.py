@@ -127,11 +127,61 @@ class _Picky(torch.nn.Module):
         return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
 
 
+def random_checkpoint(kind: str, path: Path) -> None:
+    """A network of spandrel's with random weights."""
+    import importlib
+
+    from safetensors.torch import save_file
+
+    options = {
+        "SwinIR": {"upscale": 2, "img_size": 16, "window_size": 4, "depths": [2], "embed_dim": 12,
+                   "num_heads": [2], "upsampler": "pixelshuffledirect"},
+        "FBCNN": {"nc": [4, 4, 4, 4], "nb": 1},
+        "DnCNN": {"in_nc": 3, "out_nc": 3, "nb": 5},
+    }[kind]  # fmt: skip
+    module = importlib.import_module(f"spandrel.architectures.{kind}")
+    torch.manual_seed(0)
+    tensors = getattr(module, kind)(**options).state_dict()
+    save_file({n: t.contiguous().clone() for n, t in tensors.items()}, path)
+
+
+@pytest.mark.parametrize("kind", ["SwinIR", "FBCNN", "DnCNN"])
+def test_networks_with_ways_of_their_own(kind: str, sr: Run, tmp_path: Path) -> None:
+    """SwinIR mixes precisions, FBCNN gives more than a picture, DnCNN's names start with model."""
+    pytest.importorskip("spandrel")
+    random_checkpoint(kind, tmp_path / "net.safetensors")
+    Image.fromarray(smooth(13, 19)).save(tmp_path / "a.png")
+    done = sr("upscale", "a.png", "-m", "net.safetensors", "-o", "b.png", "-v")
+    assert done.returncode == 0, done.stderr.decode()
+    factor = 2 if kind == "SwinIR" else 1
+    with Image.open(tmp_path / "b.png") as made:
+        assert made.size == (19 * factor, 13 * factor)
+
+
+def test_old_esrgan_names_are_known(tmp_path: Path) -> None:
+    esrgan = pytest.importorskip("spandrel.architectures.ESRGAN").ESRGAN
+    net = esrgan(num_filters=8, num_blocks=1)
+    torch.save(net.state_dict(), tmp_path / "old.pth")
+    assert all(n.startswith("model.") for n in net.state_dict())
+    assert load_foreign(tmp_path / "old.pth").scale == 4
+
+
+def test_a_network_that_fails_fails_alone(sr: Run, tmp_path: Path) -> None:
+    pytest.importorskip("spandrel")
+    random_checkpoint("SwinIR", tmp_path / "net.safetensors")
+    for name in "ab":
+        Image.fromarray(smooth(12, 12)).save(tmp_path / f"{name}.png")
+    done = sr("upscale", "a.png", "b.png", "-m", "net.safetensors", "--precision", "bf16")
+    assert done.returncode == 1
+    assert b"SwinIR cannot compute in bfloat16" in done.stderr and b"fp32" in done.stderr
+
+
 @pytest.mark.parametrize("size", [(1, 1), (5, 40), (17, 16), (33, 70)])
 def test_sizes_that_a_network_cannot_take_are_padded(size: tuple[int, int]) -> None:
     descriptor = SimpleNamespace(
         architecture=SimpleNamespace(name="Picky"),
         scale=2,
+        supports_half=True,
         supports_bfloat16=True,
         model=_Picky(),
         input_channels=3,
@@ -182,3 +232,46 @@ def test_a_view_beyond_its_storage_is_refused(tmp_path: Path) -> None:
     assert load_foreign(tmp_path / "a.pth").scale == 2
     with pytest.raises(SrError):
         load_foreign(tmp_path / "missing.pth")
+
+
+def test_files_that_grow_when_read_are_refused(sr: Run, tmp_path: Path) -> None:
+    import zipfile
+
+    torch.save({"a": torch.zeros(1)}, tmp_path / "plain.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pth") as plain,
+        zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for item in plain.infolist():
+            content = b"\0" * (64 << 20) if "/data/" in item.filename else plain.read(item)
+            bomb.writestr(item.filename, content)
+    torch.save({"a": torch.zeros(1).expand(1 << 28)}, tmp_path / "wide.pth")
+    endless: dict[str, object] = {}
+    endless["state_dict"] = endless
+    torch.save(endless, tmp_path / "endless.pth")
+    torch.save({"model." * 3000 + "a": torch.zeros(1)}, tmp_path / "deep.pth")
+    said = {
+        "bomb": b"compressed",
+        "wide": b"declares",
+        "endless": b"no named",
+        "deep": b"not a kind",
+    }
+    for name, words in said.items():
+        done = sr("models", f"{name}.pth")
+        assert done.returncode == 1 and words in done.stderr, (name, done.stderr)
+
+
+def test_a_header_that_describes_too_much_is_refused_at_once(sr: Run, tmp_path: Path) -> None:
+    from sr_cli.weights.checkpoint import Header, save_checkpoint
+
+    for name, config in (("many", {"groups": 4096, "blocks": 4096}), ("scale", {"scale": 4})):
+        header = Header(model="rcan", scales=[2], config=config)
+        save_checkpoint(tmp_path / f"{name}.safetensors", header, {"a": torch.zeros(1)})
+        done = sr("models", f"{name}.safetensors")
+        assert done.returncode == 1 and b"header" in done.stderr, done.stderr
+
+
+def test_the_suffix_does_not_decide(sr: Run, tmp_path: Path) -> None:
+    save_file(compact(2), tmp_path / "a.safetensors")
+    (tmp_path / "a.safetensors").rename(tmp_path / "a.pth")
+    assert load_foreign(tmp_path / "a.pth").scale == 2

@@ -31,8 +31,8 @@ def fetch_missing(choices: list[Choice], factor: float) -> None:
     from sr_cli.weights.manifest import remote_of
 
     for choice in [part for c in choices for part in (c.chain or (c,))]:
-        exact = [e for e in choice.entries if e.scale == factor]
-        for entry in exact or choice.entries:
+        reaching = [e for e in choice.entries if e.scale >= factor] or list(choice.entries)[-1:]
+        for entry in reaching[:1]:
             if entry.is_here:
                 continue
             if entry.accept:
@@ -41,7 +41,7 @@ def fetch_missing(choices: list[Choice], factor: float) -> None:
                     f"sr download-weights {entry.id} --accept-license",
                 )
             say(f"fetching {entry.id} ({entry.licence})")
-            fetch(remote_of(entry), entry.path)
+            fetch(remote_of(entry), entry.path, verify=True)
 
 
 def own_factor(choice: Choice) -> float | None:

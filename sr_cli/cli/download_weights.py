@@ -27,7 +27,7 @@ def download_weights(
         list[str] | None,
         typer.Argument(metavar="[ID]...", help="Ids or addresses; none lists all ids."),
     ] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Fetch all there are.")] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Check what is cached by its sha256; refetch bad ones.")
     ] = False,
@@ -53,11 +53,12 @@ def download_weights(
 
     Exit codes: 0 all there; 1 one could not be had; 2 refused; 130 interrupted.
     """
+    from sr_cli.download import forget_pin
     from sr_cli.weights.address import is_address, place_of
     from sr_cli.weights.manifest import load_manifest, read_manifest
 
-    if (prune and (all_ or verify)) or (verify and all_):
-        raise RefusedError("--prune, --verify and --all exclude each other")
+    if (prune and (all_ or verify)) or (verify and all_) or (all_ and names):
+        raise RefusedError("names, --prune or --verify, and --all exclude each other")
     if mirror is not None:
         os.environ["SR_MIRROR"] = mirror
     known = read_manifest(manifest) if manifest else load_manifest()
@@ -65,24 +66,32 @@ def download_weights(
     addresses = [n for n in names or [] if is_address(n)]
     address_places = [place_of(a) for a in addresses]
     chosen = _chosen(entries, [n for n in names or [] if n not in addresses], all_)
+    good = True
     if prune:
         _prune([e.path for e in (chosen if names else entries)], quiet)
         _prune(address_places, quiet)
+        for address in addresses:
+            forget_pin(address)
     elif verify:
+        for entry in chosen:
+            if not entry.is_here:
+                raise RefusedError(f"{entry.id} is not cached", f"sr download-weights {entry.id}")
         cached = [e for e in (chosen if names else entries) if e.is_here]
-        _fetch(cached, addresses, verify=True, quiet=quiet)
+        good = _fetch(cached, addresses, quiet)
     elif chosen or addresses:
         refused = [e for e in chosen if e.accept and not accept_license and not e.is_here]
         if refused:
             raise RefusedError(
                 f"{refused[0].id} is under {refused[0].licence}", "--accept-license accepts it"
             )
-        _fetch(chosen, addresses, verify=False, quiet=quiet)
+        good = _fetch(chosen, addresses, quiet)
     if json_:
         rows = [_row(e) for e in chosen] + [_address_row(a) for a in addresses]
         print_json(rows or [_row(e) for e in entries], indent=1)
     elif not (names or all_ or prune or verify):
         _list(entries)
+    if not good:
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def _chosen(entries: list[Entry], names: list[str], all_: bool) -> list[Entry]:
@@ -98,8 +107,11 @@ def _chosen(entries: list[Entry], names: list[str], all_: bool) -> list[Entry]:
     return list({e.id: e for e in chosen}.values())
 
 
-def _fetch(entries: list[Entry], addresses: list[str], *, verify: bool, quiet: bool) -> None:
-    """Several at once; one that fails does not keep the others from being fetched."""
+def _fetch(entries: list[Entry], addresses: list[str], quiet: bool) -> bool:
+    """Several at once, each verified; one that fails does not keep the others from being fetched.
+
+    Whether all are there.
+    """
     from sr_cli.download import fetch, pinned
     from sr_cli.weights.address import obtain
     from sr_cli.weights.manifest import remote_of
@@ -107,7 +119,7 @@ def _fetch(entries: list[Entry], addresses: list[str], *, verify: bool, quiet: b
     sizes = {e.id: e.bytes for e in entries} | dict.fromkeys(addresses)
     jobs: dict[str, Callable[..., Path]] = {}
     for entry in entries:
-        jobs[entry.id] = partial(fetch, remote_of(entry), entry.path, verify=verify)
+        jobs[entry.id] = partial(fetch, remote_of(entry), entry.path, verify=True)
     for address in addresses:
         jobs[address] = partial(obtain, address)
     failed: list[SrError] = []
@@ -126,7 +138,11 @@ def _fetch(entries: list[Entry], addresses: list[str], *, verify: bool, quiet: b
                 try:
                     places[name] = jobs[name](on_bytes=partial(bars.update, name))
                 except SrError as error:
-                    failed.append(SrError(f"{name}: {error.message}", error.hint))
+                    said = error.message.removeprefix(f"{name}: ")
+                    failed.append(SrError(f"{name}: {said}", error.hint))
+                except Exception as error:
+                    # Nothing may end a worker unheard.
+                    failed.append(SrError(f"{name}: {type(error).__name__}: {error}"))
 
         # Daemons, which Ctrl-C does not wait for: what they leave is gone on with the next time.
         workers = [Thread(target=work, daemon=True) for _ in range(_AT_ONCE)]
@@ -140,14 +156,13 @@ def _fetch(entries: list[Entry], addresses: list[str], *, verify: bool, quiet: b
         for name in (n for n in jobs if n in places):
             pin = f" (sha256 {pinned(name)}, pinned)" if name in addresses else ""
             say(f"{name}: {shown(places[name])}{pin}")
-    if failed:
-        raise typer.Exit(ExitCode.FAILED)
+    return not failed
 
 
 def _prune(paths: list[Path], quiet: bool) -> None:
     for kept in paths:
         for path in (kept, kept.with_name(f"{kept.name}.part")):
-            if path.exists():
+            if path.is_file():
                 path.unlink()
                 if not quiet:
                     say(f"removed {shown(path)}")

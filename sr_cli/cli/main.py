@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from types import FrameType
 from typing import Annotated, Any
 
@@ -89,5 +90,8 @@ def _on_sigterm(_: int, __: FrameType | None) -> None:
 def main() -> None:
     """The `sr` command."""
     prepare_streams()
+    if not sys.warnoptions:
+        # Libraries talk to programmers; -W default brings it back.
+        warnings.simplefilter("ignore")
     signal.signal(signal.SIGTERM, _on_sigterm)
     app()

@@ -80,7 +80,10 @@ class Upscaler:
         self.halo = max(needed_halo(m) for m in self.models) if halo is None else halo
         self._nets = [self._prepare(m, self.dtype) for m in self.models]
         self._exact: dict[int, InferenceNet] = {}
-        self.tile = self._tile_that_fits() if tile is None else tile
+        try:
+            self.tile = self._tile_that_fits() if tile is None else tile
+        except RuntimeError as error:
+            raise self._failure(error) from error
         weights = torch.tensor(RGB_TO_YCBCR[0] / 255, dtype=torch.float32, device=self.device)
         self._luma_weights = weights.view(1, 3, 1, 1)
 
@@ -106,9 +109,12 @@ class Upscaler:
             tile = waiting.pop()
             try:
                 self._write(sr, lr, tile, resampling)
-            except (RuntimeError, MemoryError) as error:
+            except SrError:
+                raise
+            except Exception as error:
+                # Another tool's network may raise anything.
                 if not _is_out_of_memory(error):
-                    raise
+                    raise self._failure(error) from error
                 waiting += self._smaller(tile, h, w, halo)[::-1]
                 continue
             done += 1
@@ -121,6 +127,16 @@ class Upscaler:
         net = net.to(memory_format=torch.channels_last)
         fuse_activations(net)
         return net
+
+    def _failure(self, error: Exception) -> SrError:
+        """What a network says that cannot compute here: in this precision, or not at all."""
+        kinds = ", ".join(getattr(m, "kind", m.name) for m in self.models)
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        precision = str(self.dtype).removeprefix("torch.")
+        return SrError(
+            f"{kinds} cannot compute in {precision} on {self.device}: {said[:160]}",
+            None if self.dtype == torch.float32 else "--precision fp32",
+        )
 
     def _smaller(self, tile: Tile, h: int, w: int, halo: int) -> list[Tile]:
         """A tile that did not fit, in quarters; later pictures start with smaller tiles."""

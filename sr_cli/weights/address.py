@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from sr_cli.cache import cache_folder
 from sr_cli.download import (
@@ -44,7 +45,7 @@ class HubFile:
 def parse_hub(address: str) -> HubFile:
     """Raises RefusedError for anything but hf://owner/repo[@revision]/file."""
     match = re.fullmatch(r"hf://([\w.-]+/[\w.-]+)(?:@([\w.-]+))?/([\w ./-]+)", address)
-    if match is None or ".." in address.split("/"):
+    if match is None or {".", ".."} & set(address.split("/")):
         raise RefusedError(f"{address}: not hf://owner/repo[@revision]/file")
     return HubFile(match[1], match[2] or "main", match[3])
 
@@ -64,11 +65,15 @@ def place_of(address: str) -> Path:
     if address.startswith("hf://"):
         hub = parse_hub(address)
         return cache_folder() / "hub" / hub.repository / hub.revision / hub.file
-    parts = urlsplit(address)
-    name = parts.path.rsplit("/", 1)[-1]
-    if not parts.hostname or not name or {".", ".."} & set(parts.path.split("/")):
+    try:
+        parts = urlsplit(address)
+        host, name = parts.hostname, unquote(parts.path).rsplit("/", 1)[-1]
+    except ValueError:
+        host, name = None, ""
+    if not host or not name.strip(".") or not name.isprintable():
         raise RefusedError(f"{address}: names no file")
-    return cache_folder() / "web" / parts.hostname / parts.path.lstrip("/")
+    # The whole address counts: host, port and query may tell files of one name apart.
+    return cache_folder() / "web" / sha256(address.encode()).hexdigest()[:16] / name
 
 
 def is_here(address: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,10 @@ def load_checkpoint(path: Path, *, scale: int | None = None) -> tuple[SRModel, H
     if scale not in header.scales:
         known = ", ".join(f"x{s}" for s in header.scales)
         raise SrError(f"{path}: is for {known}, not x{scale}")
+    # Before anything is built: every block has tensors of its own.
+    counts = [n for key in ("blocks", "groups", "layers", "m") for n in [header.config.get(key, 1)]]
+    if not all(isinstance(n, int) for n in counts) or math.prod(counts) > len(tensors):
+        raise SrError(f"{path}: its header describes more blocks than it has tensors")
     with torch.device("meta"):
         expected = _build(path, header, scale).state_dict()
     _check_tensors(path, header, expected, tensors)
@@ -124,8 +129,8 @@ def _parse_header(path: Path, described: str) -> Header:
             raise ValueError("made by a newer version of sr")
         if not header.scales or not all(isinstance(s, int) for s in header.scales):
             raise ValueError("no scales")
-        if not isinstance(header.config, dict):
-            raise ValueError("config is not a table")
+        if not isinstance(header.config, dict) or "scale" in header.config:
+            raise ValueError("config is not a table of settings")
         if header.halo is not None and not (
             isinstance(header.halo, int) and 0 <= header.halo < 512
         ):

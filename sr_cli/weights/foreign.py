@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -18,6 +20,8 @@ from sr_cli.weights.tensors import read_tensors
 HALO = 32
 """Lr pixels of context for networks that do not say how far they look."""
 
+_PREFIXES = ("module.", "netG.", "generator.", "model.")
+_WRAPPED_AT_MOST = 3
 _PURPOSES = ("SR", "FaceSR", "Restoration")
 
 
@@ -36,8 +40,9 @@ class ForeignModel(SRModel):
         self.kind = str(descriptor.architecture.name)
         self.scale = int(descriptor.scale)
         self.config = {}
-        self.half_is_safe = bool(descriptor.supports_bfloat16)
         self.net: nn.Module = descriptor.model
+        # How the network is called and which of its results is the picture.
+        self._call = getattr(descriptor, "_call_fn", None) or (lambda net, x: net(x))
         self._channels = int(descriptor.input_channels)
         needs = descriptor.size_requirements
         self.least = int(needs.minimum)
@@ -45,6 +50,8 @@ class ForeignModel(SRModel):
         self.square = bool(needs.square)
         reach = _reach(self.net)
         self.halo = HALO if reach is None else min(HALO, reach)
+        declared = bool(descriptor.supports_half and descriptor.supports_bfloat16)
+        self.half_is_safe = declared and self._runs_in_half()
 
     @property
     def channels(self) -> Literal[1, 3]:  # type: ignore[override]
@@ -59,8 +66,20 @@ class ForeignModel(SRModel):
         height, width = (self._fitting(n) for n in (h, w))
         if self.square:
             height = width = max(height, width)
-        sr: Tensor = self.net(_padded(lr, height - h, width - w))
+        sr: Tensor = self._call(self.net, _padded(lr, height - h, width - w))
         return sr[..., : h * self.scale, : w * self.scale]
+
+    @torch.inference_mode()
+    def _runs_in_half(self) -> bool:
+        """Some networks make tensors in float32 as they go, which bf16 cannot be mixed with."""
+        side = self._fitting(24)
+        try:
+            net = copy.deepcopy(self.net).eval().to(torch.bfloat16)
+            self._call(net, torch.zeros(1, self._channels, side, side, dtype=torch.bfloat16))
+        except Exception:
+            # What another's network says then has no one type.
+            return False
+        return True
 
     def _fitting(self, side: int) -> int:
         side = max(side, self.least)
@@ -116,25 +135,28 @@ def load_foreign(path: Path) -> SRModel:
 
 @lru_cache(maxsize=2)
 def _load(path: Path, _: int) -> SRModel:
-    tensors = unwrapped(read_tensors(path))
-    if (ours := converted(tensors)) is not None:
-        return ours
     try:
         import spandrel
     except ImportError:
+        spandrel = None
+    candidates = unwrapped(read_tensors(path))
+    for tensors in candidates:
+        if (ours := converted(tensors)) is not None:
+            return ours
+    if spandrel is None:
         raise RefusedError(
             f"{path}: other tools' checkpoints need an extra", "pip install 'sr-cli[foreign]'"
-        ) from None
-    try:
-        descriptor: Any = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(tensors))
-    except Exception as error:
-        # spandrel guesses the architecture by its keys; what a wrong guess meets has no one type.
-        kinds = ", ".join(known_kinds())
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SrError(
-            f"{path}: not a kind of network that is known ({said[:120]})", f"known: {kinds}"
-        ) from error
-    return _checked(path, descriptor)
+        )
+    for tensors in candidates:
+        try:
+            found: Any = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(tensors))
+        except Exception:
+            # spandrel guesses the architecture by its keys; what a wrong guess meets has no one
+            # type.
+            continue
+        return _checked(path, found)
+    kinds = ", ".join(known_kinds())
+    raise SrError(f"{path}: not a kind of network that is known", f"known: {kinds}")
 
 
 def _checked(path: Path, descriptor: Any) -> ForeignModel:
@@ -157,10 +179,13 @@ def known_kinds() -> list[str]:
     return kinds + sorted(str(a.architecture.name) for a in spandrel.MAIN_REGISTRY.architectures())
 
 
-def unwrapped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Without the prefix that a wrapper around the network put before every name."""
-    names = list(tensors)
-    for prefix in ("module.", "netG.", "generator.", "model."):
-        if names and all(n.startswith(prefix) for n in names):
-            return unwrapped({n.removeprefix(prefix): t for n, t in tensors.items()})
-    return dict(tensors)
+def unwrapped(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """The tensors as they are, then without prefixes that a wrapper put before every name."""
+    found = [dict(tensors)]
+    while len(found) <= _WRAPPED_AT_MOST:
+        names = list(found[-1])
+        prefix = next((p for p in _PREFIXES if all(n.startswith(p) for n in names)), None)
+        if prefix is None or not names:
+            break
+        found.append({n.removeprefix(prefix): t for n, t in found[-1].items()})
+    return found

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field, replace
+import re
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 from sr_cli.cache import cache_folder
 from sr_cli.download import Remote, is_verified
@@ -105,7 +106,9 @@ def load_manifest() -> Manifest:
 def read_manifest(path: Path) -> Manifest:
     """A manifest of the user's. Raises RefusedError when it cannot be read, SrError as parsing."""
     try:
-        return parse_manifest(path.read_text(encoding="utf-8"), str(path))
+        return parse_manifest(path.read_text(encoding="utf-8-sig"), str(path))
+    except SrError as error:
+        raise RefusedError(error.message) from error
     except (OSError, UnicodeDecodeError) as error:
         raise RefusedError(f"{path}: cannot be read ({error})") from error
 
@@ -122,28 +125,66 @@ def parse_manifest(text: str, name: str) -> Manifest:
     """A manifest from JSON. Raises SrError that says what is wrong with `name`."""
     try:
         document: dict[str, Any] = json.loads(text)
+        if not isinstance(document, dict) or set(document) != {"schema", "general", "weights"}:
+            raise ValueError("its parts are schema, general and weights")
         if document["schema"] != SCHEMA:
             raise ValueError(f"schema {document['schema']}, this version reads {SCHEMA}")
-        entries = tuple(Entry(**e) for e in document["weights"])
-        for entry in entries:
-            _check_entry(entry)
+        if not isinstance(document["general"], str) or not isinstance(document["weights"], list):
+            raise ValueError("general is a name, weights a list")
+        entries = tuple(_entry(fields) for fields in document["weights"])
+        _check_together(entries)
         return Manifest(entries, document["general"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (ValueError, RecursionError) as error:
         raise SrError(f"{name}: not a manifest of weights ({error})") from error
 
 
+def _entry(described: Any) -> Entry:
+    """One entry, its fields and their types checked. Raises ValueError."""
+    if not isinstance(described, dict) or not isinstance(described.get("id"), str):
+        raise ValueError("an entry is a table with an id")
+    name, kinds = described["id"], get_type_hints(Entry)
+    for key, value in described.items():
+        if key not in kinds:
+            raise ValueError(f"'{name}' has an unknown field '{key}'")
+        kind = dict if get_origin(kinds[key]) is dict else kinds[key]
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise ValueError(f"'{name}': {key} = {value!r} is of the wrong type")
+    needed = {f.name for f in fields(Entry) if f.default is f.default_factory is MISSING}
+    if missing := sorted(needed - set(described)):
+        raise ValueError(f"'{name}' has no {missing[0]}")
+    entry = Entry(**described)
+    _check_entry(entry)
+    return entry
+
+
 def _check_entry(entry: Entry) -> None:
-    if not entry.id.endswith(f"-x{entry.scale}"):
-        raise ValueError(f"the id '{entry.id}' does not end in -x{entry.scale}")
-    if entry.url.startswith("hf://") and ("@" not in entry.url or entry.sha256 is None):
-        raise ValueError(f"'{entry.id}' needs a sha256 and hf://owner/repo@revision/file")
-    if entry.sha256 is None or entry.bytes is None:
-        if not entry.url.startswith("https://"):
-            raise ValueError(f"'{entry.id}' has no sha256 or size, and no https address")
-    elif len(entry.sha256) != 64:
-        raise ValueError(f"the sha256 of '{entry.id}' is not one")
-    if Path(entry.file).name != entry.file:
-        raise ValueError(f"the file of '{entry.id}' is not a plain name")
+    problem = ""
+    scheme, is_remote, _ = entry.url.partition("://")
+    if not entry.id.endswith(f"-x{entry.scale}") or not 1 <= entry.scale <= 16:
+        problem = f"its id does not end in -x{entry.scale}"
+    elif not re.fullmatch(r"[\w][\w .-]*", entry.file):
+        problem = f"its file '{entry.file}' is not a plain name"
+    elif entry.sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", entry.sha256):
+        problem = "its sha256 is not one (64 digits, lower case)"
+    elif entry.bytes is not None and entry.bytes <= 0:
+        problem = f"its size is {entry.bytes} bytes"
+    elif is_remote and scheme not in ("https", "http", "hf"):
+        problem = f"its url is on {scheme}, not on https"
+    elif scheme == "hf" and not (entry.sha256 and re.search(r"@[0-9a-f]{40}/", entry.url)):
+        problem = "it needs a sha256 and hf://owner/repo@commit/file"
+    elif (entry.sha256 is None or entry.bytes is None) and scheme != "https":
+        problem = "it has no sha256 or size, and no https address"
+    if problem:
+        raise ValueError(f"'{entry.id}': {problem}")
+
+
+def _check_together(entries: tuple[Entry, ...]) -> None:
+    content: dict[str, str | None] = {}
+    for entry in entries:
+        if sum(e.id == entry.id for e in entries) > 1:
+            raise ValueError(f"'{entry.id}' is there twice")
+        if content.setdefault(entry.file, entry.sha256) != entry.sha256:
+            raise ValueError(f"'{entry.id}': its file is another entry's")
 
 
 def verified(entry: Entry) -> Path:
@@ -178,9 +219,10 @@ def _downloaded(entry: Entry) -> Path:
             f"{entry.id} is not downloaded yet", f"sr download-weights {entry.id}, or --download"
         )
     if not is_verified(remote_of(entry), entry.path):
+        entry.path.unlink()
         raise SrError(
-            f"{entry.path}: not the published weights of {entry.id}",
-            f"sr download-weights --verify {entry.id} fetches it again",
+            f"{entry.path}: not the published weights of {entry.id}, thrown away",
+            f"sr download-weights {entry.id} fetches them again",
         )
     return entry.path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,22 +21,50 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises SrError for files that are missing, damaged or hold more than tensors.
     """
     try:
-        found: Any = (
-            load_file(path)
-            if path.suffix.lower() == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
+        if _is_safetensors(path):
+            found: Any = load_file(path)
+        else:
+            _check_archive(path)
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise SrError(f"{path}: no such file") from None
     except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, KeyError) as error:
         raise SrError(f"{path}: cannot be read as weights ({_first_line(error)})") from error
+    except SrError:
+        raise
     except Exception as error:
         # What torch.load raises for pickles that hold more than tensors has no common type.
         raise SrError(f"{path}: not a file of tensors ({_first_line(error)})") from error
     tensors = _innermost(found)
     if not tensors:
         raise SrError(f"{path}: holds no named tensors")
+    declared = sum(t.numel() * t.element_size() for t in tensors.values())
+    if declared > _MOST_PER_BYTE * path.stat().st_size + _ALWAYS_ALLOWED:
+        raise SrError(f"{path}: declares {declared >> 20} MiB of tensors, many times what it holds")
     return tensors
+
+
+_MOST_PER_BYTE = 4
+_ALWAYS_ALLOWED = 1 << 20
+_DEEPEST = 8
+
+
+def _is_safetensors(path: Path) -> bool:
+    """By the suffix, or by a header in JSON after its length."""
+    if path.suffix.lower() == ".safetensors":
+        return True
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"
+
+
+def _check_archive(path: Path) -> None:
+    """PyTorch stores tensors as they are. Raises SrError where they would grow on reading."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        grown = sum(i.file_size for i in archive.infolist())
+    if grown > _MOST_PER_BYTE * path.stat().st_size + _ALWAYS_ALLOWED:
+        raise SrError(f"{path}: a compressed archive that holds {grown >> 20} MiB")
 
 
 _WRAPPERS = (
@@ -50,14 +79,18 @@ _WRAPPERS = (
 """Where training tools put a network's tensors, the averaged ones first."""
 
 
-def _innermost(found: Any) -> dict[str, Tensor]:
+def _innermost(found: Any, depth: int = 0) -> dict[str, Tensor]:
     """The tensors of a mapping, or of the one that a wrapper's name leads to."""
-    if not isinstance(found, Mapping):
+    if not isinstance(found, Mapping) or depth > _DEEPEST:
         return {}
     for name in _WRAPPERS:
-        if isinstance(found.get(name), Mapping) and (inner := _innermost(found[name])):
+        if isinstance(found.get(name), Mapping) and (inner := _innermost(found[name], depth + 1)):
             return inner
-    return {str(k): v for k, v in found.items() if isinstance(v, Tensor)}
+    return {
+        str(k): v
+        for k, v in found.items()
+        if isinstance(v, Tensor) and not v.is_complex() and v.layout is torch.strided
+    }
 
 
 def _first_line(error: Exception) -> str:
