@@ -180,7 +180,7 @@ def test_what_lies_there_without_a_pin_is_not_trusted(
     (tmp_path / "a").write_bytes(b"planted")
     assert fetch(Remote(url), tmp_path / "a", verify=True).read_bytes() == CONTENT
     (tmp_path / "cache" / "pins.json").write_text("[not json")
-    with pytest.raises(SrError, match="pins.json"):
+    with pytest.raises(SrError, match=r"pins\.json"):
         fetch(Remote(url), tmp_path / "a", verify=True)
 
 
