@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ else:
 def upscale_image(
     image: Pixels,
     *,
-    model: str | None = None,
+    model: str | Path | None = None,
     scale: float = 4.0,
     device: str = "auto",
     precision: str = "auto",
@@ -31,7 +32,7 @@ def upscale_image(
 
     image: a PIL image of any mode that `sr upscale` reads, or an array (h, w), (h, w, 3) or
         (h, w, 4) of uint8 or uint16: gray, RGB, RGB with alpha.
-    model: a network, an id or a checkpoint file; None takes the one of `sr upscale`.
+    model: a network, an id, a checkpoint file or an address; None takes the one of `sr upscale`.
     scale: above 1, up to 16. The other arguments are those of `sr upscale`.
 
     Loaded networks are kept for the next call. Raises SrError (RefusedError for arguments).
@@ -57,7 +58,7 @@ def upscale_image(
         frame = _frame_of(image)
     else:
         raise RefusedError(f"not a picture: {type(image).__name__}", "a PIL image or a numpy array")
-    enlarger = _enlarger(model, scale, device, precision, tile, tta)
+    enlarger = _enlarger(None if model is None else str(model), scale, device, precision, tile, tta)
     made = enlarge_picture(Picture([frame], "PNG"), enlarger, Size(scale)).frames[0]
     result: Any
     if isinstance(image, np.ndarray):

@@ -63,8 +63,9 @@ class _AgainError(Exception):
 
 
 def is_offline() -> bool:
-    """SR_OFFLINE or HF_HUB_OFFLINE is set to anything but 0."""
-    return any(os.environ.get(n, "0") not in ("", "0") for n in ("SR_OFFLINE", "HF_HUB_OFFLINE"))
+    """SR_OFFLINE or HF_HUB_OFFLINE is set to anything but 0, no, off or false."""
+    values = (os.environ.get(n, "") for n in ("SR_OFFLINE", "HF_HUB_OFFLINE"))
+    return any(v.lower() not in ("", "0", "no", "off", "false") for v in values)
 
 
 def fetch(

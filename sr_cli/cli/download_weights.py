@@ -54,7 +54,7 @@ def download_weights(
     Exit codes: 0 all there; 1 one could not be had; 2 refused; 130 interrupted.
     """
     from sr_cli.download import forget_pin
-    from sr_cli.weights.address import is_address, place_of
+    from sr_cli.weights.address import is_address, kept_addresses, place_of
     from sr_cli.weights.manifest import load_manifest, read_manifest
 
     if (prune and (all_ or verify)) or (verify and all_) or (all_ and names):
@@ -69,7 +69,7 @@ def download_weights(
     good = True
     if prune:
         _prune([e.path for e in (chosen if names else entries)], quiet)
-        _prune(address_places, quiet)
+        _prune(address_places if names else kept_addresses(), quiet)
         for address in addresses:
             forget_pin(address)
     elif verify:

@@ -76,6 +76,12 @@ def place_of(address: str) -> Path:
     return cache_folder() / "web" / sha256(address.encode()).hexdigest()[:16] / name
 
 
+def kept_addresses() -> list[Path]:
+    """Every file in the cache that was fetched from an address."""
+    folders = (cache_folder() / "hub", cache_folder() / "web")
+    return [p for f in folders for p in sorted(f.rglob("*")) if p.is_file()]
+
+
 def is_here(address: str) -> bool:
     """Whether it was fetched before."""
     return place_of(address).is_file()

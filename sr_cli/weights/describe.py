@@ -36,7 +36,7 @@ def describe(path: Path) -> dict[str, Any]:
             "scales": [model.scale],
             "config": model.config,
         }
-        if isinstance(model, ForeignModel):
+        if isinstance(model, ForeignModel) and max(model.least, model.multiple) > 1:
             facts["size"] = f"at least {model.least}, a multiple of {model.multiple}"
     facts["channels"] = "luma" if model.channels == 1 else "RGB"
     facts["parameters"] = sum(p.numel() for p in model.parameters())
