@@ -53,8 +53,8 @@ def upscale(
         typer.Option(
             "-m",
             "--model",
-            help="Network, id, checkpoint file (of any tool), address, or a+b: one after the other; "
-            "several are averaged.",
+            help="Network, id, checkpoint file (of any tool), address, or a+b: one after "
+            "the other; several are averaged.",
         ),
     ] = None,
     scale: Annotated[

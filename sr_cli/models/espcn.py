@@ -79,10 +79,6 @@ class _FastESPCN(InferenceNet):
         self.scale = frozen.scale
         self.exact = all(bool((p == p.bfloat16()).all()) for p in frozen.layers.parameters())
         self.half_first, self.half_last = copy.deepcopy(self.first), copy.deepcopy(self.last)
-        twice = self.half_first[0]
-        assert isinstance(twice, nn.Conv2d)
-        twice.weight = nn.Parameter(twice.weight.repeat(1, 2, 1, 1), requires_grad=False)
-        twice.in_channels = 2
 
     def half_parts(self) -> list[nn.Module]:
         return [self.half_first, self.middle, self.half_last]
@@ -93,14 +89,12 @@ class _FastESPCN(InferenceNet):
             features = self.middle(self.first(lr).to(self.half_dtype))
             return shuffle(self.last(features.float()), self.scale)
         rounded = lr.to(self.half_dtype)
-        halves = torch.cat([rounded, (lr - rounded).to(self.half_dtype)], 1)
-        halves = halves.contiguous(memory_format=torch.channels_last)
-        features = self.middle(self.half_first(halves))
-        around = rounded.expand(-1, self.scale**2, -1, -1)
+        features = self.middle(self.half_first(rounded))
+        around = (-rounded).expand(-1, self.scale**2, -1, -1)
         around = around.contiguous(memory_format=torch.channels_last)
         assert isinstance(self.half_last, nn.Conv2d)
-        beyond = plus(features, self.half_last, -around)
-        return shuffle(beyond + rounded.float(), self.scale)
+        beyond = plus(features, self.half_last, around).float()
+        return shuffle(beyond.add_(lr), self.scale)
 
 
 MODEL = ESPCN
