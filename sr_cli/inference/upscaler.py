@@ -202,9 +202,9 @@ class Upscaler:
         )
         for index in range(len(self._nets)):
             for turns, flip in orientations:
-                seen = torch.rot90(x, turns, (2, 3))
+                seen = _turned(x, turns)
                 y = self._one(index, seen.flip(3) if flip else seen)
-                y = torch.rot90(y.flip(3) if flip else y, -turns, (2, 3))
+                y = _turned(y.flip(3) if flip else y, -turns)
                 total = y if total is None else total + y
         assert total is not None
         count = len(self._nets) * len(orientations)
@@ -272,6 +272,11 @@ class Upscaler:
         # Besides the busiest layer: the skip kept beside it, and the result as float and integer.
         result = 3 * 4 * self.scale**2 * 8
         return int(1.5 * most / _PROBE**2) + result
+
+
+def _turned(picture: Tensor, quarters: int) -> Tensor:
+    """Turned by quarters; rot90 would copy what stays as it is."""
+    return torch.rot90(picture, quarters, (2, 3)) if quarters else picture
 
 
 def _put(core: Tensor, target: NDArray[Any], top: float) -> None:
