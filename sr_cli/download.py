@@ -119,11 +119,15 @@ def mirrored(url: str) -> str:
 
 def sha256_of(path: Path) -> str:
     """The full hash of a file."""
+    return str(_hash_of(path).hexdigest())
+
+
+def _hash_of(path: Path) -> Any:
     found = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
             found.update(chunk)
-    return found.hexdigest()
+    return found
 
 
 def _is_there(remote: Remote, path: Path, verify: bool) -> bool:
@@ -234,13 +238,11 @@ def _download(
         # Nothing would tell that two halves are not of the same file.
         _remove(partial)
     resumed = partial.exists()
-    _try_hard(where, partial, on_bytes, hint)
-    found = sha256_of(partial)
+    found = _try_hard(where, partial, on_bytes, hint)
     if resumed and not _fits(remote, found):
         # What was there before may have been of another file.
         _remove(partial)
-        _try_hard(where, partial, on_bytes, hint)
-        found = sha256_of(partial)
+        found = _try_hard(where, partial, on_bytes, hint)
     if not _fits(remote, found):
         partial.unlink()
         if remote.url in _pins():
@@ -253,12 +255,11 @@ def _download(
     partial.replace(path)
 
 
-def _try_hard(where: Remote, partial: Path, on_bytes: OnBytes | None, hint: str | None) -> None:
-    """Several times, with growing pauses, for what may pass."""
+def _try_hard(where: Remote, partial: Path, on_bytes: OnBytes | None, hint: str | None) -> str:
+    """Several times, with growing pauses, for what may pass. Gives the sha256."""
     for attempt in range(_TRIES):
         try:
-            _one_try(where, partial, on_bytes)
-            return
+            return _one_try(where, partial, on_bytes)
         except _AgainError as error:
             if attempt == _TRIES - 1:
                 raise SrError(f"{where.url}: {error}, tried {_TRIES} times", hint) from error
@@ -267,18 +268,22 @@ def _try_hard(where: Remote, partial: Path, on_bytes: OnBytes | None, hint: str 
             raise SrError(error.message, error.hint or hint) from error
         except (ValueError, UnicodeError) as error:
             raise SrError(f"{where.url}: not an address ({error})", hint) from error
+    raise AssertionError("the last try returns or raises")
 
 
-def _one_try(remote: Remote, partial: Path, on_bytes: OnBytes | None) -> None:
-    """Fetch what is missing of `partial`. Raises _AgainError for what may pass."""
+def _one_try(remote: Remote, partial: Path, on_bytes: OnBytes | None) -> str:
+    """Fetch what is missing of `partial`, and give the sha256 of all.
+
+    Raises _AgainError for what may pass.
+    """
     there = partial.stat().st_size if partial.exists() else 0
     if remote.size is not None and there >= remote.size:
         if there == remote.size:
-            return
+            return sha256_of(partial)
         there = 0
     if "://" not in remote.url:
         _copy_local(remote, partial)
-        return
+        return sha256_of(partial)
     headers = {"User-Agent": f"sr-cli/{__version__}"}
     if there:
         headers["Range"] = f"bytes={there}-"
@@ -291,10 +296,12 @@ def _one_try(remote: Remote, partial: Path, on_bytes: OnBytes | None) -> None:
             there = there if resumes else 0
             length = answer.headers.get("Content-Length")
             total = remote.size or (there + int(length) if length else None)
+            seen = _hash_of(partial) if resumes else hashlib.sha256()
             with partial.open("ab" if resumes else "wb") as file:
-                _copy(answer, file, there, total, remote, on_bytes)
+                _copy(answer, file, seen, there, total, remote, on_bytes)
+            return seen.hexdigest()
     except urllib.error.HTTPError as error:
-        _explain_status(remote, error, partial)
+        raise _explained(remote, error, partial) from error
     except _MAY_PASS as error:
         raise _AgainError(str(getattr(error, "reason", error)) or type(error).__name__) from error
     except OSError as error:
@@ -312,21 +319,22 @@ def _starts_at(answer: Any, there: int) -> bool:
     return str(answer.headers.get("Content-Range", "")).startswith(f"bytes {there}-")
 
 
-def _explain_status(remote: Remote, error: urllib.error.HTTPError, partial: Path) -> None:
+def _explained(remote: Remote, error: urllib.error.HTTPError, partial: Path) -> Exception:
     if error.code == 416:
         partial.unlink(missing_ok=True)
-        raise _AgainError("the server has less than was fetched before") from error
+        return _AgainError("the server has less than was fetched before")
     if error.code in _WORTH_TRYING_AGAIN:
         wait = error.headers.get("Retry-After", "")
-        raise _AgainError(
+        return _AgainError(
             f"{error.code} {error.reason}", float(wait) if wait.isdecimal() else None
-        ) from error
-    raise SrError(f"{remote.url}: {error.code} {error.reason}") from error
+        )
+    return SrError(f"{remote.url}: {error.code} {error.reason}")
 
 
 def _copy(
     answer: Any,
     file: IO[bytes],
+    seen: Any,
     there: int,
     total: int | None,
     remote: Remote,
@@ -337,6 +345,7 @@ def _copy(
     while chunk := answer.read1(_CHUNK):
         file.write(chunk)
         file.flush()
+        seen.update(chunk)
         there += len(chunk)
         elapsed = time.monotonic() - since
         if elapsed > _PATIENCE:
