@@ -190,7 +190,7 @@ def test_a_state_that_cannot_be_written_leaves_the_one_before(
 
 
 def test_a_time_limit_counts_all_legs_and_ends_decayed(photos: Path, tmp_path: Path) -> None:
-    recipe = default_recipe("espcn", (2,), lr_patch=12, batch=4)
+    recipe = default_recipe("espcn", (2,), lr_patch=12, batch=4, learning_rate=1e-3)
     outcome = quick(photos, tmp_path / "a.safetensors", recipe, seconds=1.5)
     assert outcome.done and 1.4 < outcome.progress.seconds < 15
     assert outcome.progress.learning_rate < 0.05 * recipe.learning_rate
