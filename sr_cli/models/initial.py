@@ -19,6 +19,19 @@ def shrink_residual_branch(layer: nn.Module, factor: float = 0.1) -> None:
 
 
 @torch.no_grad()
+def start_as_identity(layer: nn.Conv2d, noise: float = 0.1) -> None:
+    """Start a square layer as "pass everything on", with its random weights times `noise`.
+
+    A chain of such layers with ReLU between passes positive features on whole, and so trains
+    like a residual network without being one.
+    """
+    assert layer.bias is not None and layer.in_channels == layer.out_channels
+    own = torch.empty_like(layer.weight)
+    layer.weight.mul_(noise).add_(nn.init.dirac_(own))
+    layer.bias.zero_()
+
+
+@torch.no_grad()
 def carry_through(layer: nn.Conv2d, channels: int, *, copies: int = 1, gain: float = 1.0) -> None:
     """Start with `channels` inputs passed on unchanged, times `gain`, by the first outputs.
 

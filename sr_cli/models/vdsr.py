@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from sr_cli.models.base import SRModel, conv
 from sr_cli.models.bicubic import RADIUS, enlarge_bicubic
+from sr_cli.models.initial import start_as_identity
 
 
 class VDSR(SRModel):
@@ -32,9 +33,11 @@ class VDSR(SRModel):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 assert layer.bias is not None
                 nn.init.zeros_(layer.bias)
+                if layer.in_channels == layer.out_channels:
+                    start_as_identity(layer)
         last = self.layers[-1]
         assert isinstance(last, nn.Conv2d)
-        nn.init.normal_(last.weight, std=1e-3)
+        nn.init.zeros_(last.weight)
 
     @property
     def receptive_radius(self) -> int:
