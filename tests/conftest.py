@@ -98,3 +98,14 @@ def test_sets() -> Path:
     if not folder.is_dir():
         pytest.skip("the shared test sets are not here")
     return folder
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Eight pictures of 72x80, two of them in a sub-folder."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for number in range(8):
+        place = folder / "more" if number > 5 else folder
+        Image.fromarray(smooth(72, 80, seed=number)).save(place / f"{number}.png")
+    return folder

@@ -1,11 +1,11 @@
-"""Give a trained chain of ReLU layers (SRCNN, VDSR) its dead features back, changing nothing.
+"""Give a trained chain of ReLU layers (SRCNN, VDSR) its dead features back.
 
     python tools/revive.py srcnn-x4.safetensors --data photos/ -o start.safetensors
     sr train --recipe srcnn-x4 --init start.safetensors --data photos/
 
 A feature that no pixel switches on gets no gradient, for good. It is given new random weights and
-a bias with which half of the pixels switch it on; what follows takes it with weight 0, so that
-the network's pictures stay the same until training finds a use for it.
+a bias with which half of the pixels switch it on; what follows takes it with small weights (with
+none, it would die again before they have grown).
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from sr_cli.weights.load import load_model
 ALIVE = 1e-3
 """Share of pixels that must switch a feature on."""
 
+TAKEN = 0.1
+"""Size of what follows' new weights for it, as a share of random ones."""
+
 
 @torch.no_grad()
 def revive(layers: nn.Sequential, x: Tensor) -> list[int]:
@@ -38,15 +41,17 @@ def revive(layers: nn.Sequential, x: Tensor) -> list[int]:
         assert layer.bias is not None
         dead = ((layer(x) > 0).float().mean((0, 2, 3)) < ALIVE).nonzero().flatten()
         counts.append(len(dead))
-        fresh = torch.empty_like(layer.weight)
-        nn.init.kaiming_normal_(fresh, nonlinearity="relu")
-        layer.weight[dead] = fresh[dead]
+        layer.weight[dead] = _random(layer)[dead]
         layer.bias[dead] = 0
         middle = layer(x)[:, dead].transpose(0, 1).flatten(1).median(1).values
         layer.bias[dead] = -middle
-        following.weight[:, dead] = 0
+        following.weight[:, dead] = TAKEN * _random(following)[:, dead]
         x = layer(x).relu_()
     return counts
+
+
+def _random(layer: nn.Conv2d) -> Tensor:
+    return nn.init.kaiming_normal_(torch.empty_like(layer.weight), nonlinearity="relu")
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ class SOAP(torch.optim.Optimizer):
         betas: tuple[float, float] = (0.95, 0.95),
         eps: float = 1e-8,
         every: int = 10,
-        max_side: int = 1200,
+        max_side: int = 2048,
     ) -> None:
         defaults = {"lr": lr, "betas": betas, "eps": eps, "every": every, "max_side": max_side}
         super().__init__(params, defaults)

@@ -1,0 +1,122 @@
+"""Recipes: the papers' defaults, the shipped ones, settings; and which pictures are held back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sr_cli.errors import RefusedError, SrError
+from sr_cli.imaging.names import partner_name
+from sr_cli.models import model_names
+from sr_cli.training.optimise import learning_rate_factor
+from sr_cli.training.papers import default_recipe
+from sr_cli.training.pictures import Pair, find_sources, split
+from sr_cli.training.settings import (
+    as_toml,
+    make_recipe,
+    read_recipe,
+    recipe_of,
+    shipped_recipes,
+)
+
+TRAINABLE = [n for n in model_names() if n != "bicubic"]
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("srcnn", {"optimiser": "sgd", "learning_rate": 1e-4, "momentum": 0.9, "batch": 128}),
+        ("fsrcnn", {"optimiser": "sgd", "learning_rate": 1e-3, "last_layer_rate": 0.1}),
+        ("espcn", {"lr_patch": 17, "learning_rate": 1e-2}),
+        ("vdsr", {"optimiser": "sgd", "learning_rate": 0.1, "batch": 64, "weight_decay": 1e-4}),
+        ("srresnet", {"losses": {"l2": 1.0}, "batch": 16, "lr_patch": 24, "steps": 10**6}),
+        ("srgan", {"losses": {"perceptual": 1.0, "adversarial": 1e-3}, "steps": 200_000}),
+        ("edsr", {"losses": {"l1": 1.0}, "learning_rate": 1e-4, "lr_patch": 48, "batch": 16}),
+        ("rcan", {"losses": {"l1": 1.0}, "learning_rate": 1e-4, "lr_patch": 48, "batch": 16}),
+    ],
+)
+def test_defaults_are_the_papers(name: str, wanted: dict[str, object]) -> None:
+    recipe = default_recipe(name, (4,))
+    assert {field: getattr(recipe, field) for field in wanted} == wanted
+    first, middle, last = (learning_rate_factor(recipe, d, 999) for d in (0.0, 0.6, 1.0))
+    ends = {"espcn": (0.01**0.6, 0.01), "vdsr": (0.01, 1e-4), "srgan": (0.1, 0.01)}
+    halved = {"edsr": (1.0, 0.5), "rcan": (0.125, 0.03125)}
+    assert first == 1.0
+    assert (middle, last) == pytest.approx((ends | halved).get(name, (1.0, 1.0)))
+
+
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_shipped_recipes_are_read_by_name(name: str) -> None:
+    recipe = make_recipe(read_recipe(Path(name)))
+    assert name.startswith(recipe.model)
+    assert len(recipe.scales) > 1 or name.endswith(f"x{recipe.scales[0]}")
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_recipes_survive_toml_and_json(name: str, tmp_path: Path) -> None:
+    from dataclasses import asdict
+
+    recipe = default_recipe(name, (2,))
+    file = tmp_path / "r.toml"
+    file.write_text(as_toml(recipe))
+    assert make_recipe(read_recipe(file)) == recipe
+    assert recipe_of(asdict(recipe)) == recipe
+
+
+def test_settings_reach_every_depth() -> None:
+    recipe = make_recipe(
+        {"model": "edsr", "scales": [4]},
+        ["losses.l1=0.5", "photo.first.jpeg=[40, 60]", "config.features=32", "learning_rate=1e-4"],
+    )
+    assert recipe.losses == {"l1": 0.5} and recipe.photo.first.jpeg == (40.0, 60.0)
+    assert recipe.config == {"features": 32} and recipe.learning_rate == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("learning_rates=1", "no field 'learning_rates'"),
+        ("learning_rate=fast", "a number is needed"),
+        ("batch=2.5", "a whole number is needed"),
+        ("losses.l3=1", "no loss 'l3'"),
+        ("losses.l1=-1", "above 0"),
+        ("photo.first.jpg=[1,2]", "no field 'photo.first.jpg'"),
+        ("photo.first.jpeg=[1,2,3]", "2 numbers"),
+        ("optimiser=lion", "optimiser 'lion'"),
+        ("ema=1.5", "ema 1.5"),
+        ("rescale=[2.0, 1.0]", "a range"),
+        ("flips=1", "true or false"),
+        ("nonsense", "NAME=VALUE"),
+    ],
+)
+def test_a_wrong_setting_is_named(setting: str, said: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        make_recipe({"model": "edsr", "scales": [4]}, [setting])
+    assert said in caught.value.message
+
+
+def test_partners_are_found_by_their_names(tmp_path: Path) -> None:
+    assert partner_name("0801x4", 4) == partner_name("0801", 4) == partner_name("0801_HR", 4)
+    assert partner_name("a_x4_LR", 4) == "a" and partner_name("box", 4) == "box"
+    for folder, name in (("hr", "a.png"), ("lr", "ax2.png"), ("hr", "b.png")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / name).touch()
+    with pytest.raises(SrError, match="no partner"):
+        find_sources([tmp_path], scale=2)
+    (tmp_path / "lr" / "b_LR.png").touch()
+    assert [(s.hr.name, s.lr.name) for s in find_sources([tmp_path], scale=2) if s.lr] == [
+        ("a.png", "ax2.png"),
+        ("b.png", "b_LR.png"),
+    ]
+
+
+@given(count=st.integers(2, 60), share=st.floats(0.01, 0.99))
+def test_held_back_pictures_are_not_trained_on(count: int, share: float) -> None:
+    pairs = [Pair(str(i), np.zeros((1, 1, 3), np.uint8)) for i in range(count)]
+    train, held_back = split(pairs, share)
+    names = {p.name for p in train}, {p.name for p in held_back}
+    assert train and held_back and not names[0] & names[1] and len(names[0] | names[1]) == count
