@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import ssl
@@ -11,19 +10,16 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
 
-from filelock import FileLock, Timeout
-
 from sr_cli import __version__
-from sr_cli.cache import cache_folder
 from sr_cli.errors import SrError
-from sr_cli.files import atomic_write
+from sr_cli.files import hash_of, only_one, sha256_of
+from sr_cli.pins import forgetting, pin, pins
 
 OnBytes = Callable[[int, int | None], None]
 """Called with the bytes that are there and those in all, where known."""
@@ -32,7 +28,6 @@ _CHUNK = 1 << 18
 _TIMEOUT = 20.0
 _TRIES = 5
 _PAUSE = 0.5
-_LOCK_PATIENCE = 3600.0
 _SLOWEST = 1024
 """Bytes a second, over _PATIENCE seconds, below which a connection is given up."""
 
@@ -117,19 +112,6 @@ def mirrored(url: str) -> str:
     return f"{mirror}/{url.partition('://')[2]}" if mirror else url
 
 
-def sha256_of(path: Path) -> str:
-    """The full hash of a file."""
-    return str(_hash_of(path).hexdigest())
-
-
-def _hash_of(path: Path) -> Any:
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            found.update(chunk)
-    return found
-
-
 def _is_there(remote: Remote, path: Path, verify: bool) -> bool:
     try:
         size = path.stat().st_size
@@ -139,7 +121,7 @@ def _is_there(remote: Remote, path: Path, verify: bool) -> bool:
         return False
     if not verify:
         return True
-    known = remote.sha256 or remote.sha256_prefix or remote.url in _pins()
+    known = remote.sha256 or remote.sha256_prefix or remote.url in pins()
     return bool(known) and _fits(remote, sha256_of(path))
 
 
@@ -148,7 +130,7 @@ def _fits(remote: Remote, found: str) -> bool:
         return found == remote.sha256
     if remote.sha256_prefix and not found.startswith(remote.sha256_prefix):
         return False
-    return _pins().get(remote.url, found) == found
+    return pins().get(remote.url, found) == found
 
 
 def _remove(path: Path) -> None:
@@ -156,72 +138,6 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise SrError(f"{path}: in the way ({error.strerror or error})") from error
-
-
-def _pins_file() -> Path:
-    return cache_folder() / "pins.json"
-
-
-def _pins() -> dict[str, str]:
-    """Addresses without a known hash, and what was seen there first."""
-    try:
-        found = json.loads(_pins_file().read_text())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise SrError(f"{_pins_file()}: cannot be read ({error})") from error
-    if not isinstance(found, dict):
-        raise SrError(f"{_pins_file()}: not a table of addresses")
-    return found
-
-
-def pinned(address: str) -> str | None:
-    """The sha256 seen first at an address without a known one."""
-    return _pins().get(address)
-
-
-def check_pin(address: str, path: Path) -> None:
-    """Pin the content seen first. Raises SrError, and removes the file, when it has changed."""
-    found = sha256_of(path)
-    if _pins().setdefault(address, found) != found:
-        path.unlink()
-        raise SrError(
-            f"{address}: not the content seen there first (sha256 {found[:16]}…), thrown away",
-            _forgetting(address),
-        )
-    _pin(address, found)
-
-
-def forget_pin(address: str) -> None:
-    """Take whatever is seen there next."""
-    if address in _pins():
-        with only_one(_pins_file()), atomic_write(_pins_file()) as file:
-            kept = {k: v for k, v in _pins().items() if k != address}
-            file.write(json.dumps(kept, indent=1).encode())
-
-
-def _forgetting(address: str) -> str:
-    return f"sr download-weights --prune '{address}' forgets what was seen"
-
-
-def _pin(address: str, found: str) -> None:
-    if address in _pins():
-        return
-    with only_one(_pins_file()), atomic_write(_pins_file()) as file:
-        file.write(json.dumps(_pins() | {address: found}, indent=1).encode())
-
-
-@contextmanager
-def only_one(path: Path) -> Iterator[None]:
-    """Another process that fetches the same file is waited for. Raises SrError after an hour."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(f".{path.name}.lock"), timeout=_LOCK_PATIENCE):
-            yield
-    except Timeout:
-        raise SrError(f"{path}: another process has been fetching it for an hour") from None
-    except OSError as error:
-        raise SrError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def _check_room(remote: Remote, path: Path) -> None:
@@ -245,13 +161,13 @@ def _download(
         found = _try_hard(where, partial, on_bytes, hint)
     if not _fits(remote, found):
         partial.unlink()
-        if remote.url in _pins():
-            hint = _forgetting(remote.url)
+        if remote.url in pins():
+            hint = forgetting(remote.url)
         raise SrError(
             f"{remote.url}: not the content expected (sha256 {found[:16]}…), thrown away", hint
         )
     if remote.sha256 is None:
-        _pin(remote.url, found)
+        pin(remote.url, found)
     partial.replace(path)
 
 
@@ -296,7 +212,7 @@ def _one_try(remote: Remote, partial: Path, on_bytes: OnBytes | None) -> str:
             there = there if resumes else 0
             length = answer.headers.get("Content-Length")
             total = remote.size or (there + int(length) if length else None)
-            seen = _hash_of(partial) if resumes else hashlib.sha256()
+            seen = hash_of(partial) if resumes else hashlib.sha256()
             with partial.open("ab" if resumes else "wb") as file:
                 _copy(answer, file, seen, there, total, remote, on_bytes)
             return seen.hexdigest()

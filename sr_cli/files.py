@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+from filelock import FileLock, Timeout
 
 from sr_cli.errors import SrError
+
+_LOCK_PATIENCE = 3600.0
 
 
 @contextmanager
@@ -63,3 +68,30 @@ def _ordinary_mode(path: Path) -> int:
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Another process that fetches the same file is waited for. Raises SrError after an hour."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(f".{path.name}.lock"), timeout=_LOCK_PATIENCE):
+            yield
+    except Timeout:
+        raise SrError(f"{path}: another process has been fetching it for an hour") from None
+    except OSError as error:
+        raise SrError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def sha256_of(path: Path) -> str:
+    """The full hash of a file."""
+    return str(hash_of(path).hexdigest())
+
+
+def hash_of(path: Path) -> Any:
+    """hashlib's object after a whole file, to go on with."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            found.update(chunk)
+    return found

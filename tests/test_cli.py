@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -90,43 +86,6 @@ def test_several_models_are_averaged(sr: Run, tmp_path: Path) -> None:
     assert np.abs((e + s) / 2 - both)[inside].max() <= 1.01
 
 
-def test_folders_recursion_and_structure(sr: Run, tmp_path: Path) -> None:
-    for name in ("in/a.png", "in/sub/b.jpg", "in/sub/deep/c.webp", "in/.hidden.png"):
-        picture(tmp_path / name)
-    (tmp_path / "in" / "notes.txt").write_text("no picture")
-    done = sr(*BICUBIC, "in", "-o", "out")
-    assert done.returncode == 0
-    assert sorted(p.name for p in (tmp_path / "out").rglob("*.*")) == ["a.png"]
-    done = sr(*BICUBIC, "in", "-o", "out", "-r", "--skip-existing")
-    assert done.returncode == 0
-    assert b"2 done, 1 skipped" in done.stderr
-    assert (tmp_path / "out/sub/deep/c.webp").exists()
-    done = sr(*BICUBIC, "in", "-o", "out", "-r")
-    assert done.returncode == 1
-    assert done.stderr.count(b"exists already") == 3
-    assert sr(*BICUBIC, "in", "-o", "out", "-r", "-y").returncode == 0
-
-
-def test_results_beside_originals_are_not_inputs(sr: Run, tmp_path: Path) -> None:
-    picture(tmp_path / "a.png")
-    picture(tmp_path / "b_x2.png")
-    assert sr(*BICUBIC, ".").returncode == 0
-    names = sorted(p.name for p in tmp_path.iterdir())
-    assert names == ["a.png", "a_x2.png", "b_x2.png", "b_x2_x2.png"]
-    done = sr(*BICUBIC, ".", "--dry-run")
-    assert done.stdout.count(b" -> ") == 2
-
-
-def test_an_output_folder_inside_the_input_is_not_read(sr: Run, tmp_path: Path) -> None:
-    picture(tmp_path / "a.png")
-    for _ in range(2):
-        assert sr(*BICUBIC, ".", "-r", "-o", "big", "-y").returncode == 0
-    assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.png")] in (
-        ["a.png", "big/a.png"],
-        ["big/a.png", "a.png"],
-    )
-
-
 def test_streams(sr: Run, photo: Path, tmp_path: Path) -> None:
     done = sr(*BICUBIC, "-", input=photo.read_bytes())
     assert done.returncode == 0
@@ -161,21 +120,6 @@ def test_compare_writes_a_labelled_sheet(sr: Run, tmp_path: Path) -> None:
     assert sr("upscale", ".", "-m", "espcn", "-x4", "--dry-run").stdout.count(b" -> ") == 1
 
 
-def test_strange_names(sr: Run, tmp_path: Path) -> None:
-    names = ["with space.png", "smile 😀.png", "-dash.png", "ünï.png"]
-    for name in names:
-        picture(tmp_path / name)
-    raw = os.fsencode(tmp_path) + b"/bad\xff.png"
-    with open(raw, "wb") as file:  # noqa: PTH123 - a name that is no text
-        file.write((tmp_path / names[0]).read_bytes())
-    done = sr(*BICUBIC, "--json", "--", *names, raw)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "-dash_x2.png").exists()
-    assert (tmp_path / "smile 😀_x2.png").exists()
-    assert os.path.exists(os.fsencode(tmp_path) + b"/bad\xff_x2.png")
-    assert len([json.loads(line) for line in done.stdout.splitlines()]) == 5
-
-
 @pytest.mark.parametrize(
     "environment", [{"LC_ALL": "C", "PYTHONUTF8": "0"}, {"PYTHONIOENCODING": "cp437"}]
 )
@@ -185,57 +129,6 @@ def test_narrow_code_pages(sr: Run, tmp_path: Path, environment: dict[str, str])
     assert done.returncode == 0
     assert sr("models", env=environment).returncode == 0
     assert sr("upscale", "--help", env=environment).returncode == 0
-
-
-def test_symlink_loops_end(sr: Run, tmp_path: Path) -> None:
-    picture(tmp_path / "in/a.png")
-    (tmp_path / "in/loop").symlink_to(tmp_path / "in", target_is_directory=True)
-    done = sr(*BICUBIC, "in", "-r", "-o", "out/")
-    assert done.returncode == 0
-    assert len(list((tmp_path / "out").rglob("*.png"))) == 1
-
-
-def test_the_input_itself_is_replaced_only_with_y_and_a_warning(sr: Run, tmp_path: Path) -> None:
-    path = picture(tmp_path / "a.png")
-    before = path.read_bytes()
-    assert sr(*BICUBIC, "a.png", "-o", "a.png").returncode == 1
-    assert path.read_bytes() == before
-    done = sr(*BICUBIC, "a.png", "-o", "a.png", "-y")
-    assert done.returncode == 0
-    assert b"will be replaced" in done.stderr
-    assert size_of(path) == (32, 24)
-
-
-def test_interruption_leaves_no_partial_file(tmp_path: Path) -> None:
-    for index in range(12):
-        picture(tmp_path / f"in/{index:02}.png", 300, 300)
-    command = [sys.executable, "-m", "sr_cli", "upscale", "in", "-o", "out", "-m", "bicubic", "-x8"]
-    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
-        deadline = time.monotonic() + 60
-        while not list(tmp_path.glob("out/*.png")) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        process.send_signal(number)
-        _, said = process.communicate(timeout=60)
-        assert process.returncode == code, said
-        assert b"Traceback" not in said
-        made = list((tmp_path / "out").iterdir())
-        assert 0 < len(made) < 12
-        assert all(p.suffix == ".png" and size_of(p) == (2400, 2400) for p in made)
-        shutil.rmtree(tmp_path / "out")
-
-
-def test_two_processes_on_one_folder(tmp_path: Path) -> None:
-    for index in range(6):
-        picture(tmp_path / f"in/{index}.png", 100, 100)
-    command = [sys.executable, "-m", "sr_cli", "upscale", "in", "-o", "out", "-m", "bicubic", "-x4"]
-    both = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) for _ in range(2)]
-    said = [p.communicate(timeout=120)[1] for p in both]
-    assert all(b"Traceback" not in s for s in said)
-    assert {p.returncode for p in both} <= {0, 1}
-    made = list((tmp_path / "out").iterdir())
-    assert len(made) == 6
-    assert all(size_of(p) == (400, 400) for p in made)
 
 
 def test_help_errors_and_version_are_quick_and_load_nothing_heavy(sr: Run) -> None:
@@ -301,27 +194,6 @@ def test_the_manifest_matches_the_files() -> None:
     assert sum(e["bytes"] for e in files.values()) < 30e6
 
 
-def test_an_output_that_appears_meanwhile_does_not_shift_the_others(tmp_path: Path) -> None:
-    from sr_cli.inference.batch import Options, run_batch
-    from sr_cli.inference.enlarge import BicubicEnlarger, Size
-    from sr_cli.inference.jobs import Found, Naming, plan_jobs
-
-    for index, name in enumerate("abcd"):
-        Image.new("L", (8, 8), 50 * index).save(tmp_path / f"{name}.png")
-    found = [Found(tmp_path / f"{n}.png", tmp_path, False) for n in "abcd"]
-    jobs = plan_jobs(found, Naming(None, "_x2"), several=True)
-    options = Options(Size(2.0), skip_existing=True)
-
-    def another_process(job: object, share: float) -> None:
-        if job is jobs[0]:
-            Image.new("L", (1, 1)).save(jobs[1].target)
-
-    results = list(run_batch(jobs, BicubicEnlarger(), options, another_process))
-    assert [r.skipped for r in results] == [False, True, False, False]
-    for index in (0, 2, 3):
-        assert (np.asarray(Image.open(jobs[index].target)) == 50 * index).all()
-
-
 def test_a_comparison_is_never_written_over_something(sr: Run, tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     (tmp_path / "a_x2_compare.png").write_bytes(b"mine")
@@ -331,54 +203,3 @@ def test_a_comparison_is_never_written_over_something(sr: Run, tmp_path: Path) -
     picture(tmp_path / "c.png")
     picture(tmp_path / "c_compare.png")
     assert sr(*BICUBIC, "c.png", "c_compare.png", "-o", "out/", "--compare").returncode == 2
-
-
-def test_names_that_are_too_long_fail_alone(sr: Run, tmp_path: Path) -> None:
-    picture(tmp_path / ("x" * 250 + ".png"))
-    picture(tmp_path / "b.png")
-    done = sr(*BICUBIC, "x" * 250 + ".png", "b.png", "y" * 300)
-    assert done.returncode == 1
-    assert (tmp_path / "b_x2.png").exists()
-    assert b"1 done, 2 failed" in done.stderr
-
-
-def test_ctrl_c_while_waiting_for_stdin(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sr_cli", *BICUBIC, "-"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=tmp_path,
-    )
-    time.sleep(2)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert b"Traceback" not in said
-
-
-def test_an_unexpected_failure_of_one_picture_does_not_end_the_batch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from sr_cli.inference import batch
-    from sr_cli.inference.enlarge import BicubicEnlarger, Size
-    from sr_cli.inference.jobs import Found, Naming, plan_jobs
-
-    found = [Found(picture(tmp_path / f"{n}.png"), tmp_path, False) for n in "abc"]
-    real = batch.write_picture
-    failures = iter([MemoryError(), None, RuntimeError("odd\nthing")])
-
-    def sometimes(*arguments: object) -> None:
-        failure = next(failures)
-        if failure:
-            raise failure
-        real(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(batch, "write_picture", sometimes)
-    jobs = plan_jobs(found, Naming(None, "_x2"), several=True)
-    results = list(batch.run_batch(jobs, BicubicEnlarger(), batch.Options(Size(2.0))))
-    errors = [r.error.message if r.error else None for r in results]
-    assert errors[1] is None
-    assert "a.png: out of memory" in errors[0]
-    assert errors[2].endswith("c.png: odd")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.png", "b_x2.png", "c.png"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 from conftest import Run, smooth
-from PIL import ExifTags, Image, ImageCms, ImageSequence, PngImagePlugin
+from PIL import Image, ImageCms, ImageSequence
 
 BICUBIC = ("upscale", "-m", "bicubic", "-x2")
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -19,113 +18,6 @@ XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description tiff:Orientation="6">'
     b"<exif:PixelXDimension>32</exif:PixelXDimension></rdf:Description></rdf:RDF></x:xmpmeta>"
 )
-
-
-def exif_of_a_phone(orientation: int) -> Image.Exif:
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = orientation
-    exif[ExifTags.Base.Make] = "Maker"
-    exif[ExifTags.Base.DateTime] = "2024:05:06 07:08:09"
-    details = exif.get_ifd(ExifTags.IFD.Exif)
-    details[ExifTags.Base.ExifImageWidth] = 32
-    details[ExifTags.Base.ExifImageHeight] = 24
-    details[ExifTags.Base.ISOSpeedRatings] = 200
-    exif.get_ifd(ExifTags.IFD.GPSInfo)[1] = "N"
-    return exif
-
-
-@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "avif"])
-def test_orientation_is_applied_once_and_metadata_is_kept(
-    sr: Run, tmp_path: Path, suffix: str
-) -> None:
-    source = tmp_path / f"in.{suffix}"
-    picture = smooth(24, 32)
-    picture[:8, :8] = (255, 0, 0)
-    options = {"xmp": XMP} if suffix in ("jpg", "webp", "avif") else {}
-    Image.fromarray(picture).save(
-        source, exif=exif_of_a_phone(6), icc_profile=SRGB, dpi=(300, 300), quality=95, **options
-    )
-    assert sr(*BICUBIC, source).returncode == 0
-    with Image.open(tmp_path / f"in_x2.{suffix}") as made:
-        made.load()
-        assert made.size == (48, 64)
-        corner = np.asarray(made.convert("RGB"))[:12, -12:].reshape(-1, 3).mean(0)
-        assert corner[0] > 180
-        assert max(corner[1:]) < 80
-        exif = made.getexif()
-        assert exif.get(ExifTags.Base.Orientation, 1) == 1
-        assert exif[ExifTags.Base.Make] == "Maker"
-        if suffix != "tif":  # Pillow writes no EXIF directory into a TIFF: see the next test.
-            details = exif.get_ifd(ExifTags.IFD.Exif)
-            assert details[ExifTags.Base.ExifImageWidth] == 48
-            assert details[ExifTags.Base.ExifImageHeight] == 64
-            assert details[ExifTags.Base.ISOSpeedRatings] == 200
-        assert made.info["icc_profile"] == SRGB
-        if suffix in ("jpg", "tif", "png"):
-            assert float(made.info["dpi"][0]) == pytest.approx(300, abs=0.1)
-        if options:
-            assert b'tiff:Orientation="1"' in made.info["xmp"]
-            assert b"<exif:PixelXDimension>48<" in made.info["xmp"]
-
-
-def test_exif_goes_through_a_tiff_and_out_again(sr: Run, tmp_path: Path) -> None:
-    Image.fromarray(smooth(24, 32)).save(tmp_path / "a.jpg", exif=exif_of_a_phone(6))
-    assert sr(*BICUBIC, "a.jpg", "-o", "b.tif").returncode == 0
-    assert sr(*BICUBIC, "b.tif", "-o", "c.tif").returncode == 0
-    assert sr(*BICUBIC, "c.tif", "-o", "d.jpg").returncode == 0
-    for name, width in (("b.tif", 48), ("c.tif", 96), ("d.jpg", 192)):
-        with Image.open(tmp_path / name) as made:
-            exif = made.getexif()
-            assert exif[ExifTags.Base.Make] == "Maker"
-            assert exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ISOSpeedRatings] == 200, name
-            assert exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExifImageWidth] == width
-
-
-def test_strip_drops_metadata_but_still_turns(sr: Run, tmp_path: Path) -> None:
-    source = tmp_path / "in.jpg"
-    Image.fromarray(smooth(24, 32)).save(source, exif=exif_of_a_phone(6), icc_profile=SRGB, xmp=XMP)
-    assert sr(*BICUBIC, source, "--strip").returncode == 0
-    with Image.open(tmp_path / "in_x2.jpg") as made:
-        assert made.size == (48, 64)
-        assert not dict(made.getexif())
-        assert "icc_profile" not in made.info
-        assert "xmp" not in made.info
-
-
-def test_stale_thumbnail_goes_and_iptc_stays(sr: Run, tmp_path: Path) -> None:
-    source = tmp_path / "in.jpg"
-    caption = b"\x1c\x02\x78\x00\x05Hello"
-    block = b"Photoshop 3.0\x008BIM\x04\x04\0\0" + len(caption).to_bytes(4, "big") + caption
-    segment = b"\xff\xed" + (len(block) + 2).to_bytes(2, "big") + block
-    Image.fromarray(smooth(24, 32)).save(source, extra=segment, comment=b"a comment")
-    data = source.read_bytes()
-    # An EXIF block with a second directory, as cameras write it: IFD1 with JPEG offset and size.
-    ifd0 = b"\x01\0" + b"\x0f\x01\x02\0\x02\0\0\0M\0\0\0" + (26).to_bytes(4, "little")
-    ifd1 = b"\x02\0" + b"\x01\x02\x04\0\x01\0\0\0" + (56).to_bytes(4, "little")
-    ifd1 += b"\x02\x02\x04\0\x01\0\0\0" + (8).to_bytes(4, "little") + b"\0\0\0\0"
-    block = b"Exif\0\0II*\0\x08\0\0\0" + ifd0 + ifd1 + b"THUMBNAI"
-    source.write_bytes(
-        data[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + data[2:]
-    )
-    assert sr(*BICUBIC, source).returncode == 0
-    made = (tmp_path / "in_x2.jpg").read_bytes()
-    assert caption in made
-    assert b"a comment" in made
-    assert b"THUMBNAI" not in made
-    assert Image.open(io.BytesIO(made)).getexif()[0x010F] == "M"
-
-
-def test_png_text_is_kept(sr: Run, tmp_path: Path) -> None:
-    info = PngImagePlugin.PngInfo()
-    info.add_text("Author", "somebody")
-    info.add_itxt("Title", "Überschrift")
-    source = tmp_path / "in.png"
-    Image.fromarray(smooth(9, 9)).save(source, pnginfo=info)
-    assert sr(*BICUBIC, source).returncode == 0
-    made = Image.open(tmp_path / "in_x2.png")
-    made.load()
-    assert made.text["Author"] == "somebody"
-    assert made.text["Title"] == "Überschrift"
 
 
 def test_gray_palette_and_one_bit(sr: Run, tmp_path: Path) -> None:
@@ -166,35 +58,6 @@ def test_sixteen_bits_are_real(sr: Run, tmp_path: Path, suffix: str, kind: str) 
         with Image.open(tmp_path / "in_x2.tif") as described:
             assert described.info["icc_profile"] == SRGB
             assert float(described.info["dpi"][0]) == pytest.approx(300)
-
-
-def test_deep_files_keep_their_description(sr: Run, tmp_path: Path) -> None:
-    deep = smooth(10, 14, top=65535)
-    tifffile.imwrite(tmp_path / "in.tif", deep, photometric="rgb")
-    with Image.open(tmp_path / "in.tif"):
-        pass
-    small = Image.new("L", (1, 1))
-    info = PngImagePlugin.PngInfo()
-    info.add_text("Author", "somebody")
-    described = io.BytesIO()
-    small.save(
-        described, "PNG", pnginfo=info, icc_profile=SRGB, exif=exif_of_a_phone(6), dpi=(300, 300)
-    )
-    chunks = described.getvalue()
-    start, end = 33, chunks.index(b"IDAT") - 4
-    png = cv2.imencode(".png", deep[..., ::-1])[1].tobytes()
-    (tmp_path / "in.png").write_bytes(png[:33] + chunks[start:end] + png[33:])
-    assert sr(*BICUBIC, "in.png", "-f", "tif").returncode == 0
-    assert sr(*BICUBIC, "in.png").returncode == 0
-    for name in ("in_x2.png", "in_x2.tif"):
-        with Image.open(tmp_path / name) as made:
-            made.load()
-            assert made.size == (20, 28), name
-            assert made.info["icc_profile"] == SRGB
-            details = made.getexif().get_ifd(ExifTags.IFD.Exif)
-            assert details[ExifTags.Base.ISOSpeedRatings] == 200, name
-            assert details[ExifTags.Base.ExifImageWidth] == 20
-    assert Image.open(tmp_path / "in_x2.png").text["Author"] == "somebody"
 
 
 def test_alpha_has_no_fringe(sr: Run, tmp_path: Path) -> None:
@@ -338,20 +201,6 @@ def test_heic_without_the_extra_names_it(monkeypatch: pytest.MonkeyPatch) -> Non
         decode.read_picture(b"\0\0\0\x18ftypheic" + b"\0" * 40)
 
 
-def test_utf8_in_exif_and_gps_survive_every_format(sr: Run, tmp_path: Path) -> None:
-    exif = exif_of_a_phone(1)
-    exif[ExifTags.Base.Copyright] = "© Jürgen".encode()
-    Image.fromarray(smooth(24, 32)).save(tmp_path / "a.jpg", exif=exif, dpi=(300, 300))
-    for suffix in ("jpg", "webp", "png", "tif", "avif"):
-        assert sr(*BICUBIC, "a.jpg", "-f", suffix).returncode == 0
-        made = tmp_path / f"a_x2.{suffix}"
-        assert "© Jürgen".encode() in made.read_bytes(), suffix
-        with Image.open(made) as image:
-            assert image.getexif().get_ifd(ExifTags.IFD.GPSInfo)[1] == "N", suffix
-            if suffix in ("webp", "avif"):
-                assert float(image.getexif()[0x011A]) == 300
-
-
 def test_a_play_once_gif_is_played_once_as_webp(sr: Run, tmp_path: Path) -> None:
     frames = [Image.fromarray(smooth(10, 12, seed=i)) for i in range(2)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=50)
@@ -376,12 +225,3 @@ def test_white_is_zero_and_premultiplied_alpha_are_understood(sr: Run, tmp_path:
     assert la.shape == (6, 6, 2)
     assert sr(*BICUBIC, "la.png", "-o", "la.tif").returncode == 0
     assert sr(*BICUBIC, "la.tif", "-o", "again.tif").returncode == 0
-
-
-def test_a_broken_profile_is_said_not_fatal(sr: Run, tmp_path: Path) -> None:
-    Image.fromarray(smooth(12, 12)).convert("CMYK").save(
-        tmp_path / "c.jpg", icc_profile=b"junk" * 50
-    )
-    done = sr(*BICUBIC, "c.jpg")
-    assert done.returncode == 0
-    assert b"without a usable profile" in done.stderr

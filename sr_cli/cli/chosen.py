@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def fetch_addresses(names: Iterable[str | None]) -> None:
     """Say what is fetched from addresses among models' names, and what is pinned."""
-    from sr_cli.download import pinned
+    from sr_cli.pins import pinned
     from sr_cli.weights.address import is_address, is_here, obtain
 
     for name in names:

@@ -53,7 +53,7 @@ def download_weights(
 
     Exit codes: 0 all there; 1 one could not be had; 2 refused; 130 interrupted.
     """
-    from sr_cli.download import forget_pin
+    from sr_cli.pins import forget_pin
     from sr_cli.weights.address import is_address, kept_addresses, place_of
     from sr_cli.weights.manifest import load_manifest, read_manifest
 
@@ -112,7 +112,8 @@ def _fetch(entries: list[Entry], addresses: list[str], quiet: bool) -> bool:
 
     Whether all are there.
     """
-    from sr_cli.download import fetch, pinned
+    from sr_cli.download import fetch
+    from sr_cli.pins import pinned
     from sr_cli.weights.address import obtain
     from sr_cli.weights.manifest import remote_of
 
@@ -169,7 +170,7 @@ def _prune(paths: list[Path], quiet: bool) -> None:
 
 
 def _address_row(address: str) -> dict[str, Any]:
-    from sr_cli.download import pinned
+    from sr_cli.pins import pinned
     from sr_cli.weights.address import is_here, place_of
 
     return {

@@ -12,17 +12,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from sr_cli.cache import cache_folder
-from sr_cli.download import (
-    OnBytes,
-    Remote,
-    check_pin,
-    fetch,
-    is_offline,
-    only_one,
-    pinned,
-    sha256_of,
-)
+from sr_cli.download import OnBytes, Remote, fetch, is_offline
 from sr_cli.errors import RefusedError, SrError
+from sr_cli.files import only_one, sha256_of
+from sr_cli.pins import check_pin, pinned
 
 _SCHEMES = ("hf://", "https://", "http://")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
