@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from sr_cli.cache import cache_folder
 from sr_cli.download import Remote, fetch
 from sr_cli.errors import RefusedError, SrError
+from sr_cli.evaluation.vgg import vgg_layers
 from sr_cli.weights.tensors import read_tensors
 
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
@@ -54,8 +55,8 @@ NETWORKS = {
 }
 
 
-def _alexnet() -> nn.Sequential:
-    return nn.Sequential(
+def _alexnet() -> list[nn.Module]:
+    return [
         nn.Conv2d(3, 64, 11, stride=4, padding=2),
         nn.ReLU(),
         nn.MaxPool2d(3, 2),
@@ -68,18 +69,7 @@ def _alexnet() -> nn.Sequential:
         nn.ReLU(),
         nn.Conv2d(256, 256, 3, padding=1),
         nn.ReLU(),
-    )
-
-
-def _vgg16() -> nn.Sequential:
-    layers: list[nn.Module] = []
-    channels = 3
-    for width, count in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
-        for _ in range(count):
-            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
-            channels = width
-        layers.append(nn.MaxPool2d(2))
-    return nn.Sequential(*layers[:-1])
+    ]
 
 
 class LPIPS(nn.Module):
@@ -95,7 +85,8 @@ class LPIPS(nn.Module):
         if network not in NETWORKS:
             raise RefusedError(f"no LPIPS network '{network}'", f"known: {', '.join(NETWORKS)}")
         self._taps_at = NETWORKS[network].taps
-        self.features = _alexnet() if network == "alex" else _vgg16()
+        layers = _alexnet() if network == "alex" else vgg_layers("vgg16")[:-1]
+        self.features = nn.Sequential(*layers)
         tensors = _read(network, weights, list(self.state_dict()))
         self.load_state_dict({k: tensors[k].float() for k in self.state_dict()})
         for k in range(5):

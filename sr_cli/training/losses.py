@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sr_cli.errors import RefusedError
+from sr_cli.evaluation.vgg import BLOCKS, vgg_layers
 from sr_cli.training.trunk import load_trunk
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -23,10 +24,6 @@ def charbonnier(sr: Tensor, hr: Tensor) -> Tensor:
 
 PIXEL_LOSSES: dict[str, Loss] = {"l1": F.l1_loss, "l2": F.mse_loss, "charbonnier": charbonnier}
 
-_BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
-"""Convolutions in each block, a pool between them (Simonyan and Zisserman, table 1, D and E)."""
-
-_WIDTHS = (64, 128, 256, 512, 512)
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 FEATURE_SCALE = 1 / 12.75
@@ -46,14 +43,7 @@ class Features(nn.Module):
     ) -> None:
         super().__init__()
         end = _place(network, layer)
-        layers: list[nn.Module] = []
-        channels = 3
-        for width, count in zip(_WIDTHS, _BLOCKS[network], strict=True):
-            for _ in range(count):
-                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
-                channels = width
-            layers.append(nn.MaxPool2d(2))
-        self.features = nn.Sequential(*layers[: end + 1 + activated])
+        self.features = nn.Sequential(*vgg_layers(network)[: end + 1 + activated])
         wanted = {k: v.shape for k, v in self.state_dict().items()}
         self.load_state_dict(load_trunk(network, wanted, trunk))
         self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1))
@@ -71,7 +61,7 @@ def _place(network: str, layer: str) -> int:
     """The index in torchvision's `features` of a convolution named convB_N."""
     match = re.fullmatch(r"conv(\d)_(\d)", layer)
     block, number = (int(g) for g in match.groups()) if match else (0, 0)
-    counts = _BLOCKS[network]
+    counts = BLOCKS[network]
     if not (1 <= block <= len(counts) and 1 <= number <= counts[block - 1]):
         known = [f"conv{b}_{n}" for b, count in enumerate(counts, 1) for n in range(1, count + 1)]
         raise RefusedError(f"{network} has no layer '{layer}'", f"it has {', '.join(known)}")
