@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
+from sr_cli.cli.bars import Bars
 from sr_cli.cli.console import say
 from sr_cli.errors import RefusedError
 
@@ -21,7 +23,8 @@ def fetch_addresses(names: Iterable[str | None]) -> None:
         for part in (name or "").split("+"):
             if is_address(part) and not is_here(part):
                 say(f"fetching {part}")
-                obtain(part)
+                with Bars({part: None}) as bars:
+                    obtain(part, on_bytes=partial(bars.update, part))
                 say(f"{part}: sha256 {pinned(part)}, pinned")
 
 
@@ -41,7 +44,9 @@ def fetch_missing(choices: list[Choice], factor: float) -> None:
                     f"sr download-weights {entry.id} --accept-license",
                 )
             say(f"fetching {entry.id} ({entry.licence})")
-            fetch(remote_of(entry), entry.path, verify=True)
+            with Bars({entry.id: entry.bytes}) as bars:
+                on_bytes = partial(bars.update, entry.id)
+                fetch(remote_of(entry), entry.path, verify=True, on_bytes=on_bytes)
 
 
 def own_factor(choice: Choice) -> float | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sr_cli.cli.console import print_json, print_table, report_error, say, shown, talk
+from sr_cli.cli.bars import Bars
+from sr_cli.cli.console import print_json, print_table, report_error, say, shown
 from sr_cli.errors import ExitCode, RefusedError, SrError
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _fetch(entries: list[Entry], addresses: list[str], quiet: bool) -> bool:
     waiting: SimpleQueue[str] = SimpleQueue()
     for name in jobs:
         waiting.put(name)
-    with _Bars(sizes, quiet) as bars:
+    with Bars(sizes, quiet) as bars:
 
         def work() -> None:
             while not waiting.empty():
@@ -211,42 +211,3 @@ def _list(entries: list[Entry]) -> None:
         table.add_row(entry.id, size, cached, escape(licence), escape(entry.note))
     print_table(table)
     say("sr download-weights ID fetches one, -m ID uses it")
-
-
-class _Bars:
-    """A bar for each download, on a terminal."""
-
-    def __init__(self, sizes: dict[str, int | None], quiet: bool) -> None:
-        self._progress: Any = None
-        self._tasks: dict[str, Any] = {}
-        if talk().is_terminal and not quiet and sizes:
-            from rich.progress import (
-                BarColumn,
-                DownloadColumn,
-                Progress,
-                TextColumn,
-                TimeRemainingColumn,
-            )
-
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                DownloadColumn(),
-                TimeRemainingColumn(),
-            )
-            self._progress = Progress(*columns, console=talk(), transient=True)
-            for name, size in sizes.items():
-                self._tasks[name] = self._progress.add_task(name, total=size)
-        self._shown: AbstractContextManager[Any] = self._progress or nullcontext()
-
-    def __enter__(self) -> _Bars:
-        self._shown.__enter__()
-        return self
-
-    def __exit__(self, *details: Any) -> None:
-        self._shown.__exit__(*details)
-
-    def update(self, name: str, there: int, total: int | None) -> None:
-        """So many bytes are there."""
-        if self._progress is not None:
-            self._progress.update(self._tasks[name], completed=there, total=total)
