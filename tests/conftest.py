@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +21,10 @@ settings.load_profile("patient")
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("SR_SHARED", REPOSITORY.parent / "shared"))
+
+
+# A shell that starts a job in the background has it ignore SIGINT, and what it starts as well.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
