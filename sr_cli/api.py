@@ -67,6 +67,7 @@ def upscale_image(
         result = Image.fromarray(made.pixels)
     else:
         result = to_pillow(Frame(made.pixels, made.alpha))
+    # What comes out has the type that went in, which mypy cannot follow.
     return result  # type: ignore[no-any-return]
 
 

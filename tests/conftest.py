@@ -6,11 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from faults import Server, serving
 from hypothesis import settings
 from PIL import Image
 
@@ -20,6 +21,7 @@ settings.load_profile("patient")
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 REPOSITORY = Path(__file__).resolve().parent.parent
+BICUBIC = ("upscale", "-m", "bicubic", "-x2")
 SHARED = Path(os.environ.get("SR_SHARED", REPOSITORY.parent / "shared"))
 
 
@@ -114,3 +116,27 @@ def photos(tmp_path: Path) -> Path:
         place = folder / "more" if number > 5 else folder
         Image.fromarray(smooth(72, 80, seed=number)).save(place / f"{number}.png")
     return folder
+
+
+def picture(path: Path, width: int = 16, height: int = 12) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(smooth(height, width)).save(path)
+    return path
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        image.load()
+        return image.size
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
+    """A local server; what is fetched from it goes to a cache of its own."""
+    from sr_cli import download
+
+    monkeypatch.setenv("SR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(download, "_PAUSE", 0.01)
+    monkeypatch.setattr(download, "_TIMEOUT", 0.5)
+    with serving() as server:
+        yield server

@@ -13,22 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Run, smooth
+from conftest import BICUBIC, Run, picture, size_of
 from PIL import Image
-
-BICUBIC = ("upscale", "-m", "bicubic", "-x2")
-
-
-def picture(path: Path, width: int = 16, height: int = 12) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(smooth(height, width)).save(path)
-    return path
-
-
-def size_of(path: Path) -> tuple[int, int]:
-    with Image.open(path) as image:
-        image.load()
-        return image.size
 
 
 def test_folders_recursion_and_structure(sr: Run, tmp_path: Path) -> None:

@@ -9,22 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import REPOSITORY, Run, smooth
+from conftest import BICUBIC, REPOSITORY, Run, picture, size_of
 from PIL import Image
-
-BICUBIC = ("upscale", "-m", "bicubic", "-x2")
-
-
-def picture(path: Path, width: int = 16, height: int = 12) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(smooth(height, width)).save(path)
-    return path
-
-
-def size_of(path: Path) -> tuple[int, int]:
-    with Image.open(path) as image:
-        image.load()
-        return image.size
 
 
 def test_a_trained_network_from_the_package(sr: Run, photo: Path) -> None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import smooth
-from faults import Server, cut, serving, status
+from faults import Server, cut, status
 from PIL import Image
 
-from sr_cli import download
 from sr_cli.download import Remote
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.evaluation import datasets
@@ -20,15 +18,6 @@ from sr_cli.evaluation.datasets import open_set, paired_set, set_names
 
 CONTENT = bytes(range(256)) * 4000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
-    monkeypatch.setenv("SR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(download, "_PAUSE", 0.01)
-    monkeypatch.setattr(download, "_TIMEOUT", 0.5)
-    with serving() as server:
-        yield server
 
 
 @pytest.fixture

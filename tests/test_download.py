@@ -1,15 +1,14 @@
-"""Downloads against a server that fails, and test sets by name, folder and pairs."""
+"""Downloads against a server that fails."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faults import Server, cut, longer, serving, stall, status, trickle, without_ranges, wrong
+from faults import Server, cut, longer, stall, status, trickle, without_ranges, wrong
 
 from sr_cli import download
 from sr_cli.download import Remote, fetch
@@ -19,15 +18,6 @@ from sr_cli.pins import pinned
 
 CONTENT = bytes(range(256)) * 4000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
-    monkeypatch.setenv("SR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(download, "_PAUSE", 0.01)
-    monkeypatch.setattr(download, "_TIMEOUT", 0.5)
-    with serving() as server:
-        yield server
 
 
 def remote(url: str) -> Remote:

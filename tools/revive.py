@@ -19,6 +19,7 @@ import torch
 from from_edsr import crops
 from torch import Tensor, nn
 
+from sr_cli.imaging.colour import RGB_TO_YCBCR, YCBCR_OFFSET
 from sr_cli.models.bicubic import enlarge_bicubic
 from sr_cli.models.srcnn import SRCNN
 from sr_cli.models.vdsr import VDSR
@@ -64,8 +65,9 @@ def main() -> None:
     if not isinstance(model, SRCNN | VDSR):
         parser.error(f"{options.source} is no SRCNN or VDSR")
     lr = crops(options.data, model.scale, count=32)
-    luma = (lr * torch.tensor([65.481, 128.553, 24.966]).view(1, 3, 1, 1)).sum(1, True) + 16
-    counts = revive(model.layers, enlarge_bicubic(luma / 255, model.scale))
+    weights = torch.tensor(RGB_TO_YCBCR[0] / 255, dtype=torch.float32).view(1, 3, 1, 1)
+    luma = (lr * weights).sum(1, keepdim=True) + YCBCR_OFFSET[0] / 255
+    counts = revive(model.layers, enlarge_bicubic(luma, model.scale))
     print("dead features, layer by layer:", *counts)
     header = replace(read_header(options.source), halo=None, figures={})
     save_checkpoint(options.output, header, model.state_dict())

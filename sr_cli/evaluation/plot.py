@@ -13,7 +13,7 @@ from sr_cli.files import atomic_write
 def require_matplotlib() -> None:
     """Raises RefusedError where the extra is missing: before anything is measured."""
     try:
-        import matplotlib  # noqa: F401
+        import matplotlib  # noqa: F401  # only whether it is there
     except ImportError:
         raise RefusedError("--plot needs matplotlib", "pip install 'sr-cli[plot]'") from None
 

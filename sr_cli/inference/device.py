@@ -107,6 +107,7 @@ def _fastest_on_cpu() -> torch.dtype:
 
 def _block(dtype: torch.dtype) -> tuple[nn.Module, torch.Tensor]:
     block = nn.Sequential(conv(64, 64), nn.ReLU(), conv(64, 64))
+    # torch declares no such combination of arguments, but documents it.
     block = block.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return block, torch.rand(1, 64, 96, 96).to(dtype).contiguous(memory_format=torch.channels_last)
 

@@ -188,6 +188,7 @@ class Run:
             good = False
         optimiser.zero_grad(set_to_none=True)
         if good:
+            # torch leaves backward untyped.
             self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             self.scaler.unscale_(optimiser)
             limit = self.recipe.clip or math.inf

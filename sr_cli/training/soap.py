@@ -35,6 +35,7 @@ class SOAP(torch.optim.Optimizer):
         defaults = {"lr": lr, "betas": betas, "eps": eps, "every": every, "max_side": max_side}
         super().__init__(params, defaults)
 
+    # torch has overloads for closures, which this optimiser takes none of.
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """One update from the gradients; the first one only measures them."""

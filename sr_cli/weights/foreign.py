@@ -53,6 +53,7 @@ class ForeignModel(SRModel):
         declared = bool(descriptor.supports_half and descriptor.supports_bfloat16)
         self.half_is_safe = declared and self._runs_in_half()
 
+    # A plain attribute in SRModel: here it depends on the file.
     @property
     def channels(self) -> Literal[1, 3]:  # type: ignore[override]
         return cast(Literal[1, 3], self._channels)

@@ -1,7 +1,8 @@
-"""Tools that change a trained chain of ReLU layers without changing its pictures."""
+"""Tools that make one checkpoint of another."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from torch import nn
 
 from sr_cli.models import create_model
 from sr_cli.models.vdsr import VDSR
+from sr_cli.weights.checkpoint import Header, load_checkpoint, save_checkpoint
 
 TOOLS = Path(__file__).parents[1] / "tools"
 
@@ -48,7 +50,6 @@ def test_revived_features_live_and_change_little(monkeypatch: pytest.MonkeyPatch
     import revive  # type: ignore[import-not-found]  # lies in tools/
 
     monkeypatch.setattr(revive, "TAKEN", 1e-6)
-
     model = trained()
     first = model.layers[0]
     assert isinstance(first, nn.Conv2d) and first.bias is not None
@@ -62,3 +63,16 @@ def test_revived_features_live_and_change_little(monkeypatch: pytest.MonkeyPatch
     on = (first(x) > 0).float().mean((0, 2, 3))
     assert (on[:4] > 0.3).all() and (on[:4] < 0.7).all()
     assert torch.allclose(model(lr), before, atol=1e-5)
+
+
+def test_a_mix_lies_between_two_checkpoints(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        model = create_model("espcn", scale=2)
+        for parameter in model.parameters():
+            nn.init.normal_(parameter)
+        header = Header(model="espcn", config=model.config, scales=[2])
+        save_checkpoint(tmp_path / f"{name}.safetensors", header, model.state_dict())
+    command = [sys.executable, TOOLS / "interpolate.py", "a.safetensors", "b.safetensors"]
+    subprocess.run([*command, "--share", "0.75", "-o", "c.safetensors"], cwd=tmp_path, check=True)
+    a, b, c = (load_checkpoint(tmp_path / f"{n}.safetensors")[0].state_dict() for n in "abc")
+    assert all(torch.allclose(c[k], 0.75 * a[k] + 0.25 * b[k], atol=1e-6) for k in a)
