@@ -68,6 +68,12 @@ def test_processes_take_different_parts_of_one_batch() -> None:
     assert torch.equal(torch.cat([p.hr for p in parts]), whole.hr)
 
 
+def test_all_scales_of_one_run_have_crops_of_one_hr_size() -> None:
+    crops = crops_of(default_recipe("vdsr", (2, 3, 4), lr_patch=6, batch=2))
+    shapes = {b.scale: (*b.lr.shape[2:], *b.hr.shape[2:]) for b in map(crops.batch, range(12))}
+    assert shapes == {2: (12, 12, 24, 24), 3: (8, 8, 24, 24), 4: (6, 6, 24, 24)}
+
+
 def test_hr_and_lr_show_the_same_place() -> None:
     recipe = default_recipe(
         "edsr", (2,), lr_patch=24, batch=8, flat_share=0.0, rescale=(0.5, 1.5), colour_jitter=0.1

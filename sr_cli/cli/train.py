@@ -75,7 +75,8 @@ def train(
     ] = None,
     batch: Annotated[int | None, typer.Option("--batch", help="Crops a step.")] = None,
     lr_patch: Annotated[
-        int | None, typer.Option("--lr-patch", help="Side of a crop in lr pixels.")
+        int | None,
+        typer.Option("--lr-patch", help="Side of a crop in lr pixels (of the largest scale)."),
     ] = None,
     learning_rate: Annotated[
         float | None, typer.Option("--learning-rate", help="Highest learning rate.")

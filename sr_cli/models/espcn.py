@@ -66,9 +66,8 @@ class _FastESPCN(InferenceNet):
     """The first and the last layer in float32, what lies between in half precision.
 
     Weights that bfloat16 holds exactly (`rounded_weights` in the recipe) let all three layers be
-    in half precision on a CPU: luma goes in as two halves, a rounded one and what that lacks, and
-    the last layer gives what its pixels have beyond the lr pixel, subtracted before its sums are
-    rounded.
+    in half precision on a CPU: the last layer gives what its pixels have beyond the rounded lr
+    pixel, subtracted before its sums are rounded, and the exact lr pixel is added to that.
     """
 
     def __init__(self, model: ESPCN) -> None:

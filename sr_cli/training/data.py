@@ -77,7 +77,7 @@ class Crops:
 
     def crop(self, step: int, index: int, scale: int) -> tuple[Pixels, Pixels]:
         """lr (p, p, 3) and hr (p*scale, p*scale, 3)."""
-        r, p = self.recipe, self.recipe.lr_patch
+        r, p = self.recipe, self.recipe.lr_side(scale)
         random = np.random.default_rng([r.seed, step, index])
         if random.random() < r.flat_share:
             return _flat(random, p, scale)
@@ -91,7 +91,7 @@ class Crops:
         return lr, hr
 
     def _cut(self, number: int, scale: int, random: np.random.Generator) -> tuple[Pixels, Pixels]:
-        r, p = self.recipe, self.recipe.lr_patch
+        r, p = self.recipe, self.recipe.lr_side(scale)
         pair = self.pairs[number]
         if pair.lr is None and (r.degradation == "photo" or r.rescale != (1.0, 1.0)):
             return self._cut_anew(pair.hr, scale, random)
@@ -129,7 +129,7 @@ class Crops:
 
     def _bicubic(self, number: int, y: int, x: int, scale: int) -> Pixels:
         """A crop of the lr of a whole picture, as if that had been made first."""
-        p = self.recipe.lr_patch
+        p = self.recipe.lr_side(scale)
         whole = self._lr.get((number, scale))
         if whole is None:
             return lr_of_region(self.pairs[number].hr, y, x, p, p, scale)
@@ -139,8 +139,8 @@ class Crops:
         self, whole: Pixels, scale: int, random: np.random.Generator
     ) -> tuple[Pixels, Pixels]:
         """A piece with surroundings, rescaled and jittered, then made lr as a whole."""
-        r = self.recipe
-        side = (r.lr_patch + 2 * _PHOTO_MARGIN) * scale
+        r, p = self.recipe, self.recipe.lr_side(scale)
+        side = (p + 2 * _PHOTO_MARGIN) * scale
         factor = random.uniform(*r.rescale)
         need = [min(n, max(side, round(side / factor))) for n in whole.shape[:2]]
         y, x = (int(random.integers(n - m + 1)) for n, m in zip(whole.shape, need, strict=False))
@@ -157,7 +157,7 @@ class Crops:
             lr = lr_of_region(piece, 0, 0, side // scale, side // scale, scale)
             if r.degradation == "noise":
                 lr = add_noise(lr, r.noise_sigma, random)
-        inner = slice(_PHOTO_MARGIN, _PHOTO_MARGIN + r.lr_patch)
+        inner = slice(_PHOTO_MARGIN, _PHOTO_MARGIN + p)
         at_hr = slice(inner.start * scale, inner.stop * scale)
         return lr[inner, inner], piece[at_hr, at_hr]
 

@@ -78,7 +78,7 @@ class VDSR(Recipe):
     The rate is divided by 10 after each quarter of the run.
     """
 
-    lr_patch: int = 14
+    lr_patch: int = 11
     batch: int = 64
     losses: dict[str, float] = field(default_factory=lambda: {"l2": 41.0**2 / 2})
     optimiser: str = "sgd"

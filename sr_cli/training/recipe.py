@@ -37,7 +37,8 @@ class Recipe:
     model, scales, config: the network; several scales only for one set of weights (VDSR).
     degradation: how lr is made of hr: `bicubic`, `noise` (with a sigma from noise_sigma, in 8-bit
         steps) or `photo` (whose ranges are in `photo`).
-    lr_patch: side of a training crop in lr pixels; batch: crops a step, over all processes.
+    lr_patch: side of a training crop in lr pixels, of the largest scale where there are several
+        (the others' crops are as large in hr); batch: crops a step, over all processes.
     flips, turns, rescale (range of a factor on hr), colour_jitter (largest change of brightness,
         contrast and saturation, as a share): augmentation.
     flat_share: share of crops replaced by one flat colour, so that walls stay flat.
@@ -156,6 +157,10 @@ class Recipe:
             raise RefusedError("milestones: shares of the run between 0 and 1, in order")
         if "scale" in self.config:
             raise RefusedError("config.scale: the scale is given by scales", "-x 4")
+
+    def lr_side(self, scale: int) -> int:
+        """Side of a crop in lr pixels at one of the scales."""
+        return self.lr_patch * max(self.scales) // scale
 
     @property
     def is_adversarial(self) -> bool:

@@ -28,7 +28,7 @@ _BLUE, _GREY, _INK = (31, 119, 180), (225, 225, 225), (40, 40, 40)
 
 def preview(crops: Crops, count: int, scale: int) -> Image.Image:
     """`count` crops of the first steps: lr, each pixel enlarged to a square, beside its hr."""
-    side = crops.recipe.lr_patch * scale
+    side = crops.recipe.lr_side(scale) * scale
     columns = max(1, min(4, math.isqrt(count)))
     rows = -(-count // columns)
     cell = (2 * side + _GAP, side + _GAP)

@@ -190,7 +190,7 @@ def step_limit(plan: Plan, pairs: list[Pair]) -> int | None:
         return plan.recipe.steps
     r = plan.recipe
     pixels: float = sum(p.hr.shape[0] * p.hr.shape[1] for p in pairs) / min(r.scales) ** 2
-    return max(1, math.ceil(plan.epochs * pixels / (r.batch * r.lr_patch**2)))
+    return max(1, math.ceil(plan.epochs * pixels / (r.batch * r.lr_side(min(r.scales)) ** 2)))
 
 
 def _plan_table(plan: Plan) -> dict[str, Any]:
