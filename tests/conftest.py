@@ -19,6 +19,8 @@ from PIL import Image
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
+pytest_plugins = ["manifest_world"]
+
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 REPOSITORY = Path(__file__).resolve().parent.parent
 BICUBIC = ("upscale", "-m", "bicubic", "-x2")

@@ -2,65 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY, Run, smooth
-from faults import Server, cut, serving, status, trickle, wrong
+from faults import cut, status, trickle, wrong
+from manifest_world import World, fetch
 from PIL import Image
-from safetensors.torch import save
-from test_foreign import compact
-
-
-@dataclass
-class World:
-    """A manifest of three small checkpoints, the server that has them, and a cache."""
-
-    server: Server
-    manifest: Path
-    env: dict[str, str]
-    content: dict[str, bytes] = field(default_factory=dict)
-
-    @property
-    def cached(self) -> Path:
-        return Path(self.env["SR_CACHE"]) / "weights"
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with serving() as server:
-        manifest = tmp_path / "manifest.json"
-        env = {"SR_CACHE": str(tmp_path / "cache"), "SR_MIRROR": server.url}
-        world = World(server, manifest, env)
-        entries = []
-        for number, name in enumerate(("first-x2", "second-x2", "third-x2")):
-            content = save(compact(2, seed=number))
-            world.content[name] = content
-            server.put(f"/example.org/{name}.safetensors", content)
-            entries.append(
-                {
-                    "id": name, "network": name[:-3], "scale": 2, "file": f"{name}.safetensors",
-                    "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(),
-                    "parameters": 0, "licence": "CC BY-NC 4.0" if number == 2 else "MIT",
-                    "default": False, "accept": number == 2, "architecture": "compact",
-                    "url": f"https://example.org/{name}.safetensors",
-                }
-            )  # fmt: skip
-        manifest.write_text(json.dumps({"schema": 2, "general": "first", "weights": entries}))
-        yield world
-
-
-def fetch(sr: Run, world: World, *arguments: str) -> object:
-    return sr("download-weights", "--manifest", world.manifest, *arguments, env=world.env)
 
 
 def test_the_list_says_what_there_is(sr: Run, world: World) -> None:
@@ -248,81 +202,6 @@ def test_a_manifest_may_point_to_this_machine(sr: Run, world: World, tmp_path: P
     assert (world.cached / "first-x2.safetensors").exists() and not world.server.requests
 
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-def put_on_hub(server: Server, content: bytes, etag: str | None = None) -> None:
-    for revision in ("main", COMMIT):
-        path = f"/owner/repo/resolve/{revision}/nets/small.safetensors"
-        server.put(path, content)
-        server.headers[path] = {
-            "X-Repo-Commit": COMMIT,
-            "ETag": f'"{etag or hashlib.sha256(content).hexdigest()}"',
-        }
-
-
-def hub_env(world: World) -> dict[str, str]:
-    env = {k: v for k, v in world.env.items() if k != "SR_MIRROR"}
-    return env | {"HF_ENDPOINT": world.server.url, "HF_HUB_DISABLE_XET": "1"}
-
-
-HUB_FILE = "hf://owner/repo/nets/small.safetensors"
-
-
-def test_a_file_on_the_hub_is_fetched_pinned_and_kept(
-    sr: Run, world: World, tmp_path: Path
-) -> None:
-    content = world.content["first-x2"]
-    put_on_hub(world.server, content)
-    Image.fromarray(smooth(20, 24)).save(tmp_path / "a.png")
-    done = sr("upscale", "a.png", "-m", HUB_FILE, env=hub_env(world))
-    assert done.returncode == 0, done.stderr.decode()
-    digest = hashlib.sha256(content).hexdigest()
-    assert f"{HUB_FILE}: sha256 {digest}, pinned" in done.stderr.decode().replace("\n", " ")
-    with Image.open(tmp_path / "a_x2.png") as big:
-        assert big.size == (48, 40)
-    asked = len(world.server.requests)
-    offline = hub_env(world) | {"SR_OFFLINE": "1"}
-    shown = json.loads(sr("models", HUB_FILE, "--json", env=offline).stdout)
-    assert shown["scales"] == [2] and len(world.server.requests) == asked
-    rows = json.loads(sr("download-weights", HUB_FILE, "--json", env=offline).stdout)
-    assert rows[0]["sha256"] == digest and rows[0]["cached"]
-
-
-def test_a_file_on_the_hub_that_changes_is_thrown_away(sr: Run, world: World) -> None:
-    env = hub_env(world)
-    put_on_hub(world.server, world.content["first-x2"], etag="0" * 64)
-    lied = sr("download-weights", HUB_FILE, env=env)
-    assert lied.returncode == 1 and b"the hub gives" in lied.stderr
-    put_on_hub(world.server, world.content["first-x2"])
-    assert sr("download-weights", HUB_FILE, env=env).returncode == 0
-    cached = Path(env["SR_CACHE"]) / "hub/owner/repo/main/nets/small.safetensors"
-    cached.write_bytes(b"changed here")
-    put_on_hub(world.server, world.content["second-x2"])
-    changed = sr("models", HUB_FILE, env=env)
-    assert changed.returncode == 1 and b"seen there first" in changed.stderr
-    assert not cached.exists()
-
-
-@pytest.mark.parametrize(
-    ("address", "code", "said"),
-    [
-        ("hf://owner/repo", 2, "not hf://owner/repo"),
-        ("hf://owner/repo/../x.pth", 2, "not hf://owner/repo"),
-        ("hf://owner/repo/nothing.pth", 1, "nothing.pth"),
-        ("http://127.0.0.1:9/a.pth", 1, "only https"),
-        ("https://127.0.0.1:9/", 2, "names no file"),
-    ],
-)
-def test_addresses_that_lead_nowhere(
-    sr: Run, world: World, tmp_path: Path, address: str, code: int, said: str
-) -> None:
-    Image.fromarray(smooth(8, 8)).save(tmp_path / "a.png")
-    for command in (("download-weights", address), ("upscale", "a.png", "-m", address)):
-        done = sr(*command, env=hub_env(world))
-        assert done.returncode == code and said in done.stderr.decode().replace("\n", " ")
-
-
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -374,22 +253,3 @@ def test_a_place_that_cannot_be_used_is_a_failure(sr: Run, world: World, tmp_pat
     env = world.env | {"SR_CACHE": str(tmp_path / "file"), "SR_MANIFEST": str(world.manifest)}
     done = sr("download-weights", "first-x2", env=env)
     assert done.returncode == 1 and b"cannot be written" in done.stderr
-
-
-def test_pruning_an_address_forgets_its_pin(sr: Run, world: World) -> None:
-    env = hub_env(world)
-    put_on_hub(world.server, world.content["first-x2"])
-    assert sr("download-weights", HUB_FILE, env=env).returncode == 0
-    put_on_hub(world.server, world.content["second-x2"])
-    assert sr("download-weights", "--prune", HUB_FILE, env=env).returncode == 0
-    assert sr("download-weights", HUB_FILE, env=env).returncode == 0
-    assert sr("download-weights", "--verify", "third-x2", env=env | {
-        "SR_MANIFEST": str(world.manifest)}).returncode == 2  # fmt: skip
-
-
-def test_addresses_with_one_name_have_places_of_their_own() -> None:
-    from sr_cli.weights.address import place_of
-
-    places = {place_of(f"https://example.org{rest}") for rest in ("/a.pth?v=1", "/a.pth?v=2",
-              ":8443/a.pth", "/b/a.pth")}  # fmt: skip
-    assert len(places) == 4 and {p.name for p in places} == {"a.pth"}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import SHARED, Run, smooth
+from manifest_world import compact
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -20,19 +21,6 @@ from sr_cli.weights.foreign import ForeignModel, load_foreign
 spandrel = pytest.importorskip("spandrel")
 
 REAL = SHARED / "reference" / "realesr-animevideov3-x4.pth"
-
-
-def compact(scale: int, features: int = 8, seed: int = 0) -> dict[str, torch.Tensor]:
-    """A small network of the Compact kind (SRVGGNetCompact) that changes little."""
-    torch.manual_seed(seed)
-    shapes = [(features, 3), (features, features), (3 * scale * scale, features)]
-    tensors = {}
-    for place, (outputs, inputs) in zip((0, 2, 4), shapes, strict=True):
-        tensors[f"body.{place}.weight"] = torch.randn(outputs, inputs, 3, 3) * 0.02
-        tensors[f"body.{place}.bias"] = torch.zeros(outputs)
-        if place < 4:
-            tensors[f"body.{place + 1}.weight"] = torch.full((outputs,), 0.25)
-    return tensors
 
 
 def wanted(path: Path, lr: np.ndarray) -> np.ndarray:
