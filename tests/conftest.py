@@ -54,6 +54,7 @@ def sr(tmp_path: Path) -> Run:
     def run(
         *arguments: str | bytes | Path, **options: object
     ) -> subprocess.CompletedProcess[bytes]:
+        # `env` is a mapping of strings among options of any type.
         environment = {**os.environ, **options.pop("env", {})}  # type: ignore[dict-item]
         done = subprocess.run(
             [sys.executable, "-m", "sr_cli", *arguments],

@@ -75,7 +75,8 @@ class ESPCN(Recipe):
 class VDSR(Recipe):
     """Kim et al., CVPR 2016, sections 4.2 and 5.2: 41x41 crops, batch 64, clipped SGD from 0.1.
 
-    The rate is divided by 10 after each quarter of the run.
+    The rate is divided by 10 after each quarter of the run. Crops are as large as the paper's where
+    x4 is among the scales; x2 alone takes a larger lr_patch.
     """
 
     lr_patch: int = 11
