@@ -12,7 +12,7 @@ from trials import small_trunk
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.models import create_model
 from sr_cli.training.adversarial import discriminator_loss, generator_loss
-from sr_cli.training.losses import Features, charbonnier, texture_loss
+from sr_cli.training.losses import Features, charbonnier, shifted, texture_loss
 from sr_cli.training.optimise import learning_rate_factor, make_optimiser, set_learning_rate
 from sr_cli.training.papers import default_recipe
 from sr_cli.training.quick import composed, quicken
@@ -29,6 +29,18 @@ def test_texture_ignores_where_things_are() -> None:
     features = torch.rand(2, 5, 6, 6)
     assert float(texture_loss(features, features.flip(3))) < 1e-12
     assert float(texture_loss(features, features * 2)) > 1e-3
+
+
+def test_perceptual_losses_see_the_same_place_of_both_pictures_anywhere() -> None:
+    hr = torch.arange(96.0 * 72).view(1, 1, 96, 72).expand(2, 3, -1, -1)
+    corners = set()
+    for _ in range(60):
+        sr, same = shifted(-hr, hr)
+        assert same.shape == (2, 3, 89, 65)
+        assert torch.equal(sr, -same)
+        corners.add(divmod(int(same[0, 0, 0, 0]), 72))
+    assert {y for y, _ in corners} | {x for _, x in corners} == set(range(8))
+    assert shifted(hr[..., :60], hr[..., :60])[1].shape[-1] == 60
 
 
 def test_adversarial_losses_are_their_equations() -> None:

@@ -68,6 +68,24 @@ def _place(network: str, layer: str) -> int:
     return sum(2 * count + 1 for count in counts[: block - 1]) + 2 * (number - 1)
 
 
+_SHIFTS, _WIDE_ENOUGH = 8, 64
+
+
+def shifted(sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
+    """The same window of both (N, C, h, w), 7 pixels smaller, anywhere; crops under 64 whole.
+
+    A network's pooling and the sub-pixel shuffle both have a grid. If one always lies the same on
+    the other, sr learns a pattern that the network does not see (compare Kettunen et al., E-LPIPS:
+    Robust Perceptual Image Similarity via Random Transformation Ensembles, 2019).
+    """
+    height, width = (side - _SHIFTS + 1 for side in hr.shape[-2:])
+    if min(hr.shape[-2:]) < _WIDE_ENOUGH:
+        return sr, hr
+    y, x = torch.randint(_SHIFTS, (2,)).tolist()
+    window = (..., slice(y, y + height), slice(x, x + width))
+    return sr[window], hr[window]
+
+
 def perceptual_loss(sr: Tensor, hr: Tensor) -> Tensor:
     """Mean squared distance of features (SRGAN, equation 5)."""
     return F.mse_loss(sr, hr)

@@ -18,7 +18,7 @@ from sr_cli.models.base import SRModel
 from sr_cli.models.srgan import Discriminator
 from sr_cli.training.adversarial import discriminator_loss, generator_loss
 from sr_cli.training.data import Batch, luma_of
-from sr_cli.training.losses import PIXEL_LOSSES, Features, perceptual_loss, texture_loss
+from sr_cli.training.losses import PIXEL_LOSSES, Features, perceptual_loss, shifted, texture_loss
 from sr_cli.training.optimise import learning_rate_factor, make_optimiser, set_learning_rate
 from sr_cli.training.parallel import Group
 from sr_cli.training.quick import quicken
@@ -137,16 +137,17 @@ class Run:
     def _losses(self, sr: Tensor, hr: Tensor, batch: Batch) -> dict[str, Tensor]:
         wanted = self.recipe.losses
         parts = {n: loss(sr, hr) for n, loss in PIXEL_LOSSES.items() if n in wanted}
+        seen, wanted_there = shifted(sr, hr)
         if self.features is not None:
             with torch.no_grad():
-                hr_features = self.features(hr)
-            sr_features = self.features(sr)
+                hr_features = self.features(wanted_there)
+            sr_features = self.features(seen)
             if "perceptual" in wanted:
                 parts["perceptual"] = perceptual_loss(sr_features, hr_features)
             if "texture" in wanted:
                 parts["texture"] = texture_loss(sr_features, hr_features)
         if self.lpips is not None:
-            parts["lpips"] = self.lpips(sr, hr).mean()
+            parts["lpips"] = self.lpips(seen, wanted_there).mean()
         if self.teacher is not None and "teacher" in wanted:
             parts["teacher"] = F.l1_loss(sr, self._taught(batch))
         if self.discriminator is not None:
