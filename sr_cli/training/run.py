@@ -137,17 +137,17 @@ class Run:
     def _losses(self, sr: Tensor, hr: Tensor, batch: Batch) -> dict[str, Tensor]:
         wanted = self.recipe.losses
         parts = {n: loss(sr, hr) for n, loss in PIXEL_LOSSES.items() if n in wanted}
-        seen, wanted_there = shifted(sr, hr)
+        sr_window, hr_window = shifted(sr, hr)
         if self.features is not None:
             with torch.no_grad():
-                hr_features = self.features(wanted_there)
-            sr_features = self.features(seen)
+                hr_features = self.features(hr_window)
+            sr_features = self.features(sr_window)
             if "perceptual" in wanted:
                 parts["perceptual"] = perceptual_loss(sr_features, hr_features)
             if "texture" in wanted:
                 parts["texture"] = texture_loss(sr_features, hr_features)
         if self.lpips is not None:
-            parts["lpips"] = self.lpips(seen, wanted_there).mean()
+            parts["lpips"] = self.lpips(sr_window, hr_window).mean()
         if self.teacher is not None and "teacher" in wanted:
             parts["teacher"] = F.l1_loss(sr, self._taught(batch))
         if self.discriminator is not None:
