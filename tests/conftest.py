@@ -15,6 +15,8 @@ from faults import Server, serving
 from hypothesis import settings
 from PIL import Image
 
+from sr_cli.inference.device import cpu_precisions
+
 # Property tests are about what is true, not about how busy the machine is.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
@@ -24,6 +26,9 @@ pytest_plugins = ["manifest_world"]
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 REPOSITORY = Path(__file__).resolve().parent.parent
 BICUBIC = ("upscale", "-m", "bicubic", "-x2")
+needs_bf16 = pytest.mark.skipif(
+    "bf16" not in cpu_precisions(), reason="this CPU cannot compute in bf16"
+)
 SHARED = Path(os.environ.get("SR_SHARED", REPOSITORY.parent / "shared"))
 
 

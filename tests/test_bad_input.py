@@ -18,6 +18,8 @@ from PIL import Image
 
 from sr_cli.errors import SrError
 from sr_cli.imaging.decode import read_picture
+from sr_cli.inference.device import cpu_precisions
+from sr_cli.inference.precision import PRECISION_NAMES
 
 BICUBIC = ("upscale", "-m", "bicubic", "-x2")
 
@@ -71,6 +73,20 @@ def test_bad_files_fail_alone_and_the_batch_goes_on(sr: Run, tmp_path: Path) -> 
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["zgood.png"]
     records = [json.loads(line) for line in done.stdout.splitlines()]
     assert sum("error" in r for r in records) == 6
+
+
+@pytest.mark.parametrize("name", [n for n in PRECISION_NAMES if n not in cpu_precisions()])
+def test_a_precision_that_this_cpu_has_not_is_refused(sr: Run, photo: Path, name: str) -> None:
+    for command in (
+        ("upscale", photo, "-m", "edsr", "-x4"),
+        ("benchmark", photo.parent, "-m", "edsr", "-x4"),
+        ("train", "-m", "espcn", "-x2", "--data", photo.parent, "-o", "a.safetensors"),
+    ):
+        done = sr(*command, "--device", "cpu", "--precision", name)
+        assert done.returncode == 2
+        assert f"this CPU cannot compute in {name}".encode() in done.stderr
+        assert b"fp32" in done.stderr
+    assert [p.name for p in photo.parent.iterdir()] == [photo.name]
 
 
 def test_truncated_files_can_be_allowed(sr: Run, tmp_path: Path) -> None:

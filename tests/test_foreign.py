@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import SHARED, Run, smooth
+from conftest import SHARED, Run, needs_bf16, smooth
 from manifest_world import compact
 from PIL import Image
 from safetensors.torch import save_file
@@ -153,6 +153,7 @@ def test_old_esrgan_names_are_known(tmp_path: Path) -> None:
     assert load_foreign(tmp_path / "old.pth").scale == 4
 
 
+@needs_bf16
 def test_a_network_that_fails_fails_alone(sr: Run, tmp_path: Path) -> None:
     pytest.importorskip("spandrel")
     random_checkpoint("SwinIR", tmp_path / "net.safetensors")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from conftest import needs_bf16
 
 from sr_cli.errors import RefusedError
 from sr_cli.models import create_model, model_class, model_names
@@ -105,6 +106,7 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
     assert not without
 
 
+@needs_bf16
 @pytest.mark.parametrize("name", model_names())
 def test_half_precision_stays_close(name: str) -> None:
     model = small_model(name, 2)

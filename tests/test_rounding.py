@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Run, smooth
+from conftest import Run, needs_bf16, smooth
 from PIL import Image
 
 from sr_cli.models import create_model
@@ -51,6 +51,7 @@ def test_a_recipe_makes_weights_that_bfloat16_holds(sr: Run, tmp_path: Path) -> 
         assert torch.equal(tensor, round_to_half(tensor))
 
 
+@needs_bf16
 @pytest.mark.skipif(not fusion_works(), reason="PyTorch without the operations")
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_exact_weights_keep_espcn_close_in_half_precision(scale: int) -> None:

@@ -11,6 +11,7 @@ from test_models import SMALL, small_model
 
 from sr_cli.errors import SrError
 from sr_cli.inference import upscaler as engine
+from sr_cli.inference.device import cpu_precisions
 from sr_cli.inference.tiling import plan_tiles, split_tile
 from sr_cli.inference.upscaler import Upscaler
 from sr_cli.models import create_model, model_class, model_names
@@ -108,11 +109,14 @@ def test_tta_of_a_symmetric_network_changes_nothing() -> None:
     assert np.abs(plain.astype(int) - tta).max() <= 1
 
 
-def test_a_tile_that_is_not_finite_is_done_again_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("precision", cpu_precisions())
+def test_a_tile_that_is_not_finite_is_done_again_in_fp32(
+    monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
     model = small_model("edsr", 2)
     lr = np.random.default_rng(0).integers(0, 256, (30, 30, 3), dtype=np.uint8)
     wanted = Upscaler(model, precision="fp32")(lr)
-    upscaler = Upscaler(model, precision="bf16", tile=15)
+    upscaler = Upscaler(model, precision=precision, tile=15)
     broken = upscaler._nets[0].forward
 
     def nan_in_one_tile(x: torch.Tensor) -> torch.Tensor:

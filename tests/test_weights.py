@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import REPOSITORY
+from conftest import REPOSITORY, needs_bf16
 from PIL import Image
 
 from sr_cli.errors import SrError
@@ -39,6 +39,7 @@ def test_tiles_with_the_declared_halo_agree(entry: Entry) -> None:
     assert np.abs(whole - tiled).max() / 65535 <= allowed
 
 
+@needs_bf16
 @ENTRIES
 def test_half_precision_costs_at_most_a_hundredth(entry: Entry) -> None:
     """On a clean picture; in bf16 wherever it is allowed, whatever this machine would choose."""

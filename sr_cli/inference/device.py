@@ -9,6 +9,7 @@ import platform
 import sys
 import time
 from contextlib import suppress
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from sr_cli.errors import RefusedError, SrError
 from sr_cli.files import atomic_write
 from sr_cli.inference.precision import PRECISION_NAMES, check_precision_name
 from sr_cli.models.base import conv
+from sr_cli.models.fusion import fuse_activations
 
 PRECISIONS = dict(zip(PRECISION_NAMES, (torch.float32, torch.bfloat16, torch.float16), strict=True))
 NAMES = {dtype: name for name, dtype in PRECISIONS.items()}
@@ -67,10 +69,14 @@ def pick_precision(device: torch.device, name: str = "auto") -> torch.dtype:
 
     fp16 on CUDA, fp32 on MPS; on a CPU the fastest of fp32, bf16 and fp16 by a measurement of
     a second, remembered for this processor and torch version.
-    Raises RefusedError for an unknown name.
+    Raises RefusedError for an unknown name, and for one that this CPU cannot compute in.
     """
     check_precision_name(name)
     if name != "auto":
+        if device.type == "cpu" and name not in (there := cpu_precisions()):
+            raise RefusedError(
+                f"this CPU cannot compute in {name}", f"it can in {', '.join(there)}"
+            )
         return PRECISIONS[name]
     if device.type == "cuda":
         return torch.float16
@@ -82,6 +88,16 @@ def pick_precision(device: torch.device, name: str = "auto") -> torch.dtype:
         chosen = NAMES[_fastest_on_cpu()]
         remembered.write(chosen)
     return PRECISIONS[chosen]
+
+
+@lru_cache
+@torch.inference_mode()
+def cpu_precisions() -> tuple[str, ...]:
+    """The names of the precisions in which this CPU runs a convolution as the engine has it."""
+    blocks = {name: _block(dtype) for name, dtype in PRECISIONS.items()}
+    for block, _ in blocks.values():
+        fuse_activations(block)
+    return tuple(n for n, (block, x) in blocks.items() if _seconds(block, x) < math.inf)
 
 
 @torch.inference_mode()

@@ -26,11 +26,11 @@ def training_precision(recipe: Recipe, device: torch.device) -> torch.dtype | No
     """The half precision to compute in, or None for float32.
 
     `auto`: bf16 where the CPU is measured to be faster so or the graphics card has it, else
-    fp16 (with scaled gradients) on CUDA.
+    fp16 (with scaled gradients) on CUDA. Raises RefusedError for one that this CPU has not.
     """
-    names = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
     if recipe.precision != "auto":
-        return names[recipe.precision]
+        named = pick_precision(device, recipe.precision)
+        return None if named is torch.float32 else named
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     if device.type == "cpu" and pick_precision(device) is not torch.float32:
