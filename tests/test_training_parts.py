@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from trials import small_trunk
@@ -17,12 +18,27 @@ from sr_cli.training.optimise import learning_rate_factor, make_optimiser, set_l
 from sr_cli.training.papers import default_recipe
 from sr_cli.training.quick import composed, quicken
 from sr_cli.training.soap import SOAP
+from sr_cli.training.validation import Example, seconds_between, steps_between
 
 
 def test_charbonnier_is_its_equation() -> None:
     sr, hr = torch.tensor([[0.0, 0.5]]), torch.tensor([[0.3, 0.5]])
     wanted = (math.sqrt(0.09 + 1e-6) + 1e-3) / 2
     assert float(charbonnier(sr, hr)) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_validation_takes_a_tenth_of_the_time_at_most() -> None:
+    hr = np.zeros((480, 480, 3), np.uint8)
+    examples = [Example("a", hr[::2, ::2], hr, 2)] * 16
+    small = default_recipe("vdsr", (2,), batch=4, lr_patch=12)
+    every = steps_between(small, examples, 500)
+    pixels_trained = every * 3 * 4 * 24**2
+    assert 0.09 < 16 * 480**2 / pixels_trained <= 0.1
+    large = default_recipe("edsr", (2,), batch=16, lr_patch=96)
+    assert steps_between(large, examples, 500) == 100
+    assert steps_between(large, examples, 400_000) == 10_000
+    assert seconds_between(600, took=30) == 300
+    assert seconds_between(600, took=0.1) == 20
 
 
 def test_texture_ignores_where_things_are() -> None:

@@ -23,12 +23,16 @@ from sr_cli.training.run import DivergedError, Progress, Run
 from sr_cli.training.sheet import add_strip, draw_curves, strip
 from sr_cli.training.stop import until_stopped
 from sr_cli.training.tensorboard import Board
-from sr_cli.training.validation import Example, enlarge, validate
+from sr_cli.training.validation import (
+    Example,
+    enlarge,
+    seconds_between,
+    steps_between,
+    validate,
+)
 from sr_cli.weights.checkpoint import Header, save_checkpoint
 
 _LOG_EVERY = 50
-_VALIDATIONS = 40
-_FEWEST = 100
 _FOREVER = 1 << 40
 
 
@@ -99,6 +103,8 @@ def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
         progress = run.progress
         began = time.monotonic() - progress.seconds
         saved = validated = time.monotonic()
+        looking = 0.0
+        every = steps_between(recipe, examples, steps) if steps else 0
         tell(Report("start", progress, steps=steps))
         run.model.train()
         crops_ahead = ahead(
@@ -128,13 +134,14 @@ def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
                 # 4. From time to time: validate, keep the best, write the state.
                 now = time.monotonic()
                 due = (
-                    progress.step % max(_FEWEST, steps // _VALIDATIONS) == 0
+                    progress.step % every == 0
                     if steps
-                    else now - validated > max(20.0, limit / _VALIDATIONS)
+                    else now - validated > seconds_between(limit, looking)
                 )
                 if group.agreed(float(due)):
                     look(run, examples, folder, header)
                     validated = time.monotonic()
+                    looking = validated - now
                 if group.leads and (progress.step % _LOG_EVERY == 0 or progress.figure is not None):
                     folder.log(progress)
                     board.log(progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,14 @@ MOST = 16
 """Pictures that are looked at, so that validation stays short."""
 
 _SIDE = 480
+
+_MOST_TIMES = 40
+"""Validations in a run of so many steps."""
+
+_FEWEST_STEPS = 100
+_SHARE = 0.1
+_PASSES = 3
+"""What a training step costs in evaluations of its crops: forward once, backward twice."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,21 @@ def _middle(hr: Pixels, scale: int) -> tuple[Pixels, int, int]:
     top = (hr.shape[0] - h) // 2 // scale * scale
     left = (hr.shape[1] - w) // 2 // scale * scale
     return np.ascontiguousarray(hr[top : top + h, left : left + w]), top, left
+
+
+def steps_between(recipe: Recipe, examples: Sequence[Example], steps: int) -> int:
+    """Steps from one validation to the next, so that they take a tenth of the time at most.
+
+    By counting pixels, not by the clock: the same run keeps the same weights on any machine.
+    """
+    seen: int = sum(e.hr.shape[0] * e.hr.shape[1] for e in examples)
+    trained = _PASSES * recipe.batch * (recipe.lr_patch * max(recipe.scales)) ** 2
+    return max(_FEWEST_STEPS, steps // _MOST_TIMES, math.ceil(seen / trained / _SHARE))
+
+
+def seconds_between(limit: float, took: float) -> float:
+    """The same for a run of `limit` seconds, of which the last validation `took` some."""
+    return max(20.0, limit / _MOST_TIMES, took / _SHARE)
 
 
 @torch.no_grad()
