@@ -22,7 +22,7 @@ from sr_cli.evaluation.metrics import psnr_y
 from sr_cli.imaging.colour import luma
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic
-from sr_cli.inference.device import prepare_cpu
+from sr_cli.inference.device import cpu_precisions, prepare_cpu
 from sr_cli.inference.upscaler import Upscaler
 from sr_cli.models.base import SRModel
 from sr_cli.training.flat import calibrate_flat, flat_error
@@ -133,6 +133,9 @@ def main() -> None:
     prepare_cpu()
     model, header = load_checkpoint(options.checkpoint, scale=int(options.id.rsplit("-x", 1)[1]))
     s = model.scale
+    has_half_parts = bool(model.for_inference().half_parts())
+    if has_half_parts and "bf16" not in cpu_precisions():
+        parser.error(f"{header.model} runs in bf16 elsewhere: release it on a CPU that can, too")
     sets = {
         name: [
             read_picture(p).frames[0].pixels for p in sorted((options.test_sets / name).iterdir())
@@ -148,8 +151,10 @@ def main() -> None:
         print(f", calibrated {flat_error(model):.2f}", end="")
     print()
     halo = measured_halo(model, pictures)
-    cost = half_cost(model, [p for n in ("Set5", "Set14") for p in sets[n]])
-    half_is_safe = cost < ALLOWED_COST and half_keeps_flat(model)
+    half_is_safe = True
+    if has_half_parts:
+        cost = half_cost(model, [p for n in ("Set5", "Set14") for p in sets[n]])
+        half_is_safe = cost < ALLOWED_COST and half_keeps_flat(model)
     tensors = model.state_dict()
     if sum(t.numel() for t in tensors.values()) > SMALL:
         tensors = {n: t.half() if t.dtype == torch.float32 else t for n, t in tensors.items()}
