@@ -41,6 +41,7 @@ def one_thread() -> None:
     """Small tensors gain nothing from threads, and a busy machine makes them wait."""
     import torch
 
+    os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
 
 
