@@ -16,8 +16,11 @@ from PIL import Image
 from safetensors.torch import load_file
 from trials import command, quick, same, small_trunk
 
+from sr_cli.cli.train_report import Watcher
 from sr_cli.training.papers import default_recipe
+from sr_cli.training.plan import Plan, Report
 from sr_cli.training.recipe import Recipe
+from sr_cli.training.run import Progress
 from sr_cli.weights.checkpoint import load_checkpoint, read_header
 
 
@@ -102,6 +105,19 @@ def test_srgan_in_two_phases(sr: Run, photos: Path, tmp_path: Path) -> None:
     assert second.returncode == 0, second.stderr.decode()
     last = json.loads((tmp_path / "gan.run/log.jsonl").read_text().splitlines()[-1])
     assert set(last["losses"]) == {"l1", "perceptual", "texture", "adversarial", "discriminator"}
+
+
+@pytest.mark.parametrize(("losses", "told"), [
+    ({"l1": 1.0}, "31.00 dB at step 100,"),
+    ({"l1": 1.0, "adversarial": 1e-3}, "29.50 dB at step 200,"),
+])  # fmt: skip
+def test_the_figure_told_is_that_of_the_weights_that_are_kept(
+    losses: dict[str, float], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = Plan(default_recipe("srgan", (4,), losses=losses), tmp_path / "a.safetensors", ())
+    progress = Progress(step=200, figure=29.5, best=31.0, best_step=100)
+    Watcher(plan, quiet=False)(Report("end", progress, done=1.0))
+    assert told in " ".join(capsys.readouterr().err.split())
 
 
 def test_one_run_for_several_scales(photos: Path, tmp_path: Path) -> None:

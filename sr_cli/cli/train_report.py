@@ -82,9 +82,12 @@ class Watcher:
         if report.done < 1:
             return
         minutes = progress.seconds / 60
+        kept, step = progress.best, progress.best_step
+        if self._plan.recipe.is_adversarial and progress.figure is not None:
+            kept, step = progress.figure, progress.step
         say(
-            f"{shown(self._plan.output)}: validation PSNR-Y {progress.best:.2f} dB at step "
-            f"{progress.best_step}, {progress.step} steps in {minutes:.1f} min"
+            f"{shown(self._plan.output)}: validation PSNR-Y {kept:.2f} dB at step {step}, "
+            f"{progress.step} steps in {minutes:.1f} min"
         )
 
     def _facts(self, report: Report) -> list[tuple[str, str]]:
