@@ -73,7 +73,7 @@ def test_the_header_says_the_same_as_the_manifest(entry: Entry) -> None:
     several = len(header.scales) > 1
     prefix = f"x{entry.scale} " if several else ""
     assert {k: header.figures[prefix + k] for k in entry.figures} == entry.figures
-    assert header.licence == entry.licence
+    assert header.licence == entry.licence != ""
     assert header.recipe["losses"]
 
 

@@ -132,6 +132,8 @@ def main() -> None:
     options = parser.parse_args()
     prepare_cpu()
     model, header = load_checkpoint(options.checkpoint, scale=int(options.id.rsplit("-x", 1)[1]))
+    if not header.licence:
+        parser.error(f"{options.checkpoint} names no licence: sr train --licence")
     s = model.scale
     has_half_parts = bool(model.for_inference().half_parts())
     if has_half_parts and "bf16" not in cpu_precisions():
