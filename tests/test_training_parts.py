@@ -39,6 +39,7 @@ def test_validation_takes_a_tenth_of_the_time_at_most() -> None:
     assert steps_between(large, examples, 400_000) == 10_000
     assert seconds_between(600, took=30) == 300
     assert seconds_between(600, took=0.1) == 20
+    assert seconds_between(7200, took=1) == 180
 
 
 def test_texture_ignores_where_things_are() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from sr_cli.evaluation.datasets import TestSet, open_set
 from sr_cli.evaluation.measure import Protocol, SetFigures, measure_set
 from sr_cli.inference.build import EngineOptions, build_enlarger
-from sr_cli.inference.enlarge import BicubicEnlarger
+from sr_cli.inference.enlarge import BicubicEnlarger, NetworkEnlarger
 from sr_cli.weights.manifest import Choice, Entry
 
 TOLERANCE_DB = 0.01
@@ -78,13 +78,17 @@ def _check_entry(entry: Entry, test_set: TestSet, options: EngineOptions) -> Ite
     expected = entry.figures.get(f"{test_set.name} PSNR-Y")
     if expected is None:
         return
-    values = []
+    values: dict[object, float] = {}
     for precision in ("fp32", "auto"):
         chosen = EngineOptions(options.device, options.threads, precision, options.tile)
         enlarger = build_enlarger([Choice(entry.id, (entry,))], entry.scale, chosen)
-        found = measure_set(enlarger, test_set, entry.scale, Protocol())
-        values.append(found.mean("psnr_y") or 0.0)
-    exact, default = values
+        # Where fp32 is the default, the second figure is the first.
+        dtype = enlarger.upscaler.dtype if isinstance(enlarger, NetworkEnlarger) else precision
+        if dtype not in values:
+            found = measure_set(enlarger, test_set, entry.scale, Protocol())
+            values[dtype] = found.mean("psnr_y") or 0.0
+    figures = list(values.values())
+    exact, default = figures[0], figures[-1]
     what = f"{entry.id} {test_set.name}"
     good = abs(exact - expected) <= TOLERANCE_DB
     yield Finding(f"{what} PSNR-Y in fp32", expected, exact, good)

@@ -108,7 +108,7 @@ def _fastest_on_cpu() -> torch.dtype:
     other work on the machine does not decide.
     """
     best: dict[torch.dtype, float] = {}
-    blocks = {dtype: _block(dtype) for dtype in PRECISIONS.values()}
+    blocks = {PRECISIONS[name]: _block(PRECISIONS[name]) for name in cpu_precisions()}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     for _ in range(_ROUNDS):
@@ -117,8 +117,8 @@ def _fastest_on_cpu() -> torch.dtype:
             if not hopeless:
                 best[dtype] = min(best.get(dtype, math.inf), _seconds(block, x))
     torch.set_num_threads(threads)
-    half = min((d for d in best if d != torch.float32), key=best.__getitem__)
-    return half if best[half] * _WORTH_IT < best[torch.float32] else torch.float32
+    handicap = {d: t if d == torch.float32 else t * _WORTH_IT for d, t in best.items()}
+    return min(handicap, key=handicap.__getitem__)
 
 
 def _block(dtype: torch.dtype) -> tuple[nn.Module, torch.Tensor]:
