@@ -71,6 +71,7 @@ def test_a_signal_saves_the_state_and_says_how_to_go_on(
     assert "sr train --resume -o a.safetensors" in said and "Traceback" not in said
     assert not list((tmp_path / "a.run").glob("*.tmp"))
     assert torch.load(tmp_path / "a.run" / "state.pt", weights_only=True)["progress"]["step"] > 0
+    assert (tmp_path / "a.run" / "last.safetensors").stat().st_size > 0
 
 
 def test_a_damaged_state_gives_way_to_the_one_before(photos: Path, tmp_path: Path) -> None:

@@ -148,6 +148,7 @@ def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
                 tell(Report("step", progress, done=done, steps=steps))
                 if group.leads and now - saved > plan.save_seconds:
                     folder.save_state(run.state())
+                    save_checkpoint(folder.last_file, header, run.averaged_weights())
                     saved = time.monotonic()
                 patience_ends = bool(recipe.patience and progress.since_best >= recipe.patience)
                 if group.agreed(float(patience_ends)):
@@ -160,6 +161,7 @@ def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
             folder.log(progress)
         if group.leads:
             folder.save_state(run.state())
+            save_checkpoint(folder.last_file, header, run.averaged_weights())
         tell(Report("end", progress, done=done, steps=steps))
         return Outcome(progress, plan.output, done >= 1, stop.signal)
 
@@ -183,7 +185,6 @@ def look(run: Run, examples: list[Example], folder: RunFolder, header: Header) -
         progress.best, progress.best_step, progress.since_best = progress.figure, progress.step, 0
     if progress.since_best == 0 or run.discriminator is not None:
         save_checkpoint(folder.output, header, run.averaged_weights())
-    save_checkpoint(folder.last_file, header, run.averaged_weights())
     strips = folder.path / "strips.png"
     add_strip(strips, strip(examples[0], enlarge(model, examples[0], run.half)))
     draw_curves([*folder.read_log(progress.step), asdict(progress)], strips, folder.curves_file)
