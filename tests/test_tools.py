@@ -6,13 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
+from sr_cli.imaging.decode import read_picture
+from sr_cli.inference.upscaler import Upscaler
 from sr_cli.models import create_model
 from sr_cli.models.vdsr import VDSR
 from sr_cli.weights.checkpoint import Header, load_checkpoint, save_checkpoint
+from sr_cli.weights.load import load_model
 
 TOOLS = Path(__file__).parents[1] / "tools"
 
@@ -76,3 +81,21 @@ def test_a_mix_lies_between_two_checkpoints(tmp_path: Path) -> None:
     subprocess.run([*command, "--share", "0.75", "-o", "c.safetensors"], cwd=tmp_path, check=True)
     a, b, c = (load_checkpoint(tmp_path / f"{n}.safetensors")[0].state_dict() for n in "abc")
     assert all(torch.allclose(c[k], 0.75 * a[k] + 0.25 * b[k], atol=1e-6) for k in a)
+
+
+def test_pairs_are_taught_by_the_self_ensemble(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    random = np.random.default_rng(0)
+    for number in range(5):
+        noise = random.integers(0, 256, (50, 62, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((124, 100)).save(tmp_path / f"photos/{number}.png")
+    command = [sys.executable, TOOLS / "taught.py", "espcn-x4", "--data", "photos", "-o", "taught"]
+    subprocess.run([*command, "--count", "9", "--side", "20"], cwd=tmp_path, check=True)
+    (held_back,) = (tmp_path / "taught/val").iterdir()
+    lr = {p.stem: read_picture(p).frames[0].pixels for p in (tmp_path / "taught/lr").iterdir()}
+    assert sorted([*lr, held_back.stem]) == list("01234")
+    teacher = Upscaler(load_model("espcn-x4"), tta=True)
+    for name, pixels in lr.items():
+        assert pixels.shape == (20, 20, 3)
+        hr = read_picture(tmp_path / f"taught/hr/{name}.png").frames[0].pixels
+        assert np.array_equal(hr, teacher(pixels))

@@ -1,0 +1,64 @@
+"""Pairs from which a network learns what a self-ensemble makes: less noise than true pictures.
+
+    python tools/taught.py edsr-baseline-x4 --data photos/ -o taught/
+    sr train --recipe edsr-baseline-x4 --init edsr-baseline-x4 --data taught/ --val taught/val
+
+taught/lr: bicubic lr of --count pictures, each cut to --side pixels; taught/hr: the mean of the
+network's eight flips and turns of it (EDSR, section 3.4), which is better than the network, and
+which it can learn to make at once. taught/val: whole pictures that no pair is from, those that
+`sr train` would hold back from --data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sr_cli.imaging.decode import read_picture
+from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic
+from sr_cli.inference.device import prepare_cpu
+from sr_cli.inference.upscaler import Upscaler
+from sr_cli.training.pictures import Pair, find_sources, split
+from sr_cli.weights.load import load_model
+
+HELD_BACK = 0.02
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("model", help="a trained network: id or file")
+    parser.add_argument("--data", type=Path, action="append", required=True)
+    parser.add_argument("--count", type=int, default=192, help="pictures, drawn by chance")
+    parser.add_argument("--side", type=int, default=128, help="of a crop, in lr pixels")
+    parser.add_argument("--scale", type=int)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    options = parser.parse_args()
+    prepare_cpu()
+    model = load_model(options.model, scale=options.scale)
+    teacher = Upscaler(model, tta=True)
+    files = [source.hr for source in find_sources(options.data, scale=None)]
+    numbered = [Pair(str(i), np.empty(0, np.uint8)) for i in range(len(files))]
+    train, held_back = ([files[int(p.name)] for p in part] for part in split(numbered, HELD_BACK))
+    for name in ("lr", "hr", "val"):
+        (options.output / name).mkdir(parents=True, exist_ok=True)
+    for file in held_back:
+        shutil.copy(file, options.output / "val")
+    random = np.random.default_rng(0)
+    side = options.side * model.scale
+    for number in random.permutation(len(train))[: options.count]:
+        hr = read_picture(train[number]).frames[0].pixels
+        y, x = (int(random.integers(max(n - side, 0) + 1)) for n in hr.shape[:2])
+        lr = downscale_bicubic(
+            crop_to_multiple(hr[y : y + side, x : x + side], model.scale), model.scale
+        )
+        for name, pixels in (("lr", lr), ("hr", teacher(lr))):
+            Image.fromarray(pixels).save(options.output / name / f"{train[number].stem}.png")
+        print(train[number].name, flush=True)
+
+
+if __name__ == "__main__":
+    main()
