@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,22 @@ def test_srgan_in_two_phases(sr: Run, photos: Path, tmp_path: Path) -> None:
     assert second.returncode == 0, second.stderr.decode()
     last = json.loads((tmp_path / "gan.run/log.jsonl").read_text().splitlines()[-1])
     assert set(last["losses"]) == {"l1", "perceptual", "texture", "adversarial", "discriminator"}
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_normalisation_keeps_its_statistics_where_it_is_told_to(
+    frozen: bool, photos: Path, tmp_path: Path
+) -> None:
+    config = {"features": 8, "blocks": 1}
+    recipe = Recipe("srresnet", (2,), config, lr_patch=8, batch=2, steps=3)
+    quick(photos, tmp_path / "a.safetensors", recipe)
+    recipe = replace(recipe, frozen_normalisation=frozen)
+    quick(photos, tmp_path / "b.safetensors", recipe, init=str(tmp_path / "a.safetensors"))
+    a, b = (load_file(tmp_path / f"{name}.safetensors") for name in "ab")
+    statistics = [name for name in a if "running" in name]
+    weights = [name for name in a if name.endswith("weight")]
+    assert statistics and all(torch.equal(a[n], b[n]) == frozen for n in statistics)
+    assert not any(torch.equal(a[n], b[n]) for n in weights)
 
 
 @pytest.mark.parametrize(("losses", "told"), [

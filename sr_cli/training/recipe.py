@@ -56,6 +56,8 @@ class Recipe:
     ema: decay of the running mean of the weights, which is what gets saved.
     precision: `auto` computes in bf16 or fp16 where the machine is faster so.
     rounded_weights: weights that bfloat16 holds exactly, so that half precision rounds no weight.
+    frozen_normalisation: batch normalisations keep the statistics that they begin with (`--init`),
+        as in inference: those of a batch are noise to a network that is nearly done.
     steps: how long, unless a time limit or epochs are given. patience: stop after so many
         validations without a better figure (0: never).
     """
@@ -95,6 +97,7 @@ class Recipe:
     ema: float = 0.999
     precision: str = "auto"
     rounded_weights: bool = False
+    frozen_normalisation: bool = False
     steps: int = 100_000
     patience: int = 0
     seed: int = 0

@@ -38,6 +38,15 @@ def training_precision(recipe: Recipe, device: torch.device) -> torch.dtype | No
     return None
 
 
+def begin_to_learn(model: SRModel, recipe: Recipe) -> None:
+    """Into training mode; batch normalisations not where the recipe freezes their statistics."""
+    model.train()
+    if recipe.frozen_normalisation:
+        for layer in model.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.eval()
+
+
 def start_from(model: SRModel, checkpoint: str) -> None:
     """Take every tensor of `checkpoint` that fits: another scale gives its body, not its tail.
 

@@ -21,6 +21,7 @@ from sr_cli.training.pictures import Pair
 from sr_cli.training.plan import OnReport, Plan, Report, load_data
 from sr_cli.training.run import DivergedError, Progress, Run
 from sr_cli.training.sheet import add_strip, draw_curves, strip
+from sr_cli.training.start import begin_to_learn
 from sr_cli.training.stop import until_stopped
 from sr_cli.training.tensorboard import Board
 from sr_cli.training.validation import (
@@ -106,7 +107,7 @@ def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
         looking = 0.0
         every = steps_between(recipe, examples, steps) if steps else 0
         tell(Report("start", progress, steps=steps))
-        run.model.train()
+        begin_to_learn(run.model, recipe)
         crops_ahead = ahead(
             crops, progress.step, steps or _FOREVER, rank=group.rank, world=group.world
         )
