@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
@@ -70,16 +71,19 @@ def measured_halo(model: SRModel, pictures: list[np.ndarray]) -> int | None:
     net = model.for_inference()
     wholes = [net(p) for p in probes]
     s = model.scale
-    for halo in range(4, radius, 2):
+
+    def is_enough(halo: int) -> bool:
         cut = slice(radius - halo, radius + core + halo)
+        inner = slice(radius * s, (radius + core) * s)
         worst = 0.0
         for probe, whole in zip(probes, wholes, strict=True):
             part = net(probe[:, :, cut, cut])[:, :, halo * s : -halo * s, halo * s : -halo * s]
-            inner = slice(radius * s, (radius + core) * s)
             worst = max(worst, float((part - whole[:, :, inner, inner]).abs().max()))
-        if worst <= ALLOWED_DIFFERENCE:
-            return halo
-    return None
+        return worst <= ALLOWED_DIFFERENCE
+
+    halos = range(4, radius, 2)
+    place = bisect_left(halos, True, key=is_enough)
+    return halos[place] if place < len(halos) else None
 
 
 def lr_tensor(picture: np.ndarray, model: SRModel) -> torch.Tensor:
