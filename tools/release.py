@@ -127,6 +127,7 @@ def half_cost(model: SRModel, pictures: list[np.ndarray]) -> float:
     return float(max(np.mean(losses[:5]), np.mean(losses[5:])))
 
 
+@bf16_anywhere()
 def half_keeps_flat(model: SRModel) -> bool:
     """Whether bf16 leaves flat colours within one 8-bit step, away from the edges."""
     half = Upscaler(model, precision="bf16")
@@ -180,8 +181,7 @@ def main() -> None:
     half_is_safe = True
     if has_half_parts:
         cost = half_cost(model, [p for n in ("Set5", "Set14") for p in sets[n]])
-        with bf16_anywhere():
-            half_is_safe = cost < ALLOWED_COST and half_keeps_flat(model)
+        half_is_safe = cost < ALLOWED_COST and half_keeps_flat(model)
     tensors = model.state_dict()
     if sum(t.numel() for t in tensors.values()) > SMALL:
         tensors = {n: t.half() if t.dtype == torch.float32 else t for n, t in tensors.items()}

@@ -22,7 +22,7 @@ from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic
 from sr_cli.inference.device import prepare_cpu
 from sr_cli.inference.upscaler import Upscaler
-from sr_cli.training.pictures import Pair, find_sources, split
+from sr_cli.training.pictures import find_sources, split
 from sr_cli.weights.load import load_model
 
 HELD_BACK = 0.02
@@ -41,8 +41,7 @@ def main() -> None:
     model = load_model(options.model, scale=options.scale)
     teacher = Upscaler(model, tta=True)
     files = [source.hr for source in find_sources(options.data, scale=None)]
-    numbered = [Pair(str(i), np.empty(0, np.uint8)) for i in range(len(files))]
-    train, held_back = ([files[int(p.name)] for p in part] for part in split(numbered, HELD_BACK))
+    train, held_back = split(files, HELD_BACK)
     for name in ("lr", "hr", "val"):
         (options.output / name).mkdir(parents=True, exist_ok=True)
     for file in held_back:
@@ -55,8 +54,9 @@ def main() -> None:
         lr = downscale_bicubic(
             crop_to_multiple(hr[y : y + side, x : x + side], model.scale), model.scale
         )
+        file = f"{train[number].stem}-{number}.png"
         for name, pixels in (("lr", lr), ("hr", teacher(lr))):
-            Image.fromarray(pixels).save(options.output / name / f"{train[number].stem}.png")
+            Image.fromarray(pixels).save(options.output / name / file)
         print(train[number].name, flush=True)
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from sr_cli.imaging.formats import format_of_name
 from sr_cli.imaging.names import pair_by_name
 from sr_cli.imaging.picture import Picture, flatten
 from sr_cli.imaging.resize import crop_to_multiple
+
+T = TypeVar("T")
 
 Pixels = NDArray[np.uint8]
 
@@ -197,8 +199,8 @@ class _Spill:
         return done
 
 
-def split(pairs: Sequence[Pair], share: float) -> tuple[list[Pair], list[Pair]]:
-    """Training pairs and held-back ones: every n-th, at least one and not all."""
+def split(pairs: Sequence[T], share: float) -> tuple[list[T], list[T]]:
+    """Training pairs (or their files) and held-back ones: every n-th, at least one and not all."""
     count = min(len(pairs) - 1, max(1, round(len(pairs) * share)))
     if count < 1:
         return list(pairs), []
