@@ -124,6 +124,13 @@ def test_normalisation_keeps_its_statistics_where_it_is_told_to(
     assert not any(torch.equal(a[n], b[n]) for n in weights)
 
 
+def test_frozen_normalisation_needs_statistics(sr: Run, photos: Path) -> None:
+    options = ("-m", "srresnet", "-x2", "--set", "frozen_normalisation=true", "--steps", "1")
+    done = sr("train", *options, "--data", photos, "-o", "a.safetensors")
+    assert done.returncode == 2
+    assert b"--init" in done.stderr and b"Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(("losses", "told"), [
     ({"l1": 1.0}, "31.00 dB at step 100,"),
     ({"l1": 1.0, "adversarial": 1e-3}, "29.50 dB at step 200,"),

@@ -62,6 +62,11 @@ def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
             raise RefusedError(
                 f"a batch of {recipe.batch} is not shared by {group.world} processes"
             )
+        if recipe.frozen_normalisation and plan.init is None:
+            raise RefusedError(
+                "frozen_normalisation: there are no statistics to keep",
+                "--init CHECKPOINT has some",
+            )
         if plan.resume:
             check_same(folder.read_plan()[1], recipe)
         else:
@@ -148,8 +153,7 @@ def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
                     board.log(progress)
                 tell(Report("step", progress, done=done, steps=steps))
                 if group.leads and now - saved > plan.save_seconds:
-                    folder.save_state(run.state())
-                    save_checkpoint(folder.last_file, header, run.averaged_weights())
+                    save_leg(run, folder, header)
                     saved = time.monotonic()
                 patience_ends = bool(recipe.patience and progress.since_best >= recipe.patience)
                 if group.agreed(float(patience_ends)):
@@ -161,10 +165,15 @@ def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
             look(run, examples, folder, header)
             folder.log(progress)
         if group.leads:
-            folder.save_state(run.state())
-            save_checkpoint(folder.last_file, header, run.averaged_weights())
+            save_leg(run, folder, header)
         tell(Report("end", progress, done=done, steps=steps))
         return Outcome(progress, plan.output, done >= 1, stop.signal)
+
+
+def save_leg(run: Run, folder: RunFolder, header: Header) -> None:
+    """What the run goes on from, and the averaged weights as they are."""
+    folder.save_state(run.state())
+    save_checkpoint(folder.last_file, header, run.averaged_weights())
 
 
 def look(run: Run, examples: list[Example], folder: RunFolder, header: Header) -> None:
