@@ -13,6 +13,7 @@ from PIL import Image
 from torch import nn
 
 from sr_cli.imaging.decode import read_picture
+from sr_cli.imaging.resize import downscale_bicubic
 from sr_cli.inference.upscaler import Upscaler
 from sr_cli.models import create_model
 from sr_cli.models.vdsr import VDSR
@@ -83,14 +84,40 @@ def test_a_mix_lies_between_two_checkpoints(tmp_path: Path) -> None:
     assert all(torch.allclose(c[k], 0.75 * a[k] + 0.25 * b[k], atol=1e-6) for k in a)
 
 
-def test_pairs_are_taught_by_the_self_ensemble(tmp_path: Path) -> None:
+def test_what_a_relative_learnt_is_transferred(tmp_path: Path) -> None:
+    for name, scale in (("own", 2), ("later", 4), ("earlier", 4)):
+        model = create_model("edsr", scale=scale, features=8, blocks=1)
+        header = Header(model="edsr", config=model.config, scales=[scale])
+        save_checkpoint(tmp_path / f"{name}.safetensors", header, model.state_dict())
+    command = [sys.executable, TOOLS / "transfer.py", "own.safetensors"]
+    states = ["--from", "later.safetensors", "--since", "earlier.safetensors"]
+    options = ["--share", "0.25", "--layers", "head", "body", "-o", "made.safetensors"]
+    subprocess.run([*command, *states, *options], cwd=tmp_path, check=True)
+    names = ("own", "later", "earlier", "made")
+    own, later, earlier, made = (
+        load_checkpoint(tmp_path / f"{n}.safetensors")[0].state_dict() for n in names
+    )
+    for name, tensor in own.items():
+        moved = name.startswith(("head", "body"))
+        wanted = tensor + 0.25 * (later[name] - earlier[name]) if moved else tensor
+        assert torch.allclose(made[name], wanted, atol=1e-6)
+        assert moved == (not torch.equal(made[name], tensor))
+    none = [*command, *states, "--layers", "none", "-o", "b.safetensors"]
+    wrong = subprocess.run(none, cwd=tmp_path, capture_output=True, check=False)
+    assert wrong.returncode != 0 and b"in common" in wrong.stderr
+
+
+@pytest.mark.parametrize("truth", ["0", "1"])
+def test_pairs_are_taught_by_the_self_ensemble(truth: str, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     random = np.random.default_rng(0)
     for number in range(5):
         noise = random.integers(0, 256, (50, 62, 3), dtype=np.uint8)
         Image.fromarray(noise).resize((124, 100)).save(tmp_path / f"photos/{number}.png")
     command = [sys.executable, TOOLS / "taught.py", "espcn-x4", "--data", "photos", "-o", "taught"]
-    subprocess.run([*command, "--count", "9", "--side", "20"], cwd=tmp_path, check=True)
+    subprocess.run(
+        [*command, "--count", "9", "--side", "20", "--truth", truth], cwd=tmp_path, check=True
+    )
     (held_back,) = (tmp_path / "taught/val").iterdir()
     lr = {p.stem: read_picture(p).frames[0].pixels for p in (tmp_path / "taught/lr").iterdir()}
     assert sorted([*(name[0] for name in lr), held_back.stem]) == list("01234")
@@ -98,4 +125,7 @@ def test_pairs_are_taught_by_the_self_ensemble(tmp_path: Path) -> None:
     for name, pixels in lr.items():
         assert pixels.shape == (20, 20, 3)
         hr = read_picture(tmp_path / f"taught/hr/{name}.png").frames[0].pixels
-        assert np.array_equal(hr, teacher(pixels))
+        if truth == "1":
+            assert np.array_equal(downscale_bicubic(hr, 4), pixels)
+        else:
+            assert np.array_equal(hr, teacher(pixels))

@@ -157,6 +157,8 @@ def main() -> None:
     if not isinstance(edsr, EDSR):
         parser.error(f"{options.edsr} is no EDSR")
     made: SRResNet | RCAN
+    # What EDSR lacks begins the same each time, so that two conversions can be compared.
+    torch.manual_seed(0)
     if options.to == "rcan":
         made = to_rcan(edsr, options.groups)
     else:
