@@ -13,7 +13,6 @@ from PIL import Image
 from torch import nn
 
 from sr_cli.imaging.decode import read_picture
-from sr_cli.imaging.resize import downscale_bicubic
 from sr_cli.inference.upscaler import Upscaler
 from sr_cli.models import create_model
 from sr_cli.models.vdsr import VDSR
@@ -26,7 +25,7 @@ TOOLS = Path(__file__).parents[1] / "tools"
 @pytest.fixture(autouse=True)
 def _tools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(TOOLS))
-    for name in ("deepen_vdsr", "revive", "from_edsr"):
+    for name in ("deepen_vdsr", "revive", "from_edsr", "taught"):
         sys.modules.pop(name, None)
 
 
@@ -107,17 +106,14 @@ def test_what_a_relative_learnt_is_transferred(tmp_path: Path) -> None:
     assert wrong.returncode != 0 and b"in common" in wrong.stderr
 
 
-@pytest.mark.parametrize("truth", ["0", "1"])
-def test_pairs_are_taught_by_the_self_ensemble(truth: str, tmp_path: Path) -> None:
+def test_pairs_are_taught_by_the_self_ensemble(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     random = np.random.default_rng(0)
     for number in range(5):
         noise = random.integers(0, 256, (50, 62, 3), dtype=np.uint8)
         Image.fromarray(noise).resize((124, 100)).save(tmp_path / f"photos/{number}.png")
     command = [sys.executable, TOOLS / "taught.py", "espcn-x4", "--data", "photos", "-o", "taught"]
-    subprocess.run(
-        [*command, "--count", "9", "--side", "20", "--truth", truth], cwd=tmp_path, check=True
-    )
+    subprocess.run([*command, "--count", "9", "--side", "20"], cwd=tmp_path, check=True)
     (held_back,) = (tmp_path / "taught/val").iterdir()
     lr = {p.stem: read_picture(p).frames[0].pixels for p in (tmp_path / "taught/lr").iterdir()}
     assert sorted([*(name[0] for name in lr), held_back.stem]) == list("01234")
@@ -125,7 +121,15 @@ def test_pairs_are_taught_by_the_self_ensemble(truth: str, tmp_path: Path) -> No
     for name, pixels in lr.items():
         assert pixels.shape == (20, 20, 3)
         hr = read_picture(tmp_path / f"taught/hr/{name}.png").frames[0].pixels
-        if truth == "1":
-            assert np.array_equal(downscale_bicubic(hr, 4), pixels)
-        else:
-            assert np.array_equal(hr, teacher(pixels))
+        assert np.array_equal(hr, teacher(pixels))
+
+
+def test_where_the_ensemble_is_no_better_the_true_picture_is_taught() -> None:
+    import taught  # type: ignore[import-not-found]  # lies in tools/
+
+    true, near, far = (np.full((2, 2, 3), value, np.uint8) for value in (100, 90, 80))
+    assert np.array_equal(taught.aim(true, far, near, truth=0.0), near)
+    assert np.array_equal(taught.aim(true, far, near, truth=0.2), near + 2)
+    for made in (near, true):
+        assert np.array_equal(taught.aim(true, made, far, truth=0.2), true)
+    assert np.array_equal(taught.aim(true, near, near, truth=0.0), true)

@@ -5,8 +5,9 @@
 
 taught/lr: bicubic lr of --count pictures, each cut to --side pixels; taught/hr: the mean of the
 network's eight flips and turns of it (EDSR, section 3.4), which is better than the network, and
-which it can learn to make at once; --truth 0.2 moves it a fifth of the way to the true picture,
-so that the network goes beyond itself. taught/val: whole pictures that no pair is from, those that
+which it can learn to make at once. Where that mean is no better (dithered pixels, patterns), the
+pair keeps the true picture. --truth 0.2 moves each hr a fifth of the way to the true picture, so
+that the network goes beyond itself. taught/val: whole pictures that no pair is from, those that
 `sr train` would hold back from --data.
 """
 
@@ -29,6 +30,15 @@ from sr_cli.weights.load import load_model
 HELD_BACK = 0.02
 
 
+def aim(true: np.ndarray, made: np.ndarray, ensemble: np.ndarray, *, truth: float) -> np.ndarray:
+    """What to learn, (h, w, 3) uint8: the ensemble's picture, `true` where it is no better."""
+    before, after = (np.mean((sr.astype(np.float32) - true) ** 2) for sr in (made, ensemble))
+    if after >= before:
+        return true
+    leant: np.ndarray = np.rint(ensemble + truth * (true - ensemble.astype(np.float32)))
+    return leant.astype(np.uint8)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("model", help="a trained network: id or file")
@@ -41,7 +51,7 @@ def main() -> None:
     options = parser.parse_args()
     prepare_cpu()
     model = load_model(options.model, scale=options.scale)
-    teacher = Upscaler(model, tta=True)
+    network, teacher = Upscaler(model), Upscaler(model, tta=True)
     files = [source.hr for source in find_sources(options.data, scale=None)]
     train, held_back = split(files, HELD_BACK)
     for name in ("lr", "hr", "val"):
@@ -55,11 +65,10 @@ def main() -> None:
         y, x = (int(random.integers(max(n - side, 0) + 1)) for n in hr.shape[:2])
         true = crop_to_multiple(hr[y : y + side, x : x + side], model.scale)
         lr = downscale_bicubic(true, model.scale)
-        made = teacher(lr)
-        target = made + options.truth * (true - made.astype(np.float32))
+        target = aim(true, network(lr), teacher(lr), truth=options.truth)
         file = f"{train[number].stem}-{number}.png"
         for name, pixels in (("lr", lr), ("hr", target)):
-            Image.fromarray(np.rint(pixels).astype(np.uint8)).save(options.output / name / file)
+            Image.fromarray(pixels).save(options.output / name / file)
         print(train[number].name, flush=True)
 
 
