@@ -124,6 +124,21 @@ def test_pairs_are_taught_by_the_self_ensemble(tmp_path: Path) -> None:
         assert np.array_equal(hr, teacher(pixels))
 
 
+def test_taught_pictures_may_be_made_smaller_first(tmp_path: Path) -> None:
+    import taught  # type: ignore[import-not-found]  # lies in tools/
+
+    (tmp_path / "photos").mkdir()
+    gray = np.full((240, 320, 3), 90, np.uint8)
+    for number in range(3):
+        Image.fromarray(gray).save(tmp_path / f"photos/{number}.png")
+    command = [sys.executable, TOOLS / "taught.py", "espcn-x4", "--data", "photos", "-o", "taught"]
+    subprocess.run([*command, "--rescale", "0.5", "0.5"], cwd=tmp_path, check=True)
+    pairs = [Image.open(file).size for file in sorted((tmp_path / "taught/lr").iterdir())]
+    assert pairs == [(160 // 4, 120 // 4)] * 2
+    assert taught.rescaled(gray, 0.1).shape == (96, 128, 3)
+    assert np.array_equal(taught.rescaled(gray[:60], 0.5), gray[:60])
+
+
 def test_where_the_ensemble_is_no_better_the_true_picture_is_taught() -> None:
     import taught  # type: ignore[import-not-found]  # lies in tools/
 

@@ -7,8 +7,9 @@ taught/lr: bicubic lr of --count pictures, each cut to --side pixels; taught/hr:
 network's eight flips and turns of it (EDSR, section 3.4), which is better than the network, and
 which it can learn to make at once. Where that mean is no better (dithered pixels, patterns), the
 pair keeps the true picture. --truth 0.2 moves each hr a fifth of the way to the true picture, so
-that the network goes beyond itself. taught/val: whole pictures that no pair is from, those that
-`sr train` would hold back from --data.
+that the network goes beyond itself. --rescale 0.5 0.9 makes pictures smaller first, each by a
+factor drawn between the two: more detail to a pixel, and less of what a lossy file lost.
+taught/val: whole pictures that no pair is from, those that `sr train` would hold back from --data.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ import numpy as np
 from PIL import Image
 
 from sr_cli.imaging.decode import read_picture
-from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic
+from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic, resize_bicubic
 from sr_cli.inference.device import prepare_cpu
 from sr_cli.inference.upscaler import Upscaler
 from sr_cli.training.pictures import find_sources, split
 from sr_cli.weights.load import load_model
 
 HELD_BACK = 0.02
+MIN_SIDE = 96
+"""Of a rescaled picture, in pixels, so that there is something to learn from at x4."""
 
 
 def aim(true: np.ndarray, made: np.ndarray, ensemble: np.ndarray, *, truth: float) -> np.ndarray:
@@ -39,6 +42,13 @@ def aim(true: np.ndarray, made: np.ndarray, ensemble: np.ndarray, *, truth: floa
     return leant.astype(np.uint8)
 
 
+def rescaled(hr: np.ndarray, factor: float) -> np.ndarray:
+    """`hr` (h, w, 3) uint8 with both sides times `factor`, its shorter one at least MIN_SIDE."""
+    h, w = hr.shape[:2]
+    factor = max(factor, min(1, MIN_SIDE / min(h, w)))
+    return hr if factor == 1 else resize_bicubic(hr, round(h * factor), round(w * factor))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("model", help="a trained network: id or file")
@@ -47,6 +57,8 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=128, help="of a crop, in lr pixels")
     parser.add_argument("--scale", type=int)
     parser.add_argument("--truth", type=float, default=0.0, help="share of the true picture")
+    parser.add_argument("--rescale", type=float, nargs=2, default=(1.0, 1.0), help="factors on hr")
+    parser.add_argument("--seed", type=int, default=0, help="other pictures, other crops")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     prepare_cpu()
@@ -58,10 +70,11 @@ def main() -> None:
         (options.output / name).mkdir(parents=True, exist_ok=True)
     for file in held_back:
         shutil.copy(file, options.output / "val")
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(options.seed)
     side = options.side * model.scale
     for number in random.permutation(len(train))[: options.count]:
         hr = read_picture(train[number]).frames[0].pixels
+        hr = rescaled(hr, random.uniform(*options.rescale))
         y, x = (int(random.integers(max(n - side, 0) + 1)) for n in hr.shape[:2])
         true = crop_to_multiple(hr[y : y + side, x : x + side], model.scale)
         lr = downscale_bicubic(true, model.scale)
