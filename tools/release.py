@@ -66,7 +66,7 @@ def measured_halo(model: SRModel, pictures: list[np.ndarray]) -> int | None:
         top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
         if min(top, left) >= 0:
             crop = picture[top : top + side, left : left + side]
-            x = torch.from_numpy(crop).float().permute(2, 0, 1)[None] / 255
+            x = torch.tensor(crop).float().permute(2, 0, 1)[None] / 255
             probes.append(x if model.channels == 3 else x.mean(1, keepdim=True))
     net = model.for_inference()
     wholes = [net(p) for p in probes]
