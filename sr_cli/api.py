@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +29,7 @@ def upscale_image(
     tile: int | None = None,
     tta: bool = False,
 ) -> Pixels:
-    """Enlarge a picture `scale` times; the same type comes back.
+    """Enlarge a picture `scale` times; the same type comes back, a PIL image with its profile.
 
     image: a PIL image of any mode that `sr upscale` reads, or an array (h, w), (h, w, 3) or
         (h, w, 4) of uint8 or uint16: gray, RGB, RGB with alpha.
@@ -46,10 +47,11 @@ def upscale_image(
     from sr_cli.imaging.picture import Frame, Picture
     from sr_cli.inference.enlarge import MAX_FACTOR, Size, enlarge_picture
 
-    if isinstance(scale, bool) or not isinstance(scale, int | float):
+    if isinstance(scale, bool) or not isinstance(scale, Real):
         raise RefusedError(f"scale {scale!r} is not a number")
-    if tile is not None and (not isinstance(tile, int) or tile < 1):
+    if tile is not None and (not isinstance(tile, Integral) or tile < 1):
         raise RefusedError(f"tile {tile!r}: must be an integer of at least 1")
+    scale, tile = float(scale), None if tile is None else int(tile)
     if not 1 < scale <= MAX_FACTOR:
         raise RefusedError(f"scale {scale:g} is out of range", f"above 1, at most {MAX_FACTOR:g}")
     if isinstance(image, Image.Image):
@@ -67,8 +69,12 @@ def upscale_image(
         result = Image.fromarray(made.pixels)
     else:
         result = to_pillow(Frame(made.pixels, made.alpha))
+    if isinstance(image, Image.Image):
+        # CMYK and Lab have become sRGB, which needs no profile.
+        kept = {"dpi"} if image.mode in ("CMYK", "LAB") else {"dpi", "icc_profile"}
+        result.info |= {key: image.info[key] for key in kept if key in image.info}
     # What comes out has the type that went in, which mypy cannot follow.
-    return result  # type: ignore[no-any-return]
+    return cast("Pixels", result)
 
 
 def _frame_of(array: Any) -> Any:

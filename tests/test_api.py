@@ -93,3 +93,14 @@ def imported(path: Path) -> set[str]:
     tree = ast.parse(path.read_text())
     names = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
     return names | {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module}
+
+
+def test_a_pillow_image_keeps_its_profile_and_pillow_its_settings() -> None:
+    image = Image.fromarray(smooth(12, 12))
+    image.info |= {"icc_profile": b"profile", "dpi": (300, 300)}
+    made = upscale_image(image, model="bicubic", scale=np.float32(2), tile=np.int64(8))
+    assert made.info["icc_profile"] == b"profile" and made.info["dpi"] == (300, 300)
+    code = "import sr_cli; from PIL import Image; n = Image.MAX_IMAGE_PIXELS; " \
+        "sr_cli.upscale_image(Image.new('L', (4, 4)), model='bicubic', scale=2); " \
+        "assert n == Image.MAX_IMAGE_PIXELS is not None"  # fmt: skip
+    subprocess.run([sys.executable, "-c", code], check=True)

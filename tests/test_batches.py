@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BICUBIC, Run, picture, size_of
+from conftest import BICUBIC, Run, picture, size_of, smooth
 from PIL import Image
 
 
@@ -190,3 +190,60 @@ def test_an_unexpected_failure_of_one_picture_does_not_end_the_batch(
     assert "a.png: out of memory" in errors[0]
     assert errors[2].endswith("c.png: odd")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.png", "b_x2.png", "c.png"]
+
+
+def test_a_pattern_can_be_run_again(sr: Run, tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        Image.fromarray(smooth(16, 16)).save(tmp_path / name)
+    assert sr(*BICUBIC, "*.png").returncode == 0
+    again = sr(*BICUBIC, *sorted(p.name for p in tmp_path.iterdir()), "--skip-existing")
+    assert again.returncode == 0 and again.stderr.count(b"passed over") == 2
+    assert sr("upscale", "-m", "bicubic", "-x3", "*.png").returncode == 0
+    names = {f"{n}{label}.png" for n in "ab" for label in ("", "_x2", "_x3")}
+    assert {p.name for p in tmp_path.iterdir()} == names
+    alone = sr(*BICUBIC, "a_x2.png")
+    assert alone.returncode == 0 and (tmp_path / "a_x2_x2.png").exists()
+
+
+def test_a_batch_with_comparisons_resumes(sr: Run, tmp_path: Path) -> None:
+    Image.fromarray(smooth(16, 16)).save(tmp_path / "a.png")
+    run = (*BICUBIC, ".", "--suffix", "_big", "--compare", "--skip-existing", "-v")
+    assert sr(*run).returncode == 0
+    both = [tmp_path / "a_big.png", tmp_path / "a_big_compare.png"]
+    for path in both:
+        kept = next(p for p in both if p != path)
+        before = kept.stat().st_mtime_ns
+        path.unlink()
+        assert sr(*run).returncode == 0
+        assert path.exists() and kept.stat().st_mtime_ns == before
+    assert b"skipped" in sr(*run).stderr
+
+
+def test_a_picture_comes_out_the_same_whatever_else_is_in_the_batch(
+    sr: Run, tmp_path: Path
+) -> None:
+    Image.fromarray(smooth(40, 40)).save(tmp_path / "large.png")
+    Image.fromarray(smooth(12, 12)).save(tmp_path / "small.png")
+    run = ("upscale", "-m", "espcn", "--precision", "fp32", "--width", "60")
+    assert sr(*run, "large.png", "-o", "alone.png").returncode == 0
+    assert sr(*run, "large.png", "small.png", "-o", "all/").returncode == 0
+    assert (tmp_path / "alone.png").read_bytes() == (tmp_path / "all/large.png").read_bytes()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux")
+def test_a_full_or_closed_stdout_is_one_clean_error(tmp_path: Path) -> None:
+    Image.fromarray(smooth(16, 16)).save(tmp_path / "a.png")
+    command = f"{sys.executable} -m sr_cli upscale a.png -m bicubic -x2 -y --json"
+    for where, code in ((">/dev/full", 1), (">&-", 0)):
+        done = subprocess.run(
+            ["sh", "-c", f"{command} {where}"], cwd=tmp_path, capture_output=True, check=False
+        )
+        assert done.returncode == code, done.stderr
+        assert b"Traceback" not in done.stderr and b"Exception ignored" not in done.stderr
+
+
+def test_json_names_an_input_that_is_not_there(sr: Run) -> None:
+    for extra in ((), ("--dry-run",)):
+        done = sr(*BICUBIC, "missing.png", "--json", *extra)
+        assert done.returncode == 1
+        assert json.loads(done.stdout)["input"] == "missing.png"

@@ -105,3 +105,67 @@ def test_alpha_in_a_tiff_of_many_strips(sr: Run, tmp_path: Path) -> None:
     made = tifffile.imread(tmp_path / "a_x2.tif")
     assert made.shape == (600, 40, 4) and (made[..., 3] == 128).all()
     assert np.abs(made[::2, ::2, 0].astype(int) - colour[..., 0]).max() <= 12
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_deep_tiff_is_turned_once(sr: Run, tmp_path: Path, orientation: int) -> None:
+    rgb = np.zeros((24, 32, 3), np.uint16)
+    rgb[:8, :8] = 60_000
+    rgb[-8:, :8, 0] = 60_000
+    small = (rgb >> 8).astype(np.uint8)
+    for name, pixels in (("deep", rgb), ("small", small)):
+        tag = (274, 3, 1, orientation, True)
+        tifffile.imwrite(tmp_path / f"{name}.tif", pixels, photometric="rgb", extratags=[tag])
+    gray = np.dstack([rgb[..., 0], np.full_like(rgb[..., 0], 65535)])
+    tifffile.imwrite(
+        tmp_path / "gray.tif", gray, photometric="minisblack", extrasamples=["unassalpha"],
+        extratags=[tag],
+    )  # fmt: skip
+    assert sr(*BICUBIC, "deep.tif", "small.tif", "gray.tif").returncode == 0
+    wanted = tifffile.imread(tmp_path / "small_x2.tif")
+    made = tifffile.imread(tmp_path / "deep_x2.tif")
+    assert made.shape == wanted.shape
+    assert np.abs((made >> 8).astype(int) - wanted).max() <= 1
+    of_gray = tifffile.imread(tmp_path / "gray_x2.tif")[..., 0]
+    assert np.abs((of_gray >> 8).astype(int) - wanted[..., 0]).max() <= 1
+
+
+def test_a_fourth_sample_is_alpha_only_where_the_file_says_so(sr: Run, tmp_path: Path) -> None:
+    pixels = np.dstack([ramp(), ramp(), ramp(), np.zeros((40, 48), np.uint16)])
+    for kind in ("unspecified", "unassalpha"):
+        tifffile.imwrite(tmp_path / f"{kind}.tif", pixels, photometric="rgb", extrasamples=[kind])
+    assert sr(*BICUBIC, "unspecified.tif", "unassalpha.tif").returncode == 0
+    assert tifffile.imread(tmp_path / "unspecified_x2.tif").shape == (80, 96, 3)
+    assert tifffile.imread(tmp_path / "unassalpha_x2.tif").shape == (80, 96, 4)
+
+
+def test_gray_with_alpha_keeps_what_its_tiff_says(sr: Run, tmp_path: Path) -> None:
+    pixels = np.dstack([ramp(), ramp()])
+    tifffile.imwrite(
+        tmp_path / "a.tif", pixels, photometric="minisblack", extrasamples=["unassalpha"],
+        resolution=(300, 300), resolutionunit="INCH", extratags=[(315, 2, 0, "Anna", True)],
+    )  # fmt: skip
+    assert sr(*BICUBIC, "a.tif").returncode == 0
+    with tifffile.TiffFile(tmp_path / "a_x2.tif") as tiff:
+        tags = tiff.pages[0].tags
+        assert tags[315].value == "Anna"
+        assert tags[282].value == (300, 1)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_cut_off_deep_pictures_are_named_so_and_can_be_read(
+    sr: Run, tmp_path: Path, suffix: str
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 65535, (60, 60, 3)).astype(np.uint16)
+    whole = tmp_path / f"whole.{suffix}"
+    if suffix == "png":
+        cv2.imwrite(str(whole), pixels)
+    else:
+        tifffile.imwrite(whole, pixels, photometric="rgb", rowsperstrip=8)
+    cut = tmp_path / f"cut.{suffix}"
+    data = whole.read_bytes()
+    cut.write_bytes(data[: len(data) * 2 // 3])
+    failed = sr(*BICUBIC, cut)
+    assert failed.returncode == 1
+    assert b"--allow-truncated" in failed.stderr and failed.stderr.count(b"\n") == 2
+    assert sr(*BICUBIC, cut, "--allow-truncated").returncode == 0

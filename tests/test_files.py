@@ -195,7 +195,7 @@ def test_heic_without_the_extra_names_it(monkeypatch: pytest.MonkeyPatch) -> Non
     from sr_cli.errors import SrError
     from sr_cli.imaging import decode
 
-    monkeypatch.setattr(decode, "_offer_heif", lambda: None)
+    monkeypatch.setattr(decode, "_prepare_pillow", lambda: None)
     monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
     with pytest.raises(SrError, match=r"sr-cli\[heif\]"):
         decode.read_picture(b"\0\0\0\x18ftypheic" + b"\0" * 40)
@@ -225,3 +225,46 @@ def test_white_is_zero_and_premultiplied_alpha_are_understood(sr: Run, tmp_path:
     assert la.shape == (6, 6, 2)
     assert sr(*BICUBIC, "la.png", "-o", "la.tif").returncode == 0
     assert sr(*BICUBIC, "la.tif", "-o", "again.tif").returncode == 0
+
+
+def test_a_gif_stays_transparent_and_its_flat_colours_stay(sr: Run, tmp_path: Path) -> None:
+    rgba = np.zeros((24, 32, 4), np.uint8)
+    rgba[:, 8:] = (200, 10, 10, 255)
+    still = Image.fromarray(rgba)
+    still.save(tmp_path / "a.png")
+    assert sr(*BICUBIC, "a.png", "-f", "gif").returncode == 0
+    turned = Image.fromarray(np.ascontiguousarray(rgba[:, ::-1]))
+    still.save(tmp_path / "b.gif", save_all=True, append_images=[turned], duration=50, disposal=2)
+    assert sr(*BICUBIC, "b.gif").returncode == 0
+    for name, flipped in (("a_x2.gif", [False]), ("b_x2.gif", [False, True])):
+        with Image.open(tmp_path / name) as made:
+            for index, flip in enumerate(flipped):
+                made.seek(index)
+                pixels = np.asarray(made.convert("RGBA"))[:, :: -1 if flip else 1]
+                assert (pixels[:, :12, 3] == 0).all()
+                assert (pixels[:, 24:] == (200, 10, 10, 255)).all()
+
+
+def test_gray_animations_and_those_of_16_bits(sr: Run, tmp_path: Path) -> None:
+    for name, dtype in (("a.png", np.uint8), ("b.png", np.uint16)):
+        frames = [Image.fromarray(np.full((16, 16), level, dtype)) for level in (10, 200, 90)]
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], duration=50)
+    assert sr(*BICUBIC, "a.png").returncode == 0
+    with Image.open(tmp_path / "a_x2.png") as made:
+        assert made.n_frames == 3
+        made.seek(1)
+        assert (np.asarray(made.convert("L")) == 200).all()
+    refused = sr(*BICUBIC, "b.png")
+    assert refused.returncode == 1 and b"animation of 16 bits" in refused.stderr
+    assert sr(*BICUBIC, "b.png", "--flatten").returncode == 0
+    with Image.open(tmp_path / "b_x2.png") as made:
+        assert (made.n_frames, made.mode) == (3, "L")
+
+
+def test_flatten_drops_only_what_is_missing(sr: Run, tmp_path: Path) -> None:
+    deep = np.full((16, 16, 4), 40_000, np.uint16)
+    cv2.imwrite(str(tmp_path / "a.tif"), deep)
+    assert sr(*BICUBIC, "a.tif", "-f", "webp", "--flatten").returncode == 0
+    with Image.open(tmp_path / "a_x2.webp") as made:
+        assert made.mode == "RGBA"
+        assert made.getpixel((16, 16))[3] == 156  # type: ignore[index]

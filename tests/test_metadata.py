@@ -177,3 +177,37 @@ def test_a_broken_profile_is_said_not_fatal(sr: Run, tmp_path: Path) -> None:
     done = sr(*BICUBIC, "c.jpg")
     assert done.returncode == 0
     assert b"without a usable profile" in done.stderr
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "avif"])
+def test_names_beyond_ascii_survive_in_every_directory(
+    sr: Run, tmp_path: Path, suffix: str
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist] = "Zoë".encode()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.LensModel] = "für 50 mm".encode()
+    Image.fromarray(smooth(16, 16)).save(tmp_path / "a.jpg", exif=exif)
+    assert sr(*BICUBIC, "a.jpg", "-f", suffix).returncode == 0
+    data = (tmp_path / f"a_x2.{suffix}").read_bytes()
+    assert "Zoë".encode() in data and "für 50 mm".encode() in data
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_iptc_of_a_tiff_that_calls_it_numbers(sr: Run, tmp_path: Path, order: str) -> None:
+    records = b"\x1c\x02x\x00\x07Caption"
+    tag = (33723, 4, 3, np.frombuffer(records, order + "u4").tolist(), True)
+    tifffile.imwrite(
+        tmp_path / "a.tif", smooth(16, 16), photometric="rgb", byteorder=order, extratags=[tag]
+    )
+    assert records in (tmp_path / "a.tif").read_bytes()
+    assert sr(*BICUBIC, "a.tif").returncode == 0
+    assert records in (tmp_path / "a_x2.tif").read_bytes()
+    said = sr(*BICUBIC, "a.tif", "-f", "png")
+    assert said.returncode == 0 and b"IPTC left out" in said.stderr
+
+
+def test_a_sheet_of_a_gray_picture_has_no_profile_for_gray(sr: Run, tmp_path: Path) -> None:
+    Image.fromarray(smooth(16, 16)[..., 0]).save(tmp_path / "a.png", icc_profile=b"gray" * 40)
+    assert sr(*BICUBIC, "a.png", "--compare").returncode == 0
+    with Image.open(tmp_path / "a_x2_compare.png") as sheet:
+        assert "icc_profile" not in sheet.info

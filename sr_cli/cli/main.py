@@ -36,20 +36,28 @@ class _Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
+            # Before this, the signal's own way ends a process that has written nothing yet.
+            signal.signal(signal.SIGTERM, _on_sigterm)
             return super().invoke(ctx)
         except SrError as error:
             report_error(error)
             raise SystemExit(int(error.exit_code)) from None
         except KeyboardInterrupt:
-            say("interrupted")
-            raise SystemExit(int(ExitCode.INTERRUPTED)) from None
+            raise _interrupted() from None
         except _Terminated:
             say("terminated")
             raise SystemExit(int(ExitCode.TERMINATED)) from None
-        except BrokenPipeError:
-            # The reader of our stdout has left; nothing more can be told to it.
+        except OSError as error:
+            if not isinstance(error, BrokenPipeError):
+                report_error(SrError(f"{error.filename or 'stdout'}: {error.strerror or error}"))
+            # Nothing more can be told to stdout, nor what is left of it at the end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(int(ExitCode.FAILED)) from None
+
+
+def _interrupted() -> SystemExit:
+    say("interrupted")
+    return SystemExit(int(ExitCode.INTERRUPTED))
 
 
 app = typer.Typer(
@@ -93,5 +101,7 @@ def main() -> None:
     if not sys.warnoptions:
         # Libraries talk to programmers; -W default brings it back.
         warnings.simplefilter("ignore")
-    signal.signal(signal.SIGTERM, _on_sigterm)
-    app()
+    try:
+        app()
+    except KeyboardInterrupt:
+        raise _interrupted() from None

@@ -25,39 +25,37 @@ def precision_of(enlarger: Enlarger) -> str | None:
 class Reporter:
     """Runs the batch and tells: bars on a terminal, lines, JSON, a summary."""
 
-    def __init__(
-        self, enlarger: Enlarger, models: list[str], json_: bool, quiet: bool, verbose: bool
-    ) -> None:
-        self.enlarger = enlarger
+    def __init__(self, models: list[str], json_: bool, quiet: bool, verbose: bool) -> None:
         self.models = models
         self.json = json_
         self.quiet = quiet
         self.verbose = verbose
         self.done = self.skipped = self.failed = 0
 
-    def run(self, jobs: list[Job], options: Options) -> None:
+    def run(self, legs: list[tuple[Enlarger, list[Job]]], options: Options) -> None:
+        """Work through groups of pictures, each with its network."""
         from sr_cli.inference.batch import run_batch
 
-        with self._bars(len(jobs)) as bars:
-            for result in run_batch(
-                jobs, self.enlarger, options, bars.on_progress if bars else None
-            ):
-                if bars:
-                    bars.advance()
-                self._tell(result)
+        with self._bars(sum(len(jobs) for _, jobs in legs)) as bars:
+            on_progress = bars.on_progress if bars else None
+            for enlarger, jobs in legs:
+                for result in run_batch(jobs, enlarger, options, on_progress):
+                    if bars:
+                        bars.advance()
+                    self._tell(result, enlarger)
 
     def _bars(self, total: int) -> AbstractContextManager[_Bars | None]:
         show = talk().is_terminal and not self.quiet and total > 0
         return _Bars(total) if show else nullcontext(None)
 
-    def problem(self, error: SrError) -> None:
+    def problem(self, name: str, error: SrError) -> None:
         """An input that could not be found."""
         self.failed += 1
         report_error(error)
         if self.json:
-            print_json({"error": error.message})
+            print_json({"input": name, "error": error.message})
 
-    def _tell(self, result: Result) -> None:
+    def _tell(self, result: Result, enlarger: Enlarger) -> None:
         if result.error is not None:
             self.failed += 1
             report_error(result.error)
@@ -75,9 +73,9 @@ class Reporter:
                     f"{result.out_width}x{result.out_height}  {result.seconds:.1f} s"
                 )
         if self.json:
-            print_json(self._record(result))
+            print_json(self._record(result, enlarger))
 
-    def _record(self, result: Result) -> dict[str, Any]:
+    def _record(self, result: Result, enlarger: Enlarger) -> dict[str, Any]:
         from sr_cli.inference.enlarge import NetworkEnlarger
 
         record: dict[str, Any] = {
@@ -95,13 +93,13 @@ class Reporter:
             "output_width": result.out_width,
             "output_height": result.out_height,
             "device": "cpu",
-            "precision": precision_of(self.enlarger),
+            "precision": precision_of(enlarger),
             "tile": None,
             "seconds": round(result.seconds, 3),
             "notes": result.notes,
         }
-        if isinstance(self.enlarger, NetworkEnlarger):
-            upscaler = self.enlarger.upscaler
+        if isinstance(enlarger, NetworkEnlarger):
+            upscaler = enlarger.upscaler
             record |= {"device": str(upscaler.device), "tile": upscaler.tile}
         return record
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
+from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 MIN_SCALE, MAX_SCALE = 1.0, 16.0
 DEFAULT_SCALE = 4.0
+MAX_THREADS = 1024
 DEFAULT_MAX_PIXELS = 512_000_000
 
 
@@ -169,18 +173,20 @@ def upscale(
         factor = own_factor(choices[0]) or factor
     label = _label(factor, width, height)
     folder = Path(output) if output and output != "-" else None
-    found, problems = find_inputs(inputs, recursive=recursive, output=folder, label=suffix or label)
-    several = len(inputs) > 1 or len(found) > 1 or any(os.path.isdir(name) for name in inputs)
+    there = find_inputs(inputs, recursive=recursive, output=folder, label=suffix or label)
+    for path in [] if quiet else there.passed_over:
+        say(f"{shown(path)}: result of an earlier run, passed over")
+    several = len(inputs) > 1 or len(there.found) > 1 or any(os.path.isdir(n) for n in inputs)
     jobs = plan_jobs(
-        found, Naming(output, label, suffix, format_), several=several, compare=compare
+        there.found, Naming(output, label, suffix, format_), several=several, compare=compare
     )
     if json_ and any(job.target == STDIO for job in jobs):
         raise RefusedError("--json and a picture cannot share stdout", "give an output with -o")
     if compare and any(job.target == STDIO for job in jobs):
         raise RefusedError("--compare needs an output file")
     if dry_run:
-        _show_plan(jobs, problems, json_, overwrite)
-        raise typer.Exit(ExitCode.FAILED if problems else ExitCode.OK)
+        _show_plan(jobs, there.problems, json_, overwrite)
+        raise typer.Exit(ExitCode.FAILED if there.problems else ExitCode.OK)
     for job in jobs:
         if overwrite and job.source != STDIO and _same_file(job.source, job.target):
             say(f"warning: {shown(job.source)} will be replaced by its result", style="yellow")
@@ -202,16 +208,25 @@ def upscale(
         allow_truncated,
     )
     began = time.perf_counter()
-    # Nothing to compute, nothing to load: what is left are messages.
-    enlarger: Enlarger = BicubicEnlarger()
-    if any(not is_there(job, options) for job in jobs):
-        engine = EngineOptions(device, threads, precision, tile, tta)
-        enlarger = build_enlarger(choices, _network_factor(jobs, size), engine)
-        _explain(enlarger, size.factor, verbose, quiet)
-    reporter = Reporter(enlarger, [c.name for c in choices], json_, quiet, verbose)
-    for problem in problems:
-        reporter.problem(problem)
-    reporter.run(jobs, options)
+    engine = EngineOptions(device, threads, precision, tile, tta)
+
+    @cache
+    def enlarger_for(network_factor: float) -> Enlarger:
+        made = build_enlarger(choices, network_factor, engine)
+        _explain(made, size.factor, verbose, quiet)
+        return made
+
+    # Each picture's own factor chooses its network, whatever else is in the batch.
+    legs: list[tuple[Enlarger, list[Job]]] = []
+    for network_factor, group in groupby(jobs, lambda job: _network_factor(job, size)):
+        leg = list(group)
+        # Nothing to compute, nothing to load: what is left are messages.
+        idle = all(is_there(job, options) for job in leg)
+        legs.append((BicubicEnlarger() if idle else enlarger_for(network_factor), leg))
+    reporter = Reporter([c.name for c in choices], json_, quiet, verbose)
+    for name, problem in there.problems:
+        reporter.problem(name, problem)
+    reporter.run(legs, options)
     reporter.summary(time.perf_counter() - began)
     raise typer.Exit(ExitCode.FAILED if reporter.failed else ExitCode.OK)
 
@@ -240,6 +255,9 @@ def _check_positive(**values: int | None) -> None:
     for name, value in values.items():
         if value is not None and value < 1:
             raise RefusedError(f"--{name.replace('_', '-')} {value}: must be at least 1")
+    threads = values.get("threads")
+    if threads is not None and threads > MAX_THREADS:
+        raise RefusedError(f"--threads {threads}: at most {MAX_THREADS}")
 
 
 def _label(factor: float, width: int | None, height: int | None) -> str:
@@ -248,15 +266,16 @@ def _label(factor: float, width: int | None, height: int | None) -> str:
     return f"_x{factor:g}"
 
 
-def _network_factor(jobs: list[Job], size: Size) -> float:
-    """The factor that the network is chosen for: the largest that any picture needs."""
-    if size.factor is not None:
-        return size.factor
-    from sr_cli.imaging.decode import read_size
+def _network_factor(job: Job, size: Size) -> float:
+    """The factor that the network is chosen for: the next whole one, which is a scale or none."""
+    factor = size.factor
+    if factor is None:
+        from sr_cli.imaging.decode import read_size
 
-    sizes = [read_size(job.source) for job in jobs if str(job.source) != "-"]
-    factors = [size.factor_for(*found) for found in sizes if found]
-    return min(MAX_SCALE, max(factors, default=DEFAULT_SCALE))
+        found = None if str(job.source) == "-" else read_size(job.source)
+        factor = size.factor_for(*found) if found else DEFAULT_SCALE
+        factor = math.ceil(factor)
+    return min(MAX_SCALE, factor)
 
 
 def _explain(enlarger: Enlarger, factor: float | None, verbose: bool, quiet: bool) -> None:
@@ -276,9 +295,13 @@ def _explain(enlarger: Enlarger, factor: float | None, verbose: bool, quiet: boo
         say(f"device {u.device}, precision {precision_of(enlarger)}, tile {u.tile}, halo {u.halo}")
 
 
-def _show_plan(jobs: list[Job], problems: list[SrError], json_: bool, overwrite: bool) -> None:
-    for problem in problems:
+def _show_plan(
+    jobs: list[Job], problems: list[tuple[str, SrError]], json_: bool, overwrite: bool
+) -> None:
+    for name, problem in problems:
         report_error(problem)
+        if json_:
+            print_json({"input": name, "error": problem.message})
     for job in jobs:
         exists = str(job.target) != "-" and os.path.exists(job.target)
         if json_:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,10 @@ from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 from sr_cli.errors import SrError
 from sr_cli.imaging.deep import is_deep_colour, read_deep_frames, read_gray_alpha_tiff, tiff_tag
 from sr_cli.imaging.formats import FORMATS, sniff_format
-from sr_cli.imaging.metadata import read_metadata
+from sr_cli.imaging.metadata import read_metadata, read_tiff_metadata
 from sr_cli.imaging.picture import Frame, Picture
 
 DEFAULT_MAX_PIXELS = 512_000_000
-
-# Sizes are checked here against --max-pixels, before anything is decoded.
-Image.MAX_IMAGE_PIXELS = None
-warnings.filterwarnings("ignore", module="PIL")
 
 
 def read_picture(
@@ -37,6 +34,7 @@ def read_picture(
     `allow_truncated`) or larger than `max_pixels` over all its frames.
     """
     ImageFile.LOAD_TRUNCATED_IMAGES = allow_truncated
+    _prepare_pillow()
     name = "stdin" if isinstance(source, bytes) else str(source)
     try:
         data = source if isinstance(source, bytes) else source.read_bytes()
@@ -46,7 +44,6 @@ def read_picture(
         raise SrError(f"{name}: cannot be read ({error.strerror or error})") from error
     if not data:
         raise SrError(f"{name}: empty file")
-    _offer_heif()
     try:
         with Image.open(io.BytesIO(data), formats=_readable()) as image:
             return _decode(image, data, name, max_pixels)
@@ -54,9 +51,12 @@ def read_picture(
         raise
     except UnidentifiedImageError:
         if sniff_format(data[:32]) is FORMATS["TIFF"]:
-            picture = read_gray_alpha_tiff(data, name, max_pixels)
-            if picture is not None:
-                return picture
+            frames = read_gray_alpha_tiff(data, name, max_pixels)
+            if frames is not None:
+                metadata, orientation = read_tiff_metadata(data)
+                for frame in frames:
+                    _turn(frame, orientation)
+                return Picture(frames, "TIFF", metadata)
         raise SrError(f"{name}: {_what_it_is_not(data)}") from None
     except MemoryError as error:
         raise SrError(f"{name}: out of memory while decoding") from error
@@ -69,7 +69,7 @@ def read_picture(
 
 def read_size(path: Path) -> tuple[int, int] | None:
     """(width, height) from a file's header, turned upright; None when it cannot be read."""
-    _offer_heif()
+    _prepare_pillow()
     with suppress(Exception), Image.open(path, formats=_readable()) as image:
         orientation = image.getexif().get(0x0112, 1)
         width, height = image.size
@@ -84,13 +84,21 @@ def _readable() -> list[str]:
 
 
 def _what_it_is_not(data: bytes) -> str:
-    if data[4:8] == b"ftyp" and "HEIF" not in Image.OPEN:
+    found = sniff_format(data[:32])
+    if found is FORMATS["HEIF"] and "HEIF" not in Image.OPEN:
         return "a HEIC picture; support for it is an extra: pip install 'sr-cli[heif]'"
+    if found is not None:
+        return f"damaged, or a kind of {found.name} that is not supported"
     known = ", ".join(name for name in FORMATS)
     return f"not a picture in a known format ({known})"
 
 
-def _offer_heif() -> None:
+@cache
+def _prepare_pillow() -> None:
+    """Reading files as the command does; a program that hands over its pictures keeps its own."""
+    # Sizes are checked here against --max-pixels, before anything is decoded.
+    Image.MAX_IMAGE_PIXELS = None
+    warnings.filterwarnings("ignore", module="PIL")
     if "HEIF" in Image.OPEN:
         return
     with suppress(ImportError):
@@ -124,18 +132,16 @@ def _decode(image: Image.Image, data: bytes, name: str, max_pixels: int) -> Pict
         image.load()
         duration = float(image.info.get("duration") or 0)
         frames[index] = Frame(*_pixels(image, name, notes, profile), duration)
-    if deep:
-        frames |= read_deep_frames(image, data, deep, name)
     if not deep or file_format != "TIFF":
         image.load()
+    if deep:
+        frames |= _deep_frames(image, data, deep, name, notes)
     metadata, orientation = before_pixels or read_metadata(image)
     if any("sRGB" in note for note in notes):
         metadata.icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    for index, frame in frames.items():
-        if file_format == "TIFF" and index not in deep:
-            continue
-        frame.pixels = upright(frame.pixels, orientation)
-        frame.alpha = None if frame.alpha is None else upright(frame.alpha, orientation)
+    # Pillow and OpenCV both turn the pages of a TIFF upright themselves.
+    for frame in frames.values() if file_format != "TIFF" else ():
+        _turn(frame, orientation)
     ordered = [frames[index] for index in sorted(frames)]
     if is_animation and any(f.alpha is not None for f in ordered):
         for frame in ordered:
@@ -146,6 +152,29 @@ def _decode(image: Image.Image, data: bytes, name: str, max_pixels: int) -> Pict
         # A GIF counts repetitions, the others how often it is played.
         loop += 1
     return Picture(ordered, file_format, metadata, is_animation, loop, notes)
+
+
+def _deep_frames(
+    image: Image.Image, data: bytes, indices: list[int], name: str, notes: list[str]
+) -> dict[int, Frame]:
+    """Frames of 16-bit colour; what is left of cut-off ones, where that is allowed, has 8 bits."""
+    try:
+        return read_deep_frames(image, data, indices, name)
+    except SrError:
+        if not ImageFile.LOAD_TRUNCATED_IMAGES:
+            raise
+    frames = {}
+    for index in indices:
+        image.seek(index)
+        image.load()
+        frames[index] = Frame(*_pixels(image, name, notes, None))
+    _note(notes, "damaged or cut off: read with 8 bits a channel")
+    return frames
+
+
+def _turn(frame: Frame, orientation: int) -> None:
+    frame.pixels = upright(frame.pixels, orientation)
+    frame.alpha = None if frame.alpha is None else upright(frame.alpha, orientation)
 
 
 def _check_size(image: Image.Image, frames: int, name: str, max_pixels: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from typing import Any
 
 import cv2
@@ -11,7 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr_cli.errors import SrError
-from sr_cli.imaging.picture import Frame, Metadata, Picture
+from sr_cli.imaging.picture import Frame
+
+_PREMULTIPLIED, _STRAIGHT = 1, 2
+"""What a TIFF's ExtraSamples calls alpha; 0 is anything else."""
 
 
 def tiff_tag(image: Image.Image, tag: int, default: Any) -> Any:
@@ -35,39 +39,50 @@ def read_deep_frames(
     image: Image.Image, data: bytes, indices: list[int], name: str
 ) -> dict[int, Frame]:
     """The frames at `indices`, by index. Raises SrError for layouts that are not supported."""
-    ok, pages = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        ok, pages = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     if not ok or len(pages) <= max(indices):
-        raise SrError(f"{name}: this kind of 16-bit picture is not supported")
-    premultiplied = tiff_tag(image, 338, (2,)) in (1, (1,))
+        raise SrError(
+            f"{name}: damaged, cut off, or a kind of 16-bit picture that is not supported",
+            "--allow-truncated reads what is there",
+        )
+    fourth = tiff_tag(image, 338, 2) if image.format == "TIFF" else _STRAIGHT
+    fourth = fourth[0] if isinstance(fourth, tuple) else fourth
     gray_with_alpha = image.format == "PNG" and data[25] == 4
     transparent = image.info.get("transparency")
-    return {i: _frame(pages[i], gray_with_alpha, premultiplied, transparent, name) for i in indices}
+    return {i: _frame(pages[i], gray_with_alpha, fourth, transparent, name) for i in indices}
 
 
-def _frame(
-    page: NDArray[Any], gray: bool, premultiplied: bool, transparent: Any, name: str
-) -> Frame:
+def _frame(page: NDArray[Any], gray: bool, fourth: int, transparent: Any, name: str) -> Frame:
     if page.dtype != np.uint16:
         raise SrError(f"{name}: this kind of 16-bit picture is not supported")
     if page.ndim == 2:
         return Frame(page)
     colour = np.ascontiguousarray(page[:, :, 2::-1])
-    alpha = np.ascontiguousarray(page[:, :, 3]) if page.shape[2] == 4 else None
+    has_alpha = page.shape[2] == 4 and fourth in (_PREMULTIPLIED, _STRAIGHT)
+    alpha = np.ascontiguousarray(page[:, :, 3]) if has_alpha else None
     if alpha is None and isinstance(transparent, tuple):
         alpha = np.where((colour == np.array(transparent)).all(2), 0, 65535).astype(np.uint16)
-    if premultiplied and alpha is not None:
+    if fourth == _PREMULTIPLIED and alpha is not None:
         share = np.maximum(alpha, 1)[..., None].astype(np.float32) / 65535
         colour = np.minimum(colour / share + 0.5, 65535).astype(np.uint16)
     return Frame(np.ascontiguousarray(colour[..., 0]) if gray else colour, alpha)
 
 
-def read_gray_alpha_tiff(data: bytes, name: str, max_pixels: int) -> Picture | None:
-    """A TIFF of 16-bit gray with alpha, which Pillow does not know; None for anything else.
+def read_gray_alpha_tiff(data: bytes, name: str, max_pixels: int) -> list[Frame] | None:
+    """A TIFF's pages of 16-bit gray with alpha, as they lie; None for anything else.
+
+    Pillow does not know this kind.
 
     Raises SrError when it is larger than `max_pixels` or compressed in an unknown way.
     """
     import tifffile
 
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as tiff:
             pages = [p for p in tiff.pages if isinstance(p, tifffile.TiffPage)]
@@ -82,8 +97,7 @@ def read_gray_alpha_tiff(data: bytes, name: str, max_pixels: int) -> Picture | N
                     values = np.moveaxis(values, 0, -1)
                 gray, alpha = (np.ascontiguousarray(values[..., i]) for i in (0, 1))
                 frames.append(Frame(gray, alpha))
-            icc = pages[0].tags.get(34675)
-            return Picture(frames, "TIFF", Metadata(icc=icc.value if icc else None))
+            return frames
     except SrError:
         raise
     except Exception as error:

@@ -22,6 +22,8 @@ from sr_cli.imaging.tiff import write_tiff
 _PNG_LEVEL = 4
 _BAND = 64 << 20
 _MAX_JPEG_BLOCK = 65_500
+_UNSEEN = 255
+"""The place in a GIF's palette that stands for transparency."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ def write_picture(picture: Picture, file: BinaryIO, target: Format, encoding: En
     metadata = Metadata()
     if not encoding.strip:
         metadata = for_size(picture.metadata, picture.width, picture.height)
+        if metadata.iptc and target.name not in ("JPEG", "TIFF"):
+            picture.notes.append(f"IPTC left out: {target.name} has no place for it")
     deep = any(f.pixels.dtype == np.uint16 for f in picture.frames)
     try:
         if deep and target.name == "PNG":
@@ -66,15 +70,17 @@ def _write_with_pillow(
     if target.name == "GIF":
         images = [_to_palette(image) for image in images]
     if len(images) > 1:
-        options |= {"save_all": True, "append_images": images[1:]}
         if picture.animation:
             options["duration"] = [round(f.duration) for f in picture.frames]
             options |= _loop_options(picture.loop, target)
-            if target.name in ("GIF", "PNG"):
-                # Each frame is complete: the one before must not shine through.
-                options["disposal"] = 2 if target.name == "GIF" else 1
-            if target.name == "PNG":
-                options["blend"] = 0
+            # Each frame is complete: the one before must not shine through.
+            if target.name == "GIF":
+                options["disposal"] = 2
+            elif target.name == "PNG":
+                # Pillow's background is RGBA, which it cannot lay under gray.
+                images = [i.convert("RGBA") if i.mode == "LA" else i for i in images]
+                options |= {"disposal": 1 if images[0].mode == "RGBA" else 0, "blend": 0}
+        options |= {"save_all": True, "append_images": images[1:]}
     images[0].save(file, target.name, **options)
 
 
@@ -162,10 +168,11 @@ def _to_palette(image: Image.Image) -> Image.Image:
         return image
     if image.mode == "RGB":
         return image.quantize(256, Image.Quantize.MEDIANCUT)
-    rgba = image.convert("RGBA")
-    alpha = rgba.getchannel("A").point(lambda a: 255 if a >= 128 else 0)
-    rgba.putalpha(alpha)
-    return rgba.quantize(256, Image.Quantize.FASTOCTREE)
+    unseen = image.getchannel("A").point(lambda a: 0 if a >= 128 else 255)
+    made = image.convert("RGB").quantize(255, Image.Quantize.MEDIANCUT)
+    made.paste(_UNSEEN, None, unseen)
+    made.info["transparency"] = _UNSEEN
+    return made
 
 
 def _description(frame: Frame, metadata: Metadata) -> bytes:

@@ -105,6 +105,16 @@ class Needs:
     pages: bool = False
 
 
+DEEP, ALPHA, ANIMATION, PAGES = (
+    "16 bits a channel",
+    "transparency",
+    "an animation",
+    "several pages",
+)
+DEEP_ANIMATION = "an animation of 16 bits a channel"
+"""What PNG itself can hold, but is never written here: as a shortcoming, the depth goes."""
+
+
 def shortcomings(target: Format, needs: Needs) -> list[str]:
     """What of `needs` the format cannot hold, in words; empty when it can hold all."""
     found = []
@@ -117,13 +127,15 @@ def shortcomings(target: Format, needs: Needs) -> list[str]:
             f"{needs.width}x{needs.height} pixels ({target.name} ends at {target.max_pixels})"
         )
     for has, can, words in (
-        (needs.sixteen_bit, target.sixteen_bit, "16 bits a channel"),
-        (needs.alpha, target.alpha, "transparency"),
-        (needs.animation, target.animation, "an animation"),
-        (needs.pages, target.pages, "several pages"),
+        (needs.sixteen_bit, target.sixteen_bit, DEEP),
+        (needs.alpha, target.alpha, ALPHA),
+        (needs.animation, target.animation, ANIMATION),
+        (needs.pages, target.pages, PAGES),
     ):
         if has and not can:
             found.append(words)
+    if needs.sixteen_bit and needs.animation and target.sixteen_bit and target.animation:
+        found.append(DEEP_ANIMATION)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-import struct
+from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any
 
@@ -20,9 +20,11 @@ _DESCRIPTIVE = {
 }  # fmt: skip
 """Tags of the main directory that describe the photo; the others describe the old file."""
 
+_DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+
 _IPTC_RESOURCE = 0x0404
 _PHOTOSHOP = b"Photoshop 3.0\0"
-_TIFF_XMP, _TIFF_IPTC = 700, 33723
+_TIFF_XMP, _TIFF_IPTC, _TIFF_ICC = 700, 33723, 34675
 _MAX_SEGMENT = 65_500
 
 
@@ -66,19 +68,21 @@ def _clean_exif(exif: Image.Exif) -> bytes | None:
     for tag, value in exif.items():
         if tag in _DESCRIPTIVE:
             kept[tag] = value
-    _keep_text(kept)
-    directories = {d: dict(exif.get_ifd(d)) for d in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)}
+    directories = {d: dict(exif.get_ifd(d)) for d in _DIRECTORIES}
+    directories[ExifTags.IFD.Exif].pop(ExifTags.IFD.Interop, None)
     for directory, entries in directories.items():
         if entries:
+            _keep_text(entries)
             kept.get_ifd(directory).update(entries)
+    _keep_text(kept)
     return kept.tobytes() if len(kept) or any(directories.values()) else None
 
 
-def _keep_text(exif: Image.Exif) -> None:
+def _keep_text(entries: MutableMapping[int, Any]) -> None:
     """Pillow reads text as Latin-1 and writes it as ASCII: as bytes, UTF-8 survives."""
-    for tag, value in list(exif.items()):
+    for tag, value in list(entries.items()):
         if isinstance(value, str):
-            exif[tag] = value.encode("latin-1", "replace")
+            entries[tag] = value.encode("latin-1", "replace")
 
 
 def exif_of(block: bytes | None) -> Image.Exif:
@@ -86,7 +90,10 @@ def exif_of(block: bytes | None) -> Image.Exif:
     exif = Image.Exif()
     if block is not None:
         exif.load(block)
-        _keep_text(exif)
+        # Asking for a directory that is not there would make an empty one.
+        inner = [exif.get_ifd(d) for d in _DIRECTORIES if d in exif]
+        for entries in (exif, *inner):
+            _keep_text(entries)
     return exif
 
 
@@ -111,13 +118,27 @@ def _read_iptc(image: Image.Image) -> bytes | None:
             found = _resource(segment[len(_PHOTOSHOP) :], _IPTC_RESOURCE)
             if found:
                 return found
-    tags: Any = getattr(image, "tag_v2", {})
-    value = tags.get(_TIFF_IPTC)
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, tuple):
-        return struct.pack(f"<{len(value)}L", *value)
-    return None
+    tags: Any = getattr(image, "tag_v2", None)
+    return _iptc_of_tags(tags) if tags is not None else None
+
+
+def _iptc_of_tags(tags: Any) -> bytes | None:
+    """The IIM records of a TIFF's directory, as they lie: many files call them numbers."""
+    raw = tags._tagdata.get(_TIFF_IPTC)
+    return bytes(raw) if raw else None
+
+
+def read_tiff_metadata(data: bytes) -> tuple[Metadata, int]:
+    """What `read_metadata` gives, for a TIFF that Pillow does not open as a picture."""
+    exif = Image.Exif()
+    with suppress(Exception):
+        exif.load(data)
+    stand_in = Image.new("L", (1, 1))
+    stand_in.info |= {"exif": data, "icc_profile": exif.get(_TIFF_ICC), "xmp": exif.get(_TIFF_XMP)}
+    found, orientation = read_metadata(stand_in)
+    with suppress(Exception):
+        found.iptc = _iptc_of_tags(exif._info)
+    return found, orientation
 
 
 def _resource(blocks: bytes, wanted: int) -> bytes | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_cli.imaging.formats import Needs
+from sr_cli.imaging.formats import ALPHA, ANIMATION, DEEP, DEEP_ANIMATION, PAGES, Needs
 
 
 @dataclass
@@ -83,16 +84,34 @@ class Picture:
         )
 
 
-def flatten(picture: Picture) -> Picture:
-    """The first frame alone, 8 bits, transparency laid over white: what every format can hold."""
-    frame = picture.frames[0]
-    pixels = frame.pixels
-    top = np.iinfo(pixels.dtype).max
-    if frame.alpha is not None:
-        share = frame.alpha.astype(np.float32) / top
+def flatten(
+    picture: Picture, missing: Collection[str] = (DEEP, ALPHA, ANIMATION, PAGES)
+) -> Picture:
+    """A picture without what is `missing` in a format (see `shortcomings`), by default all.
+
+    The first frame of several, 8 bits, transparency laid over white.
+    """
+    one = ANIMATION in missing or PAGES in missing
+    shallow = DEEP in missing or (DEEP_ANIMATION in missing and not one)
+    frames = [
+        _flat_frame(frame, over_white=ALPHA in missing, shallow=shallow)
+        for frame in (picture.frames[:1] if one else picture.frames)
+    ]
+    return replace(picture, frames=frames, animation=picture.animation and not one)
+
+
+def _flat_frame(frame: Frame, *, over_white: bool, shallow: bool) -> Frame:
+    pixels, alpha = frame.pixels, frame.alpha
+    if over_white and alpha is not None:
+        top = np.iinfo(pixels.dtype).max
+        share = alpha.astype(np.float32) / top
         share = share[..., None] if pixels.ndim == 3 else share
         over = pixels * share + top * (1 - share)
-        pixels = (over + 0.5).astype(pixels.dtype)
-    if pixels.dtype == np.uint16:
-        pixels = ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    return Picture([Frame(pixels)], picture.format, picture.metadata, notes=picture.notes)
+        pixels, alpha = (over + 0.5).astype(pixels.dtype), None
+    if shallow and pixels.dtype == np.uint16:
+        pixels, alpha = _in_8_bits(pixels), None if alpha is None else _in_8_bits(alpha)
+    return Frame(pixels, alpha, frame.duration)
+
+
+def _in_8_bits(values: NDArray[Any]) -> NDArray[Any]:
+    return ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)

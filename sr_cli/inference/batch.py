@@ -153,7 +153,8 @@ def is_there(job: Job, options: Options) -> bool:
     """Whether the output exists and must not be replaced: nothing will be computed."""
     if job.target == STDIO or options.overwrite:
         return False
-    return any(os.path.exists(p) for p in outputs(job, compare=options.compare))
+    there = [os.path.exists(p) for p in outputs(job, compare=options.compare)]
+    return all(there) if options.skip_existing else any(there)
 
 
 def outputs(job: Job, *, compare: bool) -> list[Path]:
@@ -182,9 +183,8 @@ def _check(picture: Picture, job: Job, options: Options) -> tuple[Format, tuple[
     """The format to write and the result's size. Raises SrError for what cannot be written."""
     target = job.format or FORMATS[picture.format]
     target = target if target.writable else FORMATS["JPEG"]
-    if options.flatten and shortcomings(target, picture.needs(1, 1)):
-        flat = flatten(picture)
-        picture.frames = flat.frames
+    if options.flatten:
+        picture.frames = flatten(picture, shortcomings(target, picture.needs(1, 1))).frames
     width, height = check_result(picture, options.size, options.max_pixels)
     needs = picture.needs(width, height)
     missing = shortcomings(target, needs)
@@ -195,10 +195,11 @@ def _check(picture: Picture, job: Job, options: Options) -> tuple[Format, tuple[
     if missing:
         can = formats_that_hold(needs)
         flat_helps = not shortcomings(target, Needs(width, height)) and not options.flatten
+        ways = [f"-f {', '.join(n.lower() for n in can)} can"] if can else []
+        ways += ["--flatten drops it"] if flat_helps else []
         raise SrError(
             f"{job.source}: {target.name} cannot hold {' or '.join(missing)}",
-            f"-f {', '.join(n.lower() for n in can) or 'none'} can"
-            + ("; --flatten drops it" if flat_helps else ""),
+            "; ".join(ways) or "--max-side makes a smaller one",
         )
     if job.target != STDIO:
         _check_place(job.target, target, needs, len(picture.frames))
@@ -246,10 +247,10 @@ def _write(
         sys.stdout.buffer.write(buffer.getbuffer())
         sys.stdout.buffer.flush()
     else:
-        if sheet is not None:
-            with atomic_write(job.comparison, overwrite=options.overwrite) as file:
-                write_picture(sheet, file, target, options.encoding)
-        with atomic_write(job.target, overwrite=options.overwrite) as file:
-            write_picture(made, file, target, options.encoding)
+        for path, content in ((job.target, made), (job.comparison, sheet)):
+            if content is None or (options.skip_existing and os.path.exists(path)):
+                continue
+            with atomic_write(path, overwrite=options.overwrite) as file:
+                write_picture(content, file, target, options.encoding)
     result.notes = made.notes
     result.seconds = time.perf_counter() - began

@@ -59,16 +59,28 @@ class Naming:
     format: str | None = None
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What the command line stands for: pictures, each once.
+
+    passed_over: named results of earlier runs whose originals are named too, as a shell's `*`
+        does; problems: names behind which there is nothing, and why.
+    """
+
+    found: list[Found]
+    passed_over: list[Path]
+    problems: list[tuple[str, SrError]]
+
+
 def find_inputs(
     inputs: Sequence[str], *, recursive: bool, output: Path | None, label: str
-) -> tuple[list[Found], list[SrError]]:
-    """Pictures behind files, folders and patterns, each once, and what could not be found.
+) -> Inputs:
+    """The pictures behind files, folders and patterns.
 
-    In folders, results of earlier runs (`a_x4.jpg` beside `a.jpg`, the output folder) are
-    passed over.
+    Results of earlier runs (`a_x4.jpg` beside `a.jpg`, the output folder) are no inputs.
     """
     found: list[Found] = []
-    problems: list[SrError] = []
+    problems: list[tuple[str, SrError]] = []
     for name in inputs:
         path = _path(name)
         if name == "-":
@@ -77,20 +89,34 @@ def find_inputs(
             inside = list(_in_folder(path, recursive, output, label))
             if not inside:
                 hint = None if recursive else "-r looks into its sub-folders"
-                problems.append(SrError(f"{name}: no pictures in this folder", hint))
+                problems.append((name, SrError(f"{name}: no pictures in this folder", hint)))
             found += inside
         elif glob.has_magic(name) and not os.path.exists(name):
             matches = [Path(m) for m in sorted(glob.glob(name, recursive=True))]
             files = [m for m in matches if m.is_file() and format_of_name(m)]
             if not files:
-                problems.append(SrError(f"{name}: no pictures match"))
+                problems.append((name, SrError(f"{name}: no pictures match")))
             found += [Found(f, f.parent, True) for f in files]
         elif not os.path.lexists(path):
-            problems.append(SrError(f"{name}: no such file or folder"))
+            problems.append((name, SrError(f"{name}: no such file or folder")))
         else:
             found.append(Found(path, path.parent, True))
     once = {os.path.abspath(f.path) if f.path != STDIO else "-": f for f in reversed(found)}
-    return list(once.values())[::-1], problems
+    unique = list(once.values())[::-1]
+    passed_over = _named_results(unique, label)
+    return Inputs([f for f in unique if f.path not in passed_over], passed_over, problems)
+
+
+def _named_results(found: Sequence[Found], label: str) -> list[Path]:
+    named: dict[Path, set[str]] = {}
+    for f in found:
+        if f.named and f.path != STDIO:
+            named.setdefault(f.path.parent, set()).add(f.path.stem)
+    return [
+        f.path
+        for f in found
+        if f.named and f.path != STDIO and _is_a_result(f.path.stem, named[f.path.parent], label)
+    ]
 
 
 def _path(name: str) -> Path:
@@ -129,10 +155,11 @@ def _in_folder(folder: Path, recursive: bool, output: Path | None, label: str) -
 
 def _is_a_result(stem: str, names: set[str], label: str) -> bool:
     """`photo_x4` beside `photo`, or with this run's label or a comparison's."""
-    original = re.sub(r"(_x\d+(\.\d+)?|_w\d+|_h\d+|_w\d+h\d+|_max\d+)(_compare)?$", "", stem)
-    if original == stem and label and stem.endswith(label):
-        original = stem.removesuffix(label)
-    return original != stem and original in names
+    made = stem.removesuffix("_compare")
+    original = re.sub(r"(_x\d+(\.\d+)?|_w\d+|_h\d+|_w\d+h\d+|_max\d+)$", "", made)
+    if original == made and label:
+        original = made.removesuffix(label)
+    return original != made and original in names
 
 
 def plan_jobs(
