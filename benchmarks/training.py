@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 
 from sr_cli.inference.device import prepare_cpu
 
@@ -48,7 +49,8 @@ class Plain:
         self.model.train()
 
     def step(self, lr: torch.Tensor, hr: torch.Tensor) -> None:
-        loss = torch.nn.functional.l1_loss(self.model(lr), hr)
+        measure = F.mse_loss if "l2" in self.recipe.losses else F.l1_loss
+        loss = measure(self.model(lr), hr)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
@@ -57,7 +59,7 @@ class Plain:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawTextHelpFormatter
-    parser.add_argument("--data", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", action="append")
     parser.add_argument("--scale", type=int, default=4)
     parser.add_argument("--steps", type=int, default=6, help="steps a round")

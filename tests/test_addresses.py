@@ -104,3 +104,17 @@ def test_addresses_with_one_name_have_places_of_their_own() -> None:
     places = {place_of(f"https://example.org{rest}") for rest in ("/a.pth?v=1", "/a.pth?v=2",
               ":8443/a.pth", "/b/a.pth")}  # fmt: skip
     assert len(places) == 4 and {p.name for p in places} == {"a.pth"}
+
+
+def test_verify_looks_at_addresses_too(sr: Run, world: World) -> None:
+    env = hub_env(world)
+    put_on_hub(world.server, world.content["first-x2"])
+    uncached = sr("download-weights", "--verify", HUB_FILE, env=env)
+    assert uncached.returncode == 2 and b"is not cached" in uncached.stderr
+    assert sr("download-weights", HUB_FILE, env=env).returncode == 0
+    assert sr("download-weights", "--verify", env=env).returncode == 0
+    cached = Path(env["SR_CACHE"]) / "hub/owner/repo/main/nets/small.safetensors"
+    with cached.open("ab") as file:
+        file.write(b"junk")
+    assert sr("download-weights", "--verify", env=env).returncode == 0
+    assert cached.read_bytes() == world.content["first-x2"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from conftest import SHARED, Run, smooth
 from PIL import Image
 
+import sr_cli
 from sr_cli.evaluation.contact import find_region
 from sr_cli.evaluation.measure import multiply_adds
 from sr_cli.models import create_model
@@ -179,6 +181,11 @@ def test_a_plot_needs_its_extra_or_is_drawn(sr: Run, originals: Path, tmp_path: 
         (("mine", "--region", "middle"), 2, b"differ, edges, texture"),
         (("mine", "--tile", "0"), 2, b"at least 1"),
         (("mine", "--precision", "fp8"), 2, b"fp8"),
+        (("mine", "mine", "-m", "bicubic"), 2, b"2 sets are called 'mine'"),
+        (("mine", "-m", "realesrgan-x4"), 2, b"not downloaded yet"),
+        (("mine", "-m", "bicubic", "--ab", "page"), 2, b"needs two models"),
+        (("mine", "--check"), 2, b"no shipped figures"),
+        (("mine", "--check", "-m", "realesrgan-x4"), 2, b"no shipped figures"),
     ],
 )
 def test_bad_options_get_a_clear_error(
@@ -197,3 +204,31 @@ def test_the_shipped_figures_hold(sr: Run, test_sets: Path) -> None:
     )
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
     assert b"0 do not hold" in done.stderr
+
+
+def test_only_the_papers_own_pictures_are_compared_with_the_papers(
+    sr: Run, originals: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(originals, tmp_path / "other" / "Set5")
+    done = sr("benchmark", "other/Set5", "-m", "bicubic", "-x2", "--json")
+    assert "published" not in results(done)["bicubic"]["sets"]["Set5"]
+
+
+def test_equal_names_and_odd_ones_stay_apart(sr: Run, originals: Path, tmp_path: Path) -> None:
+    shutil.copy(originals / "0.png", originals / "a,b (1).png")
+    package = Path(sr_cli.__file__).parent / "weights" / "files" / "espcn-x2.safetensors"
+    for folder in ("m1", "m2"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(package, tmp_path / folder / "net.safetensors")
+    models = ("-m", "m1/net.safetensors", "-m", "m2/net.safetensors")
+    base = ("benchmark", "mine", "-x2", "--csv", "--per-image", "--save", "made")
+    done = sr(*base, *models)
+    assert done.returncode == 0, done.stderr.decode()
+    table = list(csv.DictReader(io.StringIO(done.stdout.decode())))
+    rows = [(row["model"], row["image"]) for row in table]
+    assert len(set(rows)) == len(rows) == 3 * 4
+    assert ("m2/net.safetensors", "a,b (1)") in rows
+    assert len(list((tmp_path / "made" / "mine").iterdir())) == 3 * 4
+    again = sr(*base, "-m", "bicubic")
+    assert again.returncode == 2 and b"-y overwrites" in again.stderr
+    assert sr(*base, "-m", "bicubic", "-y").returncode == 0

@@ -15,6 +15,7 @@ from sr_cli.download import Remote
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.evaluation import datasets
 from sr_cli.evaluation.datasets import open_set, paired_set, set_names
+from sr_cli.imaging.names import pair_by_name
 
 CONTENT = bytes(range(256)) * 4000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -113,3 +114,11 @@ def test_published_figures_name_known_sets() -> None:
     for scales in document["figures"].values():
         for sets in scales.values():
             assert set(sets) <= set(set_names())
+
+
+def test_pairs_in_folders_of_equal_names(tmp_path: Path) -> None:
+    hr = [tmp_path / "hr" / a / f"{n}.png" for a in "ab" for n in "12"]
+    lr = [tmp_path / "lr" / a / f"{n}x2.png" for a in "ab" for n in "12"]
+    assert pair_by_name(hr, lr, 2) == list(zip(hr, lr, strict=True))
+    with pytest.raises(SrError, match="two files for one name"):
+        pair_by_name([*hr, tmp_path / "hr" / "a" / "1_HR.png"], lr, 2)

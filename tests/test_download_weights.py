@@ -16,6 +16,8 @@ from faults import cut, status, trickle, wrong
 from manifest_world import World, fetch
 from PIL import Image
 
+from sr_cli.weights.manifest import load_manifest
+
 
 def test_the_list_says_what_there_is(sr: Run, world: World) -> None:
     done = fetch(sr, world)
@@ -253,3 +255,12 @@ def test_a_place_that_cannot_be_used_is_a_failure(sr: Run, world: World, tmp_pat
     env = world.env | {"SR_CACHE": str(tmp_path / "file"), "SR_MANIFEST": str(world.manifest)}
     done = sr("download-weights", "first-x2", env=env)
     assert done.returncode == 1 and b"cannot be written" in done.stderr
+
+
+def test_a_manifest_does_not_take_the_file_of_installed_weights(sr: Run, world: World) -> None:
+    installed = next(e for e in load_manifest().entries if e.url)
+    document = json.loads(world.manifest.read_text())
+    document["weights"][0]["file"] = installed.file
+    world.manifest.write_text(json.dumps(document))
+    done = fetch(sr, world, "first-x2")
+    assert done.returncode == 2 and installed.id.encode() in done.stderr

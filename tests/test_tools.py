@@ -72,15 +72,16 @@ def test_revived_features_live_and_change_little(monkeypatch: pytest.MonkeyPatch
 
 def test_a_mix_lies_between_two_checkpoints(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        model = create_model("espcn", scale=2)
+        model = create_model("srresnet", scale=2, features=4, blocks=1)
         for parameter in model.parameters():
             nn.init.normal_(parameter)
-        header = Header(model="espcn", config=model.config, scales=[2])
+        header = Header(model="srresnet", config=model.config, scales=[2])
         save_checkpoint(tmp_path / f"{name}.safetensors", header, model.state_dict())
     command = [sys.executable, TOOLS / "interpolate.py", "a.safetensors", "b.safetensors"]
     subprocess.run([*command, "--share", "0.75", "-o", "c.safetensors"], cwd=tmp_path, check=True)
     a, b, c = (load_checkpoint(tmp_path / f"{n}.safetensors")[0].state_dict() for n in "abc")
-    assert all(torch.allclose(c[k], 0.75 * a[k] + 0.25 * b[k], atol=1e-6) for k in a)
+    floats = [k for k in a if a[k].is_floating_point()]
+    assert all(torch.allclose(c[k], 0.75 * a[k] + 0.25 * b[k], atol=1e-6) for k in floats)
 
 
 def test_what_a_relative_learnt_is_transferred(tmp_path: Path) -> None:

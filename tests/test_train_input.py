@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +11,12 @@ import pytest
 import torch
 from conftest import Run, smooth
 from PIL import Image
-from trials import quick
+from trials import command, quick, wait_for
 
 from sr_cli.training.papers import default_recipe
 from sr_cli.training.plan import Plan
 from sr_cli.training.trainer import fit
+from sr_cli.weights.checkpoint import read_header
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,13 @@ def test_a_run_is_neither_overwritten_nor_resumed_otherwise(sr: Run, photos: Pat
     other = sr(*first, "--resume", "--set", "ema=0.5", "--batch", "3")
     assert other.returncode == 2, other.stderr.decode()
     assert b"batch 3 instead of 16" in other.stderr and b"ema 0.5 instead of 0.999" in other.stderr
+    before = {p.name: p.read_bytes() for p in Path(photos.parent, "espcn-x2.run").iterdir()}
+    refused = sr(*first[:5], "nowhere", *first[6:], "-y")
+    assert refused.returncode == 2 and b"nowhere" in refused.stderr
+    assert before == {p.name: p.read_bytes() for p in Path(photos.parent, "espcn-x2.run").iterdir()}
     assert sr(*first, "-y").returncode == 0
+    elsewhere = sr("train", "--resume", "-o", "espcn-x2.safetensors", "--val", "0.3")
+    assert elsewhere.returncode == 2 and b"--val 0.02" in elsewhere.stderr
     shorter = sr("train", "--resume", "-o", "espcn-x2.safetensors", "--steps", "1")
     assert shorter.returncode == 2 and b"at step 2 already" in shorter.stderr
 
@@ -175,3 +183,34 @@ def test_tensorboard_is_an_extra(sr: Run, photos: Path, tmp_path: Path) -> None:
     else:
         assert done.returncode == 0, done.stderr.decode()
         assert list((tmp_path / "a.run").glob("events.*"))
+
+
+def test_a_resumed_run_keeps_its_teacher_places_and_threads(
+    sr: Run, photos: Path, tmp_path: Path
+) -> None:
+    first = (
+        "train", "-m", "espcn", "-x2", "--teacher", "fsrcnn-x2", "--data", photos, "--val", photos,
+        "--lr-patch", "12", "--threads", "1", "-o", "a.safetensors",
+    )  # fmt: skip
+    assert sr(*first, "--steps", "2").returncode == 0
+    plan = json.loads((tmp_path / "a.run" / "run.json").read_text())
+    assert plan["threads"] == 1 and Path(plan["val"]).is_absolute()
+    again = sr(*first, "--resume", "--steps", "3", "--licence", "CC0")
+    assert again.returncode == 0, again.stderr.decode()
+    assert read_header(tmp_path / "a.safetensors").licence == "CC0"
+
+
+def test_a_run_folder_has_one_trainer(sr: Run, photos: Path, tmp_path: Path) -> None:
+    run = subprocess.Popen(
+        command(photos, "a.safetensors", "--steps", "100000", "--save-every", "0.1s"),
+        cwd=tmp_path, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_for(tmp_path / "a.run" / "state.pt", run)
+        for more in (("-y",), ("--resume",)):
+            words = command(photos, "a.safetensors", *more)[3:]
+            second = sr(*words)
+            assert second.returncode == 2 and b"is being trained already" in second.stderr
+    finally:
+        run.kill()
+        run.wait()

@@ -29,7 +29,8 @@ def main() -> None:
         parser.error(f"{options.first} and {options.second} are not the same network")
     theirs = second.state_dict()
     mixed = {
-        name: t.lerp(theirs[name], 1 - options.share) for name, t in first.state_dict().items()
+        name: t.lerp(theirs[name], 1 - options.share) if t.is_floating_point() else t
+        for name, t in first.state_dict().items()
     }
     save_checkpoint(options.output, replace(header, halo=None, figures={}), mixed)
 

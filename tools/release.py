@@ -155,7 +155,12 @@ def main() -> None:
     parser.add_argument("--test-sets", type=Path, required=True)
     parser.add_argument("--pictures", type=Path, required=True, help="training pictures")
     parser.add_argument("--lpips", type=Path, help="LPIPS's AlexNet, to measure that as well")
-    parser.add_argument("--default", action="store_true")
+    parser.add_argument(
+        "--data", help="what it was trained on, where the folders' names do not say"
+    )
+    parser.add_argument(
+        "--default", action="store_true", help="for -m NETWORK; a default stays one"
+    )
     options = parser.parse_args()
     prepare_cpu()
     model, header = load_checkpoint(options.checkpoint, scale=int(options.id.rsplit("-x", 1)[1]))
@@ -189,7 +194,8 @@ def main() -> None:
     scales = header.scales if model.one_set_of_weights else [s]
     target = FOLDER / f"{family if model.one_set_of_weights else options.id}.safetensors"
     FOLDER.mkdir(exist_ok=True)
-    header = replace(header, scales=scales, halo=halo, half_is_safe=half_is_safe)
+    data = options.data or header.data
+    header = replace(header, data=data, scales=scales, halo=halo, half_is_safe=half_is_safe)
     save_checkpoint(target, header, tensors)
     lpips = LPIPS("alex", options.lpips) if options.lpips else None
     figures = {}
@@ -204,6 +210,8 @@ def main() -> None:
     )
     save_checkpoint(target, replace(header, figures=told), tensors)
     content = target.read_bytes()
+    manifest = load_manifest()
+    defaults = {e.id for e in manifest.entries if e.default}
     ours = [
         Entry(
             id=f"{family}-x{scale}",
@@ -214,13 +222,12 @@ def main() -> None:
             sha256=sha256(content).hexdigest(),
             parameters=sum(p.numel() for p in model.parameters()),
             licence=header.licence,
-            default=options.default,
+            default=options.default or f"{family}-x{scale}" in defaults,
             figures=figures[scale],
             data=header.data,
         )
         for scale in scales
     ]
-    manifest = load_manifest()
     entries = [e for e in manifest.entries if e.id not in {o.id for o in ours}] + ours
     entries.sort(key=lambda e: (bool(e.url), e.id))
     document = {

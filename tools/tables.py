@@ -59,7 +59,8 @@ def table(entries: list[Entry], speeds: dict[str, str], *, full: bool) -> str:
         cells += [f"{e.figures[f'{s} PSNR-Y']:.2f}" for s in SETS]
         cells.append(published(e, papers))
         if full:
-            cells.append(" / ".join(f"{e.figures[f'{s} LPIPS']:.3f}"[1:] for s in SETS))
+            distances = [e.figures.get(f"{s} LPIPS") for s in SETS]
+            cells.append(" / ".join("–" if d is None else f"{d:.3f}"[1:] for d in distances))
             cells.append(speeds.get(e.id, "–"))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

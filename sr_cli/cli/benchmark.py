@@ -139,7 +139,13 @@ def benchmark(
 
         require_matplotlib()
 
-    from sr_cli.evaluation.benchmark import Benchmark, check_pin, choose_models
+    from sr_cli.evaluation.benchmark import (
+        Benchmark,
+        check_free,
+        check_names,
+        check_pin,
+        choose_models,
+    )
     from sr_cli.evaluation.datasets import open_set, paired_set
     from sr_cli.evaluation.lpips import LPIPS
     from sr_cli.evaluation.measure import Protocol
@@ -150,8 +156,17 @@ def benchmark(
     else:
         with Fetching(quiet) as fetching:
             opened = [open_set(n, data_dir=data_dir, on_file=fetching) for n in names]
+    check_names(opened)
     if pin is not None:
         check_pin(opened, pin)
+    # Bicubic is in every table, but in a blind comparison only where it is asked for.
+    asked = [m.name for m in models if m.name != "bicubic"]
+    if model is None or "bicubic" in model or len(asked) == 1:
+        asked = [m.name for m in models]
+    if ab is not None and len(asked) < 2:
+        raise RefusedError("--ab needs two models", "-m NAME -m NAME")
+    if save is not None and not overwrite:
+        check_free(save, opened, models)
     if lpips is None and lpips_weights is not None:
         lpips = "alex"
     distance = None if lpips is None else LPIPS(lpips, lpips_weights).distance
@@ -161,10 +176,6 @@ def benchmark(
         protocol = Protocol("rounded" if luma == "rounded" else "unrounded", rgb, distance, kind)
         run = Benchmark(opened, factor, protocol, options, save=save, keep=keep)
         rows = measure(run, models, quiet)
-        # Bicubic is in every table, but in a blind comparison only where it is asked for.
-        asked = [m.name for m in models if m.name != "bicubic"]
-        if model is None or "bicubic" in model or len(asked) == 1:
-            asked = [m.name for m in models]
         trials += run.trials(asked) if ab is not None else []
     if json_:
         from sr_cli.evaluation.report import as_document
@@ -242,10 +253,11 @@ def _check(
     assert isinstance(options, EngineOptions)
     entries = load_manifest().embedded
     if wanted:
-        entries = tuple(e for name in wanted for e in choose(name).entries if not e.url)
-        missing = [n for n in wanted if n != "bicubic" and not choose(n).entries]
+        shipped = {n: [e for e in choose(n).entries if not e.url] for n in wanted}
+        missing = [n for n in wanted if n != "bicubic" and not shipped[n]]
         if missing:
             raise RefusedError(f"{missing[0]} has no shipped figures to check")
+        entries = tuple(e for found in shipped.values() for e in found)
     if scale is not None:
         entries = tuple(e for e in entries if e.scale == scale)
 
@@ -266,6 +278,11 @@ def _check(
                 f"{verdict} {finding.what}: {finding.found:.4f}, "
                 f"expected {finding.expected:.4f} ({difference:+.4f})"
             )
+    if not findings:
+        raise RefusedError(
+            f"no shipped figures for {', '.join(names)} at " + ", ".join(f"x{s}" for s in scales),
+            "Set5, Set14 and BSD100 at x2, x3 and x4 have some",
+        )
     bad = sum(not f.good for f in findings)
     if json_:
         print_json([vars(f) for f in findings], indent=1)

@@ -53,8 +53,8 @@ def download_weights(
 
     Exit codes: 0 all there; 1 one could not be had; 2 refused; 130 interrupted.
     """
-    from sr_cli.pins import forget_pin
-    from sr_cli.weights.address import is_address, kept_addresses, place_of
+    from sr_cli.pins import forget_pin, pins
+    from sr_cli.weights.address import is_address, is_here, kept_addresses, place_of
     from sr_cli.weights.manifest import load_manifest, read_manifest
 
     if (prune and (all_ or verify)) or (verify and all_) or (all_ and names):
@@ -63,6 +63,13 @@ def download_weights(
         os.environ["SR_MIRROR"] = mirror
     known = read_manifest(manifest) if manifest else load_manifest()
     entries = [e for e in known.entries if e.url]
+    installed = {e.file: e for e in load_manifest().entries}
+    for entry in entries:
+        other = installed.get(entry.file, entry)
+        if other.id != entry.id and other.sha256 != entry.sha256:
+            raise RefusedError(
+                f"{entry.id}: {entry.file} is the file of {other.id}", "give it another file name"
+            )
     addresses = [n for n in names or [] if is_address(n)]
     address_places = [place_of(a) for a in addresses]
     chosen = _chosen(entries, [n for n in names or [] if n not in addresses], all_)
@@ -76,8 +83,12 @@ def download_weights(
         for entry in chosen:
             if not entry.is_here:
                 raise RefusedError(f"{entry.id} is not cached", f"sr download-weights {entry.id}")
+        for address in addresses:
+            if not is_here(address):
+                raise RefusedError(f"{address} is not cached", f"sr download-weights {address}")
         cached = [e for e in (chosen if names else entries) if e.is_here]
-        good = _fetch(cached, addresses, quiet)
+        seen = addresses if names else [a for a in pins() if is_address(a) and is_here(a)]
+        good = _fetch(cached, seen, quiet)
     elif chosen or addresses:
         refused = [e for e in chosen if e.accept and not accept_license and not e.is_here]
         if refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sr_cli.training.plan import Plan
     from sr_cli.training.recipe import Recipe
 
+DEFAULT_VAL = "0.02"
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
@@ -58,8 +60,11 @@ def train(
         typer.Option("--set", metavar="NAME=VALUE", help="One field of the recipe."),
     ] = None,
     val: Annotated[
-        str, typer.Option("--val", help="Validation: a share held back, a folder, or Set5,Set14…")
-    ] = "0.02",
+        str | None,
+        typer.Option(
+            "--val", help="Validation: a share held back, a folder, or Set5,Set14…; default 0.02."
+        ),
+    ] = None,
     init: Annotated[
         str | None, typer.Option("--init", help="Start from this checkpoint's weights.")
     ] = None,
@@ -134,8 +139,8 @@ def train(
     limits = [n for n, v in (("steps", steps), ("epochs", epochs), ("time-limit", time_limit)) if v]
     if len(limits) > 1:
         raise RefusedError(f"--{' and --'.join(limits)} contradict each other", "give one of them")
-    if epochs is not None and epochs <= 0:
-        raise RefusedError(f"--epochs {epochs:g}: must be above 0")
+    if epochs is not None and not 0 < epochs < math.inf:
+        raise RefusedError(f"--epochs {epochs:g}: must be a number above 0")
     if threads is not None and threads < 1:
         raise RefusedError(f"--threads {threads}: must be at least 1")
     if resume and overwrite:
@@ -157,9 +162,13 @@ def train(
     if resume:
         stored, chosen = _stored(output, model, scale, recipe, given, set_ or [])
         data = data or [Path(p) for p in stored["data"]]
+        for name, value in (("val", val), ("init", init)):
+            if value is not None and not _same_place(value, stored[name]):
+                raise RefusedError(f"the run to resume has --{name} {stored[name]}, not {value}")
         val, init = stored["val"], stored["init"]
         trunk = trunk or (Path(stored["trunk"]) if stored["trunk"] else None)
-        licence = stored["licence"]
+        licence = licence or stored["licence"]
+        threads = threads or stored.get("threads")
         if not limits:
             seconds, epochs = stored["seconds"], stored["epochs"]
     else:
@@ -184,7 +193,7 @@ def train(
         chosen,
         output,
         tuple(data),
-        val=val,
+        val=val or DEFAULT_VAL,
         seconds=seconds,
         epochs=epochs,
         init=init,
@@ -203,12 +212,13 @@ def train(
 
 def _run(plan: Plan, json_: bool, quiet: bool) -> None:
     from sr_cli.cli.train_report import Watcher
+    from sr_cli.training.parallel import is_leader
     from sr_cli.training.trainer import fit
 
     with Watcher(plan, quiet) as watcher:
         outcome = fit(plan, watcher)
     progress = outcome.progress
-    if json_:
+    if json_ and is_leader():
         print_json(
             {
                 "output": str(plan.output),
@@ -223,7 +233,9 @@ def _run(plan: Plan, json_: bool, quiet: bool) -> None:
             }
         )
     if outcome.signal is not None and not outcome.done:
-        say(f"stopped at step {progress.step}; to go on: sr train --resume -o {shown(plan.output)}")
+        if is_leader():
+            way = f"sr train --resume -o {shown(plan.output)}"
+            say(f"stopped at step {progress.step}; to go on: {way}")
         interrupted = outcome.signal == 2
         raise typer.Exit(ExitCode.INTERRUPTED if interrupted else ExitCode.TERMINATED)
 
@@ -240,14 +252,25 @@ def _scales(texts: list[str]) -> list[int]:
 
 
 def _recipe(file: Path | None, given: dict[str, Any], settings: list[str]) -> Recipe:
-    from sr_cli.training.settings import make_recipe, read_recipe
+    from sr_cli.training.settings import make_recipe
+
+    return make_recipe(_table(file, given), settings)
+
+
+def _table(file: Path | None, given: dict[str, Any]) -> dict[str, Any]:
+    """A recipe's file and what the command line says on top."""
+    from sr_cli.training.settings import read_recipe
 
     table = read_recipe(file) if file else {}
     if "teacher" in given:
         losses = dict(table.get("losses", {}))
         table["losses"] = losses or {"l1": 0.5}
         table["losses"].setdefault("teacher", 0.5)
-    return make_recipe(table | given, settings)
+    return table | given
+
+
+def _same_place(given: str, stored: str | None) -> bool:
+    return stored is not None and (given == stored or str(Path(given).resolve()) == stored)
 
 
 def _stored(
@@ -262,7 +285,7 @@ def _stored(
     from dataclasses import asdict
 
     from sr_cli.training.folder import RunFolder
-    from sr_cli.training.settings import changed_recipe, read_recipe
+    from sr_cli.training.settings import changed_recipe
 
     if output is None:
         if not (model and scale):
@@ -272,8 +295,7 @@ def _stored(
             f"{model}-x{scales[0]}.safetensors" if len(scales) == 1 else f"{model}.safetensors"
         )
     document, stored = RunFolder(output).read_plan()
-    table = read_recipe(file) if file else {}
-    return document, changed_recipe(asdict(stored), table | given, settings)
+    return document, changed_recipe(asdict(stored), _table(file, given), settings)
 
 
 def _preview(recipe: Recipe, data: list[Path], output: Path, count: int, overwrite: bool) -> None:

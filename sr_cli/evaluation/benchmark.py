@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -62,9 +64,41 @@ def choose_models(names: Sequence[str] | None, scale: int) -> list[Model]:
             known = ", ".join(f"x{s}" for s in scales_of(choice))
             raise RefusedError(f"{name} has no x{scale}", f"it has {known}")
         family = choice.entries[0].family if choice.entries else ""
-        own = next((e.id for e in choice.entries if e.scale == scale), choice.name)
-        models.append(Model(own, family, choice))
-    return list({(m.name, m.choice.file): m for m in models}.values())
+        own = next((e for e in choice.entries if e.scale == scale), None)
+        if own is not None and not own.is_here:
+            raise RefusedError(f"{own.id} is not downloaded yet", f"sr download-weights {own.id}")
+        models.append(Model(own.id if own else choice.name, family, choice))
+    once = list({(m.name, m.choice.file): m for m in models}.values())
+    names_of = Counter(m.name for m in once)
+    # Files of one name in two folders are told apart by their paths.
+    return [
+        replace(m, name=str(m.choice.file)) if names_of[m.name] > 1 and m.choice.file else m
+        for m in once
+    ]
+
+
+def check_names(sets: Sequence[TestSet]) -> None:
+    """Raises RefusedError for two sets of one name, of which a table would show one."""
+    name, count = Counter(s.name for s in sets).most_common(1)[0]
+    if count > 1:
+        raise RefusedError(
+            f"{count} sets are called '{name}'", "rename a folder, or measure them one by one"
+        )
+
+
+def check_free(folder: Path, sets: Sequence[TestSet], models: Sequence[Model]) -> None:
+    """Raises RefusedError where a picture would be written over a file that exists."""
+    for test_set in sets:
+        for image in test_set.images:
+            for model in models:
+                path = _saved_file(folder, test_set, image, model)
+                if path.exists():
+                    raise RefusedError(f"{path}: exists already", "-y overwrites")
+
+
+def _saved_file(folder: Path, test_set: TestSet, image: TestImage, model: Model) -> Path:
+    name = re.sub(r"[/\\:]+", "_", model.name)
+    return folder / test_set.name / f"{image.name}_{name}.png"
 
 
 def check_pin(sets: Sequence[TestSet], pin: tuple[str, int, int, int]) -> None:
@@ -141,12 +175,14 @@ class Benchmark:
 
             def done(image: TestImage, _: ImageFigures, sr: Pixels, s: TestSet = test_set) -> None:
                 if self.save is not None:
-                    _save(sr, self.save / s.name / f"{image.name}_{model.name}.png")
+                    _save(sr, _saved_file(self.save, s, image, model))
                 if self._keep:
                     self._kept.setdefault(image, []).append((model.name, sr))
                 if on_image is not None:
                     on_image(model.name)
 
+            if test_set.known:
+                row.known.add(test_set.name)
             row.sets[test_set.name] = measure_set(
                 enlarger, test_set, self.scale, self.protocol, done
             )

@@ -79,7 +79,7 @@ def open_set(name: str, *, data_dir: Path | None = None, on_file: OnFile | None 
         images = tuple(TestImage(p.stem, p) for p in _pictures(folder))
         if not images:
             raise SrError(f"{name}: no pictures in this folder")
-        return TestSet(folder.name or str(folder), images)
+        return TestSet(folder.name or str(folder), images, known=_is_a_copy(folder, len(images)))
     raise RefusedError(f"no test set '{name}'", f"known: {', '.join(_table())}; or a folder")
 
 
@@ -124,6 +124,17 @@ def _named_set(name: str, data_dir: Path | None, on_file: OnFile | None) -> Test
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         paths = list(pool.map(one, files))
     return TestSet(name, tuple(TestImage(p.stem, p) for p in paths), known=True)
+
+
+def _is_a_copy(folder: Path, count: int) -> bool:
+    """Whether a folder called as a set is that set, file by file."""
+    name = known_name(folder.name)
+    if name is None or len(_table()[name]) != count:
+        return False
+    try:
+        return len(_own_files(name, _table()[name], folder)) == count
+    except SrError:
+        return False
 
 
 def _own_files(name: str, files: list[tuple[str, Remote]], data_dir: Path) -> tuple[TestImage, ...]:

@@ -34,6 +34,14 @@ class Row:
     peak_memory: int | None = None
     error: str | None = None
     degradation: str = "bicubic"
+    known: set[str] = field(default_factory=set)
+    """The sets that are the papers', not folders that happen to be called so."""
+
+    def paper(self, test_set: str) -> dict[str, float]:
+        """The published figures that these may be compared with."""
+        if self.degradation != "bicubic" or test_set not in self.known:
+            return {}
+        return published(self.family, self.scale, test_set)
 
     def quality(self) -> float:
         """The mean PSNR-Y over the sets, for sorting."""
@@ -90,8 +98,7 @@ def cell(row: Row, test_set: str, what: str) -> str:
     """`32.09 (-0.02)`: ours, and in brackets how far from the published figure."""
     value = _mean(row, test_set, what)
     text = shown(what, value)
-    comparable = row.degradation == "bicubic"
-    paper = published(row.family, row.scale, test_set).get(what) if comparable else None
+    paper = row.paper(test_set).get(what)
     if value is None or paper is None or math.isinf(value):
         return text
     return f"{text} ({value - paper:+.{_DIGITS[what]}f})"
@@ -122,8 +129,7 @@ def _row_document(row: Row, per_image: bool) -> dict[str, Any]:
             _put(entry, what, found.mean(what))
         entry["seconds_per_image"] = found.seconds
         entry["megapixels_per_second"] = found.megapixels_per_second
-        paper = published(row.family, row.scale, name)
-        if paper and row.degradation == "bicubic":
+        if paper := row.paper(name):
             entry["published"] = paper
         if per_image:
             entry["per_image"] = []
@@ -190,16 +196,24 @@ def costs(row: Row) -> list[str]:
     ]
 
 
+_NAMES = ("model", "set", "image")
+
+
 def as_csv(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """Comma-separated, the differences to published figures left out."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(headings)
-    writer.writerows([[c.split(" (")[0].replace(",", "") for c in line] for line in lines])
+    for line in lines:
+        writer.writerow(
+            c if heading in _NAMES else c.split(" (")[0].replace(",", "")
+            for heading, c in zip(headings, line, strict=True)
+        )
     return text.getvalue()
 
 
 def as_markdown(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """A table as Markdown has them."""
-    rows = [headings, ["---"] * len(headings), *lines]
+    written = [[c.replace("|", "\\|") for c in line] for line in lines]
+    rows = [headings, ["---"] * len(headings), *written]
     return "".join("| " + " | ".join(row) + " |\n" for row in rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +15,25 @@ def partner_name(stem: str, scale: int) -> str:
     return re.sub(rf"([_-]?(x{scale}|lr|hr|gt|bicubic))+$", "", stem, flags=re.IGNORECASE)
 
 
+def _by_name(files: Sequence[Path], scale: int) -> dict[str, Path]:
+    """Files by their names, with the folders where names alone do not tell them apart."""
+    found = {partner_name(p.stem, scale): p for p in files}
+    if len(found) == len(files):
+        return found
+    base = os.path.commonpath([p.parent for p in files])
+    found = {}
+    for path in files:
+        name = (path.parent.relative_to(base) / partner_name(path.stem, scale)).as_posix()
+        if name in found:
+            raise SrError(f"{found[name]} and {path}: two files for one name")
+        found[name] = path
+    return found
+
+
 def pair_by_name(hr: Sequence[Path], lr: Sequence[Path], scale: int) -> list[tuple[Path, Path]]:
-    """(hr, lr) for each name, sorted. Raises SrError where a file has no partner."""
-    high = {partner_name(p.stem, scale): p for p in hr}
-    low = {partner_name(p.stem, scale): p for p in lr}
+    """(hr, lr) for each name, sorted. Raises SrError where a file has no partner, or
+    two share a name in one folder."""
+    high, low = _by_name(hr, scale), _by_name(lr, scale)
     alone = sorted(set(low) ^ set(high))
     if alone:
         path = high.get(alone[0]) or low[alone[0]]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.files import atomic_write
@@ -29,6 +31,7 @@ class RunFolder:
         self.log_file = self.path / "log.jsonl"
         self.last_file = self.path / "last.safetensors"
         self.curves_file = self.path / "curves.png"
+        self.strips_file = self.path / "strips.png"
 
     def has_state(self) -> bool:
         return self.state_file.exists() or self.previous_file.exists()
@@ -42,10 +45,36 @@ class RunFolder:
         if not overwrite and self.output.exists():
             raise RefusedError(f"{self.output}: exists already", "-y overwrites")
 
-    def start(self) -> None:
-        """A clean folder. Raises RefusedError where it cannot be made."""
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The folder for this process alone.
+
+        Raises RefusedError where it cannot be made, or while another process trains in it.
+        """
         self._make()
-        for file in (self.state_file, self.previous_file, self.log_file, self.plan_file):
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RefusedError(
+                f"{self.path}: is being trained already", "-o NAME elsewhere"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def clear(self) -> None:
+        """Forget the run that was here, once everything about the new one has been accepted."""
+        for file in (
+            self.state_file,
+            self.previous_file,
+            self.log_file,
+            self.plan_file,
+            self.last_file,
+            self.curves_file,
+            self.strips_file,
+        ):
             file.unlink(missing_ok=True)
 
     def _make(self) -> None:

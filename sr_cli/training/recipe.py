@@ -147,6 +147,8 @@ class Recipe:
         for name in ("warmup", "clip", "weight_decay", "patience", "seed"):
             if getattr(self, name) < 0:
                 raise RefusedError(f"{name} {getattr(self, name)}: must not be negative")
+        if self.seed >= 2**63:
+            raise RefusedError(f"seed {self.seed}: must be below 2^63")
         for name, low, high in (("noise_sigma", *self.noise_sigma), ("rescale", *self.rescale)):
             if not 0 <= low <= high:
                 raise RefusedError(f"{name}: a range from low to high is needed")

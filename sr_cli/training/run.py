@@ -284,6 +284,10 @@ class Run:
             teacher = load_model(self.recipe.teacher, scale=self.recipe.scales[0])
         except SrError as error:
             raise RefusedError(f"teacher: {error.message}", error.hint) from error
+        if teacher.scale != self.recipe.scales[0]:
+            raise RefusedError(
+                f"{self.recipe.teacher} enlarges x{teacher.scale}, not x{self.recipe.scales[0]}"
+            )
         if teacher.channels < self.model.channels:
             raise RefusedError(f"{self.recipe.teacher} works on luma: it cannot teach colours")
         place(teacher, self.device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,8 @@ def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
     tell = on_report or (lambda _: None)
     device = pick_device(plan.device)
     prepare_cpu(plan.threads)
-    with join_group(device) as group:
+    with ExitStack() as stack:
+        group = stack.enter_context(join_group(device))
         recipe, folder = plan.recipe, RunFolder(plan.output)
         if recipe.batch % group.world:
             raise RefusedError(
@@ -71,12 +72,12 @@ def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
             check_same(folder.read_plan()[1], recipe)
         else:
             folder.check_free(overwrite=plan.overwrite)
+        if group.leads:
+            stack.enter_context(folder.held())
 
         board = Board(folder.path if plan.tensorboard and group.leads else None)
         init = None if plan.resume and folder.has_state() else plan.init
         run = Run(recipe, device=device, group=group, init=init, trunk=plan.trunk)
-        if group.leads and not plan.resume:
-            folder.start()
         found, examples = load_data(plan, folder, tell)
         check_batch_fits(run, lambda text: tell(Report("note", text=text)))
         if plan.resume:
@@ -96,6 +97,8 @@ def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
                 "--steps with a larger number",
             )
         if group.leads:
+            if not plan.resume:
+                folder.clear()
             folder.write_plan(_plan_table(plan), recipe)
         header = Header(
             recipe.model,
@@ -134,7 +137,8 @@ def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
                     run.step(batch)
                 except DivergedError:
                     # Bad steps change nothing: these are the last good weights.
-                    folder.save_state(run.state())
+                    if group.leads:
+                        folder.save_state(run.state())
                     raise
                 progress.figure = None
                 # 4. From time to time: validate, keep the best, write the state.
@@ -163,7 +167,8 @@ def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
         # 5. The end of this leg: the last figure, the last state.
         if done >= 1 and progress.figure is None:
             look(run, examples, folder, header)
-            folder.log(progress)
+            if group.leads:
+                folder.log(progress)
         if group.leads:
             save_leg(run, folder, header)
         tell(Report("end", progress, done=done, steps=steps))
@@ -195,9 +200,9 @@ def look(run: Run, examples: list[Example], folder: RunFolder, header: Header) -
         progress.best, progress.best_step, progress.since_best = progress.figure, progress.step, 0
     if progress.since_best == 0 or run.discriminator is not None:
         save_checkpoint(folder.output, header, run.averaged_weights())
-    strips = folder.path / "strips.png"
-    add_strip(strips, strip(examples[0], enlarge(model, examples[0], run.half)))
-    draw_curves([*folder.read_log(progress.step), asdict(progress)], strips, folder.curves_file)
+    add_strip(folder.strips_file, strip(examples[0], enlarge(model, examples[0], run.half)))
+    records = [*folder.read_log(progress.step), asdict(progress)]
+    draw_curves(records, folder.strips_file, folder.curves_file)
 
 
 def step_limit(plan: Plan, pairs: list[Pair]) -> int | None:
@@ -215,10 +220,17 @@ def _plan_table(plan: Plan) -> dict[str, Any]:
     """What resuming needs to know beside the recipe."""
     return {
         "data": [str(p.resolve()) for p in plan.data],
-        "val": plan.val,
+        "val": _resolved(plan.val),
         "seconds": plan.seconds,
         "epochs": plan.epochs,
-        "init": plan.init,
-        "trunk": str(plan.trunk) if plan.trunk else None,
+        "init": None if plan.init is None else _resolved(plan.init),
+        "trunk": _resolved(str(plan.trunk)) if plan.trunk else None,
         "licence": plan.licence,
+        # Sums over more threads round differently.
+        "threads": torch.get_num_threads(),
     }
+
+
+def _resolved(name: str) -> str:
+    """A path as one that holds from everywhere; a model's id, a share or a test set as it is."""
+    return str(Path(name).resolve()) if Path(name).exists() else name

@@ -72,7 +72,8 @@ def place_of(address: str) -> Path:
 def kept_addresses() -> list[Path]:
     """Every file in the cache that was fetched from an address."""
     folders = (cache_folder() / "hub", cache_folder() / "web")
-    return [p for f in folders for p in sorted(f.rglob("*")) if p.is_file()]
+    files = (p for f in folders for p in sorted(f.rglob("*")) if p.is_file())
+    return [p for p in files if p.suffix != ".lock"]
 
 
 def is_here(address: str) -> bool:
