@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import cv2
@@ -35,16 +37,25 @@ def is_deep_colour(image: Image.Image, data: bytes) -> bool:
     return False
 
 
+@contextmanager
+def _silent_opencv() -> Iterator[None]:
+    """What it would print about a damaged file is told as an error of ours."""
+    # OpenCV 5 keeps these functions in another place than OpenCV 4.
+    log: Any = getattr(cv2.utils, "logging", cv2)
+    level = log.getLogLevel()
+    log.setLogLevel(0)
+    try:
+        yield
+    finally:
+        log.setLogLevel(level)
+
+
 def read_deep_frames(
     image: Image.Image, data: bytes, indices: list[int], name: str
 ) -> dict[int, Frame]:
     """The frames at `indices`, by index. Raises SrError for layouts that are not supported."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
+    with _silent_opencv():
         ok, pages = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    finally:
-        cv2.utils.logging.setLogLevel(level)
     if not ok or len(pages) <= max(indices):
         raise SrError(
             f"{name}: damaged, cut off, or a kind of 16-bit picture that is not supported",
