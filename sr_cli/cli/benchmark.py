@@ -78,7 +78,11 @@ def benchmark(
         ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit 1 unless all shipped figures hold.")
+        bool,
+        typer.Option(
+            "--check",
+            help="Exit 1 unless the shipped PSNR-Y on these sets holds, at every scale or -x.",
+        ),
     ] = False,
     tile: Annotated[int | None, typer.Option("-t", "--tile", help="Tile side.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",

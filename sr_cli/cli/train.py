@@ -141,8 +141,9 @@ def train(
         raise RefusedError(f"--{' and --'.join(limits)} contradict each other", "give one of them")
     if epochs is not None and not 0 < epochs < math.inf:
         raise RefusedError(f"--epochs {epochs:g}: must be a number above 0")
-    if threads is not None and threads < 1:
-        raise RefusedError(f"--threads {threads}: must be at least 1")
+    for name, value in (("threads", threads), ("memory", memory)):
+        if value is not None and value < 1:
+            raise RefusedError(f"--{name} {value}: must be at least 1")
     if resume and overwrite:
         raise RefusedError("--resume and --overwrite contradict each other")
     seconds = None if time_limit is None else parse_duration(time_limit)
@@ -162,9 +163,11 @@ def train(
     if resume:
         stored, chosen = _stored(output, model, scale, recipe, given, set_ or [])
         data = data or [Path(p) for p in stored["data"]]
-        for name, value in (("val", val), ("init", init)):
-            if value is not None and not _same_place(value, stored[name]):
-                raise RefusedError(f"the run to resume has --{name} {stored[name]}, not {value}")
+        for option, place in (("val", val), ("init", init)):
+            if place is not None and not _same_place(place, stored[option]):
+                raise RefusedError(
+                    f"the run to resume has --{option} {stored[option]}, not {place}"
+                )
         val, init = stored["val"], stored["init"]
         trunk = trunk or (Path(stored["trunk"]) if stored["trunk"] else None)
         licence = licence or stored["licence"]
