@@ -191,8 +191,9 @@ def test_tensorboard_is_an_extra(sr: Run, photos: Path, tmp_path: Path) -> None:
 def test_a_resumed_run_keeps_its_teacher_places_and_threads(
     sr: Run, photos: Path, tmp_path: Path
 ) -> None:
+    apart = (photos / "more").rename(tmp_path / "apart")
     first = (
-        "train", "-m", "espcn", "-x2", "--teacher", "fsrcnn-x2", "--data", photos, "--val", photos,
+        "train", "-m", "espcn", "-x2", "--teacher", "fsrcnn-x2", "--data", photos, "--val", apart,
         "--lr-patch", "12", "--threads", "1", "-o", "a.safetensors",
     )  # fmt: skip
     assert sr(*first, "--steps", "2").returncode == 0

@@ -47,7 +47,7 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """The folder for this process alone.
+        """The folder for this process alone; what was refused before it began leaves none.
 
         Raises RefusedError where it cannot be made, or while another process trains in it.
         """
@@ -62,7 +62,11 @@ class RunFolder:
         try:
             yield
         finally:
+            if not self.plan_file.exists():
+                Path(lock.lock_file).unlink(missing_ok=True)
             lock.release()
+            with suppress(OSError):
+                self.path.rmdir()
 
     def clear(self) -> None:
         """Forget the run that was here, once everything about the new one has been accepted."""
