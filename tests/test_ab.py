@@ -31,12 +31,15 @@ def test_every_pair_of_every_image_is_asked(sr: Run, originals: Path, tmp_path: 
     assert all(p.startswith("data:image/webp;base64,") for p in data["pictures"])
     text = (tmp_path / "ab" / "index.html").read_text()
     assert "http://" not in text and "https://" not in text
+    rows = [line.split()[:3] for line in done.stdout.decode().splitlines()[1:]]
+    assert len(rows) == 6 and {r[2] for r in rows} == {"bicubic", "photo"}
     again = sr("benchmark", "mine", "-m", "espcn-x4", "--ab", "ab")
     assert again.returncode == 2 and b"-y overwrites" in again.stderr
 
 
 def test_one_model_is_compared_with_bicubic(sr: Run, originals: Path, tmp_path: Path) -> None:
-    assert sr("benchmark", "mine", "-m", "espcn-x4", "--ab", "ab").returncode == 0
+    done = sr("benchmark", "mine", "-m", "espcn-x4", "--ab", "ab", "--quiet")
+    assert done.returncode == 0 and not done.stderr
     (trial, *_) = data_of(tmp_path / "ab" / "index.html")["trials"]
     assert {trial["first"], trial["second"]} == {"bicubic", "espcn-x4"}
 

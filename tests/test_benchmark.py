@@ -186,6 +186,22 @@ def test_a_plot_needs_its_extra_or_is_drawn(sr: Run, originals: Path, tmp_path: 
         (("mine", "-m", "bicubic", "--ab", "page"), 2, b"needs two models"),
         (("mine", "--check"), 2, b"no shipped figures"),
         (("mine", "--check", "-m", "realesrgan-x4"), 2, b"no shipped figures"),
+        (("--check", "--lpips", "alex"), 2, b"nothing else"),
+        (
+            (
+                "mine",
+                "--ab",
+                "p",
+                "--save",
+                "s",
+                "--degradation",
+                "noise",
+                "--degradation",
+                "photo",
+            ),
+            2,
+            b"one degradation",
+        ),
     ],
 )
 def test_bad_options_get_a_clear_error(

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sr_cli.cli.benchmark_check import check_shipped
 from sr_cli.cli.benchmark_report import Fetching, measure, print_rows
 from sr_cli.cli.console import print_json, report_error, say
 from sr_cli.cli.upscale import parse_scale
 from sr_cli.errors import ExitCode, RefusedError, SrError
 from sr_cli.imaging.degradation import DEGRADATIONS
+
+if TYPE_CHECKING:
+    from sr_cli.evaluation.report import Row
 
 _DEFAULT_SETS = ["Set5", "Set14"]
 
@@ -118,6 +122,8 @@ def benchmark(
             raise RefusedError(f"no degradation '{kind}'", ", ".join(DEGRADATIONS))
     if len(kinds) > 1 and ab is None:
         raise RefusedError("several degradations are for --ab", "give one, or --ab FOLDER")
+    if len(kinds) > 1 and (plot or compare or save):
+        raise RefusedError("--plot, --compare and --save are for one degradation")
     if ab is not None and (ab / "index.html").exists() and not overwrite:
         raise RefusedError(f"{ab / 'index.html'}: exists already", "-y overwrites")
     _check_outputs([plot, compare], overwrite)
@@ -135,9 +141,14 @@ def benchmark(
     options = EngineOptions(device, threads, precision, tile)
     names = sets or _DEFAULT_SETS
     if check:
+        others = (hr, rgb, lpips, csv, markdown, per_image, plot, save, compare, ab, degradation)
+        if any(others) or luma == "rounded":
+            raise RefusedError(
+                "--check measures PSNR-Y of what ships, on sets",
+                "with -m, -x, --data-dir, --json and nothing else",
+            )
         only = None if scale is None else factor
-        _check(names, model, only, data_dir, options, json_, quiet)
-        return
+        check_shipped(names, model, only, data_dir, options, json_, quiet)
     if plot is not None:
         from sr_cli.evaluation.plot import require_matplotlib
 
@@ -175,11 +186,12 @@ def benchmark(
         lpips = "alex"
     distance = None if lpips is None else LPIPS(lpips, lpips_weights).distance
     keep = compare is not None or ab is not None
+    rows: list[Row] = []
     trials = []
     for kind in kinds:
         protocol = Protocol("rounded" if luma == "rounded" else "unrounded", rgb, distance, kind)
         run = Benchmark(opened, factor, protocol, options, save=save, keep=keep)
-        rows = measure(run, models, quiet)
+        rows += measure(run, models, quiet)
         trials += run.trials(asked) if ab is not None else []
     if json_:
         from sr_cli.evaluation.report import as_document
@@ -187,18 +199,21 @@ def benchmark(
         print_json(as_document(rows, per_image=per_image), indent=1)
     else:
         print_rows(rows, csv=csv, markdown=markdown, per_image=per_image)
+    written = []
     if plot is not None:
         from sr_cli.evaluation.plot import plot_speed
 
         plot_speed(rows, opened[0].name, plot)
-        say(f"{plot}: PSNR-Y over speed")
+        written.append(f"{plot}: PSNR-Y over speed")
     if compare is not None:
         run.write_sheet(compare, region, pin)
-        say(f"{compare}: crops through every model")
+        written.append(f"{compare}: crops through every model")
     if ab is not None:
         from sr_cli.evaluation.ab import write_page
 
-        say(f"{write_page(trials, ab)}: open it in a browser")
+        written.append(f"{write_page(trials, ab)}: open it in a browser")
+    for text in () if quiet else written:
+        say(text)
     failed = [e for row in rows for found in row.sets.values() for e in found.errors]
     for text in dict.fromkeys(failed):
         report_error(SrError(text))
@@ -239,56 +254,3 @@ def _region(text: str) -> tuple[str, int, int, int] | None:
         )
     name, left, top, side = match.groups()
     return name, int(left), int(top), int(side)
-
-
-def _check(
-    names: list[str],
-    wanted: list[str] | None,
-    scale: int | None,
-    data_dir: Path | None,
-    options: object,
-    json_: bool,
-    quiet: bool,
-) -> None:
-    from sr_cli.evaluation.check import check
-    from sr_cli.inference.build import EngineOptions
-    from sr_cli.weights.manifest import choose, load_manifest
-
-    assert isinstance(options, EngineOptions)
-    entries = load_manifest().embedded
-    if wanted:
-        shipped = {n: [e for e in choose(n).entries if not e.url] for n in wanted}
-        missing = [n for n in wanted if n != "bicubic" and not shipped[n]]
-        if missing:
-            raise RefusedError(f"{missing[0]} has no shipped figures to check")
-        entries = tuple(e for found in shipped.values() for e in found)
-    if scale is not None:
-        entries = tuple(e for e in entries if e.scale == scale)
-
-    def start(text: str) -> None:
-        if not quiet:
-            say(text)
-
-    findings = []
-    scales = (2, 3, 4) if scale is None else (scale,)
-    for finding in check(
-        entries, names, scales, data_dir=data_dir, options=options, on_start=start
-    ):
-        findings.append(finding)
-        if not json_:
-            verdict = "ok  " if finding.good else "FAIL"
-            difference = finding.found - finding.expected
-            typer.echo(
-                f"{verdict} {finding.what}: {finding.found:.4f}, "
-                f"expected {finding.expected:.4f} ({difference:+.4f})"
-            )
-    if not findings:
-        raise RefusedError(
-            f"no shipped figures for {', '.join(names)} at " + ", ".join(f"x{s}" for s in scales),
-            "Set5, Set14 and BSD100 at x2, x3 and x4 have some",
-        )
-    bad = sum(not f.good for f in findings)
-    if json_:
-        print_json([vars(f) for f in findings], indent=1)
-    say(f"{len(findings)} figures, {bad} do not hold")
-    raise typer.Exit(ExitCode.FAILED if bad else ExitCode.OK)

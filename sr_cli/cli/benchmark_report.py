@@ -56,17 +56,21 @@ def _table(rows: list[Row], headings: list[str], lines: list[list[str]], per_ima
 
     table = Table(box=None, pad_edge=False)
     for number, heading in enumerate(headings):
-        left = number < (4 if per_image else 1)
+        left = number == 0 or heading in ("degradation", "set", "image")
         table.add_column(heading, justify="left" if left else "right", no_wrap=True)
-    tops: dict[str, str] = {}
+    tops: dict[tuple[str, str], str] = {}
     if not per_image:
-        for name in dict.fromkeys(n for row in rows for n in row.sets):
-            for what in measured(rows):
-                tops[f"{name} {HEADINGS[what]}"] = shown(what, best(rows, name, what))
-    for line in lines:
+        for kind in {row.degradation for row in rows}:
+            alike = [row for row in rows if row.degradation == kind]
+            for name in dict.fromkeys(n for row in alike for n in row.sets):
+                for what in measured(alike):
+                    top = shown(what, best(alike, name, what))
+                    tops[kind, f"{name} {HEADINGS[what]}"] = top
+    for number, line in enumerate(lines):
         cells = []
+        kind = "" if per_image else rows[number].degradation
         for heading, text in zip(headings, line, strict=True):
-            is_top = bool(text) and text.split(" (")[0] == tops.get(heading)
+            is_top = bool(text) and text.split(" (")[0] == tops.get((kind, heading))
             cells.append(f"[bold]{escape(text)}[/]" if is_top else escape(text))
         table.add_row(*cells)
     return table

@@ -156,12 +156,17 @@ def _put(entry: dict[str, Any], what: str, value: float | None) -> None:
 
 
 def as_table(rows: Sequence[Row], *, per_image: bool) -> tuple[list[str], list[list[str]]]:
-    """Headings and cells as text; with `per_image` a line for each image."""
+    """Headings and cells as text; with `per_image` a line for each image.
+
+    Several degradations have a column that tells them apart.
+    """
     figures = measured(rows)
+    several = len({row.degradation for row in rows}) > 1
+    headings = ["model", "scale", *(["degradation"] if several else [])]
     if per_image:
-        headings = ["model", "scale", "set", "image", *(HEADINGS[f] for f in figures), "seconds"]
+        headings += ["set", "image", *(HEADINGS[f] for f in figures), "seconds"]
         lines = [
-            [row.model, f"x{row.scale}", name, image.name]
+            [*_about(row, several), name, image.name]
             + [shown(f, getattr(image, f)) for f in figures]
             + [f"{image.seconds:.3f}"]
             for row in rows
@@ -170,14 +175,17 @@ def as_table(rows: Sequence[Row], *, per_image: bool) -> tuple[list[str], list[l
         ]
         return headings, lines
     names = list(dict.fromkeys(name for row in rows for name in row.sets))
-    headings = ["model", "scale"]
     headings += [f"{name} {HEADINGS[f]}" for name in names for f in figures]
     headings += ["s/image", "MP/s", "parameters", "MACs/px", "peak MiB", "device", "precision"]
     lines = []
     for row in rows:
         cells = [cell(row, name, f) for name in names for f in figures]
-        lines.append([row.model, f"x{row.scale}", *cells, *costs(row)])
+        lines.append([*_about(row, several), *cells, *costs(row)])
     return headings, lines
+
+
+def _about(row: Row, several: bool) -> list[str]:
+    return [row.model, f"x{row.scale}", *([row.degradation] if several else [])]
 
 
 def costs(row: Row) -> list[str]:
@@ -196,7 +204,7 @@ def costs(row: Row) -> list[str]:
     ]
 
 
-_NAMES = ("model", "set", "image")
+_NAMES = ("model", "degradation", "set", "image")
 
 
 def as_csv(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

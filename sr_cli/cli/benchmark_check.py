@@ -1,0 +1,67 @@
+"""`sr benchmark --check`: the shipped figures, measured again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+from sr_cli.cli.console import print_json, say
+from sr_cli.errors import ExitCode, RefusedError
+
+if TYPE_CHECKING:
+    from sr_cli.inference.build import EngineOptions
+
+
+def check_shipped(
+    names: list[str],
+    wanted: list[str] | None,
+    scale: int | None,
+    data_dir: Path | None,
+    options: EngineOptions,
+    json_: bool,
+    quiet: bool,
+) -> NoReturn:
+    """`sr benchmark --check`: does the PSNR-Y in the manifest hold? Exits 1 where it does not."""
+    from sr_cli.evaluation.check import check
+    from sr_cli.weights.manifest import choose, load_manifest
+
+    entries = load_manifest().embedded
+    if wanted:
+        shipped = {n: [e for e in choose(n).entries if not e.url] for n in wanted}
+        missing = [n for n in wanted if n != "bicubic" and not shipped[n]]
+        if missing:
+            raise RefusedError(f"{missing[0]} has no shipped figures to check")
+        entries = tuple(e for found in shipped.values() for e in found)
+    if scale is not None:
+        entries = tuple(e for e in entries if e.scale == scale)
+
+    def start(text: str) -> None:
+        if not quiet:
+            say(text)
+
+    findings = []
+    scales = (2, 3, 4) if scale is None else (scale,)
+    for finding in check(
+        entries, names, scales, data_dir=data_dir, options=options, on_start=start
+    ):
+        findings.append(finding)
+        if not json_:
+            verdict = "ok  " if finding.good else "FAIL"
+            difference = finding.found - finding.expected
+            typer.echo(
+                f"{verdict} {finding.what}: {finding.found:.4f}, "
+                f"expected {finding.expected:.4f} ({difference:+.4f})"
+            )
+    if not findings:
+        raise RefusedError(
+            f"no shipped figures for {', '.join(names)} at " + ", ".join(f"x{s}" for s in scales),
+            "Set5, Set14 and BSD100 at x2, x3 and x4 have some",
+        )
+    bad = sum(not f.good for f in findings)
+    if json_:
+        print_json([vars(f) for f in findings], indent=1)
+    if not quiet:
+        say(f"{len(findings)} figures, {bad} do not hold")
+    raise typer.Exit(ExitCode.FAILED if bad else ExitCode.OK)
