@@ -87,6 +87,9 @@ def test_pairs_are_trained_as_they_are(sr: Run, tmp_path: Path) -> None:
     with Image.open(tmp_path / "s.png") as image:
         pixels = np.asarray(image).astype(int)
     assert np.abs(pixels[:32:2, :32:2] + pixels[:32:2, 34:66:2] - 255).max() <= 1
+    told = sr("train", "-m", "espcn", "-x2", "--data", "set", "--steps", "1", "--lr-patch", "12",
+              "--degradation", "noise", "-o", "noisy.safetensors")  # fmt: skip
+    assert told.returncode == 0 and b"not degraded again" in told.stderr, told.stderr.decode()
     Image.fromarray(smooth(30, 30)).save(tmp_path / "set" / "lr" / "0x2.png")
     done = sr("train", "-m", "edsr", "-x2", "--data", "set", "--steps", "2")
     assert done.returncode == 1 and b"0x2.png" in done.stderr

@@ -86,6 +86,10 @@ def test_a_folder_without_pictures(sr: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     done = sr("train", "-m", "espcn", "-x2", "--data", "empty")
     assert done.returncode == 1 and b"no pictures there" in done.stderr
+    (tmp_path / "empty" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
+    done = sr("train", "-m", "espcn", "-x2", "--data", "empty")
+    assert done.returncode == 1 and b"the first: " in done.stderr
+    assert not list(tmp_path.glob("*.run"))
     assert sr("train", "-m", "espcn", "-x2", "--data", "gone").returncode == 2
     assert sr("train", "-m", "espcn", "-x2").returncode == 2
 

@@ -63,7 +63,9 @@ class RunFolder:
             yield
         finally:
             if not self.plan_file.exists():
-                Path(lock.lock_file).unlink(missing_ok=True)
+                for name in (".lock", "pixels.bin", "val.bin"):
+                    with suppress(OSError):
+                        (self.path / name).unlink()
             lock.release()
             with suppress(OSError):
                 self.path.rmdir()

@@ -74,6 +74,9 @@ def load_data(plan: Plan, folder: RunFolder, tell: OnReport) -> tuple[list[Pair]
         tell(Report("note", text=f"{count} pictures unreadable, left out; the first: {first}"))
     if found.too_small:
         tell(Report("note", text=f"{found.too_small} pictures too small, left out"))
+    ready = sum(pair.lr is not None for pair in found.pairs)
+    if ready and recipe.degradation != "bicubic":
+        tell(Report("note", text=f"{ready} pictures come with their lr: not degraded again"))
     if share is not None:
         train, held_back = split(found.pairs, share)
         if not held_back:
@@ -90,10 +93,13 @@ def load_data(plan: Plan, folder: RunFolder, tell: OnReport) -> tuple[list[Pair]
 
 
 def _nothing_to_train_on(found: Pictures, recipe: Recipe) -> SrError:
+    hint = f"the first: {found.unreadable[0]}" if found.unreadable else None
+    if found.too_small:
+        hint = "a smaller --lr-patch takes smaller pictures"
     return SrError(
         f"no picture to train on: {len(found.unreadable)} unreadable, "
         f"{found.too_small} smaller than {recipe.lr_patch * max(recipe.scales)} pixels",
-        "a smaller --lr-patch takes smaller pictures" if found.too_small else None,
+        hint,
     )
 
 
