@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import pytest
 import tifffile
 from conftest import Run, smooth
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
+from PIL.TiffImagePlugin import IFDRational
 
 BICUBIC = ("upscale", "-m", "bicubic", "-x2")
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -190,6 +192,43 @@ def test_names_beyond_ascii_survive_in_every_directory(
     assert sr(*BICUBIC, "a.jpg", "-f", suffix).returncode == 0
     data = (tmp_path / f"a_x2.{suffix}").read_bytes()
     assert "Zoë".encode() in data and "für 50 mm".encode() in data
+
+
+def exif_types(path: Path) -> dict[int, int]:
+    """Tag to type (2 text, 5 fraction, 7 undefined, 10 signed) in a file's Exif directory."""
+    data = path.read_bytes() if path.suffix == ".tif" else Image.open(path).info["exif"]
+    data = data.removeprefix(b"Exif\0\0")
+    order = "<" if data[:2] == b"II" else ">"
+
+    def entries(at: int) -> list[tuple[int, int, int]]:
+        count = struct.unpack_from(order + "H", data, at)[0]
+        found = (struct.unpack_from(order + "HHII", data, at + 2 + 12 * i) for i in range(count))
+        return [(tag, kind, value) for tag, kind, _, value in found]
+
+    start = struct.unpack_from(order + "I", data, 4)[0]
+    (place,) = (value for tag, _, value in entries(start) if tag == 0x8769)
+    return {tag: kind for tag, kind, _ in entries(place)}
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "avif"])
+def test_what_a_camera_wrote_keeps_its_type(sr: Run, tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif.endian = "<"
+    details = exif.get_ifd(ExifTags.IFD.Exif)
+    details[ExifTags.Base.DateTimeOriginal] = "2024:05:06 07:08:09"
+    details[ExifTags.Base.LensModel] = "50mm"
+    details[ExifTags.Base.UserComment] = b"ASCII\0\0\0mine"
+    details[ExifTags.Base.ExposureBiasValue] = IFDRational(1, 3)
+    details[ExifTags.Base.ExposureTime] = IFDRational(1, 250)
+    Image.fromarray(smooth(16, 16)).save(tmp_path / "a.jpg", exif=exif)
+    assert sr(*BICUBIC, "a.jpg", "-f", suffix).returncode == 0
+    made = tmp_path / f"a_x2.{suffix}"
+    kinds = exif_types(made)
+    assert kinds[0x9003] == kinds[0xA434] == 2
+    assert kinds[0x9286] == 7 and kinds[0x9204] == 10 and kinds[0x829A] == 5
+    found = Image.open(made).getexif().get_ifd(ExifTags.IFD.Exif)
+    assert found[0x9003] == "2024:05:06 07:08:09" and found[0xA434] == "50mm"
+    assert found[0x9204] == IFDRational(1, 3) and found[0x9286] == b"ASCII\0\0\0mine"
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

@@ -15,7 +15,7 @@ from sr_cli.errors import SrError
 from sr_cli.imaging.deep_png import write_deep_png
 from sr_cli.imaging.formats import FORMATS, Format
 from sr_cli.imaging.memory import release_rows
-from sr_cli.imaging.metadata import exif_of, for_size, jpeg_iptc_segment
+from sr_cli.imaging.metadata import for_size, jpeg_iptc_segment, without_orientation
 from sr_cli.imaging.picture import Frame, Metadata, Picture
 from sr_cli.imaging.tiff import write_tiff
 
@@ -102,7 +102,8 @@ def _options(
         # Set even when there is none: Pillow would else copy what an image brought along.
         options["icc_profile"] = metadata.icc or b""
         if metadata.exif:
-            options["exif"] = exif_of(metadata.exif) if target.name == "AVIF" else metadata.exif
+            is_avif = target.name == "AVIF"
+            options["exif"] = without_orientation(metadata.exif) if is_avif else metadata.exif
     if metadata.xmp and target.name in ("JPEG", "WEBP", "AVIF"):
         options["xmp"] = metadata.xmp
     if metadata.dpi and target.name in ("JPEG", "PNG", "BMP"):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, TiffTags
+from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
 from sr_cli.imaging.picture import Metadata
 
@@ -21,6 +22,19 @@ _DESCRIPTIVE = {
 """Tags of the main directory that describe the photo; the others describe the old file."""
 
 _DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+
+_TYPES = {
+    TiffTags.ASCII: (
+        0x8824, 0x9003, 0x9004, 0x9010, 0x9011, 0x9012, 0x9290, 0x9291, 0x9292,
+        0xA004, 0xA420, 0xA430, 0xA431, 0xA433, 0xA434, 0xA435, 0xA436, 0xA437,
+    ),
+    TiffTags.UNDEFINED: (
+        0x8828, 0x9000, 0x9101, 0x927C, 0x9286, 0xA000, 0xA20C, 0xA300, 0xA301, 0xA302, 0xA40B,
+    ),
+    TiffTags.SIGNED_RATIONAL: (0x9201, 0x9203, 0x9204, 0x9400, 0x9402, 0x9405),
+}  # fmt: skip
+"""What the Exif directory's tags are (Exif 3.0, section 4.6.6): Pillow knows few of them."""
+_TYPE_OF = {tag: kind for kind, tags in _TYPES.items() for tag in tags}
 
 _IPTC_RESOURCE = 0x0404
 _PHOTOSHOP = b"Photoshop 3.0\0"
@@ -64,18 +78,50 @@ def _is_a_block(key: str) -> bool:
 
 def _clean_exif(exif: Image.Exif) -> bytes | None:
     """EXIF without orientation, thumbnail (its second directory) and the old file's layout."""
-    kept = Image.Exif()
-    for tag, value in exif.items():
-        if tag in _DESCRIPTIVE:
-            kept[tag] = value
-    directories = {d: dict(exif.get_ifd(d)) for d in _DIRECTORIES}
-    directories[ExifTags.IFD.Exif].pop(ExifTags.IFD.Interop, None)
-    for directory, entries in directories.items():
-        if entries:
-            _keep_text(entries)
-            kept.get_ifd(directory).update(entries)
-    _keep_text(kept)
-    return kept.tobytes() if len(kept) or any(directories.values()) else None
+    kept = {tag: value for tag, value in exif.items() if tag in _DESCRIPTIVE}
+    inner: dict[int, dict[int, Any]] = {c: dict(exif.get_ifd(c)) for c in _DIRECTORIES}
+    inner[ExifTags.IFD.Exif].pop(ExifTags.IFD.Interop, None)
+    inner = {code: entries for code, entries in inner.items() if entries}
+    for entries in (kept, *inner.values()):
+        _keep_text(entries)
+    return _exif_block(kept, inner, exif.endian) if kept or inner else None
+
+
+def directory_of(
+    code: int, entries: Mapping[int, Any], order: str | None = None, *, big: bool = False
+) -> ImageFileDirectory_v2:
+    """The Exif or GPS directory (its tag is `code`), its entries typed as the standard has them.
+
+    `order` is `<` or `>`; `big` lays it out for a BigTIFF.
+    """
+    head = b"II\x2b\0\x08\0\0\0" + bytes(8) if big else b"II\x2a\0" + bytes(4)
+    made = ImageFileDirectory_v2(head, b"II" if order == "<" else b"MM", code)
+    for tag, value in entries.items():
+        kind = _TYPE_OF.get(tag) if code == ExifTags.IFD.Exif else None
+        whole = IFDRational if kind == TiffTags.SIGNED_RATIONAL else (bytes, str)
+        if kind is not None and isinstance(value, whole):
+            made.tagtype[tag] = kind
+        made[tag] = value
+    return made
+
+
+def _exif_block(
+    main: Mapping[int, Any], inner: Mapping[int, Mapping[int, Any]], order: str | None
+) -> bytes:
+    """EXIF as files carry it. `order` is that of the bytes in the original, `<` or `>`: a
+    camera's own notes may follow it.
+    """
+    first = ImageFileDirectory_v2(prefix=b"II" if order == "<" else b"MM")
+    for tag, value in [*main.items(), *((code, 0) for code in inner)]:
+        first[tag] = value
+    start = 8
+    end = start + len(first.tobytes(start))
+    blocks = b""
+    for code, entries in inner.items():
+        first[code] = end + len(blocks)
+        blocks += directory_of(code, entries, order).tobytes(end + len(blocks))
+    head = b"II\x2a\0\x08\0\0\0" if order == "<" else b"MM\0\x2a\0\0\0\x08"
+    return b"Exif\0\0" + head + first.tobytes(start) + blocks
 
 
 def _keep_text(entries: MutableMapping[int, Any]) -> None:
@@ -90,11 +136,24 @@ def exif_of(block: bytes | None) -> Image.Exif:
     exif = Image.Exif()
     if block is not None:
         exif.load(block)
-        # Asking for a directory that is not there would make an empty one.
-        inner = [exif.get_ifd(d) for d in _DIRECTORIES if d in exif]
-        for entries in (exif, *inner):
+        for entries in (exif, *_parts(exif)[1].values()):
             _keep_text(entries)
     return exif
+
+
+def without_orientation(block: bytes) -> bytes:
+    """EXIF for formats that say elsewhere how the picture is turned."""
+    exif = exif_of(block)
+    main, inner = _parts(exif)
+    main.pop(_ORIENTATION, None)
+    return _exif_block(main, inner, exif.endian)
+
+
+def _parts(exif: Image.Exif) -> tuple[dict[int, Any], dict[int, dict[int, Any]]]:
+    """The main directory without what points to others, and those."""
+    # Asking for a directory that is not there would make an empty one.
+    inner: dict[int, dict[int, Any]] = {c: exif.get_ifd(c) for c in _DIRECTORIES if c in exif}
+    return {tag: value for tag, value in exif.items() if tag not in inner}, inner
 
 
 def _read_dpi(dpi: Any) -> tuple[float, float] | None:
@@ -171,18 +230,15 @@ def for_size(metadata: Metadata, width: int, height: int) -> Metadata:
     if exif is not None or metadata.dpi is not None:
         with suppress(Exception):
             changed = exif_of(exif)
+            main, inner = _parts(changed)
             if metadata.dpi is not None:
-                changed[_X_RESOLUTION], changed[_Y_RESOLUTION] = metadata.dpi
-                changed[_RESOLUTION_UNIT] = 2
-            changed[_ORIENTATION] = 1
-            # Asking for a directory that is not there would make an empty one.
-            if ExifTags.IFD.Exif in changed:
-                details = changed.get_ifd(ExifTags.IFD.Exif)
-                details[ExifTags.Base.ExifImageWidth] = width
-                details[ExifTags.Base.ExifImageHeight] = height
-            if ExifTags.IFD.GPSInfo in changed:
-                changed.get_ifd(ExifTags.IFD.GPSInfo)
-            exif = changed.tobytes()
+                main[_X_RESOLUTION], main[_Y_RESOLUTION] = metadata.dpi
+                main[_RESOLUTION_UNIT] = 2
+            main[_ORIENTATION] = 1
+            if ExifTags.IFD.Exif in inner:
+                inner[ExifTags.IFD.Exif][ExifTags.Base.ExifImageWidth] = width
+                inner[ExifTags.IFD.Exif][ExifTags.Base.ExifImageHeight] = height
+            exif = _exif_block(main, inner, changed.endian)
     if xmp is not None:
         for name, value in (
             ("tiff:Orientation", 1),

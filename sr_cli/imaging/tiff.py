@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import TiffImagePlugin
 
 from sr_cli.imaging.memory import release_rows
-from sr_cli.imaging.metadata import exif_of
+from sr_cli.imaging.metadata import directory_of, exif_of
 from sr_cli.imaging.picture import Frame, Metadata
 
 _LEVEL = 4
@@ -103,17 +102,14 @@ def _append_directory(file: BinaryIO, code: int, entries: dict[int, Any]) -> Non
     with tifffile.TiffFile(file) as tiff:
         entry = tiff.pages[0].tags[code - 1]
         tag_at, value_at = entry.offset, entry.valueoffset
-        order, word = tiff.byteorder, "Q" if tiff.is_bigtiff else "I"
-    prefix = b"II" if order == "<" else b"MM"
-    directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=prefix, group=code)
-    for tag, value in entries.items():
-        directory[tag] = value
+        order, big = tiff.byteorder, tiff.is_bigtiff
+    directory = directory_of(code, entries, order, big=big)
     end = file.seek(0, io.SEEK_END)
     end += file.write(b"\0" * (end % 2))
     file.write(directory.tobytes(end))
     for position, content in (
         (tag_at, struct.pack(order + "H", code)),
-        (value_at, struct.pack(order + word, end)),
+        (value_at, struct.pack(order + ("Q" if big else "I"), end)),
     ):
         file.seek(position)
         file.write(content)
