@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -9,9 +11,10 @@ import numpy as np
 import pytest
 import tifffile
 from conftest import Run, smooth
-from PIL import Image
+from PIL import Image, ImageCms
 
 BICUBIC = ("upscale", "-m", "bicubic", "-x2")
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def ramp(h: int = 40, w: int = 48) -> np.ndarray:
@@ -112,22 +115,63 @@ def test_deep_tiff_is_turned_once(sr: Run, tmp_path: Path, orientation: int) -> 
     rgb = np.zeros((24, 32, 3), np.uint16)
     rgb[:8, :8] = 60_000
     rgb[-8:, :8, 0] = 60_000
+    rgb[:8, -8:, 2] = 60_000
     small = (rgb >> 8).astype(np.uint8)
     for name, pixels in (("deep", rgb), ("small", small)):
         tag = (274, 3, 1, orientation, True)
         tifffile.imwrite(tmp_path / f"{name}.tif", pixels, photometric="rgb", extratags=[tag])
     gray = np.dstack([rgb[..., 0], np.full_like(rgb[..., 0], 65535)])
+    tags = [tag, (34675, 7, len(SRGB), SRGB, True)]
+    for name in ("gray", "large"):
+        tifffile.imwrite(
+            tmp_path / f"{name}.tif", gray, photometric="minisblack", extrasamples=["unassalpha"],
+            extratags=tags, bigtiff=name == "large",
+        )  # fmt: skip
     tifffile.imwrite(
-        tmp_path / "gray.tif", gray, photometric="minisblack", extrasamples=["unassalpha"],
-        extratags=[tag],
+        tmp_path / "planes.tif", np.moveaxis(rgb, 2, 0), photometric="rgb", extratags=tags,
+        planarconfig="separate", compression="zlib",
     )  # fmt: skip
-    assert sr(*BICUBIC, "deep.tif", "small.tif", "gray.tif").returncode == 0
+    names = ("deep", "small", "gray", "large", "planes")
+    assert sr(*BICUBIC, *(f"{name}.tif" for name in names)).returncode == 0
     wanted = tifffile.imread(tmp_path / "small_x2.tif")
     made = tifffile.imread(tmp_path / "deep_x2.tif")
     assert made.shape == wanted.shape
     assert np.abs((made >> 8).astype(int) - wanted).max() <= 1
-    of_gray = tifffile.imread(tmp_path / "gray_x2.tif")[..., 0]
-    assert np.abs((of_gray >> 8).astype(int) - wanted[..., 0]).max() <= 1
+    assert (tifffile.imread(tmp_path / "planes_x2.tif") == made).all()
+    for name in ("gray", "large"):
+        of_gray = tifffile.imread(tmp_path / f"{name}_x2.tif")[..., 0]
+        assert np.abs((of_gray >> 8).astype(int) - wanted[..., 0]).max() <= 1
+        with tifffile.TiffFile(tmp_path / f"{name}_x2.tif") as tiff:
+            assert tiff.pages[0].tags[34675].value == SRGB
+
+
+def test_each_page_says_itself_whether_it_has_alpha(sr: Run, tmp_path: Path) -> None:
+    page = np.dstack([ramp()] * 4)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for kind in ("unassalpha", "unspecified"):
+            writer.write(page, photometric="rgb", extrasamples=[kind])
+    assert sr(*BICUBIC, "a.tif").returncode == 0
+    with tifffile.TiffFile(tmp_path / "a_x2.tif") as tiff:
+        assert [p.shape[2] for p in tiff.pages] == [4, 3]
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_the_transparent_gray_of_a_small_png_becomes_alpha(
+    sr: Run, tmp_path: Path, bits: int
+) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    row = b"\0" + b"\0" * bits + b"\xff" * bits
+    header = struct.pack(">IIBBBBB", 16, 12, bits, 0, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"tRNS", struct.pack(">H", 2**bits - 1))]
+    parts += [(b"IDAT", zlib.compress(row * 12)), (b"IEND", b"")]
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*p) for p in parts))
+    assert sr(*BICUBIC, "a.png").returncode == 0
+    with Image.open(tmp_path / "a_x2.png") as made:
+        alpha = np.asarray(made.convert("RGBA"))[..., 3]
+    assert (alpha[:, :12] == 255).all() and (alpha[:, -12:] == 0).all()
 
 
 def test_a_fourth_sample_is_alpha_only_where_the_file_says_so(sr: Run, tmp_path: Path) -> None:

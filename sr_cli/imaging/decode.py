@@ -14,10 +14,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from sr_cli.errors import SrError
-from sr_cli.imaging.deep import is_deep_colour, read_deep_frames, read_gray_alpha_tiff, tiff_tag
+from sr_cli.imaging.deep import (
+    DeepPage,
+    deep_page,
+    read_deep_frames,
+    read_gray_alpha_tiff,
+    tiff_tag,
+)
 from sr_cli.imaging.formats import FORMATS, sniff_format
 from sr_cli.imaging.metadata import read_metadata, read_tiff_metadata
-from sr_cli.imaging.picture import Frame, Picture
+from sr_cli.imaging.picture import Frame, Picture, upright
 
 DEFAULT_MAX_PIXELS = 512_000_000
 
@@ -118,16 +124,21 @@ def _decode(image: Image.Image, data: bytes, name: str, max_pixels: int) -> Pict
     # A TIFF's description must be read before its pixels, which Pillow then turns upright
     # itself; a PNG's may stand behind its pixels.
     before_pixels = read_metadata(image) if file_format == "TIFF" else None
+    if file_format == "PNG" and data[25] == 0 and data[24] in (2, 4):
+        # Pillow widens the samples to 8 bits, but not the one that is transparent.
+        key = image.info.get("transparency")
+        if isinstance(key, int):
+            image.info["transparency"] = key * (255 // (2 ** data[24] - 1))
     notes: list[str] = []
     frames: dict[int, Frame] = {}
-    deep: list[int] = []
+    deep: dict[int, DeepPage] = {}
     profile = image.info.get("icc_profile")
     for index in range(first, count):
         if count > 1:
             image.seek(index)
             _check_size(image, 1, name, max_pixels)
-        if is_deep_colour(image, data):
-            deep.append(index)
+        if page := deep_page(image, data):
+            deep[index] = page
             continue
         image.load()
         duration = float(image.info.get("duration") or 0)
@@ -155,16 +166,16 @@ def _decode(image: Image.Image, data: bytes, name: str, max_pixels: int) -> Pict
 
 
 def _deep_frames(
-    image: Image.Image, data: bytes, indices: list[int], name: str, notes: list[str]
+    image: Image.Image, data: bytes, wanted: dict[int, DeepPage], name: str, notes: list[str]
 ) -> dict[int, Frame]:
     """Frames of 16-bit colour; what is left of cut-off ones, where that is allowed, has 8 bits."""
     try:
-        return read_deep_frames(image, data, indices, name)
+        return read_deep_frames(image, data, wanted, name)
     except SrError:
         if not ImageFile.LOAD_TRUNCATED_IMAGES:
             raise
     frames = {}
-    for index in indices:
+    for index in wanted:
         image.seek(index)
         image.load()
         frames[index] = Frame(*_pixels(image, name, notes, None))
@@ -252,14 +263,3 @@ def _to_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> Ima
 def _note(notes: list[str], text: str) -> None:
     if text not in notes:
         notes.append(text)
-
-
-def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Apply an EXIF orientation (1 to 8) to (h, w) or (h, w, C)."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return np.ascontiguousarray(pixels)

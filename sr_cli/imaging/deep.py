@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr_cli.errors import SrError
-from sr_cli.imaging.picture import Frame
+from sr_cli.imaging.picture import Frame, upright
 
 _PREMULTIPLIED, _STRAIGHT = 1, 2
 """What a TIFF's ExtraSamples calls alpha; 0 is anything else."""
@@ -26,15 +27,28 @@ def tiff_tag(image: Image.Image, tag: int, default: Any) -> Any:
     return tags.get(tag, default)
 
 
-def is_deep_colour(image: Image.Image, data: bytes) -> bool:
-    """Whether the current frame has 16 bits in several channels."""
+@dataclass(frozen=True)
+class DeepPage:
+    """What the tags of one frame of 16-bit colour say: its fourth channel, channels one after the
+    other instead of pixels, its EXIF orientation.
+    """
+
+    fourth: int = _STRAIGHT
+    in_planes: bool = False
+    orientation: int = 1
+
+
+def deep_page(image: Image.Image, data: bytes) -> DeepPage | None:
+    """The current frame, if it has 16 bits in several channels."""
     if image.format == "PNG":
-        return data[24] == 16 and data[25] in (2, 4, 6)
-    if image.format == "TIFF":
-        bits = tiff_tag(image, 258, (8,))
-        bits = bits if isinstance(bits, tuple) else (bits,)
-        return len(bits) > 1 and set(bits) == {16} and tiff_tag(image, 262, 2) in (1, 2)
-    return False
+        return DeepPage() if data[24] == 16 and data[25] in (2, 4, 6) else None
+    bits = tiff_tag(image, 258, (8,)) if image.format == "TIFF" else ()
+    bits = bits if isinstance(bits, tuple) else (bits,)
+    if len(bits) < 2 or set(bits) != {16} or tiff_tag(image, 262, 2) not in (1, 2):
+        return None
+    fourth = tiff_tag(image, 338, _STRAIGHT)
+    fourth = fourth[0] if isinstance(fourth, tuple) else fourth
+    return DeepPage(fourth, tiff_tag(image, 284, 1) == 2, tiff_tag(image, 274, 1))
 
 
 @contextmanager
@@ -51,21 +65,42 @@ def _silent_opencv() -> Iterator[None]:
 
 
 def read_deep_frames(
-    image: Image.Image, data: bytes, indices: list[int], name: str
+    image: Image.Image, data: bytes, wanted: dict[int, DeepPage], name: str
 ) -> dict[int, Frame]:
-    """The frames at `indices`, by index. Raises SrError for layouts that are not supported."""
-    with _silent_opencv():
-        ok, pages = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if not ok or len(pages) <= max(indices):
-        raise SrError(
-            f"{name}: damaged, cut off, or a kind of 16-bit picture that is not supported",
-            "--allow-truncated reads what is there",
-        )
-    fourth = tiff_tag(image, 338, 2) if image.format == "TIFF" else _STRAIGHT
-    fourth = fourth[0] if isinstance(fourth, tuple) else fourth
+    """The frames `wanted`, by index, upright where the file is a TIFF.
+
+    Raises SrError for layouts that are not supported.
+    """
+    pages: Sequence[NDArray[Any]] = ()
+    if not all(page.in_planes for page in wanted.values()):
+        with _silent_opencv():
+            ok, pages = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if not ok or len(pages) <= max(wanted):
+            raise SrError(
+                f"{name}: damaged, cut off, or a kind of 16-bit picture that is not supported",
+                "--allow-truncated reads what is there",
+            )
     gray_with_alpha = image.format == "PNG" and data[25] == 4
     transparent = image.info.get("transparency")
-    return {i: _frame(pages[i], gray_with_alpha, fourth, transparent, name) for i in indices}
+    frames = {}
+    for index, page in wanted.items():
+        # OpenCV takes channels one after the other for pixels; what it reads, it turns upright.
+        pixels = _read_planes(data, index, page, name) if page.in_planes else pages[index]
+        frames[index] = _frame(pixels, gray_with_alpha, page.fourth, transparent, name)
+    return frames
+
+
+def _read_planes(data: bytes, index: int, page: DeepPage, name: str) -> NDArray[Any]:
+    """A TIFF's page whose channels lie one after the other, upright, in OpenCV's order."""
+    import tifffile
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+            values = np.moveaxis(tiff.pages[index].asarray(), 0, -1)
+    except Exception as error:
+        raise SrError(f"{name}: damaged or unsupported picture ({error})") from error
+    return upright(np.dstack([values[..., 2::-1], values[..., 3:]]), page.orientation)
 
 
 def _frame(page: NDArray[Any], gray: bool, fourth: int, transparent: Any, name: str) -> Frame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections.abc import Mapping, MutableMapping
@@ -15,6 +16,7 @@ from sr_cli.imaging.picture import Metadata
 
 _ORIENTATION = 0x0112
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
+_PLACED = (_ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT)
 _DESCRIPTIVE = {
     0x010D, 0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x8298,
     0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F, 0x4746, 0x4749,
@@ -188,16 +190,37 @@ def _iptc_of_tags(tags: Any) -> bytes | None:
 
 
 def read_tiff_metadata(data: bytes) -> tuple[Metadata, int]:
-    """What `read_metadata` gives, for a TIFF that Pillow does not open as a picture."""
-    exif = Image.Exif()
-    with suppress(Exception):
-        exif.load(data)
+    """What `read_metadata` gives, for a TIFF or BigTIFF that Pillow does not open as a picture."""
     stand_in = Image.new("L", (1, 1))
-    stand_in.info |= {"exif": data, "icc_profile": exif.get(_TIFF_ICC), "xmp": exif.get(_TIFF_XMP)}
-    found, orientation = read_metadata(stand_in)
+    iptc = None
     with suppress(Exception):
-        found.iptc = _iptc_of_tags(exif._info)
+        head = data[:16] if data[2:4] == b"\x2b\0" else data[:8]
+        tags = _load_directory(data, head, ImageFileDirectory_v2(head).next)
+        main = {t: tags[t] for t in (*_DESCRIPTIVE, *_PLACED) if t in tags}
+        inner: dict[int, dict[int, Any]] = {
+            code: dict(_load_directory(data, head, tags[code], code))
+            for code in _DIRECTORIES
+            if code in tags
+        }
+        for entries in (main, *inner.values()):
+            _keep_text(entries)
+        order = "<" if head[:2] == b"II" else ">"
+        stand_in.info |= {"icc_profile": tags.get(_TIFF_ICC), "xmp": tags.get(_TIFF_XMP)}
+        iptc = _iptc_of_tags(tags)
+        stand_in.info["exif"] = _exif_block(main, inner, order)
+    found, orientation = read_metadata(stand_in)
+    found.iptc = iptc
     return found, orientation
+
+
+def _load_directory(
+    data: bytes, head: bytes, place: int, code: int | None = None
+) -> ImageFileDirectory_v2:
+    file = io.BytesIO(data)
+    file.seek(place)
+    found = ImageFileDirectory_v2(head, group=code)
+    found.load(file)
+    return found
 
 
 def _resource(blocks: bytes, wanted: int) -> bytes | None:

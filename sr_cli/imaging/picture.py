@@ -115,3 +115,14 @@ def _flat_frame(frame: Frame, *, over_white: bool, shallow: bool) -> Frame:
 
 def _in_8_bits(values: NDArray[Any]) -> NDArray[Any]:
     return ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+
+
+def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Apply an EXIF orientation (1 to 8) to (h, w) or (h, w, C)."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
