@@ -13,8 +13,9 @@ from conftest import Run, smooth
 from PIL import Image
 from trials import command, quick, wait_for
 
+from sr_cli.errors import SrError
 from sr_cli.training.papers import default_recipe
-from sr_cli.training.plan import Plan
+from sr_cli.training.plan import Plan, draw_preview, lasting_val
 from sr_cli.training.trainer import fit
 from sr_cli.weights.checkpoint import read_header
 
@@ -200,7 +201,7 @@ def test_a_resumed_run_keeps_its_teacher_places_and_threads(
         "train", "-m", "espcn", "-x2", "--teacher", "fsrcnn-x2", "--data", photos, "--val", apart,
         "--lr-patch", "12", "--threads", "1", "-o", "a.safetensors",
     )  # fmt: skip
-    assert sr(*first, "--steps", "2").returncode == 0
+    assert sr(*first, "--steps", "2", "--set", "losses.teacher=0.3").returncode == 0
     plan = json.loads((tmp_path / "a.run" / "run.json").read_text())
     assert plan["threads"] == 1 and Path(plan["val"]).is_absolute()
     again = sr(*first, "--resume", "--steps", "3", "--licence", "CC0")
@@ -222,3 +223,25 @@ def test_a_run_folder_has_one_trainer(sr: Run, photos: Path, tmp_path: Path) -> 
     finally:
         run.kill()
         run.wait()
+
+
+def test_what_is_named_stays_named_for_later_legs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("Set5", "0.1", "own"):
+        (tmp_path / name).mkdir()
+    assert [lasting_val(v) for v in ("Set5", "0.1", "2%")] == ["Set5", "0.1", "2%"]
+    assert lasting_val("own") == str(tmp_path / "own")
+
+
+def test_a_preview_leaves_the_run_of_its_name_alone(photos: Path, tmp_path: Path) -> None:
+    mapped = tmp_path / "a.run" / "pixels.bin"
+    mapped.parent.mkdir()
+    mapped.write_bytes(b"in use")
+    recipe = default_recipe("espcn", (2,), lr_patch=12)
+    draw_preview(recipe, (photos,), tmp_path / "a.png", 4, memory=40_000)
+    assert mapped.read_bytes() == b"in use"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "a.run", "photos"]
+    with pytest.raises(SrError, match="cannot be written"):
+        draw_preview(recipe, (photos,), tmp_path / "gone" / "a.png", 4)

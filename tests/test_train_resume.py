@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -11,11 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Run
+from PIL import Image
 from trials import command, quick, same, wait_for
 
 from sr_cli.errors import SrError
+from sr_cli.training.folder import RunFolder
 from sr_cli.training.papers import default_recipe
 from sr_cli.training.plan import Plan
+from sr_cli.training.run import Progress
+from sr_cli.training.sheet import draw_curves
 from sr_cli.training.trainer import fit
 
 
@@ -149,3 +154,19 @@ def test_a_step_with_a_bad_loss_is_skipped_and_counted(photos: Path, tmp_path: P
     assert all(torch.equal(v, before[k]) for k, v in run.model.state_dict().items())
     run.step(Batch(good, hr, good, 2))
     assert run.progress.bad_in_a_row == 0
+
+
+def test_a_loss_that_is_not_finite_is_logged_as_json_and_left_out_of_the_curves(
+    tmp_path: Path,
+) -> None:
+    folder = RunFolder(tmp_path / "a.safetensors")
+    folder.path.mkdir()
+    for step, loss in ((50, math.inf), (100, math.nan), (150, 0.5), (200, 0.25)):
+        folder.log(Progress(step, losses={"l1": loss}))
+    text = folder.log_file.read_text()
+    assert "NaN" not in text and "Infinity" not in text
+    records = [*folder.read_log(200), {"step": 250, "losses": {"l1": math.nan}}]
+    assert [r["losses"]["l1"] for r in records[:4]] == [None, None, 0.5, 0.25]
+    draw_curves(records, folder.strips_file, folder.curves_file)
+    with Image.open(folder.curves_file) as curves:
+        assert curves.size[0] > 500

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sr_cli.cli.console import print_json, say, shown
-from sr_cli.cli.upscale import parse_scale
+from sr_cli.cli.train_recipe import recipe_from, same_place, stored_run, whole_scales
 from sr_cli.errors import ExitCode, RefusedError
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def train(
     seconds = None if time_limit is None else parse_duration(time_limit)
     own = {
         "model": model,
-        "scales": _scales(scale) if scale else None,
+        "scales": whole_scales(scale) if scale else None,
         "steps": steps,
         "batch": batch,
         "lr_patch": lr_patch,
@@ -161,10 +161,10 @@ def train(
     }
     given = {name: value for name, value in own.items() if value is not None}
     if resume:
-        stored, chosen = _stored(output, model, scale, recipe, given, set_ or [])
+        stored, chosen = stored_run(output, model, scale, recipe, given, set_ or [])
         data = data or [Path(p) for p in stored["data"]]
         for option, place in (("val", val), ("init", init)):
-            if place is not None and not _same_place(place, stored[option]):
+            if place is not None and not same_place(place, stored[option]):
                 raise RefusedError(
                     f"the run to resume has --{option} {stored[option]}, not {place}"
                 )
@@ -175,7 +175,7 @@ def train(
         if not limits:
             seconds, epochs = stored["seconds"], stored["epochs"]
     else:
-        chosen = _recipe(recipe, given, set_ or [])
+        chosen = recipe_from(recipe, given, set_ or [])
     if print_recipe:
         from sr_cli.training.settings import as_toml
 
@@ -185,7 +185,7 @@ def train(
         raise RefusedError("no pictures to train on", "--data FOLDER")
     output = output or Path(f"{chosen.id}.{'png' if preview else 'safetensors'}")
     if preview is not None:
-        _preview(chosen, data, output, preview, overwrite)
+        _preview(chosen, data, output, preview, overwrite, memory)
         return
     if output.suffix != ".safetensors":
         raise RefusedError(f"{output}: a checkpoint ends in .safetensors")
@@ -243,65 +243,14 @@ def _run(plan: Plan, json_: bool, quiet: bool) -> None:
         raise typer.Exit(ExitCode.INTERRUPTED if interrupted else ExitCode.TERMINATED)
 
 
-def _scales(texts: list[str]) -> list[int]:
-    """`-x 4`, `-x 2 -x 3`, `-x 2,3,4` as whole numbers."""
-    found = []
-    for text in ",".join(texts).split(","):
-        factor = parse_scale(text)
-        if factor != int(factor):
-            raise RefusedError(f"scale '{text}': networks are trained for whole factors")
-        found.append(int(factor))
-    return sorted(set(found))
-
-
-def _recipe(file: Path | None, given: dict[str, Any], settings: list[str]) -> Recipe:
-    from sr_cli.training.settings import make_recipe
-
-    return make_recipe(_table(file, given), settings)
-
-
-def _table(file: Path | None, given: dict[str, Any]) -> dict[str, Any]:
-    """A recipe's file and what the command line says on top."""
-    from sr_cli.training.settings import read_recipe
-
-    table = read_recipe(file) if file else {}
-    if "teacher" in given:
-        losses = dict(table.get("losses", {}))
-        table["losses"] = losses or {"l1": 0.5}
-        table["losses"].setdefault("teacher", 0.5)
-    return table | given
-
-
-def _same_place(given: str, stored: str | None) -> bool:
-    return stored is not None and (given == stored or str(Path(given).resolve()) == stored)
-
-
-def _stored(
-    output: Path | None,
-    model: str | None,
-    scale: list[str] | None,
-    file: Path | None,
-    given: dict[str, Any],
-    settings: list[str],
-) -> tuple[dict[str, Any], Recipe]:
-    """The plan of the run to resume, and its recipe with what was given on top, to be compared."""
-    from dataclasses import asdict
-
-    from sr_cli.training.folder import RunFolder
-    from sr_cli.training.settings import changed_recipe
-
-    if output is None:
-        if not (model and scale):
-            raise RefusedError("which run is to be resumed?", "-o NAME.safetensors")
-        scales = _scales(scale)
-        output = Path(
-            f"{model}-x{scales[0]}.safetensors" if len(scales) == 1 else f"{model}.safetensors"
-        )
-    document, stored = RunFolder(output).read_plan()
-    return document, changed_recipe(asdict(stored), _table(file, given), settings)
-
-
-def _preview(recipe: Recipe, data: list[Path], output: Path, count: int, overwrite: bool) -> None:
+def _preview(
+    recipe: Recipe,
+    data: list[Path],
+    output: Path,
+    count: int,
+    overwrite: bool,
+    memory: int | None,
+) -> None:
     if count < 1:
         raise RefusedError(f"--preview {count}: must be at least 1")
     if output.suffix.lower() != ".png":
@@ -311,5 +260,5 @@ def _preview(recipe: Recipe, data: list[Path], output: Path, count: int, overwri
 
     from sr_cli.training.plan import draw_preview
 
-    draw_preview(recipe, tuple(data), output, count)
+    draw_preview(recipe, tuple(data), output, count, None if memory is None else memory << 20)
     say(f"{output}: {count} crops, lr beside hr")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -63,9 +64,9 @@ class RunFolder:
             yield
         finally:
             if not self.plan_file.exists():
-                for name in (".lock", "pixels.bin", "val.bin"):
+                for file in (self.path / ".lock", *self.path.glob("*.bin")):
                     with suppress(OSError):
-                        (self.path / name).unlink()
+                        file.unlink()
             lock.release()
             with suppress(OSError):
                 self.path.rmdir()
@@ -142,8 +143,11 @@ class RunFolder:
     def log(self, progress: Progress) -> None:
         """One line of log.jsonl."""
         record = {k: v for k, v in asdict(progress).items() if k != "usual_loss"}
+        # JSON has no numbers that are not finite.
+        record["best"] = _finite(progress.best)
+        record["losses"] = {name: _finite(value) for name, value in progress.losses.items()}
         with suppress(OSError), self.log_file.open("a") as file:
-            file.write(json.dumps(record, default=str).replace("-Infinity", "null") + "\n")
+            file.write(json.dumps(record, default=str) + "\n")
 
     def read_log(self, before: int) -> list[dict[str, Any]]:
         """The lines of steps up to `before`; later ones, of a leg that was cut off, are dropped."""
@@ -183,3 +187,7 @@ def check_same(stored: Recipe, wanted: Recipe) -> None:
 def _plain(value: Any) -> str:
     """A value as TOML and the command line have it."""
     return str(list(value) if isinstance(value, tuple) else value)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,6 +115,10 @@ def _read(
     mapped: str = "pixels.bin",
 ) -> Pictures:
     recipe = plan.recipe
+    if rank := int(os.environ.get("RANK", "0")):
+        # Each of torchrun's processes maps a file of its own.
+        mapped = f"{rank}-{mapped}"
+    sharers = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     sources = find_sources(places, scale=_pair_scale(plan))
     if not sources:
         raise SrError(f"{', '.join(map(str, places))}: no pictures there")
@@ -124,7 +130,7 @@ def _read(
         sources,
         scales=recipe.scales,
         smallest=smallest or recipe.lr_patch * max(recipe.scales),
-        memory=plan.memory or free_memory(torch.device("cpu")) // 3,
+        memory=plan.memory or free_memory(torch.device("cpu")) // (3 * sharers),
         mapped=folder.path / mapped,
         on_file=count,
     )
@@ -136,13 +142,22 @@ def _files(plan: Plan, places: tuple[Path, ...]) -> set[Path]:
 
 def _validation_places(val: str) -> tuple[Path, ...]:
     """The files of benchmark sets by name (`Set5`, `Set5,Set14`), or a folder."""
-    names = val.split(",")
-    if all(known_name(name) for name in names):
+    if _names_sets(val):
         try:
-            return tuple(image.hr for name in names for image in open_set(name).images)
+            return tuple(image.hr for name in val.split(",") for image in open_set(name).images)
         except SrError as error:
             raise SrError(error.message, "--val FOLDER takes pictures of your own") from error
     return (Path(val),)
+
+
+def _names_sets(val: str) -> bool:
+    return all(known_name(name) for name in val.split(","))
+
+
+def lasting_val(val: str) -> str:
+    """`--val` for a later leg, started elsewhere: a folder by its whole path."""
+    by_itself = _share(val) is not None or _names_sets(val)
+    return val if by_itself else str(Path(val).resolve())
 
 
 def _pair_scale(plan: Plan) -> int | None:
@@ -161,11 +176,20 @@ def _share(val: str) -> float | None:
     return share
 
 
-def draw_preview(recipe: Recipe, data: tuple[Path, ...], output: Path, count: int) -> None:
+def draw_preview(
+    recipe: Recipe, data: tuple[Path, ...], output: Path, count: int, memory: int | None = None
+) -> None:
     """A sheet of the crops that the first steps will see. Raises SrError as `load_data` does."""
-    plan = Plan(recipe, output, data)
-    found = _read(plan, data, RunFolder(output), lambda _: None)
-    if not found.pairs:
-        raise _nothing_to_train_on(found, recipe)
-    crops = Crops(found.pairs, recipe, channels=3)
-    save_png(preview(crops, count, recipe.scales[0]), output)
+    plan = Plan(recipe, output, data, memory=memory)
+    try:
+        # A run of this name may be going on: its folder is not touched.
+        with tempfile.TemporaryDirectory(
+            prefix=".sr-", dir=output.parent, ignore_cleanup_errors=True
+        ) as scratch:
+            found = _read(plan, data, RunFolder(Path(scratch) / output.name), lambda _: None)
+            if not found.pairs:
+                raise _nothing_to_train_on(found, recipe)
+            crops = Crops(found.pairs, recipe, channels=3)
+            save_png(preview(crops, count, recipe.scales[0]), output)
+    except OSError as error:
+        raise SrError(f"{output}: cannot be written ({error.strerror or error})") from error

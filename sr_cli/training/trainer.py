@@ -18,7 +18,7 @@ from sr_cli.training.folder import RunFolder, check_same
 from sr_cli.training.memory import check_batch_fits
 from sr_cli.training.parallel import join_group
 from sr_cli.training.pictures import Pair
-from sr_cli.training.plan import OnReport, Plan, Report, load_data
+from sr_cli.training.plan import OnReport, Plan, Report, lasting_val, load_data
 from sr_cli.training.run import DivergedError, Progress, Run
 from sr_cli.training.sheet import add_strip, draw_curves, strip
 from sr_cli.training.start import begin_to_learn
@@ -32,6 +32,7 @@ from sr_cli.training.validation import (
     validate,
 )
 from sr_cli.weights.checkpoint import Header, save_checkpoint
+from sr_cli.weights.manifest import choose
 
 _LOG_EVERY = 50
 _FOREVER = 1 << 40
@@ -220,17 +221,18 @@ def _plan_table(plan: Plan) -> dict[str, Any]:
     """What resuming needs to know beside the recipe."""
     return {
         "data": [str(p.resolve()) for p in plan.data],
-        "val": _resolved(plan.val),
+        "val": lasting_val(plan.val),
         "seconds": plan.seconds,
         "epochs": plan.epochs,
-        "init": None if plan.init is None else _resolved(plan.init),
-        "trunk": _resolved(str(plan.trunk)) if plan.trunk else None,
+        "init": None if plan.init is None else _lasting_init(plan.init),
+        "trunk": str(plan.trunk.resolve()) if plan.trunk else None,
         "licence": plan.licence,
         # Sums over more threads round differently.
         "threads": torch.get_num_threads(),
     }
 
 
-def _resolved(name: str) -> str:
-    """A path as one that holds from everywhere; a model's id, a share or a test set as it is."""
-    return str(Path(name).resolve()) if Path(name).exists() else name
+def _lasting_init(name: str) -> str:
+    """A file as a path that holds from everywhere; an id or an address as it is."""
+    is_file = choose(name).file is not None and Path(name).exists()
+    return str(Path(name).resolve()) if is_file else name
