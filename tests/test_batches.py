@@ -198,6 +198,10 @@ def test_a_pattern_can_be_run_again(sr: Run, tmp_path: Path) -> None:
     assert sr(*BICUBIC, "*.png").returncode == 0
     again = sr(*BICUBIC, *sorted(p.name for p in tmp_path.iterdir()), "--skip-existing")
     assert again.returncode == 0 and again.stderr.count(b"passed over") == 2
+    told = sr(*BICUBIC, *sorted(p.name for p in tmp_path.iterdir()), "--quiet", "--json", "-y")
+    lines = [json.loads(line) for line in told.stdout.splitlines()]
+    assert {r["input"] for r in lines if r.get("passed_over")} == {"a_x2.png", "b_x2.png"}
+    assert len(lines) == 4
     assert sr("upscale", "-m", "bicubic", "-x3", "*.png").returncode == 0
     names = {f"{n}{label}.png" for n in "ab" for label in ("", "_x2", "_x3")}
     assert {p.name for p in tmp_path.iterdir()} == names
@@ -228,6 +232,14 @@ def test_a_picture_comes_out_the_same_whatever_else_is_in_the_batch(
     assert sr(*run, "large.png", "-o", "alone.png").returncode == 0
     assert sr(*run, "large.png", "small.png", "-o", "all/").returncode == 0
     assert (tmp_path / "alone.png").read_bytes() == (tmp_path / "all/large.png").read_bytes()
+
+
+def test_one_network_serves_all_factors_that_it_reaches(sr: Run, tmp_path: Path) -> None:
+    for side in (12, 15, 20, 40):
+        Image.fromarray(smooth(side, side)).save(tmp_path / f"{side}.png")
+    run = ("upscale", "-m", "espcn-x4", "--width", "60", "-v", "12.png", "15.png", "20.png")
+    done = sr(*run, "40.png", "-o", "all/")
+    assert done.returncode == 0 and done.stderr.count(b"precision") == 1, done.stderr.decode()
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux")

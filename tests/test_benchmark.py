@@ -187,6 +187,9 @@ def test_a_plot_needs_its_extra_or_is_drawn(sr: Run, originals: Path, tmp_path: 
         (("mine", "--check"), 2, b"no shipped figures"),
         (("mine", "--check", "-m", "realesrgan-x4"), 2, b"no shipped figures"),
         (("--check", "--lpips", "alex"), 2, b"nothing else"),
+        (("--check", "--precision", "fp32"), 2, b"nothing else"),
+        (("--check", "-m", "srgan", "-x2"), 2, b"srgan has no shipped figures to check at x2"),
+        (("--check", "Set5", "mine"), 2, b"no shipped figures for mine"),
         (
             (
                 "mine",

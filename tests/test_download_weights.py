@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -13,8 +14,9 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY, Run, smooth
 from faults import cut, status, trickle, wrong
-from manifest_world import World, fetch
+from manifest_world import World, compact, fetch
 from PIL import Image
+from safetensors.torch import save
 
 from sr_cli.weights.manifest import load_manifest
 
@@ -191,6 +193,39 @@ def test_ones_own_manifest_serves_m_too(sr: Run, world: World, tmp_path: Path) -
     assert {"first-x2", "edsr-full-x4"} <= {row["id"] for row in listed}
     gone = sr("models", env=world.env | {"SR_MANIFEST": "nothing.json"})
     assert gone.returncode == 2 and b"nothing.json" in gone.stderr
+
+
+def test_what_the_pictures_need_is_fetched(sr: Run, world: World, tmp_path: Path) -> None:
+    Image.fromarray(smooth(20, 24)).save(tmp_path / "a.png")
+    content = save(compact(3))
+    world.server.put("/example.org/first-x3.safetensors", content)
+    document = json.loads(world.manifest.read_text())
+    document["weights"].append(
+        document["weights"][0]
+        | {
+            "id": "first-x3", "scale": 3, "file": "first-x3.safetensors", "bytes": len(content),
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "url": "https://example.org/first-x3.safetensors",
+        }
+    )  # fmt: skip
+    world.manifest.write_text(json.dumps(document))
+    env = world.env | {"SR_MANIFEST": str(world.manifest)}
+    plan = sr("upscale", "a.png", "-m", "first", "--download", "--dry-run", env=env)
+    assert plan.returncode == 0 and not world.server.requests
+    done = sr("upscale", "a.png", "-m", "first", "--download", "--width", "48", env=env)
+    assert done.returncode == 0, done.stderr.decode()
+    assert {path for path, _ in world.server.requests} == {"/example.org/first-x2.safetensors"}
+
+
+def test_a_manifests_files_replace_no_others(sr: Run, world: World) -> None:
+    document = json.loads(world.manifest.read_text())
+    env = world.env | {"SR_MANIFEST": str(world.manifest)}
+    for file, code in (("srgan-x4.safetensors", 0), ("RealESRGAN_x4plus.pth", 2)):
+        document["weights"][0]["file"] = file
+        world.manifest.write_text(json.dumps(document))
+        done = sr("models", env=env)
+        assert done.returncode == code, done.stderr.decode()
+    assert b"is the file of realesrgan-x4" in done.stderr
 
 
 def test_a_manifest_may_point_to_this_machine(sr: Run, world: World, tmp_path: Path) -> None:

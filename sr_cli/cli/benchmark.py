@@ -141,10 +141,10 @@ def benchmark(
     options = EngineOptions(device, threads, precision, tile)
     names = sets or _DEFAULT_SETS
     if check:
-        others = (hr, rgb, lpips, csv, markdown, per_image, plot, save, compare, ab, degradation)
-        if any(others) or luma == "rounded":
+        others = (hr, rgb, lpips, lpips_weights, csv, markdown, per_image, plot, save, compare, ab)
+        if any(others) or degradation or luma == "rounded" or precision != "auto":
             raise RefusedError(
-                "--check measures PSNR-Y of what ships, on sets",
+                "--check measures PSNR-Y of what ships, on sets, in fp32 and as upscale computes",
                 "with -m, -x, --data-dir, --json and nothing else",
             )
         only = None if scale is None else factor

@@ -24,15 +24,22 @@ def check_shipped(
     quiet: bool,
 ) -> NoReturn:
     """`sr benchmark --check`: does the PSNR-Y in the manifest hold? Exits 1 where it does not."""
-    from sr_cli.evaluation.check import check
+    from sr_cli.evaluation.check import MEASURED_SETS, check
+    from sr_cli.evaluation.datasets import known_name
     from sr_cli.weights.manifest import choose, load_manifest
 
+    for name in names:
+        if (known_name(name) or known_name(Path(name).name)) not in MEASURED_SETS:
+            raise RefusedError(
+                f"no shipped figures for {name}", f"{', '.join(MEASURED_SETS)} have some"
+            )
     entries = load_manifest().embedded
     if wanted:
         shipped = {n: [e for e in choose(n).entries if not e.url] for n in wanted}
-        missing = [n for n in wanted if n != "bicubic" and not shipped[n]]
-        if missing:
-            raise RefusedError(f"{missing[0]} has no shipped figures to check")
+        for name, found in shipped.items():
+            if name != "bicubic" and not any(scale in (None, e.scale) for e in found):
+                at = "" if scale is None else f" at x{scale}"
+                raise RefusedError(f"{name} has no shipped figures to check{at}")
         entries = tuple(e for found in shipped.values() for e in found)
     if scale is not None:
         entries = tuple(e for e in entries if e.scale == scale)

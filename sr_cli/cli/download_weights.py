@@ -55,21 +55,18 @@ def download_weights(
     """
     from sr_cli.pins import forget_pin, pins
     from sr_cli.weights.address import is_address, is_here, kept_addresses, place_of
-    from sr_cli.weights.manifest import load_manifest, read_manifest
+    from sr_cli.weights.manifest import check_files_apart, load_manifest, read_manifest
 
     if (prune and (all_ or verify)) or (verify and all_) or (all_ and names):
         raise RefusedError("names, --prune or --verify, and --all exclude each other")
     if mirror is not None:
         os.environ["SR_MIRROR"] = mirror
-    known = read_manifest(manifest) if manifest else load_manifest()
+    known = load_manifest()
+    if manifest:
+        own = read_manifest(manifest)
+        check_files_apart(own, known)
+        known = own
     entries = [e for e in known.entries if e.url]
-    installed = {e.file: e for e in load_manifest().entries}
-    for entry in entries:
-        other = installed.get(entry.file, entry)
-        if other.id != entry.id and other.sha256 != entry.sha256:
-            raise RefusedError(
-                f"{entry.id}: {entry.file} is the file of {other.id}", "give it another file name"
-            )
     addresses = [n for n in names or [] if is_address(n)]
     address_places = [place_of(a) for a in addresses]
     chosen = _chosen(entries, [n for n in names or [] if n not in addresses], all_)

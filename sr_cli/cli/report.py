@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 from sr_cli.cli.console import print_json, report_error, say, shown, talk
 from sr_cli.errors import SrError
@@ -161,3 +164,37 @@ class _Bars:
         """One more picture is on disk or failed."""
         self._done += 1
         self._progress.update(self._files, completed=self._done)
+
+
+def explain(enlarger: Enlarger, factor: float | None, verbose: bool, quiet: bool) -> None:
+    """Say when the network's scale is not the factor asked for, and with -v how it computes."""
+    from sr_cli.inference.enlarge import NetworkEnlarger, passes_for
+
+    if quiet or not isinstance(enlarger, NetworkEnlarger):
+        return
+    scale = enlarger.upscaler.scale
+    if factor is not None and factor != scale:
+        passes = passes_for(factor, scale)
+        times = "" if passes == 1 else f" {passes} times"
+        down = "" if scale**passes == factor else f", then bicubic down to x{factor:g}"
+        say(f"x{factor:g}: the network's x{scale}{times}{down}")
+    if verbose:
+        u = enlarger.upscaler
+        say(f"device {u.device}, precision {precision_of(enlarger)}, tile {u.tile}, halo {u.halo}")
+
+
+def show_plan(
+    jobs: list[Job], problems: list[tuple[str, SrError]], json_: bool, overwrite: bool
+) -> None:
+    """`--dry-run`: which file would become which."""
+    for name, problem in problems:
+        report_error(problem)
+        if json_:
+            print_json({"input": name, "error": problem.message})
+    for job in jobs:
+        exists = str(job.target) != "-" and os.path.exists(job.target)
+        if json_:
+            print_json({"input": str(job.source), "output": str(job.target), "exists": exists})
+        else:
+            note = (" (replaced)" if overwrite else " (exists)") if exists else ""
+            typer.echo(f"{shown(job.source)} -> {shown(job.target)}{note}")

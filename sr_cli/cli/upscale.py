@@ -7,16 +7,15 @@ import os
 import re
 import time
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sr_cli.cli.chosen import fetch_addresses, fetch_missing, own_factor
-from sr_cli.cli.console import print_json, report_error, say, shown
-from sr_cli.cli.report import Reporter, precision_of
-from sr_cli.errors import ExitCode, RefusedError, SrError
+from sr_cli.cli.console import print_json, say, shown
+from sr_cli.cli.report import Reporter, explain, show_plan
+from sr_cli.errors import ExitCode, RefusedError
 from sr_cli.inference.precision import check_precision_name
 
 if TYPE_CHECKING:
@@ -167,15 +166,16 @@ def upscale(
     names: list[str | None] = [*model] if model else [None]
     fetch_addresses(names)
     choices = [choose(name) for name in names]
-    if download:
-        fetch_missing(choices, factor)
     if not (scale or width or height) and len(choices) == 1:
         factor = own_factor(choices[0]) or factor
     label = _label(factor, width, height)
     folder = Path(output) if output and output != "-" else None
     there = find_inputs(inputs, recursive=recursive, output=folder, label=suffix or label)
-    for path in [] if quiet else there.passed_over:
-        say(f"{shown(path)}: result of an earlier run, passed over")
+    for path in there.passed_over:
+        if not quiet:
+            say(f"{shown(path)}: result of an earlier run, passed over")
+        if json_:
+            print_json({"input": str(path), "passed_over": True})
     several = len(inputs) > 1 or len(there.found) > 1 or any(os.path.isdir(n) for n in inputs)
     jobs = plan_jobs(
         there.found, Naming(output, label, suffix, format_), several=several, compare=compare
@@ -185,7 +185,7 @@ def upscale(
     if compare and any(job.target == STDIO for job in jobs):
         raise RefusedError("--compare needs an output file")
     if dry_run:
-        _show_plan(jobs, there.problems, json_, overwrite)
+        show_plan(jobs, there.problems, json_, overwrite)
         raise typer.Exit(ExitCode.FAILED if there.problems else ExitCode.OK)
     for job in jobs:
         if overwrite and job.source != STDIO and _same_file(job.source, job.target):
@@ -193,7 +193,7 @@ def upscale(
 
     from sr_cli.imaging.encode import Encoding
     from sr_cli.inference.batch import Options, is_there
-    from sr_cli.inference.build import EngineOptions, build_enlarger
+    from sr_cli.inference.build import EngineOptions, build_enlarger, network_scale
     from sr_cli.inference.enlarge import BicubicEnlarger, Size
 
     size = Size(None if width or height else factor, width, height, max_side)
@@ -211,22 +211,31 @@ def upscale(
     engine = EngineOptions(device, threads, precision, tile, tta)
 
     @cache
-    def enlarger_for(network_factor: float) -> Enlarger:
-        made = build_enlarger(choices, network_factor, engine)
-        _explain(made, size.factor, verbose, quiet)
+    def scale_for(network_factor: float) -> int | None:
+        return network_scale(choices, network_factor)
+
+    @cache
+    def enlarger_at(scale: int | None) -> Enlarger:
+        made = build_enlarger(choices, factor if scale is None else scale, engine)
+        explain(made, size.factor, verbose, quiet)
         return made
 
     # Each picture's own factor chooses its network, whatever else is in the batch.
-    legs: list[tuple[Enlarger, list[Job]]] = []
-    for network_factor, group in groupby(jobs, lambda job: _network_factor(job, size)):
-        leg = list(group)
+    waiting: dict[float, list[Job]] = {}
+    idle: list[Job] = []
+    for job in jobs:
         # Nothing to compute, nothing to load: what is left are messages.
-        idle = all(is_there(job, options) for job in leg)
-        legs.append((BicubicEnlarger() if idle else enlarger_for(network_factor), leg))
+        is_idle = is_there(job, options)
+        (idle if is_idle else waiting.setdefault(_network_factor(job, size), [])).append(job)
+    for network_factor in waiting if download else ():
+        fetch_missing(choices, network_factor)
+    by_enlarger: dict[Enlarger, list[Job]] = {BicubicEnlarger(): idle} if idle else {}
+    for network_factor, some in waiting.items():
+        by_enlarger.setdefault(enlarger_at(scale_for(network_factor)), []).extend(some)
     reporter = Reporter([c.name for c in choices], json_, quiet, verbose)
     for name, problem in there.problems:
         reporter.problem(name, problem)
-    reporter.run(legs, options)
+    reporter.run(list(by_enlarger.items()), options)
     reporter.summary(time.perf_counter() - began)
     raise typer.Exit(ExitCode.FAILED if reporter.failed else ExitCode.OK)
 
@@ -276,36 +285,3 @@ def _network_factor(job: Job, size: Size) -> float:
         factor = size.factor_for(*found) if found else DEFAULT_SCALE
         factor = math.ceil(factor)
     return min(MAX_SCALE, factor)
-
-
-def _explain(enlarger: Enlarger, factor: float | None, verbose: bool, quiet: bool) -> None:
-    """Say when the network's scale is not the factor asked for, and with -v how it computes."""
-    from sr_cli.inference.enlarge import NetworkEnlarger, passes_for
-
-    if quiet or not isinstance(enlarger, NetworkEnlarger):
-        return
-    scale = enlarger.upscaler.scale
-    if factor is not None and factor != scale:
-        passes = passes_for(factor, scale)
-        times = "" if passes == 1 else f" {passes} times"
-        down = "" if scale**passes == factor else f", then bicubic down to x{factor:g}"
-        say(f"x{factor:g}: the network's x{scale}{times}{down}")
-    if verbose:
-        u = enlarger.upscaler
-        say(f"device {u.device}, precision {precision_of(enlarger)}, tile {u.tile}, halo {u.halo}")
-
-
-def _show_plan(
-    jobs: list[Job], problems: list[tuple[str, SrError]], json_: bool, overwrite: bool
-) -> None:
-    for name, problem in problems:
-        report_error(problem)
-        if json_:
-            print_json({"input": name, "error": problem.message})
-    for job in jobs:
-        exists = str(job.target) != "-" and os.path.exists(job.target)
-        if json_:
-            print_json({"input": str(job.source), "output": str(job.target), "exists": exists})
-        else:
-            note = (" (replaced)" if overwrite else " (exists)") if exists else ""
-            typer.echo(f"{shown(job.source)} -> {shown(job.target)}{note}")

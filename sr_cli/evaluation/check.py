@@ -27,6 +27,7 @@ GOLDEN = {
 }
 """PSNR-Y and SSIM of bicubic by an independent implementation of the same protocol."""
 
+MEASURED_SETS = tuple(dict.fromkeys(name for name, _ in GOLDEN))
 _GOLDEN_DB, _GOLDEN_SSIM = 0.002, 0.0005
 
 

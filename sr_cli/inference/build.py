@@ -49,11 +49,10 @@ def build_enlarger(choices: Sequence[Choice], factor: float, options: EngineOpti
     prepare_cpu(options.threads)
     if any(c.chain for c in networks) or any(scales_of(c) == [1] for c in networks):
         return _restoring(choices, factor, options)
-    common = set.intersection(*(set(scales_of(c)) for c in networks))
-    if not common:
+    scale = network_scale(networks, factor)
+    if scale is None:
         names = ", ".join(c.name for c in networks)
         raise RefusedError(f"{names} have no scale in common")
-    scale = best_scale(factor, sorted(common))
     models = [
         create_model("bicubic", scale=scale) if c.is_bicubic else load_choice(c, scale=scale)
         for c in choices
@@ -66,6 +65,19 @@ def build_enlarger(choices: Sequence[Choice], factor: float, options: EngineOpti
         tta=options.tta,
     )
     return NetworkEnlarger(upscaler)
+
+
+def network_scale(choices: Sequence[Choice], factor: float) -> int | None:
+    """The scale at which `build_enlarger` would take the networks; None if they share none, or
+    for bicubic alone.
+    """
+    networks = [c for c in choices if not c.is_bicubic]
+    if not networks:
+        return None
+    from sr_cli.weights.load import scales_of
+
+    common = set.intersection(*(set(scales_of(c)) for c in networks))
+    return best_scale(factor, sorted(common)) if common else None
 
 
 def _restoring(choices: Sequence[Choice], factor: float, options: EngineOptions) -> Enlarger:

@@ -104,7 +104,8 @@ def find_inputs(
     once = {os.path.abspath(f.path) if f.path != STDIO else "-": f for f in reversed(found)}
     unique = list(once.values())[::-1]
     passed_over = _named_results(unique, label)
-    return Inputs([f for f in unique if f.path not in passed_over], passed_over, problems)
+    left_out = set(passed_over)
+    return Inputs([f for f in unique if f.path not in left_out], passed_over, problems)
 
 
 def _named_results(found: Sequence[Found], label: str) -> list[Path]:

@@ -90,17 +90,29 @@ class Manifest:
 def load_manifest() -> Manifest:
     """The manifest of this installation; the entries of SR_MANIFEST, a file of the user's, first.
 
-    Raises SrError when one is missing or malformed.
+    Raises SrError when one is missing or malformed, RefusedError when their files collide.
     """
     own = os.environ.get("SR_MANIFEST")
     installed = _installed_manifest()
     if not own:
         return installed
     first = read_manifest(Path(own))
+    check_files_apart(first, installed)
     ids = {e.id for e in first.entries}
     return replace(
         installed, entries=first.entries + tuple(e for e in installed.entries if e.id not in ids)
     )
+
+
+def check_files_apart(own: Manifest, others: Manifest) -> None:
+    """Raises RefusedError for a download of `own` that would replace one of `others`."""
+    taken = {e.file: e for e in others.entries if e.url}
+    for entry in own.entries:
+        other = taken.get(entry.file, entry)
+        if entry.url and other.id != entry.id and other.sha256 != entry.sha256:
+            raise RefusedError(
+                f"{entry.id}: {entry.file} is the file of {other.id}", "give it another file name"
+            )
 
 
 def read_manifest(path: Path) -> Manifest:
