@@ -259,3 +259,22 @@ def test_json_names_an_input_that_is_not_there(sr: Run) -> None:
         done = sr(*BICUBIC, "missing.png", "--json", *extra)
         assert done.returncode == 1
         assert json.loads(done.stdout)["input"] == "missing.png"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
+def test_a_reader_that_goes_away_is_an_error_without_a_buffer_too(tmp_path: Path) -> None:
+    Image.fromarray(smooth(200, 200)).save(tmp_path / "a.png")
+    command = f"{sys.executable} -u -m sr_cli upscale a.png -m bicubic -x4 -o - | head -c 10"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_max_side_chooses_the_network_that_reaches_it(sr: Run, tmp_path: Path) -> None:
+    Image.fromarray(smooth(20, 30)).save(tmp_path / "a.png")
+    run = ("upscale", "-m", "espcn", "--precision", "fp32", "a.png", "-o")
+    assert sr(*run, "capped.png", "-x4", "--max-side", "60").returncode == 0
+    assert sr(*run, "wide.png", "--width", "60").returncode == 0
+    assert (tmp_path / "capped.png").read_bytes() == (tmp_path / "wide.png").read_bytes()

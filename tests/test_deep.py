@@ -13,6 +13,8 @@ import tifffile
 from conftest import Run, smooth
 from PIL import Image, ImageCms
 
+from sr_cli.imaging.resize import resize_bicubic
+
 BICUBIC = ("upscale", "-m", "bicubic", "-x2")
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -213,3 +215,60 @@ def test_cut_off_deep_pictures_are_named_so_and_can_be_read(
     assert failed.returncode == 1
     assert b"--allow-truncated" in failed.stderr and failed.stderr.count(b"\n") == 2
     assert sr(*BICUBIC, cut, "--allow-truncated").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("photometric", "kind", "wanted"),
+    [
+        ("minisblack", "unassalpha", (20_000, 32_768)),
+        ("minisblack", "assocalpha", (40_000, 32_768)),
+        ("minisblack", "unspecified", (20_000, None)),
+        ("miniswhite", "unassalpha", (45_535, 32_768)),
+    ],
+)
+def test_gray_with_a_second_sample_is_what_its_tags_say(
+    sr: Run, tmp_path: Path, photometric: str, kind: str, wanted: tuple[int, int | None]
+) -> None:
+    page = np.dstack([np.full((12, 16), v, np.uint16) for v in (20_000, 32_768)])
+    tifffile.imwrite(tmp_path / "a.tif", page, photometric=photometric, extrasamples=[kind])
+    assert sr(*BICUBIC, "a.tif").returncode == 0
+    made = tifffile.imread(tmp_path / "a_x2.tif")
+    gray = made if wanted[1] is None else made[..., 0]
+    assert np.abs(gray.astype(int) - wanted[0]).max() <= 2
+    assert wanted[1] is None or (made[..., 1] == wanted[1]).all()
+
+
+def test_white_of_twelve_bits_is_white(sr: Run, tmp_path: Path) -> None:
+    w, h, data = 16, 12, b"\xff" * (16 * 12 * 3 // 2)
+    tags = [(256, w), (257, h), (258, 12), (259, 1), (262, 1), (273, 8), (277, 1), (278, h),
+            (279, len(data))]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    head = b"II*\0" + struct.pack("<I", 8 + len(data))
+    (tmp_path / "a.tif").write_bytes(head + data + directory)
+    assert sr(*BICUBIC, "a.tif").returncode == 0
+    assert (tifffile.imread(tmp_path / "a_x2.tif") == 65535).all()
+
+
+def test_every_page_keeps_the_profile_and_counts_by_itself(sr: Run, tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for side in (100, 10, 10, 10, 10, 10, 10):
+            tag = (34675, 7, len(SRGB), SRGB, True)
+            writer.write(smooth(side, side), photometric="rgb", extratags=[tag])
+    run = ("upscale", "-m", "bicubic", "-x1.1", "a.tif", "-o", "b.tif", "--max-pixels")
+    assert sr(*run, "20000").returncode == 0
+    with tifffile.TiffFile(tmp_path / "b.tif") as tiff:
+        assert [p.tags[34675].value == SRGB for p in tiff.pages] == [True] * 7
+    refused = sr(*run, "10300", "-y")
+    assert refused.returncode == 1 and b"--max-pixels" in refused.stderr
+
+
+def test_alpha_is_smooth_where_a_picture_is_reduced(sr: Run, tmp_path: Path) -> None:
+    y, x = np.mgrid[:200, :200] - 99.5
+    disc = (np.hypot(x, y) < 70).astype(np.uint8) * 255
+    Image.fromarray(np.dstack([smooth(200, 200), disc])).save(tmp_path / "a.png")
+    done = sr("upscale", "-m", "bicubic", "-x2", "a.png", "--max-side", "20", "-o", "b.png")
+    assert done.returncode == 0, done.stderr.decode()
+    alpha = np.asarray(Image.open(tmp_path / "b.png"))[..., 3].astype(int)
+    assert np.abs(alpha - resize_bicubic(disc, 20, 20)).max() <= 1
+    assert ((alpha > 10) & (alpha < 245)).sum() > 20

@@ -15,14 +15,24 @@ if TYPE_CHECKING:
     from sr_cli.inference.batch import Options, Result
     from sr_cli.inference.enlarge import Enlarger
     from sr_cli.inference.jobs import Job
+    from sr_cli.inference.upscaler import Upscaler
 
 
 def precision_of(enlarger: Enlarger) -> str | None:
     """The name of the precision that a network computes in; None for bicubic."""
     from sr_cli.inference.device import NAMES
-    from sr_cli.inference.enlarge import NetworkEnlarger
 
-    return NAMES[enlarger.upscaler.dtype] if isinstance(enlarger, NetworkEnlarger) else None
+    upscaler = upscaler_of(enlarger)
+    return None if upscaler is None else NAMES[upscaler.dtype]
+
+
+def upscaler_of(enlarger: Enlarger) -> Upscaler | None:
+    """The engine of an enlarger, of a chain its first; None for bicubic."""
+    from sr_cli.inference.enlarge import NetworkEnlarger, RestoringEnlarger
+
+    if isinstance(enlarger, RestoringEnlarger):
+        return enlarger.first[0]
+    return enlarger.upscaler if isinstance(enlarger, NetworkEnlarger) else None
 
 
 class Reporter:
@@ -79,8 +89,6 @@ class Reporter:
             print_json(self._record(result, enlarger))
 
     def _record(self, result: Result, enlarger: Enlarger) -> dict[str, Any]:
-        from sr_cli.inference.enlarge import NetworkEnlarger
-
         record: dict[str, Any] = {
             "input": str(result.job.source),
             "output": str(result.job.target),
@@ -101,8 +109,7 @@ class Reporter:
             "seconds": round(result.seconds, 3),
             "notes": result.notes,
         }
-        if isinstance(enlarger, NetworkEnlarger):
-            upscaler = enlarger.upscaler
+        if upscaler := upscaler_of(enlarger):
             record |= {"device": str(upscaler.device), "tile": upscaler.tile}
         return record
 
@@ -170,16 +177,15 @@ def explain(enlarger: Enlarger, factor: float | None, verbose: bool, quiet: bool
     """Say when the network's scale is not the factor asked for, and with -v how it computes."""
     from sr_cli.inference.enlarge import NetworkEnlarger, passes_for
 
-    if quiet or not isinstance(enlarger, NetworkEnlarger):
+    if quiet:
         return
-    scale = enlarger.upscaler.scale
-    if factor is not None and factor != scale:
+    scale = enlarger.upscaler.scale if isinstance(enlarger, NetworkEnlarger) else None
+    if scale is not None and factor not in (None, scale):
         passes = passes_for(factor, scale)
         times = "" if passes == 1 else f" {passes} times"
         down = "" if scale**passes == factor else f", then bicubic down to x{factor:g}"
         say(f"x{factor:g}: the network's x{scale}{times}{down}")
-    if verbose:
-        u = enlarger.upscaler
+    if verbose and (u := upscaler_of(enlarger)):
         say(f"device {u.device}, precision {precision_of(enlarger)}, tile {u.tile}, halo {u.halo}")
 
 

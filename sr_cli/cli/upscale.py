@@ -217,7 +217,7 @@ def upscale(
     @cache
     def enlarger_at(scale: int | None) -> Enlarger:
         made = build_enlarger(choices, factor if scale is None else scale, engine)
-        explain(made, size.factor, verbose, quiet)
+        explain(made, None if max_side else size.factor, verbose, quiet)
         return made
 
     # Each picture's own factor chooses its network, whatever else is in the batch.
@@ -278,10 +278,10 @@ def _label(factor: float, width: int | None, height: int | None) -> str:
 def _network_factor(job: Job, size: Size) -> float:
     """The factor that the network is chosen for: the next whole one, which is a scale or none."""
     factor = size.factor
-    if factor is None:
+    if factor is None or size.max_side is not None:
         from sr_cli.imaging.decode import read_size
 
         found = None if str(job.source) == "-" else read_size(job.source)
-        factor = size.factor_for(*found) if found else DEFAULT_SCALE
+        factor = size.factor_for(*found) if found else factor or DEFAULT_SCALE
         factor = math.ceil(factor)
     return min(MAX_SCALE, factor)

@@ -117,7 +117,9 @@ def _decode(image: Image.Image, data: bytes, name: str, max_pixels: int) -> Pict
     file_format = {"MPO": "JPEG", "DIB": "BMP"}.get(image.format or "", image.format or "PNG")
     # A phone's multi-picture JPEG holds previews and depth maps beside the photo.
     count = 1 if image.format in ("MPO", "HEIF") else int(getattr(image, "n_frames", 1))
-    _check_size(image, count, name, max_pixels)
+    # The pages of a TIFF each have their own size.
+    _check_size(image, 1 if file_format == "TIFF" else count, name, max_pixels)
+    total = 0
     # An APNG may begin with a picture for viewers that know no animation.
     first = 1 if count > 1 and getattr(image, "default_image", False) else 0
     is_animation = file_format in ("GIF", "PNG", "WEBP", "AVIF") and count - first > 1
@@ -137,6 +139,9 @@ def _decode(image: Image.Image, data: bytes, name: str, max_pixels: int) -> Pict
         if count > 1:
             image.seek(index)
             _check_size(image, 1, name, max_pixels)
+        total += image.size[0] * image.size[1]
+        if total > max_pixels:
+            raise SrError(f"{name}: more than {max_pixels} pixels", "--max-pixels raises the limit")
         if page := deep_page(image, data):
             deep[index] = page
             continue
@@ -158,7 +163,9 @@ def _decode(image: Image.Image, data: bytes, name: str, max_pixels: int) -> Pict
         for frame in ordered:
             if frame.alpha is None:
                 frame.alpha = np.full(frame.pixels.shape[:2], 255, np.uint8)
-    loop = image.info.get("loop") if is_animation else None
+    # Pillow does not tell how often an AVIF is played: nearly all are played for ever.
+    unknown = 0 if file_format == "AVIF" else None
+    loop = image.info.get("loop", unknown) if is_animation else None
     if loop and file_format == "GIF":
         # A GIF counts repetitions, the others how often it is played.
         loop += 1
@@ -215,6 +222,8 @@ def _pixels(
     mode = image.mode
     if mode.startswith("I;16"):
         deep = np.asarray(image).astype(np.uint16)
+        if tiff_tag(image, 258, (16,)) in (12, (12,)):
+            deep = (deep << 4 | deep >> 8).astype(np.uint16)
         white_is_zero = tiff_tag(image, 262, 1) == 0
         see_through = image.info.get("transparency")
         alpha = None

@@ -114,9 +114,15 @@ def _frame(page: NDArray[Any], gray: bool, fourth: int, transparent: Any, name: 
     if alpha is None and isinstance(transparent, tuple):
         alpha = np.where((colour == np.array(transparent)).all(2), 0, 65535).astype(np.uint16)
     if fourth == _PREMULTIPLIED and alpha is not None:
-        share = np.maximum(alpha, 1)[..., None].astype(np.float32) / 65535
-        colour = np.minimum(colour / share + 0.5, 65535).astype(np.uint16)
+        colour = _divided(colour, alpha[..., None])
     return Frame(np.ascontiguousarray(colour[..., 0]) if gray else colour, alpha)
+
+
+def _divided(values: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
+    """Straight colour from colour times alpha, both of 16 bits."""
+    share = np.maximum(alpha, 1).astype(np.float32) / 65535
+    straight: NDArray[np.uint16] = np.minimum(values / share + 0.5, 65535).astype(np.uint16)
+    return straight
 
 
 def read_gray_alpha_tiff(data: bytes, name: str, max_pixels: int) -> list[Frame] | None:
@@ -141,7 +147,13 @@ def read_gray_alpha_tiff(data: bytes, name: str, max_pixels: int) -> list[Frame]
                 values = page.asarray()
                 if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
                     values = np.moveaxis(values, 0, -1)
-                gray, alpha = (np.ascontiguousarray(values[..., i]) for i in (0, 1))
+                gray, second = (np.ascontiguousarray(values[..., i]) for i in (0, 1))
+                if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+                    gray = 65535 - gray
+                kind = int((page.extrasamples or (_STRAIGHT,))[0])
+                alpha = second if kind in (_PREMULTIPLIED, _STRAIGHT) else None
+                if kind == _PREMULTIPLIED:
+                    gray = _divided(gray, second)
                 frames.append(Frame(gray, alpha))
             return frames
     except SrError:

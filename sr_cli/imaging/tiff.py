@@ -18,7 +18,7 @@ _LEVEL = 4
 _ROWS = 64
 _BIG = 3 << 30
 _SOFTWARE, _DESCRIPTION, _EXIF = 0x0131, 0x010E, 0x8769
-_GPS = 0x8825
+_GPS, _ICC = 0x8825, 34675
 _LAYOUT = (0x0112, 0x011A, 0x011B, 0x0128)
 
 
@@ -29,6 +29,7 @@ def write_tiff(frames: list[Frame], file: BinaryIO, metadata: Metadata) -> None:
     exif = exif_of(metadata.exif)
     directories = {code: dict(exif.get_ifd(code)) for code in (_EXIF, _GPS) if code in exif}
     tags = _blocks(metadata) + _text_tags(exif)
+    profile = [tag for tag in tags if tag[0] == _ICC]
     tags += [(code - 1, 4, 1, 0, True) for code in directories]
     size = sum(f.pixels.nbytes * (2 if f.alpha is not None else 1) for f in frames)
     with tifffile.TiffWriter(file, bigtiff=size > _BIG) as writer:
@@ -50,7 +51,7 @@ def write_tiff(frames: list[Frame], file: BinaryIO, metadata: Metadata) -> None:
                 software=exif.get(_SOFTWARE) or False,
                 description=exif.get(_DESCRIPTION) or None,
                 metadata=None,
-                extratags=tags if index == 0 else [],
+                extratags=tags if index == 0 else profile,
             )
     for code, entries in directories.items():
         _append_directory(file, code, entries)
@@ -71,7 +72,7 @@ Tag = tuple[int, int, int, Any, bool]
 
 
 def _blocks(metadata: Metadata) -> list[Tag]:
-    blocks = ((700, 1, metadata.xmp), (33723, 7, metadata.iptc), (34675, 7, metadata.icc))
+    blocks = ((700, 1, metadata.xmp), (33723, 7, metadata.iptc), (_ICC, 7, metadata.icc))
     return [(code, kind, len(block), block, True) for code, kind, block in blocks if block]
 
 

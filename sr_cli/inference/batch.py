@@ -244,7 +244,10 @@ def _write(
     if job.target == STDIO:
         buffer = io.BytesIO()
         write_picture(made, buffer, target, options.encoding)
-        sys.stdout.buffer.write(buffer.getbuffer())
+        left = buffer.getbuffer()
+        while left:
+            # An unbuffered stream takes what it can and says how much that was.
+            left = left[sys.stdout.buffer.write(left) :]
         sys.stdout.buffer.flush()
     else:
         for path, content in ((job.target, made), (job.comparison, sheet)):

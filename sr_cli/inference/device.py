@@ -168,7 +168,7 @@ class _Remembered:
 
     def read(self) -> str | None:
         chosen = self._all().get(self.machine)
-        return chosen if chosen in PRECISIONS else None
+        return chosen if isinstance(chosen, str) and chosen in PRECISIONS else None
 
     def write(self, chosen: str) -> None:
         with suppress(OSError, SrError):

@@ -208,6 +208,8 @@ def _enlarge_alpha(alpha: NDArray[Any], enlarger: Enlarger, size: tuple[int, int
     if (alpha == alpha.flat[0]).all():
         return np.full(size, alpha.flat[0], alpha.dtype)
     sr = enlarger.enlarge(alpha, size, None)
+    if size[0] < alpha.shape[0] or size[1] < alpha.shape[1]:
+        return sr
     window = np.ones((5, 5), np.uint8)
     flat = cv2.erode(alpha, window) == cv2.dilate(alpha, window)
     (h, w), (height, width) = alpha.shape, size

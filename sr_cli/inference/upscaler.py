@@ -304,7 +304,7 @@ def _is_finite(picture: Tensor) -> bool:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return True
     text = str(error).lower()
     return "out of memory" in text or "not enough memory" in text or "can't allocate memory" in text
