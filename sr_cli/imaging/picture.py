@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_cli.imaging.formats import ALPHA, ANIMATION, DEEP, DEEP_ANIMATION, PAGES, Needs
+
+_ROWS = 64
 
 
 @dataclass
@@ -103,14 +105,30 @@ def flatten(
 def _flat_frame(frame: Frame, *, over_white: bool, shallow: bool) -> Frame:
     pixels, alpha = frame.pixels, frame.alpha
     if over_white and alpha is not None:
-        top = np.iinfo(pixels.dtype).max
-        share = alpha.astype(np.float32) / top
-        share = share[..., None] if pixels.ndim == 3 else share
-        over = pixels * share + top * (1 - share)
-        pixels, alpha = (over + 0.5).astype(pixels.dtype), None
+        pixels, alpha = _by_rows(_over_white, pixels, alpha), None
     if shallow and pixels.dtype == np.uint16:
-        pixels, alpha = _in_8_bits(pixels), None if alpha is None else _in_8_bits(alpha)
+        pixels = _by_rows(_in_8_bits, pixels)
+        alpha = None if alpha is None else _by_rows(_in_8_bits, alpha)
     return Frame(pixels, alpha, frame.duration)
+
+
+def _by_rows(change: Callable[..., NDArray[Any]], *planes: NDArray[Any]) -> NDArray[Any]:
+    """`change` applied to a few rows at a time: what it needs on the way stays small."""
+    parts = range(0, len(planes[0]), _ROWS)
+    first = change(*(plane[:_ROWS] for plane in planes))
+    whole = np.empty((len(planes[0]), *first.shape[1:]), first.dtype)
+    for y in parts:
+        whole[y : y + _ROWS] = change(*(plane[y : y + _ROWS] for plane in planes))
+    return whole
+
+
+def _over_white(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
+    top = np.iinfo(pixels.dtype).max
+    share = alpha.astype(np.float32) / top
+    share = share[..., None] if pixels.ndim == 3 else share
+    over = pixels * share + top * (1 - share)
+    flat: NDArray[Any] = (over + 0.5).astype(pixels.dtype)
+    return flat
 
 
 def _in_8_bits(values: NDArray[Any]) -> NDArray[Any]:

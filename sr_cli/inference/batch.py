@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sr_cli.errors import SrError
 from sr_cli.files import atomic_write
-from sr_cli.imaging.decode import DEFAULT_MAX_PIXELS, read_picture
+from sr_cli.imaging.decode import DEFAULT_MAX_PIXELS, read_picture, read_size
 from sr_cli.imaging.encode import Encoding, write_picture
 from sr_cli.imaging.formats import FORMATS, Format, Needs, formats_that_hold, shortcomings
 from sr_cli.imaging.picture import Picture, flatten
@@ -23,7 +23,7 @@ from sr_cli.inference.enlarge import Enlarger, Size, check_result, enlarge_pictu
 from sr_cli.inference.jobs import STDIO, Job
 
 _OVERLAP_PIXELS = 24_000_000
-"""Results larger than this are finished one by one, so that memory holds one picture."""
+"""Pictures and results larger than this are finished one by one: memory holds one of them."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ def run_batch(
                     coming = None
                     result.width, result.height = picture.width, picture.height
                     target, size = _check(picture, job, options)
-                    small = size[0] * size[1] * len(picture.frames) <= _OVERLAP_PIXELS
+                    larger = max(size[0] * size[1], picture.width * picture.height)
+                    small = larger * len(picture.frames) <= _OVERLAP_PIXELS
                     if writing and not small:
                         yield _finished(*writing)
                         writing = None
@@ -123,8 +124,11 @@ def run_batch(
 
 
 def _may_be_read_ahead(job: Job, options: Options) -> bool:
-    """Stdin is read in the main thread, where Ctrl-C reaches it."""
-    return job.source != STDIO and not is_there(job, options)
+    """Stdin is read in the main thread, where Ctrl-C reaches it; a large picture when it is due."""
+    if job.source == STDIO or is_there(job, options):
+        return False
+    size = read_size(job.source)
+    return size is None or size[0] * size[1] <= _OVERLAP_PIXELS
 
 
 def _finished(result: Result, writing: Future[None]) -> Result:

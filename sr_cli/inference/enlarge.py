@@ -26,6 +26,7 @@ OnShare = Callable[[float], None]
 MAX_FACTOR = 16.0
 
 _BAND = 256
+_PIECE = 1 << 20
 
 
 class Enlarger(Protocol):
@@ -196,11 +197,19 @@ def spread_colour(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     _, labels = cv2.distanceTransformWithLabels(
         hidden.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    nearest = np.zeros(int(labels.max()) + 1, dtype=np.int64)
-    visible = np.flatnonzero(~hidden.ravel())
-    nearest[labels.ravel()[visible]] = visible
-    flat = pixels.reshape(hidden.size, -1)
-    return np.ascontiguousarray(flat[nearest[labels.ravel()]].reshape(pixels.shape))
+    # In pieces, and no wider than it must be: a large picture has room for little else.
+    kind = np.int32 if hidden.size < 1 << 31 else np.int64
+    nearest = np.zeros(int(labels.max()) + 1, dtype=kind)
+    spread = np.array(pixels, order="C")
+    source, target = pixels.reshape(hidden.size, -1), spread.reshape(hidden.size, -1)
+    pieces = [slice(i, i + _PIECE) for i in range(0, hidden.size, _PIECE)]
+    for piece in pieces:
+        visible = piece.start + np.flatnonzero(~hidden.ravel()[piece])
+        nearest[labels.ravel()[visible]] = visible
+    for piece in pieces:
+        unseen = piece.start + np.flatnonzero(hidden.ravel()[piece])
+        target[unseen] = source[nearest[labels.ravel()[unseen]]]
+    return spread
 
 
 def _enlarge_alpha(alpha: NDArray[Any], enlarger: Enlarger, size: tuple[int, int]) -> NDArray[Any]:
