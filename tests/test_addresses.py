@@ -73,6 +73,8 @@ def test_a_file_on_the_hub_that_changes_is_thrown_away(sr: Run, world: World) ->
     [
         ("hf://owner/repo", 2, "not hf://owner/repo"),
         ("hf://owner/repo/../x.pth", 2, "not hf://owner/repo"),
+        ("hf://owner/repo//etc/x.pth", 2, "not hf://owner/repo"),
+        ("https://example.org/..%5Cx.pth", 2, "names no file"),
         ("hf://owner/repo/nothing.pth", 1, "nothing.pth"),
         ("http://127.0.0.1:9/a.pth", 1, "only https"),
         ("https://127.0.0.1:9/", 2, "names no file"),

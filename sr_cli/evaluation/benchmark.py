@@ -63,8 +63,8 @@ def choose_models(names: Sequence[str] | None, scale: int) -> list[Model]:
         if scale not in scales_of(choice):
             known = ", ".join(f"x{s}" for s in scales_of(choice))
             raise RefusedError(f"{name} has no x{scale}", f"it has {known}")
-        family = choice.entries[0].family if choice.entries else ""
         own = next((e for e in choice.entries if e.scale == scale), None)
+        family = own.family if own else ""
         if own is not None and not own.is_here:
             raise RefusedError(f"{own.id} is not downloaded yet", f"sr download-weights {own.id}")
         models.append(Model(own.id if own else choice.name, family, choice))

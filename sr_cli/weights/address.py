@@ -38,7 +38,7 @@ class HubFile:
 def parse_hub(address: str) -> HubFile:
     """Raises RefusedError for anything but hf://owner/repo[@revision]/file."""
     match = re.fullmatch(r"hf://([\w.-]+/[\w.-]+)(?:@([\w.-]+))?/([\w ./-]+)", address)
-    if match is None or {".", ".."} & set(address.split("/")):
+    if match is None or {"", ".", ".."} & set(address.removeprefix("hf://").split("/")):
         raise RefusedError(f"{address}: not hf://owner/repo[@revision]/file")
     return HubFile(match[1], match[2] or "main", match[3])
 
@@ -63,7 +63,8 @@ def place_of(address: str) -> Path:
         host, name = parts.hostname, unquote(parts.path).rsplit("/", 1)[-1]
     except ValueError:
         host, name = None, ""
-    if not host or not name.strip(".") or not name.isprintable():
+    # What Windows takes for a folder, a drive or a device is no name anywhere.
+    if not host or not name.strip(".") or not name.isprintable() or set(name) & set('\\/:*?"<>|'):
         raise RefusedError(f"{address}: names no file")
     # The whole address counts: host, port and query may tell files of one name apart.
     return cache_folder() / "web" / sha256(address.encode()).hexdigest()[:16] / name

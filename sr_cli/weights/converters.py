@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ def converted(tensors: Tensors) -> SRModel | None:
     for layout in (_edsr, _rcan, _srresnet_of_lornatang, _srresnet_of_leftthomas, _espcn):
         try:
             model = layout(tensors)
-        except (RuntimeError, ValueError, KeyError, IndexError):
+        except Exception:
             # Its keys looked right and its shapes are not: left to others.
             continue
         if model is not None:
@@ -38,12 +39,22 @@ def converted(tensors: Tensors) -> SRModel | None:
     return None
 
 
+def _built(tensors: Tensors, name: str, **config: Any) -> SRModel:
+    """The network, unless it is far larger than the file: shapes may promise anything."""
+    with torch.device("meta"):
+        wanted = sum(p.numel() for p in create_model(name, **config).parameters())
+    if wanted > 10_000 + 2 * sum(t.numel() for t in tensors.values()):
+        raise ValueError(f"{wanted} parameters are not in the file")
+    return create_model(name, **config)
+
+
 def _edsr(tensors: Tensors) -> SRModel | None:
     """EDSR-PyTorch's EDSR: on 0 to 255. But for the biases, the network is homogeneous."""
     if not {"head.0.weight", "body.0.body.0.weight", "tail.0.0.weight"} <= set(tensors):
         return None
     features, blocks = len(tensors["head.0.weight"]), _count(tensors, r"body\.(\d+)\.body\.")
-    model = create_model(
+    model = _built(
+        tensors,
         "edsr",
         scale=_scale(tensors, r"tail\.0\.\d+\.weight"),
         features=features,
@@ -59,7 +70,8 @@ def _rcan(tensors: Tensors) -> SRModel | None:
     squeeze = tensors.get("body.0.body.0.body.3.conv_du.0.weight")
     if squeeze is None or not {"head.0.weight", "sub_mean.weight"} <= set(tensors):
         return None
-    model = create_model(
+    model = _built(
+        tensors,
         "rcan",
         scale=_scale(tensors, r"tail\.0\.\d+\.weight"),
         features=len(tensors["head.0.weight"]),
@@ -128,7 +140,8 @@ def _srresnet(
     ]
     renamed = _renamed(tensors, names, lambda _, tensor: tensor)
     scale = _scale(renamed, r"upsampler\.\d+\.0\.weight")
-    model = create_model(
+    model = _built(
+        tensors,
         "srresnet",
         scale=scale,
         blocks=blocks,
@@ -153,7 +166,8 @@ def _espcn(tensors: Tensors) -> SRModel | None:
     if first is None or last is None or first.shape[1] != 1:
         return None
     second = tensors["feature_maps.2.weight"]
-    model = create_model(
+    model = _built(
+        tensors,
         "espcn",
         scale=round(len(last) ** 0.5),
         kernels=[t.shape[-1] for t in (first, second, last)],

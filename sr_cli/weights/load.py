@@ -45,6 +45,7 @@ def load_choice(choice: Choice, *, scale: int | None = None) -> SRModel:
     for entry in choice.entries:
         if scale in (None, entry.scale):
             path = verified(entry)
-            return load_foreign(path) if entry.url else load_checkpoint(path, scale=entry.scale)[0]
+            own = not entry.url or is_ours(path)
+            return load_checkpoint(path, scale=entry.scale)[0] if own else load_foreign(path)
     known = ", ".join(f"x{e.scale}" for e in choice.entries) or "none"
     raise SrError(f"{choice.name} has no x{scale} (it has {known})")
