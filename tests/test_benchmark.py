@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import SHARED, Run, smooth
+from manifest_world import compact
 from PIL import Image
 
 import sr_cli
@@ -151,6 +153,25 @@ def test_multiply_adds_are_those_of_the_papers() -> None:
     assert multiply_adds([fsrcnn]) == pytest.approx(12_464 / 9)
 
 
+def test_a_model_that_cannot_be_used_leaves_the_others_in_the_table(
+    sr: Run, originals: Path, tmp_path: Path
+) -> None:
+    torch.save(compact(1), tmp_path / "one.pth")
+    torch.save(compact(2), tmp_path / "two.pth")
+    models = ("-m", "one.pth+espcn-x2", "-m", "two.pth+espcn-x2")
+    done = sr("benchmark", "mine", "-x2", *models, "--json")
+    assert done.returncode == 1 and b"only the last one may" in done.stderr
+    found = results(done)
+    chain, broken = found["one.pth+espcn-x2"], found["two.pth+espcn-x2"]
+    assert broken["error"] and not broken["sets"]
+    assert chain["sets"]["mine"]["images"] == 3
+    espcn = create_model("espcn", scale=2)
+    first = [sum(t.numel() for t in compact(1).values()), sum(9 * 8 * n for n in (3, 8, 3))]
+    assert chain["parameters"] == first[0] + sum(p.numel() for p in espcn.parameters())
+    costs = first[1] / 4 + multiply_adds([espcn])
+    assert chain["multiply_adds_per_pixel"] == pytest.approx(costs, abs=0.1)
+
+
 def test_a_plot_needs_its_extra_or_is_drawn(sr: Run, originals: Path, tmp_path: Path) -> None:
     done = sr("benchmark", "mine", "-m", "espcn-x4", "--plot", "p.png")
     try:
@@ -235,6 +256,7 @@ def test_only_the_papers_own_pictures_are_compared_with_the_papers(
 
 def test_equal_names_and_odd_ones_stay_apart(sr: Run, originals: Path, tmp_path: Path) -> None:
     shutil.copy(originals / "0.png", originals / "a,b (1).png")
+    Image.open(originals / "0.png").save(originals / "0.bmp")
     package = Path(sr_cli.__file__).parent / "weights" / "files" / "espcn-x2.safetensors"
     for folder in ("m1", "m2"):
         (tmp_path / folder).mkdir()
@@ -245,9 +267,9 @@ def test_equal_names_and_odd_ones_stay_apart(sr: Run, originals: Path, tmp_path:
     assert done.returncode == 0, done.stderr.decode()
     table = list(csv.DictReader(io.StringIO(done.stdout.decode())))
     rows = [(row["model"], row["image"]) for row in table]
-    assert len(set(rows)) == len(rows) == 3 * 4
-    assert ("m2/net.safetensors", "a,b (1)") in rows
-    assert len(list((tmp_path / "made" / "mine").iterdir())) == 3 * 4
+    assert len(set(rows)) == len(rows) == 3 * 5
+    assert {("m2/net.safetensors", name) for name in ("a,b (1)", "0.bmp", "0.png")} < set(rows)
+    assert len(list((tmp_path / "made" / "mine").iterdir())) == 3 * 5
     again = sr(*base, "-m", "bicubic")
     assert again.returncode == 2 and b"-y overwrites" in again.stderr
     assert sr(*base, "-m", "bicubic", "-y").returncode == 0

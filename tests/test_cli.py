@@ -31,6 +31,17 @@ def test_the_default_model_and_the_same_bytes_twice(sr: Run, photo: Path) -> Non
     assert size_of(photo.parent / "a.png") == (128, 96)
 
 
+def test_a_choice_of_precision_that_cannot_be_read_is_made_again(
+    sr: Run, photo: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "own" / "precision.json"
+    kept.parent.mkdir()
+    kept.write_text("[1]")
+    env = {"SR_CACHE": str(kept.parent)}
+    assert sr("upscale", photo, "-m", "espcn", "-x2", "-o", "a.png", env=env).returncode == 0
+    assert isinstance(json.loads(kept.read_text()), dict)
+
+
 @pytest.mark.parametrize(
     ("options", "size"),
     [

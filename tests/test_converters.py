@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from sr_cli.errors import SrError
 from sr_cli.inference.upscaler import Upscaler
 from sr_cli.models import create_model
+from sr_cli.models.base import SRModel
+from sr_cli.weights import converters
 from sr_cli.weights.foreign import known_kinds, load_foreign
 
 
@@ -197,3 +199,20 @@ def test_edsr_of_its_authors_becomes_ours(tmp_path: Path, scale: int) -> None:
     x = torch.rand(1, 3, 9, 11)
     with torch.inference_mode():
         assert torch.allclose(found(x), ours.eval()(x), atol=1e-6)
+
+
+def test_shapes_that_promise_more_than_the_file_holds_are_not_built(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tensors = {f"body.{n}.body.0.weight": torch.zeros(0) for n in range(32)}
+    tensors |= {"head.0.weight": torch.zeros(4096, 0), "tail.0.0.weight": torch.zeros(4, 1)}
+    built = []
+
+    def watched(name: str, **config: object) -> SRModel:
+        built.append(torch.empty(0).device.type)
+        return create_model(name, **config)
+
+    monkeypatch.setattr(converters, "create_model", watched)
+    assert converters.converted(tensors) is None
+    assert set(built) <= {"meta"}
+    assert converters.converted(tensors | {"head.0.weight": torch.tensor(1.0)}) is None

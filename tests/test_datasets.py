@@ -83,6 +83,13 @@ def test_unknown_sets_and_empty_folders(tmp_path: Path) -> None:
         open_set(str(tmp_path))
 
 
+def test_a_folder_has_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine" / "inner").mkdir(parents=True)
+    Image.fromarray(smooth(8, 8)).save(tmp_path / "mine" / "a.png")
+    monkeypatch.chdir(tmp_path / "mine" / "inner")
+    assert open_set("..").name == open_set(str(tmp_path / "mine")).name == "mine"
+
+
 def test_folders_in_pairs(tmp_path: Path) -> None:
     for folder, name in (("h", "a.png"), ("l", "ax2.png")):
         (tmp_path / folder).mkdir()

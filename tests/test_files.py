@@ -105,6 +105,26 @@ def test_pages_of_a_tiff_are_kept(sr: Run, tmp_path: Path) -> None:
         assert made.mode == "L"
 
 
+def test_smaller_copies_in_a_tiff_are_left_out(sr: Run, tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "in.tif") as file:
+        file.write(smooth(8, 8), subfiletype=1)
+        file.write(smooth(16, 20), description="the scan")
+        file.write(smooth(16, 16))
+        file.write(smooth(4, 4).astype(np.uint16) * 257, photometric="rgb", subfiletype=1)
+    done = sr(*BICUBIC, "in.tif")
+    assert done.returncode == 0 and b"left out (2)" in done.stderr
+    with Image.open(tmp_path / "in_x2.tif") as made:
+        assert made.n_frames == 2
+        assert made.size == (40, 32) and made.tag_v2[270] == "the scan"
+    only = tmp_path / "only.tif"
+    with tifffile.TiffWriter(only) as file:
+        for size in (8, 16):
+            file.write(smooth(size, size), subfiletype=1)
+    assert sr(*BICUBIC, only).returncode == 0
+    with Image.open(tmp_path / "only_x2.tif") as made:
+        assert made.n_frames == 2
+
+
 def test_cmyk_and_lab_become_rgb_and_it_is_said(sr: Run, tmp_path: Path) -> None:
     Image.fromarray(smooth(12, 12)).convert("CMYK").save(tmp_path / "c.jpg")
     lab = ImageCms.profileToProfile(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from sr_cli.errors import SrError
+from sr_cli.inference.precision import PRECISION_NAMES
 from sr_cli.inference.upscaler import Upscaler
 from sr_cli.weights.foreign import ForeignModel, load_foreign
 
@@ -83,7 +85,9 @@ def test_networks_that_keep_the_size_are_chained(sr: Run, tmp_path: Path) -> Non
     between = wanted(tmp_path / "one.pth", lr)
     made = np.asarray(Image.open(tmp_path / "b.png")).astype(int)
     assert np.abs(made - wanted(tmp_path / "two.pth", between)).max() <= 1
-    assert sr("upscale", "a.png", "-m", "one.pth+espcn", "-x4", "-o", "c.png").returncode == 0
+    done = sr("upscale", "a.png", "-m", "one.pth+espcn", "-x4", "-o", "c.png", "--json")
+    told = json.loads(done.stdout)
+    assert done.returncode == 0 and told["precision"] in PRECISION_NAMES and told["tile"] >= 20
     wrong = sr("upscale", "a.png", "-m", "two.pth+one.pth", "-o", "d.png")
     assert wrong.returncode == 2 and b"only the last" in wrong.stderr
 

@@ -14,6 +14,10 @@ from conftest import Run, smooth
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 from PIL.TiffImagePlugin import IFDRational
 
+from sr_cli.imaging import tiff
+from sr_cli.imaging.deep_png import write_deep_png
+from sr_cli.imaging.picture import Frame, Metadata
+
 BICUBIC = ("upscale", "-m", "bicubic", "-x2")
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = (
@@ -220,12 +224,13 @@ def test_what_a_camera_wrote_keeps_its_type(sr: Run, tmp_path: Path, suffix: str
     details[ExifTags.Base.UserComment] = b"ASCII\0\0\0mine"
     details[ExifTags.Base.ExposureBiasValue] = IFDRational(1, 3)
     details[ExifTags.Base.ExposureTime] = IFDRational(1, 250)
+    details[0x9402] = IFDRational(1013, 1)
     Image.fromarray(smooth(16, 16)).save(tmp_path / "a.jpg", exif=exif)
     assert sr(*BICUBIC, "a.jpg", "-f", suffix).returncode == 0
     made = tmp_path / f"a_x2.{suffix}"
     kinds = exif_types(made)
     assert kinds[0x9003] == kinds[0xA434] == 2
-    assert kinds[0x9286] == 7 and kinds[0x9204] == 10 and kinds[0x829A] == 5
+    assert kinds[0x9286] == 7 and kinds[0x9204] == 10 and kinds[0x829A] == kinds[0x9402] == 5
     found = Image.open(made).getexif().get_ifd(ExifTags.IFD.Exif)
     assert found[0x9003] == "2024:05:06 07:08:09" and found[0xA434] == "50mm"
     assert found[0x9204] == IFDRational(1, 3) and found[0x9286] == b"ASCII\0\0\0mine"
@@ -250,3 +255,36 @@ def test_a_sheet_of_a_gray_picture_has_no_profile_for_gray(sr: Run, tmp_path: Pa
     assert sr(*BICUBIC, "a.png", "--compare").returncode == 0
     with Image.open(tmp_path / "a_x2_compare.png") as sheet:
         assert "icc_profile" not in sheet.info
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_what_the_samples_of_a_png_mean_is_kept(sr: Run, tmp_path: Path, deep: bool) -> None:
+    info = PngImagePlugin.PngInfo()
+    colour = {b"gAMA": struct.pack(">I", 100_000), b"cHRM": struct.pack(">8I", *range(1, 9))}
+    for kind, content in colour.items():
+        info.add(kind, content)
+    Image.fromarray(smooth(12, 12)).save(tmp_path / "a.png", pnginfo=info)
+    if deep:
+        made = io.BytesIO()
+        write_deep_png(
+            Frame(smooth(12, 12).astype(np.uint16) * 257), made, (tmp_path / "a.png").read_bytes()
+        )
+        (tmp_path / "a.png").write_bytes(made.getvalue())
+    assert sr(*BICUBIC, "a.png").returncode == 0
+    made_bytes = (tmp_path / "a_x2.png").read_bytes()
+    for kind, content in colour.items():
+        assert made_bytes.count(kind + content) == 1
+    assert b"gAMA" not in made_bytes[made_bytes.index(b"IDAT") :]
+    other = sr(*BICUBIC, "a.png", "-f", "tif")
+    assert other.returncode == 0 and b"gamma left out: TIFF" in other.stderr
+
+
+def test_the_directories_of_a_bigtiff_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiff, "_BIG", 0)
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.LensModel] = "50mm"
+    file = io.BytesIO()
+    tiff.write_tiff([Frame(smooth(16, 16))], file, Metadata(exif=exif.tobytes()))
+    assert file.getvalue()[2] == 43
+    with Image.open(file) as made:
+        assert made.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.LensModel] == "50mm"

@@ -64,7 +64,7 @@ def check_shipped(
     if not findings:
         raise RefusedError(
             f"no shipped figures for {', '.join(names)} at " + ", ".join(f"x{s}" for s in scales),
-            "Set5, Set14 and BSD100 at x2, x3 and x4 have some",
+            f"{', '.join(MEASURED_SETS)} at x2, x3 and x4 have some",
         )
     bad = sum(not f.good for f in findings)
     if json_:

@@ -84,6 +84,7 @@ def _row(entry: Entry, general: bool) -> dict[str, Any]:
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -100,12 +101,12 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             else ("needs none" if row["trained"] else "")
         )
         table.add_row(
-            row["id"] + (" *" if row.get("general_default") else ""),
+            escape(row["id"]) + (" *" if row.get("general_default") else ""),
             f"x{row['scale']}" if row["scale"] else "any" if row["trained"] else "",
             f"{row['parameters']:,}" if row.get("parameters") is not None else "",
             "yes" if row["trained"] else "no",
-            f"{psnr:.2f}" if psnr else "",
-            row.get("licence", ""),
+            f"{psnr:.2f}" if psnr is not None else "",
+            escape(row.get("licence", "")),
             where,
         )
     print_table(table)

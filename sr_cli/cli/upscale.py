@@ -6,7 +6,6 @@ import math
 import os
 import re
 import time
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -210,16 +209,6 @@ def upscale(
     began = time.perf_counter()
     engine = EngineOptions(device, threads, precision, tile, tta)
 
-    @cache
-    def scale_for(network_factor: float) -> int | None:
-        return network_scale(choices, network_factor)
-
-    @cache
-    def enlarger_at(scale: int | None) -> Enlarger:
-        made = build_enlarger(choices, factor if scale is None else scale, engine)
-        explain(made, None if max_side else size.factor, verbose, quiet)
-        return made
-
     # Each picture's own factor chooses its network, whatever else is in the batch.
     waiting: dict[float, list[Job]] = {}
     idle: list[Job] = []
@@ -229,13 +218,18 @@ def upscale(
         (idle if is_idle else waiting.setdefault(_network_factor(job, size), [])).append(job)
     for network_factor in waiting if download else ():
         fetch_missing(choices, network_factor)
-    by_enlarger: dict[Enlarger, list[Job]] = {BicubicEnlarger(): idle} if idle else {}
+    by_scale: dict[int | None, list[Job]] = {}
     for network_factor, some in waiting.items():
-        by_enlarger.setdefault(enlarger_at(scale_for(network_factor)), []).extend(some)
+        by_scale.setdefault(network_scale(choices, network_factor), []).extend(some)
+    legs: list[tuple[Enlarger, list[Job]]] = [(BicubicEnlarger(), idle)] if idle else []
+    for network, some in by_scale.items():
+        enlarger = build_enlarger(choices, factor if network is None else network, engine)
+        explain(enlarger, None if max_side else size.factor, verbose, quiet)
+        legs.append((enlarger, some))
     reporter = Reporter([c.name for c in choices], json_, quiet, verbose)
     for name, problem in there.problems:
         reporter.problem(name, problem)
-    reporter.run(list(by_enlarger.items()), options)
+    reporter.run(legs, options)
     reporter.summary(time.perf_counter() - began)
     raise typer.Exit(ExitCode.FAILED if reporter.failed else ExitCode.OK)
 

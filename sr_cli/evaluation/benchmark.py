@@ -29,7 +29,7 @@ from sr_cli.evaluation.report import Row
 from sr_cli.files import atomic_write
 from sr_cli.imaging.decode import read_size
 from sr_cli.inference.build import EngineOptions, build_enlarger
-from sr_cli.inference.enlarge import NetworkEnlarger
+from sr_cli.inference.enlarge import upscalers_of
 from sr_cli.weights.load import scales_of
 from sr_cli.weights.manifest import Choice, choose, load_manifest
 
@@ -147,27 +147,35 @@ class Benchmark:
     def measure(
         self, models: Sequence[Model], on_image: Callable[[str], None] | None = None
     ) -> list[Row]:
-        """A row for each model. A model that cannot be loaded has its error in its row."""
+        """A row for each model. A model that cannot be loaded has its error in its row.
+
+        Raises RefusedError for what refuses all of them, as a device that is not there.
+        """
+        if self.options.precision != "auto" and any(not m.choice.is_bicubic for m in models):
+            from sr_cli.inference.device import pick_device, pick_precision
+
+            pick_precision(pick_device(self.options.device), self.options.precision)
         rows = []
         for model in models:
             row = Row(model.name, model.family, self.scale, degradation=self.protocol.degradation)
             rows.append(row)
             try:
                 self._measure(model, row, on_image)
-            except RefusedError:
-                raise
             except SrError as error:
+                if model.choice.is_bicubic and isinstance(error, RefusedError):
+                    raise
                 row.error = error.message
         return rows
 
     def _measure(self, model: Model, row: Row, on_image: Callable[[str], None] | None) -> None:
         enlarger = build_enlarger([model.choice], self.scale, self.options)
-        if isinstance(enlarger, NetworkEnlarger):
+        for upscaler in upscalers_of(enlarger):
             from sr_cli.inference.device import NAMES
 
-            upscaler = enlarger.upscaler
-            row.parameters = count_parameters(upscaler.models)
-            row.multiply_adds = multiply_adds(upscaler.models)
+            row.parameters += count_parameters(upscaler.models)
+            # In a chain the first networks see the lr's pixels.
+            share = (upscaler.scale / self.scale) ** 2
+            row.multiply_adds += multiply_adds(upscaler.models) * share
             row.device = str(upscaler.device)
             row.precision = NAMES[upscaler.dtype]
         memory = PeakMemory(row.device)

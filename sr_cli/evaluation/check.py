@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sr_cli.errors import RefusedError
 from sr_cli.evaluation.datasets import TestSet, open_set
 from sr_cli.evaluation.measure import Protocol, SetFigures, measure_set
 from sr_cli.inference.build import EngineOptions, build_enlarger
@@ -52,10 +53,14 @@ def check(
 ) -> Iterator[Finding]:
     """Measure bicubic at `scales`, and every entry in fp32 and at default precision.
 
-    Raises SrError when a set or weights cannot be had.
+    Raises SrError when a set or weights cannot be had, RefusedError for other pictures than the
+    papers'.
     """
-    for name in set_names:
-        test_set = open_set(name, data_dir=data_dir)
+    test_sets = [open_set(name, data_dir=data_dir) for name in set_names]
+    for test_set in test_sets:
+        if not test_set.known:
+            raise RefusedError(f"no shipped figures for the pictures in {test_set.name}")
+    for test_set in test_sets:
         for scale in scales:
             on_start(f"bicubic x{scale} on {test_set.name}")
             golden = GOLDEN.get((test_set.name, scale))

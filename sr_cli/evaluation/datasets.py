@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -74,12 +76,16 @@ def open_set(name: str, *, data_dir: Path | None = None, on_file: OnFile | None 
     known = known_name(name)
     if known is not None:
         return _named_set(known, data_dir, on_file)
-    folder = Path(name)
+    folder = Path(os.path.abspath(name))
     if folder.is_dir():
-        images = tuple(TestImage(p.stem, p) for p in _pictures(folder))
-        if not images:
+        files = _pictures(Path(name))
+        if not files:
             raise SrError(f"{name}: no pictures in this folder")
-        return TestSet(folder.name or str(folder), images, known=_is_a_copy(folder, len(images)))
+        stems = Counter(p.stem for p in files)
+        images = tuple(TestImage(p.stem if stems[p.stem] == 1 else p.name, p) for p in files)
+        if _is_a_copy(folder, len(images)):
+            return TestSet(known_name(folder.name) or folder.name, images, known=True)
+        return TestSet(folder.name or str(folder), images)
     raise RefusedError(f"no test set '{name}'", f"known: {', '.join(_table())}; or a folder")
 
 

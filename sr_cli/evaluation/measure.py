@@ -196,7 +196,7 @@ def _multiply_adds(model: Any, side: int = 32) -> float:
         elif isinstance(layer, nn.Conv2d):
             counts.append(output.numel() * layer.weight[0].numel())
         elif isinstance(layer, nn.Linear):
-            counts.append(layer.weight.numel())
+            counts.append(output.numel() * layer.in_features)
 
     hooks = [m.register_forward_hook(count) for m in model.modules() if not list(m.children())]
     with torch.inference_mode():

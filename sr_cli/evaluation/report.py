@@ -222,6 +222,6 @@ def as_csv(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 def as_markdown(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """A table as Markdown has them."""
-    written = [[c.replace("|", "\\|") for c in line] for line in lines]
-    rows = [headings, ["---"] * len(headings), *written]
+    head, *body = [[c.replace("|", "\\|") for c in line] for line in (headings, *lines)]
+    rows = [head, ["---"] * len(headings), *body]
     return "".join("| " + " | ".join(row) + " |\n" for row in rows)

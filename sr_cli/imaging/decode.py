@@ -26,6 +26,7 @@ from sr_cli.imaging.metadata import read_metadata, read_tiff_metadata
 from sr_cli.imaging.picture import Frame, Picture, upright
 
 DEFAULT_MAX_PIXELS = 512_000_000
+_NEW_SUBFILE_TYPE = 254
 
 
 def read_picture(
@@ -120,6 +121,7 @@ def _decode(image: Image.Image, data: bytes, name: str, max_pixels: int) -> Pict
     # The pages of a TIFF each have their own size.
     _check_size(image, 1 if file_format == "TIFF" else count, name, max_pixels)
     total = 0
+    reduced = _reduced_pages(image, count) if file_format == "TIFF" else set()
     # An APNG may begin with a picture for viewers that know no animation.
     first = 1 if count > 1 and getattr(image, "default_image", False) else 0
     is_animation = file_format in ("GIF", "PNG", "WEBP", "AVIF") and count - first > 1
@@ -132,13 +134,16 @@ def _decode(image: Image.Image, data: bytes, name: str, max_pixels: int) -> Pict
         if isinstance(key, int):
             image.info["transparency"] = key * (255 // (2 ** data[24] - 1))
     notes: list[str] = []
+    if reduced:
+        _note(notes, f"smaller copies of its pages left out ({len(reduced)})")
     frames: dict[int, Frame] = {}
     deep: dict[int, DeepPage] = {}
     profile = image.info.get("icc_profile")
     for index in range(first, count):
         if count > 1:
             image.seek(index)
-            _check_size(image, 1, name, max_pixels)
+        if index in reduced:
+            continue
         total += image.size[0] * image.size[1]
         if total > max_pixels:
             raise SrError(f"{name}: more than {max_pixels} pixels", "--max-pixels raises the limit")
@@ -148,7 +153,7 @@ def _decode(image: Image.Image, data: bytes, name: str, max_pixels: int) -> Pict
         image.load()
         duration = float(image.info.get("duration") or 0)
         frames[index] = Frame(*_pixels(image, name, notes, profile), duration)
-    if not deep or file_format != "TIFF":
+    if file_format != "TIFF":
         image.load()
     if deep:
         frames |= _deep_frames(image, data, deep, name, notes)
@@ -170,6 +175,22 @@ def _decode(image: Image.Image, data: bytes, name: str, max_pixels: int) -> Pict
         # A GIF counts repetitions, the others how often it is played.
         loop += 1
     return Picture(ordered, file_format, metadata, is_animation, loop, notes)
+
+
+def _reduced_pages(image: Image.Image, count: int) -> set[int]:
+    """Pages of a TIFF that are smaller copies of others (NewSubfileType), unless all say so.
+
+    The image is left at the first of the others.
+    """
+    found = set()
+    for index in range(count) if count > 1 else ():
+        image.seek(index)
+        if tiff_tag(image, _NEW_SUBFILE_TYPE, 0) & 1:
+            found.add(index)
+    if len(found) == count:
+        found = set()
+    image.seek(min(set(range(count)) - found))
+    return found
 
 
 def _deep_frames(

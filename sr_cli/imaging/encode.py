@@ -15,7 +15,12 @@ from sr_cli.errors import SrError
 from sr_cli.imaging.deep_png import write_deep_png
 from sr_cli.imaging.formats import FORMATS, Format
 from sr_cli.imaging.memory import release_rows
-from sr_cli.imaging.metadata import for_size, jpeg_iptc_segment, without_orientation
+from sr_cli.imaging.metadata import (
+    for_size,
+    has_another_gamma,
+    jpeg_iptc_segment,
+    without_orientation,
+)
 from sr_cli.imaging.picture import Frame, Metadata, Picture
 from sr_cli.imaging.tiff import write_tiff
 
@@ -46,6 +51,8 @@ def write_picture(picture: Picture, file: BinaryIO, target: Format, encoding: En
         metadata = for_size(picture.metadata, picture.width, picture.height)
         if metadata.iptc and target.name not in ("JPEG", "TIFF"):
             picture.notes.append(f"IPTC left out: {target.name} has no place for it")
+        if has_another_gamma(metadata) and target.name != "PNG":
+            picture.notes.append(f"its gamma left out: {target.name} has no place for it")
     deep = any(f.pixels.dtype == np.uint16 for f in picture.frames)
     try:
         if deep and target.name == "PNG":
@@ -140,6 +147,8 @@ def _png_options(metadata: Metadata, picture: Picture) -> dict[str, Any]:
     info = PngImagePlugin.PngInfo()
     for key, text in metadata.text.items():
         info.add_itxt(key, text) if not text.isascii() else info.add_text(key, text)
+    for kind, content in metadata.png_colour.items():
+        info.add(kind, content)
     if metadata.xmp:
         info.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode("utf-8", "replace"))
     return {"pnginfo": info, "compress_level": _PNG_LEVEL}

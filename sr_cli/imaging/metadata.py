@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import math
 import re
+import struct
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from PIL import ExifTags, Image, TiffTags
@@ -33,10 +35,13 @@ _TYPES = {
     TiffTags.UNDEFINED: (
         0x8828, 0x9000, 0x9101, 0x927C, 0x9286, 0xA000, 0xA20C, 0xA300, 0xA301, 0xA302, 0xA40B,
     ),
-    TiffTags.SIGNED_RATIONAL: (0x9201, 0x9203, 0x9204, 0x9400, 0x9402, 0x9405),
+    TiffTags.SIGNED_RATIONAL: (0x9201, 0x9203, 0x9204, 0x9400, 0x9403, 0x9405),
 }  # fmt: skip
-"""What the Exif directory's tags are (Exif 3.0, section 4.6.6): Pillow knows few of them."""
+"""The types that the Exif standard gives its directory's tags: Pillow knows few of them."""
 _TYPE_OF = {tag: kind for kind, tags in _TYPES.items() for tag in tags}
+
+_USUAL_GAMMA = 45_455
+"""PNG's way to write 1 / 2.2."""
 
 _IPTC_RESOURCE = 0x0404
 _PHOTOSHOP = b"Photoshop 3.0\0"
@@ -65,12 +70,35 @@ def read_metadata(image: Image.Image) -> tuple[Metadata, int]:
     if found.dpi is None:
         with suppress(Exception):
             found.dpi = _dpi_of_exif(image.getexif())
+    if image.format == "PNG" and found.icc is None:
+        with suppress(Exception):
+            found.png_colour = _png_colour(info)
     texts = getattr(image, "text", None)
     if isinstance(texts, dict):
         found.text = {k: str(v) for k, v in texts.items() if not _is_a_block(k)}
     comment = info.get("comment")
     found.comment = comment.encode() if isinstance(comment, str) else comment
     return found, orientation if 1 <= orientation <= 8 else 1
+
+
+def _png_colour(info: Mapping[Any, Any]) -> dict[bytes, bytes]:
+    """The chunks gAMA, cHRM and sRGB (sections 11.3.2 of PNG's specification), as they were."""
+    chunks = {}
+    if "gamma" in info:
+        chunks[b"gAMA"] = struct.pack(">I", round(info["gamma"] * 100_000))
+    if "chromaticity" in info:
+        chunks[b"cHRM"] = struct.pack(">8I", *(round(v * 100_000) for v in info["chromaticity"]))
+    if "srgb" in info:
+        chunks[b"sRGB"] = bytes([info["srgb"]])
+    return chunks
+
+
+def has_another_gamma(metadata: Metadata) -> bool:
+    """Whether a PNG's samples are meant brighter or darker than nearly all pictures' are."""
+    gamma = metadata.png_colour.get(b"gAMA")
+    if gamma is None or b"sRGB" in metadata.png_colour:
+        return False
+    return abs(int.from_bytes(gamma, "big") - _USUAL_GAMMA) > _USUAL_GAMMA // 20
 
 
 def _is_a_block(key: str) -> bool:
@@ -271,9 +299,7 @@ def for_size(metadata: Metadata, width: int, height: int) -> Metadata:
             ("exif:PixelYDimension", height),
         ):
             xmp = _set_in_xmp(xmp, name, value)
-    return Metadata(
-        exif, xmp, metadata.icc, metadata.iptc, metadata.dpi, metadata.text, metadata.comment
-    )
+    return replace(metadata, exif=exif, xmp=xmp)
 
 
 def _set_in_xmp(xmp: bytes, name: str, value: int) -> bytes:

@@ -38,7 +38,7 @@ class Metadata:
 
     exif: a TIFF block without thumbnail and orientation, `xmp`: an XML packet, `icc`: a profile,
     `iptc`: IIM records, `dpi`: horizontal and vertical, `text`: PNG's text, `comment`: JPEG's
-    and GIF's.
+    and GIF's, `png_colour`: what PNG's samples mean where no profile says it, chunk by chunk.
     """
 
     exif: bytes | None = None
@@ -48,6 +48,7 @@ class Metadata:
     dpi: tuple[float, float] | None = None
     text: dict[str, str] = field(default_factory=dict)
     comment: bytes | None = None
+    png_colour: dict[bytes, bytes] = field(default_factory=dict)
 
 
 @dataclass

@@ -117,6 +117,13 @@ class RestoringEnlarger:
         return lr if lr.shape[:2] == size else self.then.enlarge(lr, size, on_share)
 
 
+def upscalers_of(enlarger: Enlarger) -> list[Upscaler]:
+    """The networks that work on a picture, in their order; none for bicubic."""
+    if isinstance(enlarger, RestoringEnlarger):
+        return [*enlarger.first, *upscalers_of(enlarger.then)]
+    return [enlarger.upscaler] if isinstance(enlarger, NetworkEnlarger) else []
+
+
 def passes_for(factor: float, scale: int) -> int:
     """How often a network of `scale` must be applied to reach `factor`."""
     passes, reached = 1, scale

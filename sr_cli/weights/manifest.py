@@ -178,6 +178,8 @@ def _check_entry(entry: Entry) -> None:
         problem = f"its file '{entry.file}' is not a plain name"
     elif entry.sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", entry.sha256):
         problem = "its sha256 is not one (64 digits, lower case)"
+    elif any(isinstance(v, bool) or not isinstance(v, int | float) for v in entry.figures.values()):
+        problem = "its figures are not numbers"
     elif entry.bytes is not None and entry.bytes <= 0:
         problem = f"its size is {entry.bytes} bytes"
     elif is_remote and scheme not in ("https", "http", "hf"):
