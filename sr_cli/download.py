@@ -142,14 +142,20 @@ def _remove(path: Path) -> None:
 
 def _check_room(remote: Remote, path: Path) -> None:
     free = shutil.disk_usage(path.parent).free
-    if remote.size is not None and remote.size > free:
-        raise SrError(f"{path}: {remote.size >> 20} MiB will not fit, {free >> 20} MiB are free")
+    partial = _partial(path)
+    missing = (remote.size or 0) - (partial.stat().st_size if partial.exists() else 0)
+    if missing > free:
+        raise SrError(f"{path}: {missing >> 20} MiB will not fit, {free >> 20} MiB are free")
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
 
 
 def _download(
     remote: Remote, where: Remote, path: Path, on_bytes: OnBytes | None, hint: str | None
 ) -> None:
-    partial = path.with_name(f"{path.name}.part")
+    partial = _partial(path)
     if remote.sha256 is None:
         # Nothing would tell that two halves are not of the same file.
         _remove(partial)

@@ -41,7 +41,10 @@ def download_weights(
         Path | None, typer.Option("--manifest", help="A manifest of your own (SR_MANIFEST).")
     ] = None,
     mirror: Annotated[
-        str | None, typer.Option("--mirror", help="Fetch MIRROR/host/path instead (SR_MIRROR).")
+        str | None,
+        typer.Option(
+            "--mirror", help="Fetch MIRROR/host/path instead (SR_MIRROR). For hf://: HF_ENDPOINT."
+        ),
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say only errors.")] = False,
