@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from faults import Server, cut, longer, stall, status, trickle, without_ranges, wrong
@@ -193,6 +195,19 @@ def test_a_full_disk_is_said(
     huge = Remote(server.put("/a", CONTENT), 1 << 60, DIGEST)
     with pytest.raises(SrError, match="will not fit"):
         fetch(huge, tmp_path / "a")
+
+
+def test_what_is_there_needs_no_more_room(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = len(CONTENT) // 2
+    (tmp_path / "a.part").write_bytes(CONTENT[:half])
+    room = SimpleNamespace(free=len(CONTENT) - half)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: room)
+    whole = Remote(server.put("/a", CONTENT), len(CONTENT), DIGEST)
+    assert fetch(whole, tmp_path / "a").read_bytes() == CONTENT
+    with pytest.raises(SrError, match="will not fit"):
+        fetch(whole, tmp_path / "b")
 
 
 def test_two_at_once_fetch_it_once(server: Server, tmp_path: Path) -> None:

@@ -52,11 +52,13 @@ def test_a_manifest_may_hold_checkpoints_of_sr_train(sr: Run, world: World, tmp_
     assert espcn is not None
     document = json.loads(world.manifest.read_text())
     document["weights"][0] |= {
-        "url": str(espcn.path), "bytes": espcn.bytes, "sha256": espcn.sha256
+        "url": str(espcn.path), "bytes": espcn.bytes, "sha256": espcn.sha256,
+        "licence": "[/MIT]",
     }  # fmt: skip
     world.manifest.write_text(json.dumps(document))
     env = world.env | {"SR_MANIFEST": str(world.manifest)}
     assert sr("download-weights", "first-x2", env=env).returncode == 0
+    assert b"[/MIT]" in sr("models", env=env).stdout
     for name in ("first", "espcn"):
         done = sr("upscale", "a.png", "-m", name, "-x2", "-o", f"{name}.png", env=env)
         assert done.returncode == 0, done.stderr.decode()

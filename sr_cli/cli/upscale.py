@@ -222,8 +222,8 @@ def upscale(
     for network_factor, some in waiting.items():
         by_scale.setdefault(network_scale(choices, network_factor), []).extend(some)
     legs: list[tuple[Enlarger, list[Job]]] = [(BicubicEnlarger(), idle)] if idle else []
-    for network, some in by_scale.items():
-        enlarger = build_enlarger(choices, factor if network is None else network, engine)
+    for trained, some in by_scale.items():
+        enlarger = build_enlarger(choices, factor if trained is None else trained, engine)
         explain(enlarger, None if max_side else size.factor, verbose, quiet)
         legs.append((enlarger, some))
     reporter = Reporter([c.name for c in choices], json_, quiet, verbose)

@@ -151,7 +151,10 @@ class Benchmark:
 
         Raises RefusedError for what refuses all of them, as a device that is not there.
         """
-        if self.options.precision != "auto" and any(not m.choice.is_bicubic for m in models):
+        # Bicubic alone on the CPU needs no torch.
+        if self.options.device not in ("auto", "cpu") or any(
+            not m.choice.is_bicubic for m in models
+        ):
             from sr_cli.inference.device import pick_device, pick_precision
 
             pick_precision(pick_device(self.options.device), self.options.precision)
@@ -162,8 +165,6 @@ class Benchmark:
             try:
                 self._measure(model, row, on_image)
             except SrError as error:
-                if model.choice.is_bicubic and isinstance(error, RefusedError):
-                    raise
                 row.error = error.message
         return rows
 

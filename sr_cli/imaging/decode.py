@@ -27,6 +27,8 @@ from sr_cli.imaging.picture import Frame, Picture, upright
 
 DEFAULT_MAX_PIXELS = 512_000_000
 _NEW_SUBFILE_TYPE = 254
+_REDUCED = (1, 3, 5, 7)
+"""Its lowest bit, whatever else it says; damaged ones are none of these."""
 
 
 def read_picture(
@@ -140,10 +142,10 @@ def _decode(image: Image.Image, data: bytes, name: str, max_pixels: int) -> Pict
     deep: dict[int, DeepPage] = {}
     profile = image.info.get("icc_profile")
     for index in range(first, count):
-        if count > 1:
-            image.seek(index)
         if index in reduced:
             continue
+        if count > 1:
+            image.seek(index)
         total += image.size[0] * image.size[1]
         if total > max_pixels:
             raise SrError(f"{name}: more than {max_pixels} pixels", "--max-pixels raises the limit")
@@ -185,7 +187,7 @@ def _reduced_pages(image: Image.Image, count: int) -> set[int]:
     found = set()
     for index in range(count) if count > 1 else ():
         image.seek(index)
-        if tiff_tag(image, _NEW_SUBFILE_TYPE, 0) & 1:
+        if tiff_tag(image, _NEW_SUBFILE_TYPE, 0) in _REDUCED:
             found.add(index)
     if len(found) == count:
         found = set()

@@ -82,7 +82,7 @@ def read_metadata(image: Image.Image) -> tuple[Metadata, int]:
 
 
 def _png_colour(info: Mapping[Any, Any]) -> dict[bytes, bytes]:
-    """The chunks gAMA, cHRM and sRGB (sections 11.3.2 of PNG's specification), as they were."""
+    """The chunks gAMA, cHRM and sRGB (section 11.3.2 of PNG's specification), as they were."""
     chunks = {}
     if "gamma" in info:
         chunks[b"gAMA"] = struct.pack(">I", round(info["gamma"] * 100_000))

@@ -21,7 +21,8 @@ def quicken(model: SRModel, *, first: int = 0) -> None:
 
     first: the place of this process's first crop in the whole batch.
     """
-    # Replacing `forward` on an instance keeps modules, and so the names of weights, as they are.
+    # Replacing `forward` on an instance keeps modules, and so the names of weights, as they are;
+    # mypy takes every such replacement for a mistake.
     for layer in model.modules():
         if isinstance(layer, nn.PReLU) and layer.num_parameters == 1:
             layer.forward = partial(_prelu, layer)  # type: ignore[method-assign]
