@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from sr_cli.models import create_model
 from sr_cli.models.base import conv, shuffle_upsampler
 from sr_cli.models.rewrites import (
     LinearTail,
@@ -56,3 +57,15 @@ def test_deconvolution_as_convolution(stride: int) -> None:
     layer = nn.ConvTranspose2d(5, 1, 9, stride=stride, padding=4, output_padding=stride - 1)
     x = torch.randn(1, 5, 6, 9)
     assert same(layer(x), deconvolution_as_convolution(layer)(x))
+
+
+@pytest.mark.parametrize("kernels", [(5, 3, 3), (3, 5, 3), (5, 3, 7), (9, 1, 5)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 9), (14, 11)])
+@torch.inference_mode()
+def test_espcn_with_sigmoids(kernels: tuple[int, int, int], size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    model = create_model("espcn", scale=2, kernels=kernels).eval()
+    for parameter in model.parameters():
+        parameter.copy_(torch.randn_like(parameter) / 4)
+    x = torch.rand(2, 1, *size)
+    assert same(model(x), model.for_inference()(x))

@@ -68,3 +68,12 @@ def test_exact_weights_keep_espcn_close_in_half_precision(scale: int) -> None:
     # Edges included; 8 bits step by .004.
     assert float((half - wanted).abs().max()) < 0.008
     assert float((half - wanted).square().mean().sqrt()) < 0.0015
+
+
+@pytest.mark.skipif(not fusion_works(), reason="PyTorch without the operations")
+@torch.inference_mode()
+def test_the_way_through_half_precision_is_the_same_network() -> None:
+    """Its sums are right on any CPU: in float32 they leave no difference."""
+    model = create_model("espcn", scale=3)
+    x = torch.rand(2, 1, 9, 14)
+    assert torch.allclose(model.for_inference().all_in_half(x), model(x), atol=1e-5)

@@ -12,25 +12,34 @@ from test_models import SMALL, small_model
 from sr_cli.errors import SrError
 from sr_cli.inference import upscaler as engine
 from sr_cli.inference.device import cpu_precisions
-from sr_cli.inference.tiling import plan_tiles, split_tile
+from sr_cli.inference.tiling import plan_spans, plan_tiles, split_tile
 from sr_cli.inference.upscaler import Upscaler
 from sr_cli.models import create_model, model_class, model_names
 from sr_cli.models.base import InferenceNet
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 128), st.integers(0, 40))
-def test_cores_cover_once_and_halos_stay_inside(h: int, w: int, tile: int, halo: int) -> None:
+def test_cores_cover_once_and_reads_are_equal(h: int, w: int, tile: int, halo: int) -> None:
     count = np.zeros((h, w), int)
-    sides = set()
+    heights = set()
     for t in plan_tiles(h, w, tile=tile, halo=halo):
         count[t.rows.start : t.rows.stop, t.columns.start : t.columns.stop] += 1
         for span, length in ((t.rows, h), (t.columns, w)):
+            assert span.start < span.stop
             assert span.first == max(0, span.start - halo)
             assert span.last == min(length, span.stop + halo)
-        sides.add(t.rows.stop - t.rows.start)
-        assert t.rows.stop - t.rows.start <= tile
+            assert span.last - span.first <= tile + 2 * halo
+        heights.add(t.rows.last - t.rows.first)
     assert (count == 1).all()
-    assert max(sides) - min(sides) <= 1
+    assert max(heights) - min(heights) <= 1
+
+
+@given(st.integers(1, 400), st.integers(1, 128), st.integers(0, 40))
+def test_there_are_no_more_tiles_than_the_reads_need(length: int, tile: int, halo: int) -> None:
+    parts = len(plan_spans(length, tile=tile, halo=halo))
+    most = (parts - 1) * tile + 2 * halo
+    assert parts == 1 or length > most
+    assert length <= parts * tile + 2 * halo
 
 
 @given(st.integers(2, 200), st.integers(2, 200), st.integers(0, 20))

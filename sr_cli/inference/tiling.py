@@ -24,24 +24,28 @@ class Tile:
     columns: Span
 
 
-def plan_spans(
-    length: int, *, tile: int, halo: int, start: int = 0, stop: int | None = None
-) -> list[Span]:
-    """Cut start..stop of an axis of `length` pixels into equal parts of at most `tile`.
+def plan_spans(length: int, *, tile: int, halo: int) -> list[Span]:
+    """Cut an axis of `length` pixels so that each part reads at most `tile` + 2 x `halo` of it.
 
-    The halo is clipped at 0 and `length`, the ends of the picture.
+    The ends of the picture need no halo, so the first and the last core are larger by one: all
+    parts read equally much, and there are as few of them as can be.
     Raises ValueError for a length or tile below 1 or a negative halo.
     """
     if length < 1 or tile < 1 or halo < 0:
         raise ValueError(f"no tiles of {tile} with halo {halo} on {length} pixels")
-    stop = length if stop is None else stop
-    parts = -(-(stop - start) // tile)
-    edges = [start + (stop - start) * i // parts for i in range(parts + 1)]
+    inner = length - 2 * halo
+    parts = max(1, -(-inner // tile))
+    edges = [0, *(halo + inner * i // parts for i in range(1, parts)), length]
+    return _spans(edges, length, halo)
+
+
+def _spans(edges: list[int], length: int, halo: int) -> list[Span]:
+    """The halo is clipped at 0 and `length`."""
     return [Span(a, b, max(0, a - halo), min(length, b + halo)) for a, b in pairwise(edges)]
 
 
 def plan_tiles(height: int, width: int, *, tile: int, halo: int) -> list[Tile]:
-    """Tiles of a picture, row by row: cores of equal size (to a pixel), at most `tile` a side."""
+    """Tiles of a picture, row by row, of equal size (to a pixel): see `plan_spans`."""
     columns = plan_spans(width, tile=tile, halo=halo)
     return [Tile(r, c) for r in plan_spans(height, tile=tile, halo=halo) for c in columns]
 
@@ -50,8 +54,8 @@ def split_tile(tile: Tile, height: int, width: int, *, halo: int) -> list[Tile]:
     """The same core in quarters, for when a tile did not fit into memory."""
 
     def halves(span: Span, length: int) -> list[Span]:
-        half = -(-(span.stop - span.start) // 2)
-        return plan_spans(length, tile=half, halo=halo, start=span.start, stop=span.stop)
+        middle = -(-(span.start + span.stop) // 2)
+        return _spans(sorted({span.start, middle, span.stop}), length, halo)
 
     columns = halves(tile.columns, width)
     return [Tile(r, c) for r in halves(tile.rows, height) for c in columns]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sr_cli.models.base import InferenceNet, SRModel, conv
-from sr_cli.models.fusion import fusion_works, plus
+from sr_cli.models.fusion import add_to, fusion_works
 from sr_cli.models.initial import carry_through, start_as_linear_interpolation
 from sr_cli.models.shuffle import shuffle
 
@@ -63,7 +63,7 @@ class ESPCN(SRModel):
 
 
 class _FastESPCN(InferenceNet):
-    """The first and the last layer in float32, what lies between in half precision.
+    """In half precision, the first and the last layer in float32 and what lies between in half.
 
     Weights that bfloat16 holds exactly (`rounded_weights` in the recipe) let all three layers be
     in half precision on a CPU: the last layer gives what its pixels have beyond the rounded lr
@@ -78,22 +78,70 @@ class _FastESPCN(InferenceNet):
         self.scale = frozen.scale
         self.exact = all(bool((p == p.bfloat16()).all()) for p in frozen.layers.parameters())
         self.half_first, self.half_last = copy.deepcopy(self.first), copy.deepcopy(self.last)
+        self.in_float32 = _WithSigmoids(frozen)
 
     def half_parts(self) -> list[nn.Module]:
         return [self.half_first, self.middle, self.half_last]
 
     def forward(self, lr: Tensor) -> Tensor:
-        whole = self.exact and lr.device.type == "cpu" and fusion_works()
-        if self.half_dtype == torch.float32 or not whole:
-            features = self.middle(self.first(lr).to(self.half_dtype))
-            return shuffle(self.last(features.float()), self.scale)
-        rounded = lr.to(self.half_dtype)
-        features = self.middle(self.half_first(rounded))
-        around = (-rounded).expand(-1, self.scale**2, -1, -1)
-        around = around.contiguous(memory_format=torch.channels_last)
+        if self.half_dtype == torch.float32:
+            return shuffle(self.in_float32(lr), self.scale)
+        if self.exact and lr.device.type == "cpu" and fusion_works():
+            return self.all_in_half(lr)
+        features = self.middle(self.first(lr).to(self.half_dtype))
+        return shuffle(self.last(features.float()), self.scale)
+
+    def all_in_half(self, lr: Tensor) -> Tensor:
+        """The same from three layers in half precision. CPU only."""
+        features = self.middle(self.half_first(lr.to(self.half_dtype)))
+        # Spread in float32 and rounded then: PyTorch spreads half precision several times slower.
+        level = (-lr).expand(-1, self.scale**2, -1, -1)
+        level = level.contiguous(memory_format=torch.channels_last)
         assert isinstance(self.half_last, nn.Conv2d)
-        beyond = plus(features, self.half_last, around).float()
-        return shuffle(beyond.add_(lr), self.scale)
+        beyond = add_to(level.to(self.half_dtype, copy=True), features, self.half_last)
+        return shuffle(torch.sub(beyond, level, out=level), self.scale)
+
+
+class _WithSigmoids(nn.Module):
+    """The layers before the shuffle with tanh(z) as 2 sigmoid(2z) - 1, much the faster one on CPUs.
+
+    Doubling goes into the convolution before, the rest into the one after. Beyond the picture's
+    edge the convolutions see zeros, which are halves before the rest: the layers compute a ring
+    around the picture, and the halves are put there.
+    """
+
+    def __init__(self, frozen: ESPCN) -> None:
+        super().__init__()
+        first, middle, last = (copy.deepcopy(m) for m in frozen.layers if isinstance(m, nn.Conv2d))
+        reach = middle.kernel_size[0] // 2, last.kernel_size[0] // 2
+        self.ring = max(reach)
+        self.spare = self.ring - reach[1]
+        first.padding = (first.kernel_size[0] // 2 + self.ring,) * 2
+        last.padding = (0, 0)
+        for layer in (middle, last):
+            assert layer.bias is not None
+            layer.bias -= layer.weight.double().sum((1, 2, 3)).float()
+            layer.weight *= 2
+        for layer in (first, middle):
+            assert layer.bias is not None
+            layer.bias *= 2
+            layer.weight *= 2
+        self.first = nn.Sequential(first, nn.Sigmoid())
+        self.middle = nn.Sequential(middle, nn.Sigmoid())
+        self.last = last
+
+    def forward(self, lr: Tensor) -> Tensor:
+        features = self._edged(self.middle(self._edged(self.first(lr))))
+        if self.spare:
+            features = features[..., self.spare : -self.spare, self.spare : -self.spare]
+        sr: Tensor = self.last(features)
+        return sr
+
+    def _edged(self, features: Tensor) -> Tensor:
+        for edge in (slice(None, self.ring), slice(-self.ring, None)):
+            features[..., edge, :] = 0.5
+            features[..., edge] = 0.5
+        return features
 
 
 MODEL = ESPCN

@@ -28,13 +28,16 @@ def _run(x: Tensor, layer: nn.Conv2d, name: str, numbers: list[float]) -> Tensor
     return fused
 
 
-def plus(x: Tensor, layer: nn.Conv2d, other: Tensor) -> Tensor:
-    """`layer(x) + other`, added before the sum is rounded to the dtype of `x`. CPU only."""
-    total: Tensor = torch.ops.mkldnn._convolution_pointwise.binary(
-        x, other, layer.weight, layer.bias, layer.padding, layer.stride, layer.dilation, 1,
+def add_to(total: Tensor, x: Tensor, layer: nn.Conv2d) -> Tensor:
+    """`total + layer(x)`, summed before it is rounded to the dtype of `total`, in its place.
+
+    CPU only; `total` is channels_last, of the dtype of `x` and the shape of the result.
+    """
+    added: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
+        total, x, layer.weight, layer.bias, layer.padding, layer.stride, layer.dilation, 1,
         "add", None, None, [], None,
     )  # fmt: skip
-    return total
+    return added
 
 
 class FusedConvolution(nn.Module):
@@ -58,6 +61,8 @@ def _name_of(activation: nn.Module) -> tuple[str, list[float]] | None:
         return "leaky_relu", [activation.negative_slope]
     if isinstance(activation, nn.Tanh):
         return "tanh", []
+    if isinstance(activation, nn.Sigmoid):
+        return "sigmoid", []
     return None
 
 
@@ -98,13 +103,14 @@ def fusion_works() -> bool:
     try:
         same = [
             torch.allclose(_run(x, layer, "tanh", []), layer(x).tanh(), atol=1e-5),
+            torch.allclose(_run(x, layer, "sigmoid", []), layer(x).sigmoid(), atol=1e-5),
             torch.allclose(_run(x, layer, "relu", []), layer(x).relu(), atol=1e-5),
             torch.allclose(
                 _run(x, layer, "leaky_relu", [0.2]),
                 nn.functional.leaky_relu(layer(x), 0.2),
                 atol=1e-5,
             ),
-            torch.allclose(plus(x, layer, other), layer(x) + other, atol=1e-5),
+            torch.allclose(add_to(other.clone(), x, layer), layer(x) + other, atol=1e-5),
         ]
     except (AttributeError, RuntimeError, TypeError):
         return False

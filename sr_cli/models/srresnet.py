@@ -11,7 +11,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sr_cli.models.base import InferenceNet, SRModel, conv, shuffle_upsampler
 from sr_cli.models.bicubic import enlarge_bicubic
-from sr_cli.models.fusion import fusion_works, plus
+from sr_cli.models.fusion import add_to, fusion_works
 from sr_cli.models.initial import start_as_enlargement
 from sr_cli.models.rewrites import convolution_before_shuffle
 
@@ -127,7 +127,7 @@ class _FastSRResNet(InferenceNet):
         plain = F.pixel_unshuffle(enlarge_bicubic(lr, self.scale), self.last_factor)
         plain = plain.to(self.half_dtype, memory_format=torch.channels_last)
         assert isinstance(self.half_tail, nn.Conv2d)
-        beyond = plus(large, self.half_tail, -plain).float()
+        beyond = add_to(-plain, large, self.half_tail).float()
         return F.pixel_shuffle(beyond.add_(plain.float()), self.last_factor)
 
 
