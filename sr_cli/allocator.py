@@ -18,3 +18,10 @@ def keep_freed_memory() -> bool:
         libc = ctypes.CDLL("libc.so.6")
         return bool(libc.mallopt(_M_MMAP_MAX, 0)) and bool(libc.mallopt(_M_TRIM_THRESHOLD, -1))
     return False
+
+
+def give_back_freed_memory() -> None:
+    """Return what is kept to the system, before something else needs room (Linux with glibc)."""
+    if sys.platform.startswith("linux"):
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)

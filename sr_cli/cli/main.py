@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
+import threading
 import warnings
 from types import FrameType
 from typing import Annotated, Any
@@ -96,7 +98,7 @@ def _on_sigterm(_: int, __: FrameType | None) -> None:
 
 
 def main() -> None:
-    """The `sr` command."""
+    """The `sr` command. Ends the process."""
     prepare_streams()
     if not sys.warnoptions:
         # Libraries talk to programmers; -W default brings it back.
@@ -105,3 +107,23 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         raise _interrupted() from None
+    except SystemExit as end:
+        _leave_at_once(end.code)
+        raise
+
+
+def _leave_at_once(code: object) -> None:
+    """End without unloading torch's libraries, which takes longer than a small picture.
+
+    Returns where Python has something left to do that only its own end does.
+    """
+    busy = any(not t.daemon for t in threading.enumerate() if t is not threading.main_thread())
+    if "torch" not in sys.modules or busy or not isinstance(code, int):
+        return
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        return
+    atexit._run_exitfuncs()
+    os._exit(code)

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sr_cli.allocator import give_back_freed_memory
 from sr_cli.errors import SrError
 from sr_cli.files import atomic_write
 from sr_cli.imaging.decode import DEFAULT_MAX_PIXELS, read_picture, read_size
@@ -95,6 +96,8 @@ def run_batch(
                     if small and following and _may_be_read_ahead(following, options):
                         coming = following, readers.submit(_read, following, options)
                     made = _enlarge(picture, job, enlarger, options, on_progress)
+                    if not small:
+                        give_back_freed_memory()
                     original = picture if options.compare else None
                     del picture
                     result.out_width, result.out_height = size
