@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
@@ -20,8 +22,14 @@ def keep_freed_memory() -> bool:
     return False
 
 
-def give_back_freed_memory() -> None:
-    """Return what is kept to the system, before something else needs room (Linux with glibc)."""
-    if sys.platform.startswith("linux"):
-        with suppress(OSError, AttributeError):
+def give_back_freed_memory(beyond: int) -> None:
+    """Return what is kept to the system where more than `beyond` bytes are resident.
+
+    Does nothing but on Linux with glibc.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    with suppress(OSError, AttributeError, ValueError):
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        if pages * mmap.PAGESIZE > beyond:
             ctypes.CDLL("libc.so.6").malloc_trim(0)

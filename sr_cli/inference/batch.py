@@ -26,6 +26,9 @@ from sr_cli.inference.jobs import STDIO, Job
 _OVERLAP_PIXELS = 24_000_000
 """Pictures and results larger than this are finished one by one: memory holds one of them."""
 
+_MUCH = 900 << 20
+"""Resident bytes beyond which writing a picture takes no memory on top of what computing took."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -96,8 +99,7 @@ def run_batch(
                     if small and following and _may_be_read_ahead(following, options):
                         coming = following, readers.submit(_read, following, options)
                     made = _enlarge(picture, job, enlarger, options, on_progress)
-                    if not small:
-                        give_back_freed_memory()
+                    give_back_freed_memory(beyond=_MUCH)
                     original = picture if options.compare else None
                     del picture
                     result.out_width, result.out_height = size

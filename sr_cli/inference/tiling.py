@@ -27,8 +27,9 @@ class Tile:
 def plan_spans(length: int, *, tile: int, halo: int) -> list[Span]:
     """Cut an axis of `length` pixels so that each part reads at most `tile` + 2 x `halo` of it.
 
-    The ends of the picture need no halo, so the first and the last core are larger by one: all
-    parts read equally much, and there are as few of them as can be.
+    The ends of the picture need no halo, so the first and the last core are larger by one, and
+    there are as few parts as can be. All read equally much, to the pixel (one may read a pixel
+    beyond its halo): tensors of one size take the same memory again and again.
     Raises ValueError for a length or tile below 1 or a negative halo.
     """
     if length < 1 or tile < 1 or halo < 0:
@@ -41,7 +42,10 @@ def plan_spans(length: int, *, tile: int, halo: int) -> list[Span]:
 
 def _spans(edges: list[int], length: int, halo: int) -> list[Span]:
     """The halo is clipped at 0 and `length`."""
-    return [Span(a, b, max(0, a - halo), min(length, b + halo)) for a, b in pairwise(edges)]
+    reads = [(max(0, a - halo), min(length, b + halo)) for a, b in pairwise(edges)]
+    most = max(last - first for first, last in reads)
+    firsts = [min(first, length - most) for first, _ in reads]
+    return [Span(a, b, f, f + most) for (a, b), f in zip(pairwise(edges), firsts, strict=True)]
 
 
 def plan_tiles(height: int, width: int, *, tile: int, halo: int) -> list[Tile]:

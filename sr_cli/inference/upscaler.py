@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sr_cli.allocator import give_back_freed_memory
 from sr_cli.errors import SrError
 from sr_cli.imaging.colour import RGB_TO_YCBCR, YCBCR_OFFSET
 from sr_cli.imaging.memory import empty_pixels
@@ -21,10 +22,13 @@ from sr_cli.inference.device import free_memory, pick_device, pick_precision
 from sr_cli.inference.tiling import Tile, plan_tiles, split_tile
 from sr_cli.models.base import InferenceNet, SRModel
 from sr_cli.models.bicubic import RADIUS, enlarge_bicubic
-from sr_cli.models.fusion import fuse_activations
+from sr_cli.models.fusion import FusedConvolution, fuse_activations
 
 POOLING_HALO = 24
 """Halo for networks that pool over the whole picture and so have no receptive radius."""
+
+_MOST = 1100 << 20
+"""Resident bytes, beside the picture, that computing should not exceed."""
 
 _CPU_BUDGET = 180 << 20
 _STRETCHED_BUDGET = 3 * _CPU_BUDGET
@@ -118,6 +122,8 @@ class Upscaler:
                 waiting += self._smaller(tile, h, w, halo)[::-1]
                 continue
             done += 1
+            # Small things between large ones keep their room from being used again.
+            give_back_freed_memory(beyond=_MOST + lr.nbytes + sr.nbytes)
             if on_tile is not None:
                 on_tile(done, done + len(waiting))
         return sr
@@ -264,8 +270,12 @@ class Upscaler:
             most = max(most, sum(t.numel() * t.element_size() for t in tensors))
 
         for net, model in zip(self._nets, self.models, strict=True):
-            leaves = [m for m in net.modules() if not list(m.children())]
-            hooks = [leaf.register_forward_hook(look) for leaf in leaves]
+            layers = [
+                m
+                for m in net.modules()
+                if isinstance(m, FusedConvolution) or not list(m.children())
+            ]
+            hooks = [layer.register_forward_hook(look) for layer in layers]
             net(torch.zeros(1, model.channels, _PROBE, _PROBE, device=self.device))
             for hook in hooks:
                 hook.remove()
