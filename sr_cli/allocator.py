@@ -22,14 +22,18 @@ def keep_freed_memory() -> bool:
     return False
 
 
+def resident_memory() -> int:
+    """Bytes of this process in memory; 0 where that is not known (but on Linux)."""
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+    return 0
+
+
 def give_back_freed_memory(beyond: int) -> None:
-    """Return what is kept to the system where more than `beyond` bytes are resident.
+    """Return what is kept to the system, where more than `beyond` bytes are in memory.
 
     Does nothing but on Linux with glibc.
     """
-    if not sys.platform.startswith("linux"):
-        return
-    with suppress(OSError, AttributeError, ValueError):
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        if pages * mmap.PAGESIZE > beyond:
+    if resident_memory() > beyond:
+        with suppress(OSError, AttributeError):
             ctypes.CDLL("libc.so.6").malloc_trim(0)

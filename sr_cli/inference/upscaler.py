@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sr_cli.allocator import give_back_freed_memory
+from sr_cli.allocator import give_back_freed_memory, resident_memory
 from sr_cli.errors import SrError
 from sr_cli.imaging.colour import RGB_TO_YCBCR, YCBCR_OFFSET
 from sr_cli.imaging.memory import empty_pixels
@@ -27,12 +27,12 @@ from sr_cli.models.fusion import FusedConvolution, fuse_activations
 POOLING_HALO = 24
 """Halo for networks that pool over the whole picture and so have no receptive radius."""
 
-_MOST = 1100 << 20
-"""Resident bytes, beside the picture, that computing should not exceed."""
-
 _CPU_BUDGET = 180 << 20
 _STRETCHED_BUDGET = 3 * _CPU_BUDGET
 """For networks whose halo would otherwise cost more than the tile itself."""
+
+_GROWTH = 2 * _CPU_BUDGET
+"""Resident bytes, beside the picture, by which computing may grow before freed ones go back."""
 
 _WORTHWHILE = 8
 """A tile of so many halos computes 1.56 times its core."""
@@ -90,6 +90,7 @@ class Upscaler:
             raise self._failure(error) from error
         weights = torch.tensor(RGB_TO_YCBCR[0] / 255, dtype=torch.float32, device=self.device)
         self._luma_weights = weights.view(1, 3, 1, 1)
+        self._resident = resident_memory()
 
     def __call__(
         self,
@@ -122,8 +123,9 @@ class Upscaler:
                 waiting += self._smaller(tile, h, w, halo)[::-1]
                 continue
             done += 1
-            # Small things between large ones keep their room from being used again.
-            give_back_freed_memory(beyond=_MOST + lr.nbytes + sr.nbytes)
+            if self.device.type == "cpu":
+                # Small things between large ones keep their room from being used again.
+                give_back_freed_memory(beyond=self._resident + _GROWTH + lr.nbytes + sr.nbytes)
             if on_tile is not None:
                 on_tile(done, done + len(waiting))
         return sr
