@@ -31,7 +31,7 @@ _CPU_BUDGET = 180 << 20
 _STRETCHED_BUDGET = 3 * _CPU_BUDGET
 """For networks whose halo would otherwise cost more than the tile itself."""
 
-_GROWTH = 2 * _CPU_BUDGET
+_GROWTH = 500 << 20
 """Resident bytes, beside the picture, by which computing may grow before freed ones go back."""
 
 _WORTHWHILE = 8
@@ -74,6 +74,7 @@ class Upscaler:
         halo: int | None = None,
         tta: bool = False,
     ) -> None:
+        self._resident = resident_memory()
         self.models = [models] if isinstance(models, SRModel) else list(models)
         (self.scale,) = {m.scale for m in self.models}
         self.device = pick_device(device)
@@ -90,7 +91,6 @@ class Upscaler:
             raise self._failure(error) from error
         weights = torch.tensor(RGB_TO_YCBCR[0] / 255, dtype=torch.float32, device=self.device)
         self._luma_weights = weights.view(1, 3, 1, 1)
-        self._resident = resident_memory()
 
     def __call__(
         self,
