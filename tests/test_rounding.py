@@ -71,9 +71,10 @@ def test_exact_weights_keep_espcn_close_in_half_precision(scale: int) -> None:
 
 
 @pytest.mark.skipif(not fusion_works(), reason="PyTorch without the operations")
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (9, 14)])
 @torch.inference_mode()
-def test_the_way_through_half_precision_is_the_same_network() -> None:
+def test_the_way_through_half_precision_is_the_same_network(size: tuple[int, int]) -> None:
     """Its sums are right on any CPU: in float32 they leave no difference."""
     model = create_model("espcn", scale=3)
-    x = torch.rand(2, 1, 9, 14)
+    x = torch.rand(2, 1, *size)
     assert torch.allclose(model.for_inference().all_in_half(x), model(x), atol=1e-5)

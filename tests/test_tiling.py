@@ -164,3 +164,9 @@ def test_out_of_memory_halves_the_tile_and_goes_on(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(engine, "_SMALLEST_TILE", 64)
     with pytest.raises(SrError, match="out of memory"):
         Upscaler(model, tile=64)(lr)
+
+
+def test_a_tile_counts_what_its_widest_layer_holds() -> None:
+    """In ESPCN the second, from 64 to 32 channels: fused with its activation it counts too."""
+    upscaler = Upscaler(small_model("espcn", 2), precision="fp32")
+    assert upscaler._bytes_per_pixel() > 1.5 * 4 * (64 + 32) + 3 * 4 * 2**2 * 8
