@@ -35,9 +35,9 @@ def median_seconds(run: Callable[[], Any], least: float = 1.5) -> float:
 
 def build(name: str) -> Any:
     """A network; `rrdb` is Real-ESRGAN's with random weights, which comes through spandrel."""
-    from sr_cli.models import create_model
-    from sr_cli.weights.load import load_model
-    from sr_cli.weights.manifest import load_manifest
+    from sr_cli.networks import create_model
+    from sr_cli.registry.load import load_model
+    from sr_cli.registry.manifest import load_manifest
 
     if any(e.scale == SCALE and not e.url for e in load_manifest().family(name)):
         return load_model(name, scale=SCALE).eval()
@@ -46,7 +46,7 @@ def build(name: str) -> Any:
     from spandrel import ModelLoader
     from spandrel.architectures.ESRGAN import ESRGAN
 
-    from sr_cli.weights.foreign import ForeignModel
+    from sr_cli.registry.foreign import ForeignModel
 
     return ForeignModel(ModelLoader().load_from_state_dict(ESRGAN().state_dict()).eval())
 
@@ -56,14 +56,14 @@ def measure(side: str, name: str, size: int) -> float:
     import numpy as np
 
     if side not in ("plain", "openvino"):
-        from sr_cli.inference.device import prepare_cpu
+        from sr_cli.engine.device import prepare_cpu
 
         prepare_cpu()
     import torch
 
-    from sr_cli.inference.device import pick_precision
-    from sr_cli.inference.upscaler import Upscaler
-    from sr_cli.models.fusion import fuse_activations
+    from sr_cli.engine.device import pick_precision
+    from sr_cli.engine.upscaler import Upscaler
+    from sr_cli.layers.fusion import fuse_activations
 
     torch.manual_seed(0)
     model = build(name)

@@ -21,20 +21,20 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from sr_cli.inference.device import prepare_cpu
+from sr_cli.engine.device import prepare_cpu
 
 if "--plain" not in sys.argv:
     prepare_cpu()
 
-from sr_cli.models import create_model
-from sr_cli.models.base import SRModel
-from sr_cli.training.data import Crops, ahead
-from sr_cli.training.folder import RunFolder
+from sr_cli.networks import create_model
+from sr_cli.networks.base import SRModel
+from sr_cli.training.crops import Crops, ahead
 from sr_cli.training.optimise import learning_rate_factor
 from sr_cli.training.papers import default_recipe
 from sr_cli.training.plan import Plan, load_data
 from sr_cli.training.recipe import Recipe
 from sr_cli.training.run import Run
+from sr_cli.training.run_folder import RunFolder
 from sr_cli.training.validation import Example, validate
 
 

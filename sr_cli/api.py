@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from sr_cli.inference.enlarge import Enlarger
+    from sr_cli.engine.enlarge import Enlarger
 
     Pixels = TypeVar("Pixels", Image.Image, NDArray[np.uint8], NDArray[np.uint16])
 else:
@@ -41,11 +41,11 @@ def upscale_image(
     import numpy as np
     from PIL import Image
 
+    from sr_cli.engine.enlarge import MAX_FACTOR, Size, enlarge_picture
     from sr_cli.errors import RefusedError
     from sr_cli.imaging.decode import from_pillow
     from sr_cli.imaging.encode import to_pillow
     from sr_cli.imaging.picture import Frame, Picture
-    from sr_cli.inference.enlarge import MAX_FACTOR, Size, enlarge_picture
 
     if isinstance(scale, bool) or not isinstance(scale, Real):
         raise RefusedError(f"scale {scale!r} is not a number")
@@ -98,7 +98,7 @@ def _frame_of(array: Any) -> Any:
 def _enlarger(
     model: str | None, scale: float, device: str, precision: str, tile: int | None, tta: bool
 ) -> Enlarger:
-    from sr_cli.inference.build import EngineOptions, build_enlarger
-    from sr_cli.weights.manifest import choose
+    from sr_cli.engine.build import EngineOptions, build_enlarger
+    from sr_cli.registry.manifest import choose
 
     return build_enlarger([choose(model)], scale, EngineOptions(device, None, precision, tile, tta))

@@ -15,7 +15,7 @@ from faults import Server, serving
 from hypothesis import settings
 from PIL import Image
 
-from sr_cli.inference.device import cpu_precisions
+from sr_cli.engine.device import cpu_precisions
 
 # Property tests are about what is true, not about how busy the machine is.
 settings.register_profile("patient", deadline=None)
@@ -142,7 +142,7 @@ def size_of(path: Path) -> tuple[int, int]:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
     """A local server; what is fetched from it goes to a cache of its own."""
-    from sr_cli import download
+    from sr_cli.store import download
 
     monkeypatch.setenv("SR_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(download, "_PAUSE", 0.01)

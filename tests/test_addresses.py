@@ -101,7 +101,7 @@ def test_pruning_an_address_forgets_its_pin(sr: Run, world: World) -> None:
 
 
 def test_addresses_with_one_name_have_places_of_their_own() -> None:
-    from sr_cli.weights.address import place_of
+    from sr_cli.store.address import place_of
 
     places = {place_of(f"https://example.org{rest}") for rest in ("/a.pth?v=1", "/a.pth?v=2",
               ":8443/a.pth", "/b/a.pth")}  # fmt: skip

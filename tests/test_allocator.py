@@ -8,7 +8,7 @@ import sys
 import pytest
 
 CODE = """
-from sr_cli.allocator import give_back_freed_memory, keep_freed_memory, resident_memory
+from sr_cli.system.allocator import give_back_freed_memory, keep_freed_memory, resident_memory
 
 assert keep_freed_memory()
 large = [b"x" * 65536 for _ in range(3000)]

@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from sr_cli.engine.device import cpu_precisions
+from sr_cli.engine.precision import PRECISION_NAMES
 from sr_cli.errors import SrError
 from sr_cli.imaging.decode import read_picture
-from sr_cli.inference.device import cpu_precisions
-from sr_cli.inference.precision import PRECISION_NAMES
 
 BICUBIC = ("upscale", "-m", "bicubic", "-x2")
 
@@ -180,7 +180,7 @@ def test_folders_and_places(sr: Run, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux")
 def test_a_full_disk_keeps_what_was_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from sr_cli.files import atomic_write
+    from sr_cli.system.files import atomic_write
 
     target = tmp_path / "a.png"
     target.write_bytes(b"before")
@@ -205,7 +205,7 @@ def test_bad_checkpoints_never_execute(sr: Run, tmp_path: Path) -> None:
 
     Image.fromarray(smooth(9, 9)).save(tmp_path / "a.png")
     good = next(
-        (Path(__file__).parent.parent / "sr_cli/weights/files").glob("espcn-x4*")
+        (Path(__file__).parent.parent / "sr_cli/registry/files").glob("espcn-x4*")
     ).read_bytes()
     length = int.from_bytes(good[:8], "little")
     header = json.loads(good[8 : 8 + length])

@@ -121,9 +121,9 @@ def test_two_processes_on_one_folder(tmp_path: Path) -> None:
 
 
 def test_an_output_that_appears_meanwhile_does_not_shift_the_others(tmp_path: Path) -> None:
-    from sr_cli.inference.batch import Options, run_batch
-    from sr_cli.inference.enlarge import BicubicEnlarger, Size
-    from sr_cli.inference.jobs import Found, Naming, plan_jobs
+    from sr_cli.engine.enlarge import BicubicEnlarger, Size
+    from sr_cli.upscale.batch import Options, run_batch
+    from sr_cli.upscale.jobs import Found, Naming, plan_jobs
 
     for index, name in enumerate("abcd"):
         Image.new("L", (8, 8), 50 * index).save(tmp_path / f"{name}.png")
@@ -168,9 +168,9 @@ def test_ctrl_c_while_waiting_for_stdin(tmp_path: Path) -> None:
 def test_an_unexpected_failure_of_one_picture_does_not_end_the_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sr_cli.inference import batch
-    from sr_cli.inference.enlarge import BicubicEnlarger, Size
-    from sr_cli.inference.jobs import Found, Naming, plan_jobs
+    from sr_cli.engine import batch
+    from sr_cli.engine.enlarge import BicubicEnlarger, Size
+    from sr_cli.upscale.jobs import Found, Naming, plan_jobs
 
     found = [Found(picture(tmp_path / f"{n}.png"), tmp_path, False) for n in "abc"]
     real = batch.write_picture

@@ -16,9 +16,9 @@ from manifest_world import compact
 from PIL import Image
 
 import sr_cli
-from sr_cli.evaluation.contact import find_region
 from sr_cli.evaluation.measure import multiply_adds
-from sr_cli.models import create_model
+from sr_cli.evaluation.sheet import find_region
+from sr_cli.networks import create_model
 
 LPIPS_FILE = SHARED / "reference" / "lpips_alexnet.safetensors"
 

@@ -182,10 +182,10 @@ def test_the_manifest_matches_the_files() -> None:
 
     document = json.loads((REPOSITORY / "weights_manifest.json").read_text())
     files = {e["file"]: e for e in document["weights"] if not e.get("url")}
-    there = {p.name for p in (REPOSITORY / "sr_cli/weights/files").glob("*.safetensors")}
+    there = {p.name for p in (REPOSITORY / "sr_cli/registry/files").glob("*.safetensors")}
     assert there == set(files)
     for name, entry in files.items():
-        content = (REPOSITORY / "sr_cli/weights/files" / name).read_bytes()
+        content = (REPOSITORY / "sr_cli/registry/files" / name).read_bytes()
         assert hashlib.sha256(content).hexdigest() == entry["sha256"]
         assert len(content) == entry["bytes"]
     assert sum(e["bytes"] for e in files.values()) < 30e6

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sr_cli.engine.upscaler import Upscaler
 from sr_cli.errors import SrError
-from sr_cli.inference.upscaler import Upscaler
-from sr_cli.models import create_model
-from sr_cli.models.base import SRModel
-from sr_cli.weights import converters
-from sr_cli.weights.foreign import known_kinds, load_foreign
+from sr_cli.networks import create_model
+from sr_cli.networks.base import SRModel
+from sr_cli.registry import converters
+from sr_cli.registry.foreign import known_kinds, load_foreign
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, bias: bool = True) -> nn.Conv2d:

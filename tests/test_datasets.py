@@ -11,11 +11,11 @@ from conftest import smooth
 from faults import Server, cut, status
 from PIL import Image
 
-from sr_cli.download import Remote
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.evaluation import datasets
 from sr_cli.evaluation.datasets import open_set, paired_set, set_names
 from sr_cli.imaging.names import pair_by_name
+from sr_cli.store.download import Remote
 
 CONTENT = bytes(range(256)) * 4000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -12,11 +12,11 @@ from types import SimpleNamespace
 import pytest
 from faults import Server, cut, longer, stall, status, trickle, without_ranges, wrong
 
-from sr_cli import download
-from sr_cli.download import Remote, fetch
 from sr_cli.errors import SrError
 from sr_cli.evaluation.datasets import open_set
-from sr_cli.pins import pinned
+from sr_cli.store import download
+from sr_cli.store.download import Remote, fetch
+from sr_cli.store.pins import pinned
 
 CONTENT = bytes(range(256)) * 4000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

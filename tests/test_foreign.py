@@ -15,10 +15,10 @@ from manifest_world import compact
 from PIL import Image
 from safetensors.torch import save_file
 
+from sr_cli.engine.precision import PRECISION_NAMES
+from sr_cli.engine.upscaler import Upscaler
 from sr_cli.errors import SrError
-from sr_cli.inference.precision import PRECISION_NAMES
-from sr_cli.inference.upscaler import Upscaler
-from sr_cli.weights.foreign import ForeignModel, load_foreign
+from sr_cli.registry.foreign import ForeignModel, load_foreign
 
 spandrel = pytest.importorskip("spandrel")
 
@@ -254,7 +254,7 @@ def test_files_that_grow_when_read_are_refused(sr: Run, tmp_path: Path) -> None:
 
 
 def test_a_header_that_describes_too_much_is_refused_at_once(sr: Run, tmp_path: Path) -> None:
-    from sr_cli.weights.checkpoint import Header, save_checkpoint
+    from sr_cli.registry.checkpoint import Header, save_checkpoint
 
     for name, config in (("many", {"groups": 4096, "blocks": 4096}), ("scale", {"scale": 4})):
         header = Header(model="rcan", scales=[2], config=config)

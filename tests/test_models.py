@@ -7,9 +7,9 @@ import torch
 from conftest import needs_bf16
 
 from sr_cli.errors import RefusedError
-from sr_cli.models import create_model, model_class, model_names
-from sr_cli.models.base import SRModel
-from sr_cli.models.srgan import Discriminator
+from sr_cli.networks import create_model, model_class, model_names
+from sr_cli.networks.base import SRModel
+from sr_cli.networks.srgan import Discriminator
 
 SMALL = {
     "rcan": {"groups": 2, "blocks": 2, "features": 16, "reduction": 4},

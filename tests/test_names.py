@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sr_cli.cli.upscale import parse_scale
+from sr_cli.engine.enlarge import Size, best_scale, passes_for
 from sr_cli.errors import RefusedError
-from sr_cli.inference.enlarge import Size, best_scale, passes_for
-from sr_cli.inference.jobs import Found, Naming, plan_jobs
+from sr_cli.upscale.jobs import Found, Naming, plan_jobs
 
 NAMES = st.text("abcXYZ .-_é😀0123456789", min_size=1, max_size=12).filter(
     lambda s: s.strip(". ") == s and s not in ("-",)

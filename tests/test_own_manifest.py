@@ -10,7 +10,7 @@ from conftest import Run, smooth
 from manifest_world import World, fetch
 from PIL import Image
 
-from sr_cli.weights.manifest import load_manifest
+from sr_cli.registry.manifest import load_manifest
 
 
 def test_ones_own_manifest_serves_m_too(sr: Run, world: World, tmp_path: Path) -> None:

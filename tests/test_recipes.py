@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.imaging.names import partner_name
-from sr_cli.models import model_names
+from sr_cli.networks import model_names
 from sr_cli.training.optimise import learning_rate_factor
 from sr_cli.training.papers import default_recipe
 from sr_cli.training.pictures import Pair, find_sources, split
-from sr_cli.training.settings import (
+from sr_cli.training.recipe_files import (
     as_toml,
     make_recipe,
     read_recipe,

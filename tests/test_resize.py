@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from sr_cli.engine.enlarge import BicubicEnlarger
 from sr_cli.evaluation.metrics import psnr_y, ssim_y
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic, resize_bicubic
-from sr_cli.inference.enlarge import BicubicEnlarger
-from sr_cli.models.bicubic import enlarge_bicubic
+from sr_cli.networks.bicubic import enlarge_bicubic
 
 GOLDEN = {
     ("Set5", 2): (33.673, 0.9303),

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from sr_cli.models import create_model
-from sr_cli.models.base import conv, shuffle_upsampler
-from sr_cli.models.rewrites import (
+from sr_cli.layers.rewrites import (
     LinearTail,
     convolution_before_shuffle,
     deconvolution_as_convolution,
 )
+from sr_cli.networks import create_model
+from sr_cli.networks.base import conv, shuffle_upsampler
 
 
 def same(a: torch.Tensor, b: torch.Tensor) -> bool:

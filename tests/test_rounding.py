@@ -10,10 +10,10 @@ import torch
 from conftest import Run, needs_bf16, smooth
 from PIL import Image
 
-from sr_cli.models import create_model
-from sr_cli.models.fusion import fusion_works
+from sr_cli.layers.fusion import fusion_works
+from sr_cli.networks import create_model
+from sr_cli.registry.load import load_model
 from sr_cli.training.rounding import all_rounded, round_to_half, rounded
-from sr_cli.weights.load import load_model
 
 
 def test_weights_are_rounded_for_a_while_and_learn_as_they_are() -> None:

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_models import SMALL, small_model
 
+from sr_cli.engine import upscaler as engine
+from sr_cli.engine.device import cpu_precisions
+from sr_cli.engine.tiling import plan_spans, plan_tiles, split_tile
+from sr_cli.engine.upscaler import Upscaler
 from sr_cli.errors import SrError
-from sr_cli.inference import upscaler as engine
-from sr_cli.inference.device import cpu_precisions
-from sr_cli.inference.tiling import plan_spans, plan_tiles, split_tile
-from sr_cli.inference.upscaler import Upscaler
-from sr_cli.models import create_model, model_class, model_names
-from sr_cli.models.base import InferenceNet
+from sr_cli.networks import create_model, model_class, model_names
+from sr_cli.networks.base import InferenceNet
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 128), st.integers(0, 40))

@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from torch import nn
 
+from sr_cli.engine.upscaler import Upscaler
 from sr_cli.imaging.decode import read_picture
-from sr_cli.inference.upscaler import Upscaler
-from sr_cli.models import create_model
-from sr_cli.models.vdsr import VDSR
-from sr_cli.weights.checkpoint import Header, load_checkpoint, save_checkpoint
-from sr_cli.weights.load import load_model
+from sr_cli.networks import create_model
+from sr_cli.networks.vdsr import VDSR
+from sr_cli.registry.checkpoint import Header, load_checkpoint, save_checkpoint
+from sr_cli.registry.load import load_model
 
 TOOLS = Path(__file__).parents[1] / "tools"
 

@@ -18,11 +18,11 @@ from safetensors.torch import load_file
 from trials import command, quick, same, small_trunk
 
 from sr_cli.cli.train_report import Watcher
+from sr_cli.registry.checkpoint import load_checkpoint, read_header
 from sr_cli.training.papers import default_recipe
 from sr_cli.training.plan import Plan, Report
 from sr_cli.training.recipe import Recipe
 from sr_cli.training.run import Progress
-from sr_cli.weights.checkpoint import load_checkpoint, read_header
 
 
 def test_a_folder_becomes_a_checkpoint_that_upscale_reads(

@@ -14,10 +14,10 @@ from PIL import Image
 from trials import command, quick, wait_for
 
 from sr_cli.errors import SrError
+from sr_cli.registry.checkpoint import read_header
+from sr_cli.training.loop import fit
 from sr_cli.training.papers import default_recipe
 from sr_cli.training.plan import Plan, draw_preview, lasting_val
-from sr_cli.training.trainer import fit
-from sr_cli.weights.checkpoint import read_header
 
 
 @pytest.mark.parametrize(

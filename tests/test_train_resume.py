@@ -16,12 +16,12 @@ from PIL import Image
 from trials import command, quick, same, wait_for
 
 from sr_cli.errors import SrError
-from sr_cli.training.folder import RunFolder
+from sr_cli.training.loop import fit
 from sr_cli.training.papers import default_recipe
 from sr_cli.training.plan import Plan
 from sr_cli.training.run import Progress
+from sr_cli.training.run_folder import RunFolder
 from sr_cli.training.sheet import draw_curves
-from sr_cli.training.trainer import fit
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
@@ -140,7 +140,7 @@ def test_a_run_that_diverges_ends_with_its_last_good_state(
 
 
 def test_a_step_with_a_bad_loss_is_skipped_and_counted(photos: Path, tmp_path: Path) -> None:
-    from sr_cli.training.data import Batch
+    from sr_cli.training.crops import Batch
     from sr_cli.training.run import Run as Training
 
     run = Training(default_recipe("espcn", (2,), lr_patch=8), device=torch.device("cpu"))

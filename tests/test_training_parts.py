@@ -11,7 +11,7 @@ import torch
 from trials import small_trunk
 
 from sr_cli.errors import RefusedError, SrError
-from sr_cli.models import create_model
+from sr_cli.networks import create_model
 from sr_cli.training.adversarial import discriminator_loss, generator_loss
 from sr_cli.training.losses import Features, charbonnier, shifted, texture_loss
 from sr_cli.training.optimise import learning_rate_factor, make_optimiser, set_learning_rate

@@ -11,15 +11,15 @@ import torch
 from conftest import REPOSITORY, needs_bf16
 from PIL import Image
 
+from sr_cli.engine.upscaler import Upscaler
 from sr_cli.errors import SrError
 from sr_cli.evaluation.metrics import psnr_y
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic
-from sr_cli.inference.upscaler import Upscaler
-from sr_cli.models import create_model
-from sr_cli.weights.checkpoint import Header, load_checkpoint, read_header, save_checkpoint
-from sr_cli.weights.load import load_model
-from sr_cli.weights.manifest import Entry, load_manifest, parse_manifest
+from sr_cli.networks import create_model
+from sr_cli.registry.checkpoint import Header, load_checkpoint, read_header, save_checkpoint
+from sr_cli.registry.load import load_model
+from sr_cli.registry.manifest import Entry, load_manifest, parse_manifest
 
 ENTRIES = pytest.mark.parametrize("entry", load_manifest().embedded, ids=lambda e: e.id)
 

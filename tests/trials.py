@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from sr_cli.training.loop import Outcome, fit
 from sr_cli.training.papers import default_recipe
 from sr_cli.training.plan import Plan
 from sr_cli.training.recipe import Recipe
-from sr_cli.training.trainer import Outcome, fit
 
 TINY = {"config": {"features": 8, "blocks": 2}, "lr_patch": 12, "batch": 4, "precision": "fp32"}
 

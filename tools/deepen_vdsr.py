@@ -18,10 +18,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from sr_cli.models import create_model
-from sr_cli.models.vdsr import VDSR
-from sr_cli.weights.checkpoint import read_header, save_checkpoint
-from sr_cli.weights.load import load_model
+from sr_cli.networks import create_model
+from sr_cli.networks.vdsr import VDSR
+from sr_cli.registry.checkpoint import read_header, save_checkpoint
+from sr_cli.registry.load import load_model
 
 NOISE = 0.03
 """Share of their random weights that the new layers keep, so that they do not learn alike."""

@@ -22,14 +22,14 @@ from torch import Tensor, nn
 
 from sr_cli.imaging.formats import format_of_name
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic
-from sr_cli.models import create_model
-from sr_cli.models.edsr import EDSR
-from sr_cli.models.edsr import ResidualBlock as EDSRBlock
-from sr_cli.models.rcan import RCAN
-from sr_cli.models.srresnet import SRResNet
-from sr_cli.weights.checkpoint import read_header, save_checkpoint
-from sr_cli.weights.load import load_model
-from sr_cli.weights.manifest import choose
+from sr_cli.networks import create_model
+from sr_cli.networks.edsr import EDSR
+from sr_cli.networks.edsr import ResidualBlock as EDSRBlock
+from sr_cli.networks.rcan import RCAN
+from sr_cli.networks.srresnet import SRResNet
+from sr_cli.registry.checkpoint import read_header, save_checkpoint
+from sr_cli.registry.load import load_model
+from sr_cli.registry.manifest import choose
 
 OPEN = 3.0
 """The bias with which gates start: sigmoid(3) = 0.95."""

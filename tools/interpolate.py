@@ -12,7 +12,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from sr_cli.weights.checkpoint import load_checkpoint, save_checkpoint
+from sr_cli.registry.checkpoint import load_checkpoint, save_checkpoint
 
 
 def main() -> None:

@@ -21,18 +21,18 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
+from sr_cli.engine.device import cpu_precisions, prepare_cpu
+from sr_cli.engine.upscaler import Upscaler
 from sr_cli.evaluation.lpips import LPIPS
 from sr_cli.evaluation.metrics import psnr_y
 from sr_cli.imaging.colour import luma
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic
-from sr_cli.inference.device import cpu_precisions, prepare_cpu
-from sr_cli.inference.upscaler import Upscaler
-from sr_cli.models.base import SRModel
+from sr_cli.networks.base import SRModel
+from sr_cli.registry.checkpoint import load_checkpoint, save_checkpoint
+from sr_cli.registry.manifest import FOLDER, SCHEMA, Entry, load_manifest
 from sr_cli.training.flat import calibrate_flat, flat_error
 from sr_cli.training.rounding import all_rounded
-from sr_cli.weights.checkpoint import load_checkpoint, save_checkpoint
-from sr_cli.weights.manifest import FOLDER, SCHEMA, Entry, load_manifest
 
 MANIFEST = Path(__file__).resolve().parent.parent / "weights_manifest.json"
 SETS = ("Set5", "Set14", "BSD100")
@@ -102,10 +102,10 @@ def bf16_anywhere() -> Iterator[None]:
         return
     with ExitStack() as changed:
         changed.enter_context(torch.backends.mkldnn.flags(enabled=False))
-        device = "sr_cli.inference.device.cpu_precisions"
+        device = "sr_cli.engine.device.cpu_precisions"
         changed.enter_context(patch(device, lambda: ("fp32", "bf16")))
         for place in ("fusion", "srresnet", "espcn"):
-            works = f"sr_cli.models.{place}.fusion_works"
+            works = f"sr_cli.networks.{place}.fusion_works"
             changed.enter_context(patch(works, lambda: False))
         yield
 

@@ -20,11 +20,11 @@ from from_edsr import crops
 from torch import Tensor, nn
 
 from sr_cli.imaging.colour import RGB_TO_YCBCR, YCBCR_OFFSET
-from sr_cli.models.bicubic import enlarge_bicubic
-from sr_cli.models.srcnn import SRCNN
-from sr_cli.models.vdsr import VDSR
-from sr_cli.weights.checkpoint import read_header, save_checkpoint
-from sr_cli.weights.load import load_model
+from sr_cli.networks.bicubic import enlarge_bicubic
+from sr_cli.networks.srcnn import SRCNN
+from sr_cli.networks.vdsr import VDSR
+from sr_cli.registry.checkpoint import read_header, save_checkpoint
+from sr_cli.registry.load import load_model
 
 ALIVE = 1e-3
 """Share of pixels that must switch a feature on."""

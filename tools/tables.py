@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sr_cli.inference.device import prepare_cpu
-from sr_cli.inference.upscaler import Upscaler
-from sr_cli.weights.load import load_model
-from sr_cli.weights.manifest import Entry, load_manifest
+from sr_cli.engine.device import prepare_cpu
+from sr_cli.engine.upscaler import Upscaler
+from sr_cli.registry.load import load_model
+from sr_cli.registry.manifest import Entry, load_manifest
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = ROOT / "sr_cli/evaluation/data/published.json"

@@ -21,13 +21,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from sr_cli.engine.device import prepare_cpu
+from sr_cli.engine.upscaler import Upscaler
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.picture import flatten
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic, resize_bicubic
-from sr_cli.inference.device import prepare_cpu
-from sr_cli.inference.upscaler import Upscaler
+from sr_cli.registry.load import load_model
 from sr_cli.training.pictures import find_sources, split
-from sr_cli.weights.load import load_model
 
 HELD_BACK = 0.02
 MIN_SIDE = 96

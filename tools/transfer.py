@@ -17,7 +17,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from sr_cli.weights.checkpoint import load_checkpoint, save_checkpoint
+from sr_cli.registry.checkpoint import load_checkpoint, save_checkpoint
 
 
 def transfer(

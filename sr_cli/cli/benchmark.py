@@ -134,8 +134,8 @@ def benchmark(
     if region != "differ" and compare is None:
         raise RefusedError("--region says what --compare shows", "give --compare FILE.png")
 
-    from sr_cli.inference.build import EngineOptions
-    from sr_cli.inference.precision import check_precision_name
+    from sr_cli.engine.build import EngineOptions
+    from sr_cli.engine.precision import check_precision_name
 
     check_precision_name(precision)
     options = EngineOptions(device, threads, precision, tile)
@@ -209,7 +209,7 @@ def benchmark(
         run.write_sheet(compare, region, pin)
         written.append(f"{compare}: crops through every model")
     if ab is not None:
-        from sr_cli.evaluation.ab import write_page
+        from sr_cli.evaluation.blind import write_page
 
         written.append(f"{write_page(trials, ab)}: open it in a browser")
     for text in () if quiet else written:

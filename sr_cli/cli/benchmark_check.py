@@ -11,7 +11,7 @@ from sr_cli.cli.console import print_json, say
 from sr_cli.errors import ExitCode, RefusedError
 
 if TYPE_CHECKING:
-    from sr_cli.inference.build import EngineOptions
+    from sr_cli.engine.build import EngineOptions
 
 
 def check_shipped(
@@ -26,7 +26,7 @@ def check_shipped(
     """`sr benchmark --check`: does the PSNR-Y in the manifest hold? Exits 1 where it does not."""
     from sr_cli.evaluation.check import MEASURED_SETS, check
     from sr_cli.evaluation.datasets import known_name
-    from sr_cli.weights.manifest import choose, load_manifest
+    from sr_cli.registry.manifest import choose, load_manifest
 
     for name in names:
         if (known_name(name) or known_name(Path(name).name)) not in MEASURED_SETS:

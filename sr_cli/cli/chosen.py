@@ -11,13 +11,13 @@ from sr_cli.cli.console import say
 from sr_cli.errors import RefusedError
 
 if TYPE_CHECKING:
-    from sr_cli.weights.manifest import Choice
+    from sr_cli.registry.manifest import Choice
 
 
 def fetch_addresses(names: Iterable[str | None]) -> None:
     """Say what is fetched from addresses among models' names, and what is pinned."""
-    from sr_cli.pins import pinned
-    from sr_cli.weights.address import is_address, is_here, obtain
+    from sr_cli.store.address import is_address, is_here, obtain
+    from sr_cli.store.pins import pinned
 
     for name in names:
         for part in (name or "").split("+"):
@@ -30,8 +30,8 @@ def fetch_addresses(names: Iterable[str | None]) -> None:
 
 def fetch_missing(choices: list[Choice], factor: float) -> None:
     """Fetch what is chosen and not here. Raises RefusedError for a licence to be accepted first."""
-    from sr_cli.download import fetch
-    from sr_cli.weights.manifest import remote_of
+    from sr_cli.registry.manifest import remote_of
+    from sr_cli.store.download import fetch
 
     for choice in [part for c in choices for part in (c.chain or (c,))]:
         reaching = [e for e in choice.entries if e.scale >= factor] or list(choice.entries)[-1:]
@@ -56,6 +56,6 @@ def own_factor(choice: Choice) -> float | None:
         return float(max(e.scale for e in last.entries))
     if last.file is None:
         return None
-    from sr_cli.weights.load import scales_of
+    from sr_cli.registry.load import scales_of
 
     return float(max(scales_of(last)))

@@ -17,7 +17,7 @@ from sr_cli.cli.console import print_json, print_table, report_error, say, shown
 from sr_cli.errors import ExitCode, RefusedError, SrError
 
 if TYPE_CHECKING:
-    from sr_cli.weights.manifest import Entry
+    from sr_cli.registry.manifest import Entry
 
 _AT_ONCE = 3
 
@@ -56,9 +56,9 @@ def download_weights(
 
     Exit codes: 0 all there; 1 one could not be had; 2 refused; 130 interrupted.
     """
-    from sr_cli.pins import forget_pin, pins
-    from sr_cli.weights.address import is_address, is_here, kept_addresses, place_of
-    from sr_cli.weights.manifest import check_files_apart, load_manifest, read_manifest
+    from sr_cli.registry.manifest import check_files_apart, load_manifest, read_manifest
+    from sr_cli.store.address import is_address, is_here, kept_addresses, place_of
+    from sr_cli.store.pins import forget_pin, pins
 
     if (prune and (all_ or verify)) or (verify and all_) or (all_ and names):
         raise RefusedError("names, --prune or --verify, and --all exclude each other")
@@ -123,10 +123,10 @@ def _fetch(entries: list[Entry], addresses: list[str], quiet: bool) -> bool:
 
     Whether all are there.
     """
-    from sr_cli.download import fetch
-    from sr_cli.pins import pinned
-    from sr_cli.weights.address import obtain
-    from sr_cli.weights.manifest import remote_of
+    from sr_cli.registry.manifest import remote_of
+    from sr_cli.store.address import obtain
+    from sr_cli.store.download import fetch
+    from sr_cli.store.pins import pinned
 
     sizes = {e.id: e.bytes for e in entries} | dict.fromkeys(addresses)
     jobs: dict[str, Callable[..., Path]] = {}
@@ -181,8 +181,8 @@ def _prune(paths: list[Path], quiet: bool) -> None:
 
 
 def _address_row(address: str) -> dict[str, Any]:
-    from sr_cli.pins import pinned
-    from sr_cli.weights.address import is_here, place_of
+    from sr_cli.store.address import is_here, place_of
+    from sr_cli.store.pins import pinned
 
     return {
         "id": address,

@@ -9,8 +9,8 @@ import typer
 
 from sr_cli.cli.chosen import fetch_addresses
 from sr_cli.cli.console import print_json, print_table
-from sr_cli.models import model_names
-from sr_cli.weights.manifest import Entry, load_manifest, verified
+from sr_cli.networks import model_names
+from sr_cli.registry.manifest import Entry, load_manifest, verified
 
 
 def models(
@@ -52,8 +52,8 @@ def models(
 
 def _describe(file: str, json_: bool) -> None:
     """What a checkpoint file is: network, scale, size, and what it says of itself."""
-    from sr_cli.weights.address import is_address, obtain
-    from sr_cli.weights.describe import describe
+    from sr_cli.registry.describe import describe
+    from sr_cli.store.address import is_address, obtain
 
     fetch_addresses([file])
     facts = describe(obtain(file) if is_address(file) else Path(file))

@@ -12,15 +12,15 @@ from sr_cli.cli.console import print_json, report_error, say, shown, talk
 from sr_cli.errors import SrError
 
 if TYPE_CHECKING:
-    from sr_cli.inference.batch import Options, Result
-    from sr_cli.inference.enlarge import Enlarger
-    from sr_cli.inference.jobs import Job
-    from sr_cli.inference.upscaler import Upscaler
+    from sr_cli.engine.enlarge import Enlarger
+    from sr_cli.engine.upscaler import Upscaler
+    from sr_cli.upscale.batch import Options, Result
+    from sr_cli.upscale.jobs import Job
 
 
 def precision_of(enlarger: Enlarger) -> str | None:
     """The name of the precision that a network computes in; None for bicubic."""
-    from sr_cli.inference.device import NAMES
+    from sr_cli.engine.device import NAMES
 
     upscaler = upscaler_of(enlarger)
     return None if upscaler is None else NAMES[upscaler.dtype]
@@ -28,7 +28,7 @@ def precision_of(enlarger: Enlarger) -> str | None:
 
 def upscaler_of(enlarger: Enlarger) -> Upscaler | None:
     """The engine of an enlarger, of a chain its first; None for bicubic."""
-    from sr_cli.inference.enlarge import NetworkEnlarger, RestoringEnlarger
+    from sr_cli.engine.enlarge import NetworkEnlarger, RestoringEnlarger
 
     if isinstance(enlarger, RestoringEnlarger):
         return enlarger.first[0]
@@ -47,7 +47,7 @@ class Reporter:
 
     def run(self, legs: list[tuple[Enlarger, list[Job]]], options: Options) -> None:
         """Work through groups of pictures, each with its network."""
-        from sr_cli.inference.batch import run_batch
+        from sr_cli.upscale.batch import run_batch
 
         with self._bars(sum(len(jobs) for _, jobs in legs)) as bars:
             on_progress = bars.on_progress if bars else None
@@ -175,7 +175,7 @@ class _Bars:
 
 def explain(enlarger: Enlarger, factor: float | None, verbose: bool, quiet: bool) -> None:
     """Say when the network's scale is not the factor asked for, and with -v how it computes."""
-    from sr_cli.inference.enlarge import NetworkEnlarger, passes_for
+    from sr_cli.engine.enlarge import NetworkEnlarger, passes_for
 
     if quiet:
         return

@@ -177,7 +177,7 @@ def train(
     else:
         chosen = recipe_from(recipe, given, set_ or [])
     if print_recipe:
-        from sr_cli.training.settings import as_toml
+        from sr_cli.training.recipe_files import as_toml
 
         typer.echo(as_toml(chosen), nl=False)
         return
@@ -215,8 +215,8 @@ def train(
 
 def _run(plan: Plan, json_: bool, quiet: bool) -> None:
     from sr_cli.cli.train_report import Watcher
+    from sr_cli.training.loop import fit
     from sr_cli.training.parallel import is_leader
-    from sr_cli.training.trainer import fit
 
     with Watcher(plan, quiet) as watcher:
         outcome = fit(plan, watcher)

@@ -26,7 +26,7 @@ def whole_scales(texts: list[str]) -> list[int]:
 
 def recipe_from(file: Path | None, given: dict[str, Any], settings: list[str]) -> Recipe:
     """The recipe of a new run. Raises RefusedError for what does not fit together."""
-    from sr_cli.training.settings import make_recipe
+    from sr_cli.training.recipe_files import make_recipe
 
     return make_recipe(_table(file, given), settings)
 
@@ -38,7 +38,7 @@ def _table(
 
     `before`: the losses of the run to resume, which a teacher named again does not change.
     """
-    from sr_cli.training.settings import read_recipe
+    from sr_cli.training.recipe_files import read_recipe
 
     table = read_recipe(file) if file else {}
     if "teacher" in given:
@@ -64,8 +64,8 @@ def stored_run(
     """The plan of the run to resume, and its recipe with what was given on top, to be compared."""
     from dataclasses import asdict
 
-    from sr_cli.training.folder import RunFolder
-    from sr_cli.training.settings import changed_recipe
+    from sr_cli.training.recipe_files import changed_recipe
+    from sr_cli.training.run_folder import RunFolder
 
     if output is None:
         if not (model and scale):

@@ -14,12 +14,12 @@ import typer
 from sr_cli.cli.chosen import fetch_addresses, fetch_missing, own_factor
 from sr_cli.cli.console import print_json, say, shown
 from sr_cli.cli.report import Reporter, explain, show_plan
+from sr_cli.engine.precision import check_precision_name
 from sr_cli.errors import ExitCode, RefusedError
-from sr_cli.inference.precision import check_precision_name
 
 if TYPE_CHECKING:
-    from sr_cli.inference.enlarge import Enlarger, Size
-    from sr_cli.inference.jobs import Job
+    from sr_cli.engine.enlarge import Enlarger, Size
+    from sr_cli.upscale.jobs import Job
 
 MIN_SCALE, MAX_SCALE = 1.0, 16.0
 DEFAULT_SCALE = 4.0
@@ -159,8 +159,8 @@ def upscale(
     if overwrite and skip_existing:
         raise RefusedError("--overwrite and --skip-existing contradict each other")
 
-    from sr_cli.inference.jobs import STDIO, Naming, find_inputs, plan_jobs
-    from sr_cli.weights.manifest import choose
+    from sr_cli.registry.manifest import choose
+    from sr_cli.upscale.jobs import STDIO, Naming, find_inputs, plan_jobs
 
     names: list[str | None] = [*model] if model else [None]
     fetch_addresses(names)
@@ -190,10 +190,10 @@ def upscale(
         if overwrite and job.source != STDIO and _same_file(job.source, job.target):
             say(f"warning: {shown(job.source)} will be replaced by its result", style="yellow")
 
+    from sr_cli.engine.build import EngineOptions, build_enlarger, network_scale
+    from sr_cli.engine.enlarge import BicubicEnlarger, Size
     from sr_cli.imaging.encode import Encoding
-    from sr_cli.inference.batch import Options, is_there
-    from sr_cli.inference.build import EngineOptions, build_enlarger, network_scale
-    from sr_cli.inference.enlarge import BicubicEnlarger, Size
+    from sr_cli.upscale.batch import Options, is_there
 
     size = Size(None if width or height else factor, width, height, max_side)
     options = Options(

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from sr_cli.engine.build import EngineOptions, build_enlarger
+from sr_cli.engine.enlarge import upscalers_of
 from sr_cli.errors import RefusedError, SrError
-from sr_cli.evaluation.ab import Trial
-from sr_cli.evaluation.contact import crop_sheet, find_region
+from sr_cli.evaluation.blind import Trial
 from sr_cli.evaluation.datasets import TestImage, TestSet
 from sr_cli.evaluation.measure import (
     ImageFigures,
@@ -26,12 +27,11 @@ from sr_cli.evaluation.measure import (
     multiply_adds,
 )
 from sr_cli.evaluation.report import Row
-from sr_cli.files import atomic_write
+from sr_cli.evaluation.sheet import crop_sheet, find_region
 from sr_cli.imaging.decode import read_size
-from sr_cli.inference.build import EngineOptions, build_enlarger
-from sr_cli.inference.enlarge import upscalers_of
-from sr_cli.weights.load import scales_of
-from sr_cli.weights.manifest import Choice, choose, load_manifest
+from sr_cli.registry.load import scales_of
+from sr_cli.registry.manifest import Choice, choose, load_manifest
+from sr_cli.system.files import atomic_write
 
 _CROP = 96
 
@@ -155,7 +155,7 @@ class Benchmark:
         if self.options.device not in ("auto", "cpu") or any(
             not m.choice.is_bicubic for m in models
         ):
-            from sr_cli.inference.device import pick_device, pick_precision
+            from sr_cli.engine.device import pick_device, pick_precision
 
             pick_precision(pick_device(self.options.device), self.options.precision)
         rows = []
@@ -171,7 +171,7 @@ class Benchmark:
     def _measure(self, model: Model, row: Row, on_image: Callable[[str], None] | None) -> None:
         enlarger = build_enlarger([model.choice], self.scale, self.options)
         for upscaler in upscalers_of(enlarger):
-            from sr_cli.inference.device import NAMES
+            from sr_cli.engine.device import NAMES
 
             row.parameters += count_parameters(upscaler.models)
             # In a chain the first networks see the lr's pixels.

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sr_cli.engine.build import EngineOptions, build_enlarger
+from sr_cli.engine.enlarge import BicubicEnlarger, NetworkEnlarger
 from sr_cli.errors import RefusedError
 from sr_cli.evaluation.datasets import TestSet, open_set
 from sr_cli.evaluation.measure import Protocol, SetFigures, measure_set
-from sr_cli.inference.build import EngineOptions, build_enlarger
-from sr_cli.inference.enlarge import BicubicEnlarger, NetworkEnlarger
-from sr_cli.weights.manifest import Choice, Entry
+from sr_cli.registry.manifest import Choice, Entry
 
 TOLERANCE_DB = 0.01
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from sr_cli.cache import cache_folder
-from sr_cli.download import Remote, fetch
 from sr_cli.errors import RefusedError, SrError
-from sr_cli.files import sha256_of
 from sr_cli.imaging.formats import format_of_name
 from sr_cli.imaging.names import pair_by_name
+from sr_cli.store.download import Remote, fetch
+from sr_cli.system.cache import cache_folder
+from sr_cli.system.files import sha256_of
 
 OnFile = Callable[[str, int, int], None]
 """Called with a set's name, the files that are there and those in all."""

@@ -15,6 +15,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from sr_cli.engine.enlarge import Enlarger
 from sr_cli.errors import SrError
 from sr_cli.evaluation.datasets import TestImage, TestSet
 from sr_cli.evaluation.metrics import Luma, psnr_rgb, psnr_y, ssim_y
@@ -22,7 +23,6 @@ from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.degrade import degrade
 from sr_cli.imaging.picture import flatten
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic
-from sr_cli.inference.enlarge import Enlarger
 
 Pixels = NDArray[np.uint8]
 Distance = Callable[[Pixels, Pixels], float]

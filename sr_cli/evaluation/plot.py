@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.evaluation.report import Row
-from sr_cli.files import atomic_write
+from sr_cli.system.files import atomic_write
 
 
 def require_matplotlib() -> None:

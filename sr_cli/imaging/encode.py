@@ -14,7 +14,6 @@ from PIL import Image, PngImagePlugin
 from sr_cli.errors import SrError
 from sr_cli.imaging.deep_png import write_deep_png
 from sr_cli.imaging.formats import FORMATS, Format
-from sr_cli.imaging.memory import release_rows
 from sr_cli.imaging.metadata import (
     for_size,
     has_another_gamma,
@@ -23,6 +22,7 @@ from sr_cli.imaging.metadata import (
 )
 from sr_cli.imaging.picture import Frame, Metadata, Picture
 from sr_cli.imaging.tiff import write_tiff
+from sr_cli.system.pages import release_rows
 
 _PNG_LEVEL = 4
 _BAND = 64 << 20

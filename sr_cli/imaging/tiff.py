@@ -10,9 +10,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from sr_cli.imaging.memory import release_rows
 from sr_cli.imaging.metadata import directory_of, exif_of
 from sr_cli.imaging.picture import Frame, Metadata
+from sr_cli.system.pages import release_rows
 
 _LEVEL = 4
 _ROWS = 64

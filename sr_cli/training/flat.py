@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sr_cli.models.base import SRModel
+from sr_cli.networks.base import SRModel
 
 _PLANE, _EDGE = 6, 2
 """Side of the small wrapped picture that stands for an endless plane, and how much of it is not

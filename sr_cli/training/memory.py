@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sr_cli.engine.device import free_memory
 from sr_cli.errors import RefusedError
-from sr_cli.inference.device import free_memory
 from sr_cli.training.run import Run
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import torch
 
+from sr_cli.engine.device import free_memory
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.evaluation.datasets import known_name, open_set
-from sr_cli.inference.device import free_memory
-from sr_cli.training.data import Crops
-from sr_cli.training.folder import RunFolder
+from sr_cli.training.crops import Crops
 from sr_cli.training.pictures import Pair, Pictures, find_sources, read_pictures, split
 from sr_cli.training.recipe import Recipe
 from sr_cli.training.run import Progress
+from sr_cli.training.run_folder import RunFolder
 from sr_cli.training.sheet import preview, save_png
 from sr_cli.training.validation import Example, make_examples
 

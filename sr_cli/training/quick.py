@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sr_cli.models.base import SRModel
+from sr_cli.networks.base import SRModel
 
 _RADIUS = 2
 _WHOLE_SHARE = 4

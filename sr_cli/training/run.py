@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.evaluation.lpips import LPIPS
-from sr_cli.models import create_model
-from sr_cli.models.base import SRModel
-from sr_cli.models.srgan import Discriminator
+from sr_cli.networks import create_model
+from sr_cli.networks.base import SRModel
+from sr_cli.networks.srgan import Discriminator
+from sr_cli.registry.load import load_model
 from sr_cli.training.adversarial import discriminator_loss, generator_loss
-from sr_cli.training.data import Batch, luma_of
+from sr_cli.training.crops import Batch, luma_of
 from sr_cli.training.losses import PIXEL_LOSSES, Features, perceptual_loss, shifted, texture_loss
 from sr_cli.training.optimise import learning_rate_factor, make_optimiser, set_learning_rate
 from sr_cli.training.parallel import Group
@@ -25,7 +26,6 @@ from sr_cli.training.quick import quicken
 from sr_cli.training.recipe import Recipe
 from sr_cli.training.rounding import all_rounded, rounded
 from sr_cli.training.start import place, start_from, training_precision
-from sr_cli.weights.load import load_model
 
 MAX_BAD_STEPS = 20
 """So many bad steps in a row end the run."""

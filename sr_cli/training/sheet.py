@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from sr_cli.files import atomic_write
 from sr_cli.imaging.resize import resize_bicubic
-from sr_cli.training.data import Crops
+from sr_cli.system.files import atomic_write
+from sr_cli.training.crops import Crops
 from sr_cli.training.pictures import Pixels
 from sr_cli.training.validation import Example, rounded
 

@@ -7,12 +7,12 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from sr_cli.engine.device import pick_precision
 from sr_cli.errors import RefusedError
-from sr_cli.inference.device import pick_precision
-from sr_cli.models.base import SRModel
+from sr_cli.networks.base import SRModel
+from sr_cli.registry.load import load_choice, scales_of
+from sr_cli.registry.manifest import choose
 from sr_cli.training.recipe import Recipe
-from sr_cli.weights.load import load_choice, scales_of
-from sr_cli.weights.manifest import choose
 
 NetT = TypeVar("NetT", bound=nn.Module)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sr_cli.cache import cache_folder
-from sr_cli.download import Remote, fetch
 from sr_cli.errors import SrError
-from sr_cli.weights.tensors import read_tensors
+from sr_cli.registry.tensors import read_tensors
+from sr_cli.store.download import Remote, fetch
+from sr_cli.system.cache import cache_folder
 
 _TORCHVISION = {
     "vgg16": Remote(

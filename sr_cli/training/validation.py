@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sr_cli.evaluation.metrics import psnr_y
 from sr_cli.imaging.colour import luma
 from sr_cli.imaging.degrade import degrade
-from sr_cli.models.base import SRModel
+from sr_cli.networks.base import SRModel
 from sr_cli.training.pictures import Pair, Pixels
 from sr_cli.training.recipe import Recipe
 

@@ -1,0 +1,1 @@
+"""One picture through one network: tiles, device, precision, size."""

@@ -1,0 +1,201 @@
+"""Which device, which precision, how large a tile: chosen by looking and by measuring."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import sys
+import time
+from contextlib import suppress
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sr_cli.engine.precision import PRECISION_NAMES, check_precision_name
+from sr_cli.errors import RefusedError, SrError
+from sr_cli.layers.fusion import fuse_activations
+from sr_cli.networks.base import conv
+from sr_cli.system.allocator import keep_freed_memory
+from sr_cli.system.cache import cache_folder
+from sr_cli.system.files import atomic_write
+
+PRECISIONS = dict(zip(PRECISION_NAMES, (torch.float32, torch.bfloat16, torch.float16), strict=True))
+NAMES = {dtype: name for name, dtype in PRECISIONS.items()}
+
+_WORTH_IT = 1.25
+"""How much faster than fp32 a half precision must be before a CPU uses it."""
+
+_ROUNDS = 8
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """A device that is there: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+
+    Raises RefusedError that lists what there is.
+    """
+    there = available_devices()
+    if name == "auto":
+        return torch.device("cuda" if "cuda" in there else "mps" if "mps" in there else "cpu")
+    if name not in there:
+        raise RefusedError(f"no device '{name}' here", f"there is: {', '.join(there)}")
+    return torch.device(name)
+
+
+def available_devices() -> list[str]:
+    """Names that `pick_device` takes on this machine."""
+    names = ["cpu"]
+    if torch.cuda.is_available():
+        names += ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    return names
+
+
+def prepare_cpu(threads: int | None = None) -> None:
+    """Allocator and thread settings that make the CPU fast; call before the first tensor."""
+    keep_freed_memory()
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+def pick_precision(device: torch.device, name: str = "auto") -> torch.dtype:
+    """The dtype of the half parts: as named, or the fastest that is safe.
+
+    fp16 on CUDA, fp32 on MPS; on a CPU the fastest of fp32, bf16 and fp16 by a measurement of
+    a second, remembered for this processor and torch version.
+    Raises RefusedError for an unknown name, and for one that this CPU cannot compute in.
+    """
+    check_precision_name(name)
+    if name != "auto":
+        if device.type == "cpu" and name not in (there := cpu_precisions()):
+            raise RefusedError(
+                f"this CPU cannot compute in {name}", f"it can in {', '.join(there)}"
+            )
+        return PRECISIONS[name]
+    if device.type == "cuda":
+        return torch.float16
+    if device.type != "cpu":
+        return torch.float32
+    remembered = _Remembered(cache_folder() / "precision.json", _this_machine())
+    chosen = remembered.read()
+    if chosen is None:
+        chosen = NAMES[_fastest_on_cpu()]
+        remembered.write(chosen)
+    return PRECISIONS[chosen]
+
+
+@lru_cache
+@torch.inference_mode()
+def cpu_precisions() -> tuple[str, ...]:
+    """The names of the precisions in which this CPU runs a convolution as the engine has it."""
+    blocks = {name: _block(dtype) for name, dtype in PRECISIONS.items()}
+    for block, _ in blocks.values():
+        fuse_activations(block)
+    return tuple(n for n, (block, x) in blocks.items() if _seconds(block, x) < math.inf)
+
+
+@torch.inference_mode()
+def _fastest_on_cpu() -> torch.dtype:
+    """Time two 64-channel 3x3 convolutions on 96x96; half precisions must win clearly.
+
+    Processor time on a single thread, the precisions taking turns, the best of each: so that
+    other work on the machine does not decide.
+    """
+    best: dict[torch.dtype, float] = {}
+    blocks = {PRECISIONS[name]: _block(PRECISIONS[name]) for name in cpu_precisions()}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for _ in range(_ROUNDS):
+        for dtype, (block, x) in blocks.items():
+            hopeless = best.get(dtype, 0.0) > 4 * best.get(torch.float32, math.inf)
+            if not hopeless:
+                best[dtype] = min(best.get(dtype, math.inf), _seconds(block, x))
+    torch.set_num_threads(threads)
+    handicap = {d: t if d == torch.float32 else t * _WORTH_IT for d, t in best.items()}
+    return min(handicap, key=handicap.__getitem__)
+
+
+def _block(dtype: torch.dtype) -> tuple[nn.Module, torch.Tensor]:
+    block = nn.Sequential(conv(64, 64), nn.ReLU(), conv(64, 64))
+    # torch declares no such combination of arguments, but documents it.
+    block = block.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return block, torch.rand(1, 64, 96, 96).to(dtype).contiguous(memory_format=torch.channels_last)
+
+
+def _seconds(block: nn.Module, x: torch.Tensor) -> float:
+    """The faster of two calls; infinite where the precision is not supported."""
+    times = []
+    for _ in range(2):
+        began = time.thread_time()
+        try:
+            block(x)
+        except RuntimeError:
+            return math.inf
+        times.append(time.thread_time() - began)
+    return min(times)
+
+
+def _this_machine() -> str:
+    """What the measurement depends on: processor and torch."""
+    processor = platform.processor() or platform.machine()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        wanted = ("model name", "flags", "Features")
+        found = sorted({line for line in lines if line.startswith(wanted)})
+        processor = sha256("\n".join(found).encode()).hexdigest()[:16]
+    return f"{processor} torch-{torch.__version__}"
+
+
+class _Remembered:
+    """One choice for one machine, in a small JSON file; a file that cannot be used is ignored."""
+
+    def __init__(self, path: Path, machine: str) -> None:
+        self.path = path
+        self.machine = machine
+
+    def _all(self) -> dict[str, Any]:
+        with suppress(OSError, ValueError):
+            found = json.loads(self.path.read_text())
+            if isinstance(found, dict):
+                return found
+        return {}
+
+    def read(self) -> str | None:
+        chosen = self._all().get(self.machine)
+        return chosen if isinstance(chosen, str) and chosen in PRECISIONS else None
+
+    def write(self, chosen: str) -> None:
+        with suppress(OSError, SrError):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(self.path) as file:
+                file.write(json.dumps(self._all() | {self.machine: chosen}).encode())
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that may be taken on `device`."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free)
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        line = next(x for x in lines if x.startswith("MemAvailable"))
+        return min(int(line.split()[1]) * 1024, _cgroup_headroom())
+    if sys.platform != "win32":
+        with suppress(OSError, ValueError):
+            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return 4 << 30
+
+
+def _cgroup_headroom() -> int:
+    """What a container's limit leaves (cgroup v2); very large where there is none."""
+    with suppress(OSError, ValueError):
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+        return max(0, int(limit) - used)
+    return 1 << 62

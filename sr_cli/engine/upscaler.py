@@ -1,0 +1,322 @@
+"""One picture through one network, or several: tile by tile, in bounded memory, never black."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sr_cli.engine.device import free_memory, pick_device, pick_precision
+from sr_cli.engine.tiling import Tile, plan_tiles, split_tile
+from sr_cli.errors import SrError
+from sr_cli.imaging.colour import RGB_TO_YCBCR, YCBCR_OFFSET
+from sr_cli.imaging.resize import Taps, bicubic_taps, to_integers
+from sr_cli.layers.fusion import FusedConvolution, fuse_activations
+from sr_cli.networks.base import InferenceNet, SRModel
+from sr_cli.networks.bicubic import RADIUS, enlarge_bicubic
+from sr_cli.system.allocator import give_back_freed_memory, resident_memory
+from sr_cli.system.pages import empty_pixels
+
+POOLING_HALO = 24
+"""Halo for networks that pool over the whole picture and so have no receptive radius."""
+
+_CPU_BUDGET = 180 << 20
+_STRETCHED_BUDGET = 3 * _CPU_BUDGET
+"""For networks whose halo would otherwise cost more than the tile itself."""
+
+_GROWTH = 500 << 20
+"""Resident bytes, beside the picture, by which computing may grow before freed ones go back."""
+
+_WORTHWHILE = 8
+"""A tile of so many halos computes 1.56 times its core."""
+
+_SMALLEST_TILE = 16
+_PROBE = 48
+
+OnTile = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class _Resampling:
+    """Bicubic reduction of the network's result to the size asked for, tile by tile."""
+
+    rows: Taps
+    columns: Taps
+    extra_halo: int
+
+
+class Upscaler:
+    """lr (h, w) or (h, w, 3), uint8 or uint16 -> sr of the same type, `scale` times larger.
+
+    The picture stays in host memory; only tiles go to the device. Networks on luma (channels 1)
+    get their chroma by bicubic; gray goes through RGB networks as three equal channels.
+    Several networks, and with `tta` the eight flips and turns of each (EDSR, section 3.4), are
+    averaged before rounding. `halo` None takes what the networks need.
+
+    Raises RefusedError for a device or precision that is not there, SrError where even the
+    smallest tile does not fit into memory or the network's output is not finite in float32.
+    """
+
+    def __init__(
+        self,
+        models: SRModel | Sequence[SRModel],
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        tile: int | None = None,
+        halo: int | None = None,
+        tta: bool = False,
+    ) -> None:
+        self._resident = resident_memory()
+        self.models = [models] if isinstance(models, SRModel) else list(models)
+        (self.scale,) = {m.scale for m in self.models}
+        self.device = pick_device(device)
+        self.dtype = pick_precision(self.device, precision)
+        if precision == "auto" and not all(m.half_is_safe for m in self.models):
+            self.dtype = torch.float32
+        self.tta = tta
+        self.halo = max(needed_halo(m) for m in self.models) if halo is None else halo
+        self._nets = [self._prepare(m, self.dtype) for m in self.models]
+        self._exact: dict[int, InferenceNet] = {}
+        try:
+            self.tile = self._tile_that_fits() if tile is None else tile
+        except RuntimeError as error:
+            raise self._failure(error) from error
+        weights = torch.tensor(RGB_TO_YCBCR[0] / 255, dtype=torch.float32, device=self.device)
+        self._luma_weights = weights.view(1, 3, 1, 1)
+
+    def __call__(
+        self,
+        lr: NDArray[Any],
+        on_tile: OnTile | None = None,
+        *,
+        size: tuple[int, int] | None = None,
+    ) -> NDArray[Any]:
+        """Enlarge `lr`; with `size` (height, width), reduce the result to it by exact bicubic.
+
+        `on_tile(done, total)` is called after each tile.
+        """
+        h, w = lr.shape[:2]
+        height, width = size or (h * self.scale, w * self.scale)
+        resampling = self._resampling(h, w, height, width)
+        halo = self.halo + (resampling.extra_halo if resampling else 0)
+        sr = empty_pixels((height, width, *lr.shape[2:]), lr.dtype)
+        waiting = plan_tiles(h, w, tile=self.tile, halo=halo)[::-1]
+        done = 0
+        while waiting:
+            tile = waiting.pop()
+            try:
+                self._write(sr, lr, tile, resampling)
+            except SrError:
+                raise
+            except Exception as error:
+                # Another tool's network may raise anything.
+                if not _is_out_of_memory(error):
+                    raise self._failure(error) from error
+                waiting += self._smaller(tile, h, w, halo)[::-1]
+                continue
+            done += 1
+            if self.device.type == "cpu":
+                # Small things between large ones keep their room from being used again.
+                give_back_freed_memory(beyond=self._resident + _GROWTH + lr.nbytes + sr.nbytes)
+            if on_tile is not None:
+                on_tile(done, done + len(waiting))
+        return sr
+
+    def _prepare(self, model: SRModel, dtype: torch.dtype) -> InferenceNet:
+        net = model.for_inference().set_precision(dtype).to(self.device)
+        net = net.to(memory_format=torch.channels_last)
+        fuse_activations(net)
+        return net
+
+    def _failure(self, error: Exception) -> SrError:
+        """What a network says that cannot compute here: in this precision, or not at all."""
+        kinds = ", ".join(getattr(m, "kind", m.name) for m in self.models)
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        precision = str(self.dtype).removeprefix("torch.")
+        return SrError(
+            f"{kinds} cannot compute in {precision} on {self.device}: {said[:160]}",
+            None if self.dtype == torch.float32 else "--precision fp32",
+        )
+
+    def _smaller(self, tile: Tile, h: int, w: int, halo: int) -> list[Tile]:
+        """A tile that did not fit, in quarters; later pictures start with smaller tiles."""
+        side = max(tile.rows.stop - tile.rows.start, tile.columns.stop - tile.columns.start)
+        if side <= _SMALLEST_TILE:
+            raise SrError(
+                f"out of memory on {self.device} even with tiles of {side} pixels",
+                "close other programs, or use --device cpu",
+            )
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.tile = min(self.tile, -(-side // 2))
+        return split_tile(tile, h, w, halo=halo)
+
+    def _resampling(self, h: int, w: int, height: int, width: int) -> _Resampling | None:
+        full_h, full_w = h * self.scale, w * self.scale
+        if (height, width) == (full_h, full_w):
+            return None
+        factors = height / full_h, width / full_w
+        reach = math.ceil((3 / min(factors) + 2) / self.scale)
+        return _Resampling(
+            bicubic_taps(full_h, height, factors[0]), bicubic_taps(full_w, width, factors[1]), reach
+        )
+
+    @torch.inference_mode()
+    def _write(
+        self, sr: NDArray[Any], lr: NDArray[Any], tile: Tile, resampling: _Resampling | None
+    ) -> None:
+        """Compute one tile and put its core into `sr`."""
+        r, c, s = tile.rows, tile.columns, self.scale
+        top = float(np.iinfo(lr.dtype).max)
+        x = self._to_tensor(lr[r.first : r.last, c.first : c.last], top)
+        y = self._average(x)
+        if resampling is None:
+            inner_r = slice((r.start - r.first) * s, (r.stop - r.first) * s)
+            inner_c = slice((c.start - c.first) * s, (c.stop - c.first) * s)
+            core = y[0, :, inner_r, inner_c]
+            target = sr[r.start * s : r.stop * s, c.start * s : c.stop * s]
+            _put(core, target, top)
+            return
+        (h, w), (height, width) = lr.shape[:2], sr.shape[:2]
+        rows = slice(round(r.start * height / h), round(r.stop * height / h))
+        columns = slice(round(c.start * width / w), round(c.stop * width / w))
+        whole = y[0].permute(1, 2, 0).clamp(0, 1).cpu().numpy()
+        tall = resampling.rows.rows(rows.start, rows.stop).apply(whole, offset=r.first * s)
+        both = resampling.columns.rows(columns.start, columns.stop).apply(
+            tall.swapaxes(0, 1), offset=c.first * s
+        )
+        target = sr[rows, columns]
+        target[...] = to_integers(both.swapaxes(0, 1) * top, sr.dtype).reshape(target.shape)
+
+    def _to_tensor(self, pixels: NDArray[Any], top: float) -> Tensor:
+        """(h, w) or (h, w, 3) integers -> (1, 1 or 3, h, w) in [0, 1] on the device."""
+        host = torch.from_numpy(pixels.astype(np.float32) / top)
+        host = host[None, None] if host.ndim == 2 else host.permute(2, 0, 1)[None]
+        return host.to(self.device)
+
+    def _average(self, x: Tensor) -> Tensor:
+        """(1, C, h, w) -> (1, C, h*scale, w*scale), the mean over networks and orientations."""
+        total: Tensor | None = None
+        orientations = (
+            [(k, f) for f in (False, True) for k in range(4)] if self.tta else [(0, False)]
+        )
+        for index in range(len(self._nets)):
+            for turns, flip in orientations:
+                seen = _turned(x, turns)
+                y = self._one(index, seen.flip(3) if flip else seen)
+                y = _turned(y.flip(3) if flip else y, -turns)
+                total = y if total is None else total + y
+        assert total is not None
+        count = len(self._nets) * len(orientations)
+        return total if count == 1 else total / count
+
+    def _one(self, index: int, x: Tensor) -> Tensor:
+        """One network on one tile; a result that is not finite is computed again in float32."""
+        y = self._enlarge(self._nets[index], self.models[index], x)
+        if _is_finite(y):
+            return y
+        if index not in self._exact:
+            self._exact[index] = self._prepare(self.models[index], torch.float32)
+        y = self._enlarge(self._exact[index], self.models[index], x)
+        if not _is_finite(y):
+            raise SrError(f"{self.models[index].name} gives no finite picture even in float32")
+        return y
+
+    def _enlarge(self, net: nn.Module, model: SRModel, x: Tensor) -> Tensor:
+        gray = x.shape[1] == 1
+        if model.channels == 3:
+            y: Tensor = net(x.expand(-1, 3, -1, -1) if gray else x)
+            return y.mean(1, keepdim=True) if gray else y
+        # In BT.601 a change of Y alone moves R, G and B alike, by 255/219 of it: what is left
+        # of the colours without their luma is enlarged by bicubic, and the network's luma added.
+        offset, gain = float(YCBCR_OFFSET[0]) / 255, 255 / 219
+        if gray:
+            # As the luma of three equal channels: the range in which such networks are trained.
+            enlarged: Tensor = net(x / gain + offset)
+            return enlarged.sub(offset).mul_(gain)
+        lr_luma = (x * self._luma_weights).sum(1, keepdim=True)
+        rest = torch.add(x, lr_luma, alpha=-gain).sub_(offset * gain)
+        sr_luma = net(lr_luma + offset)
+        return enlarge_bicubic(rest, self.scale).add_(sr_luma, alpha=gain)
+
+    def _tile_that_fits(self) -> int:
+        """The largest tile within the memory set aside, 64 to 512 lr pixels (CUDA: 1024)."""
+        free = free_memory(self.device)
+        on_cpu = self.device.type == "cpu"
+        if not on_cpu:
+            return max(64, min(self._side_within(min(free // 2, 4 << 30)), 1024))
+        side = self._side_within(min(_CPU_BUDGET, free // 4))
+        stretched = self._side_within(min(_STRETCHED_BUDGET, free // 4))
+        side = max(side, min(stretched, _WORTHWHILE * self.halo))
+        return max(64, min(side, 512))
+
+    def _side_within(self, budget: int) -> int:
+        return math.isqrt(budget // self._bytes_per_pixel()) - 2 * self.halo
+
+    @torch.inference_mode()
+    def _bytes_per_pixel(self) -> int:
+        """Working memory for an lr pixel, from the tensors a small tile makes."""
+        most = 0
+
+        def look(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            nonlocal most
+            tensors = [*(t for t in inputs if isinstance(t, Tensor)), output]
+            most = max(most, sum(t.numel() * t.element_size() for t in tensors))
+
+        for net, model in zip(self._nets, self.models, strict=True):
+            layers = [
+                m
+                for m in net.modules()
+                if isinstance(m, FusedConvolution) or not list(m.children())
+            ]
+            hooks = [layer.register_forward_hook(look) for layer in layers]
+            net(torch.zeros(1, model.channels, _PROBE, _PROBE, device=self.device))
+            for hook in hooks:
+                hook.remove()
+        # Besides the busiest layer: the skip kept beside it, and the result as float and integer.
+        result = 3 * 4 * self.scale**2 * 8
+        return int(1.5 * most / _PROBE**2) + result
+
+
+def _turned(picture: Tensor, quarters: int) -> Tensor:
+    """Turned by quarters; rot90 would copy what stays as it is."""
+    return torch.rot90(picture, quarters, (2, 3)) if quarters else picture
+
+
+def _put(core: Tensor, target: NDArray[Any], top: float) -> None:
+    """(C, h, w) about [0, 1], rounded, into (h, w[, C]) integers; `core` may be overwritten."""
+    if core.stride(0) == 1 or len(core) == 1:
+        pixels = core.permute(1, 2, 0).contiguous().mul_(top).add_(0.5).clamp_(0, top)
+        target[...] = pixels.cpu().numpy().reshape(target.shape)
+        return
+    core = core.mul_(top).add_(0.5).clamp_(0, top)
+    core = core.to(torch.uint8) if target.dtype == np.uint8 else core
+    target[...] = cv2.merge([p.cpu().numpy().astype(target.dtype, copy=False) for p in core])
+
+
+def needed_halo(model: SRModel) -> int:
+    """Lr pixels of context that a tile of this network needs on each side."""
+    if model.halo is not None:
+        return model.halo
+    radius = model.receptive_radius
+    return max(POOLING_HALO if radius is None else radius, RADIUS)
+
+
+def _is_finite(picture: Tensor) -> bool:
+    """By the sum, one fast pass: any inf or NaN makes it inf or NaN."""
+    return math.isfinite(float(picture.sum()))
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return "out of memory" in text or "not enough memory" in text or "can't allocate memory" in text

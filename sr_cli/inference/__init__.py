@@ -1,1 +1,0 @@
-"""Pictures through networks: tiles, devices, precision, many files."""

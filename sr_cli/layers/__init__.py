@@ -1,0 +1,1 @@
+"""Building blocks of networks: how they start, and exact forms that infer faster."""

@@ -1,0 +1,81 @@
+"""Networks by name. A network is one file here, named as the network; nothing else lists it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from typing import TYPE_CHECKING, Any
+
+from sr_cli.errors import RefusedError
+
+if TYPE_CHECKING:
+    from sr_cli.networks.base import SRModel
+
+_NOT_NETWORKS = {"base"}
+
+SCALES = (2, 3, 4)
+"""The factors that networks may have."""
+
+
+def model_names() -> list[str]:
+    """Every network's name, read from the folder: torch is not imported."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _NOT_NETWORKS)
+
+
+def model_class(name: str) -> type[SRModel]:
+    """The class of the network `name`.
+
+    Raises RefusedError for an unknown name, listing the known ones.
+    """
+    if name not in model_names():
+        raise RefusedError(
+            f"unknown network '{name}'", f"known networks: {', '.join(model_names())}"
+        )
+    module = importlib.import_module(f"{__name__}.{name}")
+    found: type[SRModel] = module.MODEL
+    return found
+
+
+def create_model(name: str, *, scale: int, **config: Any) -> SRModel:
+    """A network with fresh random weights: for training, or for weights to be loaded into.
+
+    Raises RefusedError for an unknown name, a scale it has not, or an unknown config key.
+    """
+    cls = model_class(name)
+    known = [p for p in inspect.signature(cls).parameters if p != "scale"]
+    unknown = sorted(set(config) - set(known))
+    if unknown:
+        raise RefusedError(
+            f"{name} has no setting {', '.join(unknown)}",
+            f"its settings: {', '.join(known) or 'none'}",
+        )
+    defaults = {n: p.default for n, p in inspect.signature(cls).parameters.items()}
+    for key, value in config.items():
+        _check_setting(key, value, defaults[key])
+    try:
+        return cls(scale=scale, **config)
+    except Exception as error:
+        # What PyTorch says to layers of impossible sizes has no common type.
+        raise RefusedError(f"{name} cannot be built so: {error}") from error
+
+
+def _check_setting(key: str, value: Any, default: Any) -> None:
+    """A setting must be like the default: a whole number above 0, a number, a list, or a bool."""
+    if isinstance(default, tuple | list):
+        good = isinstance(value, tuple | list) and len(value) == len(default)
+        good = good and all(_is_whole(v) for v in value)
+        wanted = f"{len(default)} whole numbers above 0"
+    elif isinstance(default, bool):
+        good, wanted = isinstance(value, bool), "true or false"
+    elif isinstance(default, float):
+        good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e3
+        wanted = "a number above 0"
+    else:
+        good, wanted = _is_whole(value), "a whole number above 0"
+    if not good:
+        raise RefusedError(f"config.{key} = {value!r}: {wanted} is needed")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 4096

@@ -1,0 +1,89 @@
+"""Bicubic enlargement as MATLAB's imresize does it: the floor of every table, without weights."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sr_cli.layers.shuffle import shuffle
+from sr_cli.networks.base import SRModel
+
+RADIUS = 2
+"""Bicubic interpolation reads two lr pixels to each side of an output pixel."""
+
+
+def _cubic(distance: float) -> float:
+    """Keys's cubic with a = -0.5 (Keys 1981, equation 15), MATLAB's 'bicubic'."""
+    d = abs(distance)
+    if d <= 1:
+        return 1.5 * d**3 - 2.5 * d**2 + 1
+    if d < 2:
+        return -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
+    return 0.0
+
+
+@lru_cache
+def _phase_weights(scale: int) -> tuple[tuple[float, ...], ...]:
+    """For each of the `scale` phases of an output pixel, its five weights on lr pixels -2..2."""
+    phases = []
+    for phase in range(scale):
+        centre = (phase + 0.5) / scale - 0.5
+        weights = [_cubic(tap - centre) for tap in range(-RADIUS, RADIUS + 1)]
+        phases.append(tuple(w / math.fsum(weights) for w in weights))
+    return tuple(phases)
+
+
+def _mirrored(length: int, device: torch.device) -> Tensor:
+    """Indices of a symmetric border of RADIUS pixels (the edge pixel repeats), any length >= 1."""
+    index = torch.arange(-RADIUS, length + RADIUS, device=device) % (2 * length)
+    return torch.where(index < length, index, 2 * length - 1 - index)
+
+
+@lru_cache
+@torch.inference_mode(False)
+def _kernels(scale: int, device: torch.device) -> Tensor:
+    """(scale^2, 1, 5, 5): the weights of every phase, in PixelShuffle's order."""
+    one = torch.tensor(_phase_weights(scale), dtype=torch.float64)
+    both = torch.einsum("ay,bx->abyx", one, one).reshape(scale * scale, 1, 5, 5)
+    return both.float().to(device).contiguous(memory_format=torch.channels_last)
+
+
+def enlarge_bicubic(lr: Tensor, scale: int) -> Tensor:
+    """(N, C, h, w) -> (N, C, h*scale, w*scale), as MATLAB's imresize(lr, scale, 'bicubic').
+
+    Integer scales from 2; symmetric borders; no rounding, no clipping; computed in float32.
+    """
+    n, c, h, w = lr.shape
+    x = lr.float()[:, :, _mirrored(h, lr.device)][:, :, :, _mirrored(w, lr.device)]
+    tall, wide = h + 2 * RADIUS, w + 2 * RADIUS
+    # One channel is laid out alike either way: its stride tells the convolution which is meant.
+    x = x.reshape(n * c, 1, tall, wide).contiguous()
+    x = x.as_strided(x.shape, (tall * wide, 1, wide, 1))
+    sr = shuffle(F.conv2d(x, _kernels(scale, lr.device)), scale)
+    return sr.view(n, c, h * scale, w * scale)
+
+
+class Bicubic(SRModel):
+    """MATLAB's bicubic interpolation. lr (N, 3, h, w) -> sr (N, 3, h*scale, w*scale)."""
+
+    name = "bicubic"
+    paper = "Keys, Cubic convolution interpolation for digital image processing, 1981"
+    channels = 3
+    one_set_of_weights = True
+
+    def __init__(self, *, scale: int) -> None:
+        super().__init__(scale, {})
+
+    @property
+    def receptive_radius(self) -> int:
+        return RADIUS
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return enlarge_bicubic(lr, self.scale)
+
+
+MODEL = Bicubic

@@ -1,0 +1,147 @@
+"""ESPCN: Shi et al., Real-Time Single Image and Video Super-Resolution, CVPR 2016."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sr_cli.layers.fusion import add_to, fusion_works
+from sr_cli.layers.initial import carry_through, start_as_linear_interpolation
+from sr_cli.layers.shuffle import shuffle
+from sr_cli.networks.base import InferenceNet, SRModel, conv
+
+_LINEAR = 0.25
+"""Luma times this lies where tanh is nearly straight."""
+
+
+class ESPCN(SRModel):
+    """Two tanh layers on luma and a sub-pixel convolution (section 2, figure 1).
+
+    lr (N, 1, h, w) in [0, 1] -> sr (N, 1, h*scale, w*scale); kernels 5-3-3, features 64-32.
+    """
+
+    name = "espcn"
+    paper = "Shi et al., Real-Time Single Image and Video Super-Resolution, CVPR 2016"
+    channels = 1
+
+    def __init__(
+        self, *, scale: int, kernels: Sequence[int] = (5, 3, 3), features: Sequence[int] = (64, 32)
+    ) -> None:
+        super().__init__(scale, {"kernels": list(kernels), "features": list(features)})
+        (k1, k2, k3), (f1, f2) = kernels, features
+        self.layers = nn.Sequential(
+            conv(1, f1, k1),
+            nn.Tanh(),
+            conv(f1, f2, k2),
+            nn.Tanh(),
+            conv(f2, scale * scale, k3),
+            nn.PixelShuffle(scale),
+        )
+        first, _, second, _, last, _ = self.layers
+        assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
+        assert isinstance(last, nn.Conv2d) and last.bias is not None
+        carry_through(first, 1, gain=_LINEAR)
+        carry_through(second, 1)
+        nn.init.zeros_(last.bias)
+        with torch.no_grad():
+            last.weight.mul_(0.1)
+        start_as_linear_interpolation(last.weight[:, 0], scale, 1 / _LINEAR)
+
+    @property
+    def receptive_radius(self) -> int:
+        return sum(k // 2 for k in self.config["kernels"])
+
+    def forward(self, lr: Tensor) -> Tensor:
+        sr: Tensor = self.layers(lr)
+        return sr
+
+    def for_inference(self) -> InferenceNet:
+        return _FastESPCN(self).eval()
+
+
+class _FastESPCN(InferenceNet):
+    """In half precision, the first and the last layer in float32 and what lies between in half.
+
+    Weights that bfloat16 holds exactly (`rounded_weights` in the recipe) let all three layers be
+    in half precision on a CPU: the last layer gives what its pixels have beyond the rounded lr
+    pixel, subtracted before its sums are rounded, and the exact lr pixel is added to that.
+    """
+
+    def __init__(self, model: ESPCN) -> None:
+        super().__init__()
+        frozen = model.frozen_copy()
+        self.first, self.middle = frozen.layers[:2], frozen.layers[2:4]
+        self.last = frozen.layers[4]
+        self.scale = frozen.scale
+        self.exact = all(bool((p == p.bfloat16()).all()) for p in frozen.layers.parameters())
+        self.half_first, self.half_last = copy.deepcopy(self.first), copy.deepcopy(self.last)
+        self.in_float32 = _WithSigmoids(frozen)
+
+    def half_parts(self) -> list[nn.Module]:
+        return [self.half_first, self.middle, self.half_last]
+
+    def forward(self, lr: Tensor) -> Tensor:
+        if self.half_dtype == torch.float32:
+            return shuffle(self.in_float32(lr), self.scale)
+        if self.exact and lr.device.type == "cpu" and fusion_works():
+            return self.all_in_half(lr)
+        features = self.middle(self.first(lr).to(self.half_dtype))
+        return shuffle(self.last(features.float()), self.scale)
+
+    def all_in_half(self, lr: Tensor) -> Tensor:
+        """The same from three layers in half precision. CPU only."""
+        features = self.middle(self.half_first(lr.to(self.half_dtype)))
+        # Spread in float32 and rounded then: PyTorch spreads half precision several times slower.
+        level = (-lr).expand(-1, self.scale**2, -1, -1)
+        level = level.contiguous(memory_format=torch.channels_last)
+        assert isinstance(self.half_last, nn.Conv2d)
+        beyond = add_to(level.to(self.half_dtype, copy=True), features, self.half_last)
+        return shuffle(torch.sub(beyond, level, out=level), self.scale)
+
+
+class _WithSigmoids(nn.Module):
+    """The layers before the shuffle with tanh(z) as 2 sigmoid(2z) - 1, much the faster one on CPUs.
+
+    Doubling goes into the convolution before, the rest into the one after. Beyond the picture's
+    edge the convolutions see zeros, which are halves before the rest: the layers compute a ring
+    around the picture, and the halves are put there.
+    """
+
+    def __init__(self, frozen: ESPCN) -> None:
+        super().__init__()
+        first, middle, last = (copy.deepcopy(m) for m in frozen.layers if isinstance(m, nn.Conv2d))
+        reach = middle.kernel_size[0] // 2, last.kernel_size[0] // 2
+        self.ring = max(reach)
+        self.spare = self.ring - reach[1]
+        first.padding = (first.kernel_size[0] // 2 + self.ring,) * 2
+        last.padding = (0, 0)
+        for layer in (middle, last):
+            assert layer.bias is not None
+            layer.bias -= layer.weight.double().sum((1, 2, 3)).float()
+            layer.weight *= 2
+        for layer in (first, middle):
+            assert layer.bias is not None
+            layer.bias *= 2
+            layer.weight *= 2
+        self.first = nn.Sequential(first, nn.Sigmoid())
+        self.middle = nn.Sequential(middle, nn.Sigmoid())
+        self.last = last
+
+    def forward(self, lr: Tensor) -> Tensor:
+        features = self._edged(self.middle(self._edged(self.first(lr))))
+        if self.spare:
+            features = features[..., self.spare : -self.spare, self.spare : -self.spare]
+        sr: Tensor = self.last(features)
+        return sr
+
+    def _edged(self, features: Tensor) -> Tensor:
+        for edge in (slice(None, self.ring), slice(-self.ring, None)):
+            features[..., edge, :] = 0.5
+            features[..., edge] = 0.5
+        return features
+
+
+MODEL = ESPCN

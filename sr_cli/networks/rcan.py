@@ -1,0 +1,137 @@
+"""RCAN: Zhang et al., Image Super-Resolution Using Very Deep Residual Channel Attention, 2018."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sr_cli.layers.initial import shrink_residual_branch, start_as_enlargement
+from sr_cli.layers.rewrites import LinearTail
+from sr_cli.networks.base import InferenceNet, SRModel, conv, shuffle_upsampler
+from sr_cli.networks.edsr import DIV2K_MEAN
+
+
+class ChannelAttention(nn.Module):
+    """Each feature map scaled by a gate computed from all maps' means (section 3.3)."""
+
+    def __init__(self, features: int, reduction: int) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(
+            conv(features, max(1, features // reduction), 1),
+            nn.ReLU(),
+            conv(max(1, features // reduction), features, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate: Tensor = self.gate(x.mean((2, 3), keepdim=True))
+        return x * gate
+
+
+class RCAB(nn.Module):
+    """Residual channel attention block (section 3.4)."""
+
+    def __init__(self, features: int, reduction: int) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            conv(features, features),
+            nn.ReLU(),
+            conv(features, features),
+            ChannelAttention(features, reduction),
+        )
+        last = self.branch[2]
+        assert isinstance(last, nn.Conv2d)
+        shrink_residual_branch(last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch: Tensor = self.branch(x)
+        return x + branch
+
+
+class ResidualGroup(nn.Module):
+    """RCABs and a convolution, plus the input (section 3.2)."""
+
+    def __init__(self, features: int, reduction: int, blocks: int) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            *(RCAB(features, reduction) for _ in range(blocks)), conv(features, features)
+        )
+        shrink_residual_branch(self.branch[-1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch: Tensor = self.branch(x)
+        return x + branch
+
+
+class RCAN(SRModel):
+    """Residual in residual with channel attention: 10 groups of 20 blocks of 64 features.
+
+    lr (N, 3, h, w) in [0, 1] -> sr (N, 3, h*scale, w*scale). The gates pool over the whole
+    input, so an enlargement in tiles differs slightly from one in a single piece.
+    """
+
+    name = "rcan"
+    paper = "Zhang et al., Image Super-Resolution Using Very Deep Residual Channel Attention, 2018"
+    channels = 3
+
+    def __init__(
+        self,
+        *,
+        scale: int,
+        groups: int = 10,
+        blocks: int = 20,
+        features: int = 64,
+        reduction: int = 16,
+    ) -> None:
+        super().__init__(
+            scale,
+            {"groups": groups, "blocks": blocks, "features": features, "reduction": reduction},
+        )
+        self.register_buffer("mean", torch.tensor(DIV2K_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.mean: Tensor
+        self.head = conv(3, features)
+        self.body = nn.Sequential(
+            *(ResidualGroup(features, reduction, blocks) for _ in range(groups)),
+            conv(features, features),
+        )
+        self.tail = nn.Sequential(
+            *shuffle_upsampler(features, scale, activation=False), conv(features, 3)
+        )
+        start_as_enlargement(self.head, self.tail)
+        shrink_residual_branch(self.body[-1])
+
+    @property
+    def receptive_radius(self) -> None:
+        return None
+
+    def forward(self, lr: Tensor) -> Tensor:
+        head = self.head(lr - self.mean)
+        sr: Tensor = self.tail(head + self.body(head))
+        return sr + self.mean
+
+    def for_inference(self) -> InferenceNet:
+        return _FastRCAN(self).eval()
+
+
+class _FastRCAN(InferenceNet):
+    """The tail as one convolution at lr resolution."""
+
+    def __init__(self, model: RCAN) -> None:
+        super().__init__()
+        frozen = model.frozen_copy()
+        self.register_buffer("mean", frozen.mean)
+        self.mean: Tensor
+        self.head = frozen.head
+        self.body = frozen.body
+        self.tail = LinearTail(frozen.tail, model.scale)
+
+    def half_parts(self) -> list[nn.Module]:
+        return [self.body]
+
+    def forward(self, lr: Tensor) -> Tensor:
+        head = self.head(lr - self.mean)
+        sr: Tensor = self.tail(head + self.body(head.to(self.half_dtype)))
+        return sr + self.mean
+
+
+MODEL = RCAN

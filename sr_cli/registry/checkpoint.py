@@ -1,0 +1,168 @@
+"""Released checkpoints: one .safetensors that rebuilds its network, described in its header."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from sr_cli.errors import SrError
+from sr_cli.networks import create_model, model_names
+from sr_cli.networks.base import SRModel
+from sr_cli.system.files import atomic_write
+
+FORMAT = 1
+_KEY = "sr"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a checkpoint says of itself.
+
+    `scales`: those its tensors serve, several for a network with one set of weights (VDSR).
+    `halo`: lr pixels of context with which tiles agree to 1e-4; None: the receptive radius.
+    `half_is_safe`: whether half precision costs less than 0.01 dB.
+    `figures`: measured results, for instance {"Set5 PSNR-Y": 30.5}.
+    """
+
+    model: str
+    scales: list[int]
+    config: dict[str, Any] = field(default_factory=dict)
+    halo: int | None = None
+    half_is_safe: bool = True
+    recipe: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
+    data: str = ""
+    licence: str = ""
+    format: int = FORMAT
+
+
+def save_checkpoint(path: Path, header: Header, tensors: dict[str, Tensor]) -> None:
+    """Write tensors and header atomically. Raises SrError when the place cannot be written."""
+    plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    content = save(plain, metadata={_KEY: json.dumps(asdict(header), sort_keys=True)})
+    with atomic_write(path) as file:
+        file.write(content)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file says that it is one of our checkpoints."""
+    if path.suffix.lower() != ".safetensors":
+        return False
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _KEY in (file.metadata() or {})
+    except (SafetensorError, OSError, ValueError):
+        return False
+
+
+def read_header(path: Path) -> Header:
+    """The description of one of our checkpoints. Raises SrError for anything else."""
+    return _open(path)[0]
+
+
+def load_checkpoint(path: Path, *, scale: int | None = None) -> tuple[SRModel, Header]:
+    """The network in float32, in evaluation mode, and its header.
+
+    `scale` chooses among the scales of a network with one set of weights.
+    Raises SrError that names missing, unknown and ill-shaped tensors.
+    """
+    header, tensors = _open(path)
+    scale = header.scales[0] if scale is None else scale
+    if scale not in header.scales:
+        known = ", ".join(f"x{s}" for s in header.scales)
+        raise SrError(f"{path}: is for {known}, not x{scale}")
+    # Before anything is built: every block has tensors of its own.
+    counts = [n for key in ("blocks", "groups", "layers", "m") for n in [header.config.get(key, 1)]]
+    if not all(isinstance(n, int) for n in counts) or math.prod(counts) > len(tensors):
+        raise SrError(f"{path}: its header describes more blocks than it has tensors")
+    with torch.device("meta"):
+        expected = _build(path, header, scale).state_dict()
+    _check_tensors(path, header, expected, tensors)
+    model = _build(path, header, scale)
+    model.load_state_dict(
+        {n: t if t.dtype == torch.int64 else t.float() for n, t in tensors.items()}
+    )
+    model.halo = header.halo
+    model.half_is_safe = header.half_is_safe
+    return model.eval(), header
+
+
+def _build(path: Path, header: Header, scale: int) -> SRModel:
+    try:
+        return create_model(header.model, scale=scale, **header.config)
+    except SrError as error:
+        raise SrError(f"{path}: {error.message}", error.hint) from error
+
+
+def _open(path: Path) -> tuple[Header, dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            described = (file.metadata() or {}).get(_KEY)
+            if described is None:
+                raise SrError(f"{path}: not a checkpoint of sr (its header has no '{_KEY}' entry)")
+            header = _parse_header(path, described)
+            names = list(file.keys())
+            return header, {name: file.get_tensor(name) for name in names}
+    except FileNotFoundError:
+        raise SrError(f"{path}: no such file") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise SrError(
+            f"{path}: not a readable checkpoint ({error})", "a truncated download, or another kind"
+        ) from error
+
+
+def _parse_header(path: Path, described: str) -> Header:
+    try:
+        fields = json.loads(described)
+        header = Header(**fields)
+        if header.model not in model_names():
+            raise ValueError(f"unknown network '{header.model}'")
+        if header.format > FORMAT:
+            raise ValueError("made by a newer version of sr")
+        if not header.scales or not all(isinstance(s, int) for s in header.scales):
+            raise ValueError("no scales")
+        if not isinstance(header.config, dict) or "scale" in header.config:
+            raise ValueError("config is not a table of settings")
+        if header.halo is not None and not (
+            isinstance(header.halo, int) and 0 <= header.halo < 512
+        ):
+            raise ValueError("its halo is no number of pixels")
+        for value in header.config.values():
+            numbers = value if isinstance(value, list) else [value]
+            if not all(isinstance(n, int | float) and 0 <= n <= 4096 for n in numbers):
+                raise ValueError("its config is out of range")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SrError(f"{path}: its header does not describe a network ({error})") from error
+    return header
+
+
+def _check_tensors(
+    path: Path, header: Header, expected: dict[str, Tensor], found: dict[str, Tensor]
+) -> None:
+    problems = []
+    if missing := sorted(set(expected) - set(found)):
+        problems.append(f"missing {_some(missing)}")
+    if unknown := sorted(set(found) - set(expected)):
+        problems.append(f"unknown {_some(unknown)}")
+    shapes = [
+        f"{n} {tuple(found[n].shape)} instead of {tuple(t.shape)}"
+        for n, t in expected.items()
+        if n in found and found[n].shape != t.shape
+    ]
+    if shapes:
+        problems.append(f"wrong shape {_some(shapes)}")
+    if problems:
+        raise SrError(f"{path}: its tensors are not those of {header.model}: {'; '.join(problems)}")
+
+
+def _some(names: list[str]) -> str:
+    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + rest

@@ -1,0 +1,192 @@
+"""Checkpoints of other tools: their architectures through spandrel, some layouts into our own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sr_cli.errors import RefusedError, SrError
+from sr_cli.networks.base import InferenceNet, SRModel
+from sr_cli.registry.converters import LAYOUTS, converted
+from sr_cli.registry.tensors import read_tensors
+
+HALO = 32
+"""Lr pixels of context for networks that do not say how far they look."""
+
+_PREFIXES = ("module.", "netG.", "generator.", "model.")
+_WRAPPED_AT_MOST = 3
+_PURPOSES = ("SR", "FaceSR", "Restoration")
+
+
+class ForeignModel(SRModel):
+    """A network of another tool behind our contract: lr (N, C, h, w) in [0, 1] -> sr.
+
+    Sizes that the network cannot take are padded by mirroring and cut again.
+    `kind` names the architecture.
+    """
+
+    name = "foreign"
+    paper = "see its architecture"
+
+    def __init__(self, descriptor: Any) -> None:
+        nn.Module.__init__(self)
+        self.kind = str(descriptor.architecture.name)
+        self.scale = int(descriptor.scale)
+        self.config = {}
+        self.net: nn.Module = descriptor.model
+        # How the network is called and which of its results is the picture.
+        self._call = getattr(descriptor, "_call_fn", None) or (lambda net, x: net(x))
+        self._channels = int(descriptor.input_channels)
+        needs = descriptor.size_requirements
+        self.least = int(needs.minimum)
+        self.multiple = int(needs.multiple_of)
+        self.square = bool(needs.square)
+        reach = _reach(self.net)
+        self.halo = HALO if reach is None else min(HALO, reach)
+        declared = bool(descriptor.supports_half and descriptor.supports_bfloat16)
+        self.half_is_safe = declared and self._runs_in_half()
+
+    # A plain attribute in SRModel: here it depends on the file.
+    @property
+    def channels(self) -> Literal[1, 3]:  # type: ignore[override]
+        return cast(Literal[1, 3], self._channels)
+
+    @property
+    def receptive_radius(self) -> int | None:
+        return self.halo
+
+    def forward(self, lr: Tensor) -> Tensor:
+        h, w = lr.shape[-2:]
+        height, width = (self._fitting(n) for n in (h, w))
+        if self.square:
+            height = width = max(height, width)
+        sr: Tensor = self._call(self.net, _padded(lr, height - h, width - w))
+        return sr[..., : h * self.scale, : w * self.scale]
+
+    @torch.inference_mode()
+    def _runs_in_half(self) -> bool:
+        """Some networks make tensors in float32 as they go, which bf16 cannot be mixed with."""
+        side = self._fitting(24)
+        try:
+            net = copy.deepcopy(self.net).eval().to(torch.bfloat16)
+            self._call(net, torch.zeros(1, self._channels, side, side, dtype=torch.bfloat16))
+        except Exception:
+            # What another's network says then has no one type.
+            return False
+        return True
+
+    def _fitting(self, side: int) -> int:
+        side = max(side, self.least)
+        return -(-side // self.multiple) * self.multiple
+
+    def for_inference(self) -> InferenceNet:
+        return _WholeNet(self.frozen_copy()).eval()
+
+
+class _WholeNet(InferenceNet):
+    """All of a foreign network in one precision: which of its parts matter is not known."""
+
+    def __init__(self, model: ForeignModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def half_parts(self) -> list[nn.Module]:
+        return [self.model]
+
+    def forward(self, lr: Tensor) -> Tensor:
+        sr: Tensor = self.model(lr.to(self.half_dtype))
+        return sr.float()
+
+
+def _padded(lr: Tensor, bottom: int, right: int) -> Tensor:
+    """Mirrored at the bottom and right, as often as it takes for small pictures."""
+    while bottom or right:
+        down, across = min(bottom, lr.shape[-2] - 1), min(right, lr.shape[-1] - 1)
+        if not (down or across):
+            return F.pad(lr, (0, right, 0, bottom), mode="replicate")
+        lr = F.pad(lr, (0, across, 0, down), mode="reflect")
+        bottom, right = bottom - down, right - across
+    return lr
+
+
+def _reach(net: nn.Module) -> int | None:
+    """How far a chain of convolutions looks at most; None for networks with other parts."""
+    plain = (nn.Conv2d, nn.PReLU, nn.ReLU, nn.LeakyReLU, nn.PixelShuffle, nn.Upsample)
+    leaves = [m for m in net.modules() if not list(m.children())]
+    if not leaves or not all(isinstance(m, plain) for m in leaves):
+        return None
+    return sum((m.kernel_size[0] // 2) * m.dilation[0] for m in leaves if isinstance(m, nn.Conv2d))
+
+
+def load_foreign(path: Path) -> SRModel:
+    """The network of another tool's checkpoint. Nothing in the file is run.
+
+    Raises SrError for files that are no checkpoint or of an unknown kind, RefusedError where
+    spandrel is not installed.
+    """
+    return _load(path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@lru_cache(maxsize=2)
+def _load(path: Path, _: int) -> SRModel:
+    try:
+        import spandrel
+    except ImportError:
+        spandrel = None
+    candidates = unwrapped(read_tensors(path))
+    for tensors in candidates:
+        if (ours := converted(tensors)) is not None:
+            return ours
+    if spandrel is None:
+        raise RefusedError(
+            f"{path}: other tools' checkpoints need an extra", "pip install 'sr-cli[foreign]'"
+        )
+    for tensors in candidates:
+        try:
+            found: Any = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(tensors))
+        except Exception:
+            # spandrel guesses the architecture by its keys; what a wrong guess meets has no one
+            # type.
+            continue
+        return _checked(path, found)
+    kinds = ", ".join(known_kinds())
+    raise SrError(f"{path}: not a kind of network that is known", f"known: {kinds}")
+
+
+def _checked(path: Path, descriptor: Any) -> ForeignModel:
+    kind = descriptor.architecture.name
+    if getattr(descriptor, "purpose", "") not in _PURPOSES:
+        raise SrError(f"{path}: {kind} is for {descriptor.purpose}, not for enlarging pictures")
+    channels = descriptor.input_channels, descriptor.output_channels
+    if channels not in ((3, 3), (1, 1)):
+        raise SrError(f"{path}: {kind} with {channels[0]} channels in and {channels[1]} out")
+    return ForeignModel(descriptor.eval())
+
+
+def known_kinds() -> list[str]:
+    """The architectures that checkpoints may have."""
+    kinds = [f"{network} ({whose})" for network, whose in LAYOUTS.items()]
+    try:
+        import spandrel
+    except ImportError:
+        return kinds
+    return kinds + sorted(str(a.architecture.name) for a in spandrel.MAIN_REGISTRY.architectures())
+
+
+def unwrapped(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """The tensors as they are, then without prefixes that a wrapper put before every name."""
+    found = [dict(tensors)]
+    while len(found) <= _WRAPPED_AT_MOST:
+        names = list(found[-1])
+        prefix = next((p for p in _PREFIXES if all(n.startswith(p) for n in names)), None)
+        if prefix is None or not names:
+            break
+        found.append({n.removeprefix(prefix): t for n, t in found[-1].items()})
+    return found

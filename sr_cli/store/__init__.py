@@ -1,0 +1,1 @@
+"""The only place that fetches, verifies, pins and forgets files from elsewhere."""

@@ -1,0 +1,1 @@
+"""What this machine gives: files written whole, memory, the cache folder."""

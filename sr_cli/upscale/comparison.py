@@ -1,0 +1,46 @@
+"""`--compare`: bicubic and the result side by side, made in bands beside them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from sr_cli.engine.enlarge import BicubicEnlarger
+from sr_cli.imaging.picture import Frame, Picture, flatten
+from sr_cli.system.pages import empty_pixels
+
+LABEL_ROOM = 28
+"""Rows above the pictures, in pixels, for their names."""
+
+_BAND = 256
+
+
+def side_by_side(original: Picture, made: Picture) -> Picture:
+    """The first frame by bicubic and as made, next to each other under their names, 8-bit RGB."""
+    h, w = made.frames[0].pixels.shape[:2]
+    sheet: NDArray[Any] = empty_pixels((h + LABEL_ROOM, 2 * w, 3), np.dtype(np.uint8))
+    label = Image.new("RGB", (2 * w, LABEL_ROOM), "white")
+    draw = ImageDraw.Draw(label)
+    for index, name in enumerate(("bicubic", "result")):
+        draw.text((index * w + 6, 5), name, fill="black", font=ImageFont.load_default(16))
+    sheet[:LABEL_ROOM] = np.asarray(label)
+    plain = BicubicEnlarger().enlarge(flatten(original).frames[0].pixels, (h, w))
+    for y in range(0, h, _BAND):
+        rows = slice(y, min(y + _BAND, h))
+        into = slice(rows.start + LABEL_ROOM, rows.stop + LABEL_ROOM)
+        sheet[into, :w] = _in_colour(plain[rows])
+        frame = made.frames[0]
+        band = Frame(frame.pixels[rows], None if frame.alpha is None else frame.alpha[rows])
+        sheet[into, w:] = _in_colour(flatten(Picture([band], made.format)).frames[0].pixels)
+    # A profile for gray does not fit the sheet's colours.
+    gray = made.frames[0].pixels.ndim == 2
+    metadata = replace(made.metadata, icc=None) if gray else made.metadata
+    return Picture([Frame(sheet)], made.format, metadata)
+
+
+def _in_colour(pixels: NDArray[Any]) -> NDArray[Any]:
+    return pixels if pixels.ndim == 3 else pixels[..., None]

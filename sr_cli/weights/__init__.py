@@ -1,1 +1,0 @@
-"""Checkpoints: files that describe themselves, the manifest that lists them, loading by name."""
