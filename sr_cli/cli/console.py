@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from sr_cli.cli.messages import advice, sentence
 from sr_cli.errors import SrError
 
 
@@ -49,11 +50,13 @@ def say(text: str, *, style: str | None = None) -> None:
 
 
 def report_error(error: SrError) -> None:
-    """`error: what` and, below, what to do."""
+    """`error[code]: what` and, below, what to do."""
     console = talk()
-    console.print(f"[bold red]error:[/] {escape(shown(error.message))}")
-    if error.hint:
-        console.print(f"  [dim]{escape(shown(error.hint))}[/]")
+    # The brackets are literal here: Rich would take them for markup.
+    head = escape(f"error[{error.code}]:") if " " not in error.code else "error:"
+    console.print(f"[bold red]{head}[/] {escape(shown(sentence(error)))}")
+    if hint := advice(error):
+        console.print(f"  [dim]{escape(shown(hint))}[/]")
 
 
 def print_json(value: Any, *, indent: int | None = None) -> None:

@@ -1,0 +1,51 @@
+"""Sentences for codes: the only place where an error or a note becomes English.
+
+Each room of the package has a file here with a table of its codes. A template is filled with the
+error's facts and its `{subject}`; lists are joined by commas, another error (a cause) is rendered
+in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sr_cli.cli.messages.template import Message, fill
+from sr_cli.errors import Note, SrError
+
+from . import evaluation, files, imaging, models, options, training, upscale
+
+_ROOMS = (options, files, imaging, models, upscale, training, evaluation)
+MESSAGES: Mapping[str, Message] = {c: m for room in _ROOMS for c, m in room.MESSAGES.items()}
+NOTES: Mapping[str, str] = {k: t for room in _ROOMS for k, t in room.NOTES.items()}
+
+
+def sentence(error: SrError) -> str:
+    """What went wrong, in one line."""
+    message = MESSAGES.get(error.code)
+    if message is None:
+        return error.code if " " in error.code else str(error)
+    return fill(message.text, error.facts | {"subject": error.subject}, sentence)
+
+
+def advice(error: SrError) -> str | None:
+    """What to do about it, in one line; None where there is nothing to say."""
+    message = MESSAGES.get(error.code)
+    if message is None:
+        return error.subject if " " in error.code and error.subject else error.hint
+    text = message.hints.get(error.hint or "", message.hint)
+    said = fill(text, error.facts | {"subject": error.subject}, sentence)
+    return said or None
+
+
+def note_sentence(note: Note) -> str:
+    """A note in one line."""
+    text = NOTES.get(note.kind)
+    if text is None:
+        return note.kind
+    return fill(text, note.facts, sentence)
+
+
+def as_record(error: SrError) -> dict[str, Any]:
+    """An error for `--json`: its code, subject and facts, and the sentence as `message`."""
+    return error.as_dict() | {"message": sentence(error)}

@@ -1,0 +1,9 @@
+"""Benchmarks: test sets, protocols, figures."""
+
+from __future__ import annotations
+
+from sr_cli.cli.messages.template import Message
+
+MESSAGES: dict[str, Message] = {}
+
+NOTES: dict[str, str] = {}

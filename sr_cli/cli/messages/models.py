@@ -1,0 +1,9 @@
+"""Models: names, checkpoints, manifests, networks of other tools."""
+
+from __future__ import annotations
+
+from sr_cli.cli.messages.template import Message
+
+MESSAGES: dict[str, Message] = {}
+
+NOTES: dict[str, str] = {}

@@ -1,0 +1,22 @@
+"""Options and values that no command accepts."""
+
+from __future__ import annotations
+
+from sr_cli.cli.messages.template import Message
+
+MESSAGES: dict[str, Message] = {
+    # facts: value, known
+    "unknown-value": Message("unknown {subject} '{value}'", "choose from: {known}"),
+    # facts: value, allowed (in words: "1 to 100")
+    "out-of-range": Message("{subject} {value} is out of range", "allowed: {allowed}"),
+    # facts: value, wanted (in words: "a whole number")
+    "wrong-type": Message("{subject} {value}: must be {wanted}"),
+    # facts: other
+    "conflicting-options": Message("{subject} and {other} cannot be used together"),
+    # subject: what is missing; facts: example
+    "missing-option": Message("{subject} is required", "for example: {example}"),
+    # facts: extra
+    "extra-missing": Message("{subject} needs an extra", "pip install 'sr-cli[{extra}]'"),
+}
+
+NOTES: dict[str, str] = {}
