@@ -36,11 +36,11 @@ def median_seconds(run: Callable[[], Any], least: float = 1.5) -> float:
 def build(name: str) -> Any:
     """A network; `rrdb` is Real-ESRGAN's with random weights, which comes through spandrel."""
     from sr_cli.networks import create_model
-    from sr_cli.registry.load import load_model
     from sr_cli.registry.manifest import load_manifest
+    from sr_cli.registry.ref import load_model
 
     if any(e.scale == SCALE and not e.url for e in load_manifest().family(name)):
-        return load_model(name, scale=SCALE).eval()
+        return load_model(name, scale=SCALE).network
     if name != "rrdb":
         return create_model(name, scale=SCALE).eval()
     from spandrel import ModelLoader

@@ -1,12 +1,56 @@
-"""sr: upscales pictures with neural networks.
+"""sr: upscales images with neural networks.
 
     from sr_cli import upscale_image
     large = upscale_image(image, model="srgan", scale=4)
 
-Importing this loads neither torch nor numpy; the first call does.
+What is in `__all__` stays compatible within a major version; the modules below may change.
+Importing this loads neither torch nor numpy: the first use of a name does.
 """
 
-from sr_cli.api import upscale_image
+from __future__ import annotations
 
-__all__ = ["__version__", "upscale_image"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from sr_cli.errors import Note, RefusedError, SrError
+
+if TYPE_CHECKING:
+    from sr_cli.engine.options import EngineOptions
+    from sr_cli.registry.ref import load_model
+    from sr_cli.upscale.files import upscale_files
+    from sr_cli.upscale.image import upscale_image
+    from sr_cli.upscale.request import Result, UpscaleOptions
+
+__all__ = [
+    "EngineOptions",
+    "Note",
+    "RefusedError",
+    "Result",
+    "SrError",
+    "UpscaleOptions",
+    "__version__",
+    "load_model",
+    "upscale_files",
+    "upscale_image",
+]
 __version__ = "0.1.0"
+
+_HOME = {
+    "EngineOptions": "engine.options",
+    "Result": "upscale.request",
+    "UpscaleOptions": "upscale.request",
+    "load_model": "registry.ref",
+    "upscale_files": "upscale.files",
+    "upscale_image": "upscale.image",
+}
+"""The modules of the public names that are imported when they are first used."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'sr_cli' has no attribute '{name}'")
+    return getattr(import_module(f"sr_cli.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

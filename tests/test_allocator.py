@@ -8,16 +8,16 @@ import sys
 import pytest
 
 CODE = """
-from sr_cli.system.allocator import give_back_freed_memory, keep_freed_memory, resident_memory
+from sr_cli.system.memory import trim_freed_memory, keep_freed_memory, resident_memory
 
 assert keep_freed_memory()
 large = [b"x" * 65536 for _ in range(3000)]
 between = large[::50]
 del large
 held = resident_memory()
-give_back_freed_memory(beyond=2 * held)
+trim_freed_memory(beyond=2 * held)
 kept = resident_memory()
-give_back_freed_memory(beyond=held // 2)
+trim_freed_memory(beyond=held // 2)
 print(held, kept, resident_memory())
 """
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sr_cli.engine.device import cpu_precisions
-from sr_cli.engine.precision import PRECISION_NAMES
+from sr_cli.engine.options import PRECISION_NAMES
 from sr_cli.errors import SrError
 from sr_cli.imaging.decode import read_picture
 

@@ -121,13 +121,15 @@ def test_two_processes_on_one_folder(tmp_path: Path) -> None:
 
 
 def test_an_output_that_appears_meanwhile_does_not_shift_the_others(tmp_path: Path) -> None:
-    from sr_cli.engine.enlarge import BicubicEnlarger, Size
+    from sr_cli.engine.pipeline import BicubicPipeline
+    from sr_cli.engine.size import Size
     from sr_cli.upscale.batch import Options, run_batch
-    from sr_cli.upscale.jobs import Found, Naming, plan_jobs
+    from sr_cli.upscale.inputs import InputFile
+from sr_cli.upscale.outputs import Naming, plan_jobs
 
     for index, name in enumerate("abcd"):
         Image.new("L", (8, 8), 50 * index).save(tmp_path / f"{name}.png")
-    found = [Found(tmp_path / f"{n}.png", tmp_path, False) for n in "abcd"]
+    found = [InputFile(tmp_path / f"{n}.png", tmp_path, False) for n in "abcd"]
     jobs = plan_jobs(found, Naming(None, "_x2"), several=True)
     options = Options(Size(2.0), skip_existing=True)
 
@@ -135,7 +137,7 @@ def test_an_output_that_appears_meanwhile_does_not_shift_the_others(tmp_path: Pa
         if job is jobs[0]:
             Image.new("L", (1, 1)).save(jobs[1].target)
 
-    results = list(run_batch(jobs, BicubicEnlarger(), options, another_process))
+    results = list(run_batch(jobs, BicubicPipeline(), options, another_process))
     assert [r.skipped for r in results] == [False, True, False, False]
     for index in (0, 2, 3):
         assert (np.asarray(Image.open(jobs[index].target)) == 50 * index).all()
@@ -169,10 +171,12 @@ def test_an_unexpected_failure_of_one_picture_does_not_end_the_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sr_cli.engine import batch
-    from sr_cli.engine.enlarge import BicubicEnlarger, Size
-    from sr_cli.upscale.jobs import Found, Naming, plan_jobs
+    from sr_cli.engine.pipeline import BicubicPipeline
+    from sr_cli.engine.size import Size
+    from sr_cli.upscale.inputs import InputFile
+from sr_cli.upscale.outputs import Naming, plan_jobs
 
-    found = [Found(picture(tmp_path / f"{n}.png"), tmp_path, False) for n in "abc"]
+    found = [InputFile(picture(tmp_path / f"{n}.png"), tmp_path, False) for n in "abc"]
     real = batch.write_picture
     failures = iter([MemoryError(), None, RuntimeError("odd\nthing")])
 
@@ -184,7 +188,7 @@ def test_an_unexpected_failure_of_one_picture_does_not_end_the_batch(
 
     monkeypatch.setattr(batch, "write_picture", sometimes)
     jobs = plan_jobs(found, Naming(None, "_x2"), several=True)
-    results = list(batch.run_batch(jobs, BicubicEnlarger(), batch.Options(Size(2.0))))
+    results = list(batch.run_batch(jobs, BicubicPipeline(), batch.Options(Size(2.0))))
     errors = [r.error.message if r.error else None for r in results]
     assert errors[1] is None
     assert "a.png: out of memory" in errors[0]

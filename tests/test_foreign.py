@@ -15,7 +15,7 @@ from manifest_world import compact
 from PIL import Image
 from safetensors.torch import save_file
 
-from sr_cli.engine.precision import PRECISION_NAMES
+from sr_cli.engine.options import PRECISION_NAMES
 from sr_cli.engine.upscaler import Upscaler
 from sr_cli.errors import SrError
 from sr_cli.registry.foreign import ForeignModel, load_foreign

@@ -13,7 +13,7 @@ from PIL import Image
 
 from sr_cli.networks import create_model
 from sr_cli.registry.checkpoint import Header, save_checkpoint
-from sr_cli.registry.load import load_model
+from sr_cli.registry.ref import load_model
 
 
 def started(tmp_path: Path, kind: str, scale: int, *more: str) -> tuple[torch.Tensor, torch.Tensor]:

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sr_cli.cli.upscale import parse_scale
-from sr_cli.engine.enlarge import Size, best_scale, passes_for
+from sr_cli.engine.size import Size, best_scale, passes_for
 from sr_cli.errors import RefusedError
-from sr_cli.upscale.jobs import Found, Naming, plan_jobs
+from sr_cli.upscale.inputs import InputFile
+from sr_cli.upscale.outputs import Naming, plan_jobs
 
 NAMES = st.text("abcXYZ .-_é😀0123456789", min_size=1, max_size=12).filter(
     lambda s: s.strip(". ") == s and s not in ("-",)
@@ -61,7 +62,7 @@ def test_sizes_fit_inside_and_keep_the_ratio(w: int, h: int, width: int, height:
     )
 )
 def test_no_two_pictures_share_an_output(parts: list[tuple[str, str]]) -> None:
-    found = [Found(Path("in") / (n + s), Path("in"), False) for n, s in parts]
+    found = [InputFile(Path("in") / (n + s), Path("in"), False) for n, s in parts]
     for naming in (Naming(None, "_x4"), Naming("out/", "_x4"), Naming(None, "_x4", None, "png")):
         try:
             jobs = plan_jobs(found, naming, several=True)
@@ -77,6 +78,6 @@ def test_no_two_pictures_share_an_output(parts: list[tuple[str, str]]) -> None:
 
 
 def test_heic_becomes_jpeg_and_suffixes_keep_their_case() -> None:
-    found = [Found(Path("a.HEIC"), Path(), True), Found(Path("b.JPG"), Path(), True)]
+    found = [InputFile(Path("a.HEIC"), Path(), True), InputFile(Path("b.JPG"), Path(), True)]
     jobs = plan_jobs(found, Naming(None, "_x4"), several=True)
     assert [str(j.target) for j in jobs] == ["a_x4.jpg", "b_x4.JPG"]

@@ -96,7 +96,7 @@ def test_a_manifest_is_checked_field_by_field(
 
 
 def test_a_manifest_does_not_take_the_file_of_installed_weights(sr: Run, world: World) -> None:
-    installed = next(e for e in load_manifest().entries if e.url)
+    installed = next(e for e in load_manifest().weights if e.url)
     document = json.loads(world.manifest.read_text())
     document["weights"][0]["file"] = installed.file
     world.manifest.write_text(json.dumps(document))

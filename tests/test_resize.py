@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sr_cli.engine.enlarge import BicubicEnlarger
+from sr_cli.engine.pipeline import BicubicPipeline
 from sr_cli.evaluation.metrics import psnr_y, ssim_y
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic, resize_bicubic
 from sr_cli.networks.bicubic import enlarge_bicubic
@@ -41,7 +41,7 @@ def test_bicubic_equals_the_golden_table(test_sets: Path, name: str, scale: int)
         hr = np.asarray(image if image.mode == "L" else image.convert("RGB"))
         hr = crop_to_multiple(hr, scale)
         lr = downscale_bicubic(hr, scale)
-        sr = BicubicEnlarger().enlarge(lr, hr.shape[:2])
+        sr = BicubicPipeline().run(lr, hr.shape[:2])
         psnr.append(psnr_y(sr, hr, border=scale))
         ssim.append(ssim_y(sr, hr, border=scale))
     assert np.mean(psnr) == pytest.approx(GOLDEN[name, scale][0], abs=0.002)
@@ -75,7 +75,7 @@ def test_both_bicubics_agree(h: int, w: int, scale: int) -> None:
 @given(st.integers(2, 30), st.integers(2, 30), st.floats(0.3, 5.0))
 @settings(max_examples=40, deadline=None)
 def test_bands_equal_the_whole(h: int, w: int, factor: float) -> None:
-    class Narrow(BicubicEnlarger):
+    class Narrow(BicubicPipeline):
         _BAND = 3
 
     lr = np.random.default_rng(h).integers(0, 256, (h, w, 3), dtype=np.uint8)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from sr_cli.layers.fusion import fusion_works
 from sr_cli.networks import create_model
-from sr_cli.registry.load import load_model
+from sr_cli.registry.ref import load_model
 from sr_cli.training.rounding import all_rounded, round_to_half, rounded
 
 

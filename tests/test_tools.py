@@ -17,7 +17,7 @@ from sr_cli.imaging.decode import read_picture
 from sr_cli.networks import create_model
 from sr_cli.networks.vdsr import VDSR
 from sr_cli.registry.checkpoint import Header, load_checkpoint, save_checkpoint
-from sr_cli.registry.load import load_model
+from sr_cli.registry.ref import load_model
 
 TOOLS = Path(__file__).parents[1] / "tools"
 

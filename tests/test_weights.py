@@ -18,8 +18,8 @@ from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic
 from sr_cli.networks import create_model
 from sr_cli.registry.checkpoint import Header, load_checkpoint, read_header, save_checkpoint
-from sr_cli.registry.load import load_model
 from sr_cli.registry.manifest import Entry, load_manifest, parse_manifest
+from sr_cli.registry.ref import load_model
 
 ENTRIES = pytest.mark.parametrize("entry", load_manifest().embedded, ids=lambda e: e.id)
 

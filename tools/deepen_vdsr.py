@@ -21,7 +21,7 @@ from torch import nn
 from sr_cli.networks import create_model
 from sr_cli.networks.vdsr import VDSR
 from sr_cli.registry.checkpoint import read_header, save_checkpoint
-from sr_cli.registry.load import load_model
+from sr_cli.registry.ref import load_model
 
 NOISE = 0.03
 """Share of their random weights that the new layers keep, so that they do not learn alike."""
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     header = read_header(options.source)
-    shallow = load_model(str(options.source))
+    shallow = load_model(str(options.source)).network
     assert isinstance(shallow, VDSR)
     made = deepen(shallow, options.layers)
     header = replace(header, config=dict(made.config), halo=None, figures={})

@@ -28,8 +28,7 @@ from sr_cli.networks.edsr import ResidualBlock as EDSRBlock
 from sr_cli.networks.rcan import RCAN
 from sr_cli.networks.srresnet import SRResNet
 from sr_cli.registry.checkpoint import read_header, save_checkpoint
-from sr_cli.registry.load import load_model
-from sr_cli.registry.manifest import choose
+from sr_cli.registry.ref import FamilyRef, load_model, parse_model
 
 OPEN = 3.0
 """The bias with which gates start: sigmoid(3) = 0.95."""
@@ -153,7 +152,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a folder of pictures (srresnet)")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
-    edsr = load_model(options.edsr, scale=options.scale)
+    edsr = load_model(options.edsr, scale=options.scale).network
     if not isinstance(edsr, EDSR):
         parser.error(f"{options.edsr} is no EDSR")
     made: SRResNet | RCAN
@@ -165,8 +164,9 @@ def main() -> None:
         if options.data is None:
             parser.error("--data FOLDER: normalisation needs pictures")
         made = to_srresnet(edsr, crops(options.data, options.scale))
-    choice = choose(options.edsr)
-    source = read_header(choice.file or choice.entries[0].path)
+    ref = parse_model(options.edsr)
+    path = ref.entries[0].path if isinstance(ref, FamilyRef) else Path(options.edsr)
+    source = read_header(path)
     header = replace(
         source, model=options.to, config=made.config, scales=[options.scale], halo=None, figures={}
     )

@@ -9,15 +9,15 @@ entry into weights_manifest.json. Figures are measured at the machine's default 
 from __future__ import annotations
 
 import argparse
-import json
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from unittest.mock import patch
 
+import msgspec
 import numpy as np
 import torch
 
@@ -30,7 +30,7 @@ from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic
 from sr_cli.networks.base import SRModel
 from sr_cli.registry.checkpoint import load_checkpoint, save_checkpoint
-from sr_cli.registry.manifest import FOLDER, SCHEMA, Entry, load_manifest
+from sr_cli.registry.manifest import FOLDER, Entry, as_json, load_manifest
 from sr_cli.training.flat import calibrate_flat, flat_error
 from sr_cli.training.rounding import all_rounded
 
@@ -211,7 +211,7 @@ def main() -> None:
     save_checkpoint(target, replace(header, figures=told), tensors)
     content = target.read_bytes()
     manifest = load_manifest()
-    defaults = {e.id for e in manifest.entries if e.default}
+    defaults = {e.id for e in manifest.weights if e.default}
     ours = [
         Entry(
             id=f"{family}-x{scale}",
@@ -228,14 +228,10 @@ def main() -> None:
         )
         for scale in scales
     ]
-    entries = [e for e in manifest.entries if e.id not in {o.id for o in ours}] + ours
+    entries = [e for e in manifest.weights if e.id not in {o.id for o in ours}] + ours
     entries.sort(key=lambda e: (bool(e.url), e.id))
-    document = {
-        "schema": SCHEMA,
-        "general": manifest.general,
-        "weights": [asdict(e) for e in entries],
-    }
-    MANIFEST.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    changed = msgspec.structs.replace(manifest, weights=tuple(entries))
+    MANIFEST.write_text(as_json(changed), encoding="utf-8")
     print(f"halo {halo}, half precision {half_is_safe}, {len(content) >> 10} KiB")
 
 

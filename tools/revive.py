@@ -24,7 +24,7 @@ from sr_cli.networks.bicubic import enlarge_bicubic
 from sr_cli.networks.srcnn import SRCNN
 from sr_cli.networks.vdsr import VDSR
 from sr_cli.registry.checkpoint import read_header, save_checkpoint
-from sr_cli.registry.load import load_model
+from sr_cli.registry.ref import load_model
 
 ALIVE = 1e-3
 """Share of pixels that must switch a feature on."""
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="a folder of pictures")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
-    model = load_model(str(options.source))
+    model = load_model(str(options.source)).network
     if not isinstance(model, SRCNN | VDSR):
         parser.error(f"{options.source} is no SRCNN or VDSR")
     lr = crops(options.data, model.scale, count=32)

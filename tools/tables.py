@@ -19,8 +19,8 @@ import numpy as np
 
 from sr_cli.engine.device import prepare_cpu
 from sr_cli.engine.upscaler import Upscaler
-from sr_cli.registry.load import load_model
 from sr_cli.registry.manifest import Entry, load_manifest
+from sr_cli.registry.ref import load_model
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = ROOT / "sr_cli/evaluation/data/published.json"
@@ -31,7 +31,7 @@ _TABLE = re.compile(r"(?<=<!-- table -->\n).*?(?=<!-- end -->)", re.S)
 
 def seconds(entry: Entry) -> float:
     """The median over ROUNDS for a 256x256 picture in colour."""
-    upscaler = Upscaler(load_model(entry.id, scale=entry.scale).eval())
+    upscaler = Upscaler(load_model(entry.id, scale=entry.scale))
     lr = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
     upscaler(lr)
     times = []
@@ -76,7 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--speeds", action="store_true")
     options = parser.parse_args()
-    entries = [e for e in load_manifest().entries if e.figures]
+    entries = [e for e in load_manifest().weights if e.figures]
     models = ROOT / "MODELS.md"
     speeds = kept_speeds(models.read_text())
     if options.speeds:

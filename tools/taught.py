@@ -26,7 +26,7 @@ from sr_cli.engine.upscaler import Upscaler
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.picture import flatten
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic, resize_bicubic
-from sr_cli.registry.load import load_model
+from sr_cli.registry.ref import load_model
 from sr_cli.training.pictures import find_sources, split
 
 HELD_BACK = 0.02
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     prepare_cpu()
-    model = load_model(options.model, scale=options.scale)
+    model = load_model(options.model, scale=options.scale).network
     network, teacher = Upscaler(model), Upscaler(model, tta=True)
     files = [source.hr for source in find_sources(options.data, scale=None)]
     train, held_back = split(files, HELD_BACK)

@@ -134,10 +134,9 @@ def benchmark(
     if region != "differ" and compare is None:
         raise RefusedError("--region says what --compare shows", "give --compare FILE.png")
 
-    from sr_cli.engine.build import EngineOptions
-    from sr_cli.engine.precision import check_precision_name
+    from sr_cli.engine.options import EngineOptions, check_precision
 
-    check_precision_name(precision)
+    check_precision(precision)
     options = EngineOptions(device, threads, precision, tile)
     names = sets or _DEFAULT_SETS
     if check:

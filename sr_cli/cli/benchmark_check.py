@@ -11,7 +11,7 @@ from sr_cli.cli.console import print_json, say
 from sr_cli.errors import ExitCode, RefusedError
 
 if TYPE_CHECKING:
-    from sr_cli.engine.build import EngineOptions
+    from sr_cli.engine.options import EngineOptions
 
 
 def check_shipped(
@@ -26,7 +26,8 @@ def check_shipped(
     """`sr benchmark --check`: does the PSNR-Y in the manifest hold? Exits 1 where it does not."""
     from sr_cli.evaluation.check import MEASURED_SETS, check
     from sr_cli.evaluation.datasets import known_name
-    from sr_cli.registry.manifest import choose, load_manifest
+    from sr_cli.registry.manifest import load_manifest
+    from sr_cli.registry.ref import FamilyRef, parse_model
 
     for name in names:
         if (known_name(name) or known_name(Path(name).name)) not in MEASURED_SETS:
@@ -35,7 +36,11 @@ def check_shipped(
             )
     entries = load_manifest().embedded
     if wanted:
-        shipped = {n: [e for e in choose(n).entries if not e.url] for n in wanted}
+        shipped = {
+            n: [e for e in ref.entries if not e.url] if isinstance(ref, FamilyRef) else []
+            for n in wanted
+            for ref in [parse_model(n)]
+        }
         for name, found in shipped.items():
             if name != "bicubic" and not any(scale in (None, e.scale) for e in found):
                 at = "" if scale is None else f" at x{scale}"

@@ -2,39 +2,84 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sr_cli.cli.chosen import fetch_addresses
 from sr_cli.cli.console import print_json, print_table
-from sr_cli.networks import model_names
-from sr_cli.registry.manifest import Entry, load_manifest, verified
+from sr_cli.cli.options import takes
+
+if TYPE_CHECKING:
+    from sr_cli.registry.manifest import Entry
 
 
-def models(
+@dataclass(frozen=True)
+class Options:
+    """The command line of `sr models`."""
+
     file: Annotated[
         str | None,
         typer.Argument(help="A checkpoint, of sr or another tool, or its address, to describe."),
-    ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    ] = None
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False
     verify: Annotated[
         bool, typer.Option("--verify", help="Check every shipped file against its sha256.")
-    ] = False,
-) -> None:
-    """List networks: trained or not, parameters, PSNR on Set5, licence, where weights lie.
+    ] = False
+
+
+@takes(Options)
+def models(options: Options) -> None:
+    """List networks: trained or not, parameters, PSNR on Set5, licence, where weights are.
 
     With a file: what it is.
     """
-    if file is not None:
-        _describe(file, json_)
+    if options.file is not None:
+        _describe(options.file, options.json)
         return
+    rows = _rows(options.verify)
+    if options.json:
+        print_json(rows, indent=2)
+    else:
+        _print_table(rows)
+
+
+def _describe(file: str, json: bool) -> None:
+    """What a checkpoint file is: network, scale, size, and what it says about itself."""
+    from sr_cli.cli.upscale_report import Reporter
+    from sr_cli.registry.describe import describe
+    from sr_cli.registry.ref import Download
+    from sr_cli.store import Remote
+    from sr_cli.store.remote import is_address
+    from sr_cli.upscale.plan import fetch
+
+    path = Path(file)
+    if is_address(file):
+        remote = Remote(file)
+        with Reporter(json=json, quiet=False, verbose=False) as reporter:
+            fetch([Download(file, remote)], reporter.on_event)
+        path = remote.path
+    facts = describe(path)
+    if json:
+        print_json(facts, indent=2)
+        return
+    for name, value in facts.items():
+        if value not in (None, "", {}, []):
+            typer.echo(f"{name}: {value}")
+
+
+def _rows(verify: bool) -> list[dict[str, Any]]:
+    """A row for each checkpoint that is here, then the networks without one."""
+    from sr_cli.networks import model_names
+    from sr_cli.registry.manifest import load_manifest
+    from sr_cli.registry.ref import verified_path
+
     manifest = load_manifest()
-    entries = [e for e in manifest.entries if e.is_here]
+    entries = [e for e in manifest.weights if e.is_here]
     if verify:
         for entry in entries:
-            verified(entry)
+            verified_path(entry)
     rows = [_row(e, e.family == manifest.general) for e in entries]
     trained = {e.network for e in entries if not e.url}
     for name in model_names():
@@ -44,25 +89,7 @@ def models(
             )
         elif name not in trained:
             rows.append({"id": name, "network": name, "scale": None, "trained": False})
-    if json_:
-        print_json(rows, indent=2)
-        return
-    _print_table(rows)
-
-
-def _describe(file: str, json_: bool) -> None:
-    """What a checkpoint file is: network, scale, size, and what it says of itself."""
-    from sr_cli.registry.describe import describe
-    from sr_cli.store.address import is_address, obtain
-
-    fetch_addresses([file])
-    facts = describe(obtain(file) if is_address(file) else Path(file))
-    if json_:
-        print_json(facts, indent=2)
-        return
-    for name, value in facts.items():
-        if value not in (None, "", {}, []):
-            typer.echo(f"{name}: {value}")
+    return rows
 
 
 def _row(entry: Entry, general: bool) -> dict[str, Any]:
@@ -93,13 +120,6 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         table.add_column(heading, justify="right" if right else "left", no_wrap=True)
     for row in rows:
         psnr = row.get("figures", {}).get("Set5 PSNR-Y")
-        where = (
-            "downloaded"
-            if row.get("url")
-            else "in the package"
-            if row.get("file")
-            else ("needs none" if row["trained"] else "")
-        )
         table.add_row(
             escape(row["id"]) + (" *" if row.get("general_default") else ""),
             f"x{row['scale']}" if row["scale"] else "any" if row["trained"] else "",
@@ -107,7 +127,15 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             "yes" if row["trained"] else "no",
             f"{psnr:.2f}" if psnr is not None else "",
             escape(row.get("licence", "")),
-            where,
+            _where(row),
         )
     print_table(table)
-    typer.echo("* taken by sr upscale when no model is named", err=True)
+    typer.echo("* used by sr upscale when no model is named", err=True)
+
+
+def _where(row: dict[str, Any]) -> str:
+    if row.get("url"):
+        return "downloaded"
+    if row.get("file"):
+        return "in the package"
+    return "needs none" if row["trained"] else ""

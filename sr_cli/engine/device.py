@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
-import sys
 import time
 from contextlib import suppress
 from functools import lru_cache
@@ -17,13 +15,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from sr_cli.engine.precision import PRECISION_NAMES, check_precision_name
+from sr_cli.engine.options import PRECISION_NAMES, check_precision
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.layers.fusion import fuse_activations
 from sr_cli.networks.base import conv
-from sr_cli.system.allocator import keep_freed_memory
 from sr_cli.system.cache import cache_folder
 from sr_cli.system.files import atomic_write
+from sr_cli.system.memory import available_memory, keep_freed_memory
 
 PRECISIONS = dict(zip(PRECISION_NAMES, (torch.float32, torch.bfloat16, torch.float16), strict=True))
 NAMES = {dtype: name for name, dtype in PRECISIONS.items()}
@@ -37,13 +35,14 @@ _ROUNDS = 8
 def pick_device(name: str = "auto") -> torch.device:
     """A device that is there: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
 
-    Raises RefusedError that lists what there is.
+    Raises:
+        RefusedError: `device-not-available`, with those that are.
     """
     there = available_devices()
     if name == "auto":
         return torch.device("cuda" if "cuda" in there else "mps" if "mps" in there else "cpu")
     if name not in there:
-        raise RefusedError(f"no device '{name}' here", f"there is: {', '.join(there)}")
+        raise RefusedError("device-not-available", name, available=there)
     return torch.device(name)
 
 
@@ -69,14 +68,15 @@ def pick_precision(device: torch.device, name: str = "auto") -> torch.dtype:
 
     fp16 on CUDA, fp32 on MPS; on a CPU the fastest of fp32, bf16 and fp16 by a measurement of
     a second, remembered for this processor and torch version.
-    Raises RefusedError for an unknown name, and for one that this CPU cannot compute in.
+
+    Raises:
+        RefusedError: `unknown-value` for an unknown name, `precision-not-supported` for one that
+            this CPU cannot compute in.
     """
-    check_precision_name(name)
+    check_precision(name)
     if name != "auto":
         if device.type == "cpu" and name not in (there := cpu_precisions()):
-            raise RefusedError(
-                f"this CPU cannot compute in {name}", f"it can in {', '.join(there)}"
-            )
+            raise RefusedError("precision-not-supported", name, supported=there)
         return PRECISIONS[name]
     if device.type == "cuda":
         return torch.float16
@@ -182,20 +182,4 @@ def free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free)
-    with suppress(OSError, ValueError, StopIteration):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        line = next(x for x in lines if x.startswith("MemAvailable"))
-        return min(int(line.split()[1]) * 1024, _cgroup_headroom())
-    if sys.platform != "win32":
-        with suppress(OSError, ValueError):
-            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    return 4 << 30
-
-
-def _cgroup_headroom() -> int:
-    """What a container's limit leaves (cgroup v2); very large where there is none."""
-    with suppress(OSError, ValueError):
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        return max(0, int(limit) - used)
-    return 1 << 62
+    return available_memory()

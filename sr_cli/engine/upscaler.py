@@ -1,4 +1,4 @@
-"""One picture through one network, or several: tile by tile, in bounded memory, never black."""
+"""One image through one network, or several: tile by tile, in bounded memory, never black."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sr_cli.engine.device import free_memory, pick_device, pick_precision
+from sr_cli.engine.device import NAMES, free_memory, pick_device, pick_precision
 from sr_cli.engine.tiling import Tile, plan_tiles, split_tile
 from sr_cli.errors import SrError
 from sr_cli.imaging.colour import RGB_TO_YCBCR, YCBCR_OFFSET
@@ -21,8 +21,8 @@ from sr_cli.imaging.resize import Taps, bicubic_taps, to_integers
 from sr_cli.layers.fusion import FusedConvolution, fuse_activations
 from sr_cli.networks.base import InferenceNet, SRModel
 from sr_cli.networks.bicubic import RADIUS, enlarge_bicubic
-from sr_cli.system.allocator import give_back_freed_memory, resident_memory
-from sr_cli.system.pages import empty_pixels
+from sr_cli.registry.loaded import LoadedModel, plain
+from sr_cli.system.memory import empty_pixels, resident_memory, trim_freed_memory
 
 POOLING_HALO = 24
 """Halo for networks that pool over the whole picture and so have no receptive radius."""
@@ -55,18 +55,28 @@ class _Resampling:
 class Upscaler:
     """lr (h, w) or (h, w, 3), uint8 or uint16 -> sr of the same type, `scale` times larger.
 
-    The picture stays in host memory; only tiles go to the device. Networks on luma (channels 1)
+    The image stays in host memory; only tiles go to the device. Networks on luma (channels 1)
     get their chroma by bicubic; gray goes through RGB networks as three equal channels.
     Several networks, and with `tta` the eight flips and turns of each (EDSR, section 3.4), are
-    averaged before rounding. `halo` None takes what the networks need.
+    averaged before rounding.
 
-    Raises RefusedError for a device or precision that is not there, SrError where even the
-    smallest tile does not fit into memory or the network's output is not finite in float32.
+    Args:
+        models: One network or several of the same scale, loaded or bare.
+        device: As `EngineOptions` has it.
+        precision: As `EngineOptions` has it.
+        tile: Side of a tile in lr pixels; None for one that fits the free memory.
+        halo: Lr pixels of context around a tile; None for what the networks need.
+        tta: Average the eight flips and turns.
+
+    Raises:
+        RefusedError: `device-not-available`, `precision-not-supported`.
+        SrError: `network-failed` where it cannot compute here; when called also `out-of-memory`
+            for the smallest tile, `not-finite` for a result that is not even in float32.
     """
 
     def __init__(
         self,
-        models: SRModel | Sequence[SRModel],
+        models: LoadedModel | SRModel | Sequence[LoadedModel | SRModel],
         *,
         device: str = "auto",
         precision: str = "auto",
@@ -75,14 +85,17 @@ class Upscaler:
         tta: bool = False,
     ) -> None:
         self._resident = resident_memory()
-        self.models = [models] if isinstance(models, SRModel) else list(models)
+        several = models if isinstance(models, Sequence) else [models]
+        loaded = [plain(m) if isinstance(m, SRModel) else m for m in several]
+        self._traits = [m.traits for m in loaded]
+        self.models = [m.network for m in loaded]
         (self.scale,) = {m.scale for m in self.models}
         self.device = pick_device(device)
         self.dtype = pick_precision(self.device, precision)
-        if precision == "auto" and not all(m.half_is_safe for m in self.models):
+        if precision == "auto" and not all(t.half_is_safe for t in self._traits):
             self.dtype = torch.float32
         self.tta = tta
-        self.halo = max(needed_halo(m) for m in self.models) if halo is None else halo
+        self.halo = max(needed_halo(m) for m in loaded) if halo is None else halo
         self._nets = [self._prepare(m, self.dtype) for m in self.models]
         self._exact: dict[int, InferenceNet] = {}
         try:
@@ -125,7 +138,7 @@ class Upscaler:
             done += 1
             if self.device.type == "cpu":
                 # Small things between large ones keep their room from being used again.
-                give_back_freed_memory(beyond=self._resident + _GROWTH + lr.nbytes + sr.nbytes)
+                trim_freed_memory(beyond=self._resident + _GROWTH + lr.nbytes + sr.nbytes)
             if on_tile is not None:
                 on_tile(done, done + len(waiting))
         return sr
@@ -138,22 +151,21 @@ class Upscaler:
 
     def _failure(self, error: Exception) -> SrError:
         """What a network says that cannot compute here: in this precision, or not at all."""
-        kinds = ", ".join(getattr(m, "kind", m.name) for m in self.models)
         said = (str(error) or type(error).__name__).splitlines()[0]
-        precision = str(self.dtype).removeprefix("torch.")
         return SrError(
-            f"{kinds} cannot compute in {precision} on {self.device}: {said[:160]}",
-            None if self.dtype == torch.float32 else "--precision fp32",
+            "network-failed",
+            hint=None if self.dtype == torch.float32 else "other-precision",
+            network=", ".join(t.architecture for t in self._traits),
+            precision=NAMES[self.dtype],
+            device=str(self.device),
+            reason=said[:160],
         )
 
     def _smaller(self, tile: Tile, h: int, w: int, halo: int) -> list[Tile]:
         """A tile that did not fit, in quarters; later pictures start with smaller tiles."""
         side = max(tile.rows.stop - tile.rows.start, tile.columns.stop - tile.columns.start)
         if side <= _SMALLEST_TILE:
-            raise SrError(
-                f"out of memory on {self.device} even with tiles of {side} pixels",
-                "close other programs, or use --device cpu",
-            )
+            raise SrError("out-of-memory", device=str(self.device), tile=side)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         self.tile = min(self.tile, -(-side // 2))
@@ -227,7 +239,7 @@ class Upscaler:
             self._exact[index] = self._prepare(self.models[index], torch.float32)
         y = self._enlarge(self._exact[index], self.models[index], x)
         if not _is_finite(y):
-            raise SrError(f"{self.models[index].name} gives no finite picture even in float32")
+            raise SrError("not-finite", network=self._traits[index].architecture)
         return y
 
     def _enlarge(self, net: nn.Module, model: SRModel, x: Tensor) -> Tensor:
@@ -302,11 +314,11 @@ def _put(core: Tensor, target: NDArray[Any], top: float) -> None:
     target[...] = cv2.merge([p.cpu().numpy().astype(target.dtype, copy=False) for p in core])
 
 
-def needed_halo(model: SRModel) -> int:
+def needed_halo(model: LoadedModel) -> int:
     """Lr pixels of context that a tile of this network needs on each side."""
-    if model.halo is not None:
-        return model.halo
-    radius = model.receptive_radius
+    if model.traits.halo is not None:
+        return model.traits.halo
+    radius = model.network.receptive_radius
     return max(POOLING_HALO if radius is None else radius, RADIUS)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sr_cli.engine.build import EngineOptions, build_enlarger
-from sr_cli.engine.enlarge import upscalers_of
+from sr_cli.engine.options import EngineOptions
+from sr_cli.engine.pipeline import build_pipeline
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.evaluation.blind import Trial
 from sr_cli.evaluation.datasets import TestImage, TestSet
@@ -29,8 +29,8 @@ from sr_cli.evaluation.measure import (
 from sr_cli.evaluation.report import Row
 from sr_cli.evaluation.sheet import crop_sheet, find_region
 from sr_cli.imaging.decode import read_size
-from sr_cli.registry.load import scales_of
-from sr_cli.registry.manifest import Choice, choose, load_manifest
+from sr_cli.registry.manifest import load_manifest
+from sr_cli.registry.ref import BicubicRef, FamilyRef, FileRef, ModelRef, parse_model
 from sr_cli.system.files import atomic_write
 
 _CROP = 96
@@ -42,7 +42,7 @@ class Model:
 
     name: str
     family: str
-    choice: Choice
+    ref: ModelRef
 
 
 def choose_models(names: Sequence[str] | None, scale: int) -> list[Model]:
@@ -50,31 +50,33 @@ def choose_models(names: Sequence[str] | None, scale: int) -> list[Model]:
 
     Raises RefusedError for unknown names and for models without this scale.
     """
-    models = [Model("bicubic", "bicubic", Choice("bicubic"))]
+    models = [Model("bicubic", "bicubic", BicubicRef())]
     if not names:
-        for entry in load_manifest().entries:
+        for entry in load_manifest().weights:
             if entry.scale == scale and entry.is_here:
-                models.append(Model(entry.id, entry.family, Choice(entry.id, (entry,))))
+                models.append(Model(entry.id, entry.family, FamilyRef(entry.id, (entry,))))
         return models
     for name in names:
-        choice = choose(name)
-        if choice.is_bicubic:
+        ref = parse_model(name)
+        if isinstance(ref, BicubicRef):
             continue
-        if scale not in scales_of(choice):
-            known = ", ".join(f"x{s}" for s in scales_of(choice))
+        if scale not in ref.scales():
+            known = ", ".join(f"x{s}" for s in ref.scales())
             raise RefusedError(f"{name} has no x{scale}", f"it has {known}")
-        own = next((e for e in choice.entries if e.scale == scale), None)
+        entries = ref.entries if isinstance(ref, FamilyRef) else ()
+        own = next((e for e in entries if e.scale == scale), None)
         family = own.family if own else ""
         if own is not None and not own.is_here:
             raise RefusedError(f"{own.id} is not downloaded yet", f"sr download-weights {own.id}")
-        models.append(Model(own.id if own else choice.name, family, choice))
-    once = list({(m.name, m.choice.file): m for m in models}.values())
+        models.append(Model(own.id if own else ref.name, family, ref))
+    once = list({(m.name, _file(m)): m for m in models}.values())
     names_of = Counter(m.name for m in once)
     # Files of one name in two folders are told apart by their paths.
-    return [
-        replace(m, name=str(m.choice.file)) if names_of[m.name] > 1 and m.choice.file else m
-        for m in once
-    ]
+    return [replace(m, name=_file(m)) if names_of[m.name] > 1 and _file(m) else m for m in once]
+
+
+def _file(model: Model) -> str:
+    return str(model.ref.path) if isinstance(model.ref, FileRef) else ""
 
 
 def check_names(sets: Sequence[TestSet]) -> None:
@@ -153,7 +155,7 @@ class Benchmark:
         """
         # Bicubic alone on the CPU needs no torch.
         if self.options.device not in ("auto", "cpu") or any(
-            not m.choice.is_bicubic for m in models
+            not isinstance(m.ref, BicubicRef) for m in models
         ):
             from sr_cli.engine.device import pick_device, pick_precision
 
@@ -169,8 +171,8 @@ class Benchmark:
         return rows
 
     def _measure(self, model: Model, row: Row, on_image: Callable[[str], None] | None) -> None:
-        enlarger = build_enlarger([model.choice], self.scale, self.options)
-        for upscaler in upscalers_of(enlarger):
+        enlarger = build_pipeline([model.ref], self.scale, self.options)
+        for upscaler in enlarger.upscalers:
             from sr_cli.engine.device import NAMES
 
             row.parameters += count_parameters(upscaler.models)

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sr_cli.engine.build import EngineOptions, build_enlarger
-from sr_cli.engine.enlarge import BicubicEnlarger, NetworkEnlarger
+from sr_cli.engine.options import EngineOptions
+from sr_cli.engine.pipeline import BicubicPipeline, build_pipeline
 from sr_cli.errors import RefusedError
 from sr_cli.evaluation.datasets import TestSet, open_set
 from sr_cli.evaluation.measure import Protocol, SetFigures, measure_set
-from sr_cli.registry.manifest import Choice, Entry
+from sr_cli.registry.manifest import Entry
+from sr_cli.registry.ref import FamilyRef
 
 TOLERANCE_DB = 0.01
 
@@ -65,7 +66,7 @@ def check(
             on_start(f"bicubic x{scale} on {test_set.name}")
             golden = GOLDEN.get((test_set.name, scale))
             if golden is not None:
-                found = measure_set(BicubicEnlarger(), test_set, scale, Protocol())
+                found = measure_set(BicubicPipeline(), test_set, scale, Protocol())
                 yield from _against_golden(f"bicubic x{scale} {test_set.name}", found, golden)
         for entry in entries:
             on_start(f"{entry.id} on {test_set.name}")
@@ -87,9 +88,9 @@ def _check_entry(entry: Entry, test_set: TestSet, options: EngineOptions) -> Ite
     values: dict[object, float] = {}
     for precision in ("fp32", "auto"):
         chosen = EngineOptions(options.device, options.threads, precision, options.tile)
-        enlarger = build_enlarger([Choice(entry.id, (entry,))], entry.scale, chosen)
+        enlarger = build_pipeline([FamilyRef(entry.id, (entry,))], entry.scale, chosen)
         # Where fp32 is the default, the second figure is the first.
-        dtype = enlarger.upscaler.dtype if isinstance(enlarger, NetworkEnlarger) else precision
+        dtype = enlarger.upscalers[0].dtype if enlarger.upscalers else precision
         if dtype not in values:
             found = measure_set(enlarger, test_set, entry.scale, Protocol())
             values[dtype] = found.mean("psnr_y") or 0.0

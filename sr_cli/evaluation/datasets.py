@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from sr_cli import store
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.imaging.formats import format_of_name
 from sr_cli.imaging.names import pair_by_name
-from sr_cli.store.download import Remote, fetch
-from sr_cli.system.cache import cache_folder
+from sr_cli.store import Remote
 from sr_cli.system.files import sha256_of
 
 OnFile = Callable[[str, int, int], None]
@@ -51,7 +51,10 @@ class TestSet:
 def _table() -> dict[str, list[tuple[str, Remote]]]:
     text = (Path(__file__).parent / "data" / "datasets.json").read_text(encoding="utf-8")
     return {
-        name: [(file, Remote(url, size, digest)) for file, url, size, digest in entry["images"]]
+        name: [
+            (file, Remote(url, f"datasets/{name}/{file}", size, digest, local_option="--data-dir"))
+            for file, url, size, digest in entry["images"]
+        ]
         for name, entry in json.loads(text).items()
     }
 
@@ -115,13 +118,11 @@ def _named_set(name: str, data_dir: Path | None, on_file: OnFile | None) -> Test
     files = _table()[name]
     if data_dir is not None:
         return TestSet(name, _own_files(name, files, data_dir), known=True)
-    folder = cache_folder() / "datasets" / name
-    hint = f"--data-dir FOLDER takes {name} from a folder of your own ({files[0][0]}, …)"
     there = 0
 
     def one(entry: tuple[str, Remote]) -> Path:
         nonlocal there
-        path = fetch(entry[1], folder / entry[0], hint=hint, verify=True)
+        path = store.get(entry[1])
         there += 1
         if on_file is not None:
             on_file(name, there, len(files))

@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sr_cli import store
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.evaluation.vgg import vgg_layers
 from sr_cli.registry.tensors import read_tensors
-from sr_cli.store.download import Remote, fetch
-from sr_cli.system.cache import cache_folder
+from sr_cli.store import Remote
 
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 _LINEAR = "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights"
@@ -41,15 +41,21 @@ NETWORKS = {
         (1, 4, 7, 9, 11),
         Remote(
             "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+            "lpips/alex-trunk.pth",
             sha256_prefix="7be5be79",
         ),
-        Remote(f"{_LINEAR}/v0.1/alex.pth"),
+        Remote(f"{_LINEAR}/v0.1/alex.pth", "lpips/alex-linear.pth", local_option="--lpips-weights"),
         "187109660b42a186ca545785eec24544e14a446c62c4bc7fe38726033fe60ca7",
     ),
     "vgg": _Network(
         (3, 8, 15, 22, 29),
-        Remote("https://download.pytorch.org/models/vgg16-397923af.pth", sha256_prefix="397923af"),
-        Remote(f"{_LINEAR}/v0.1/vgg.pth"),
+        Remote(
+            "https://download.pytorch.org/models/vgg16-397923af.pth",
+            "lpips/vgg-trunk.pth",
+            sha256_prefix="397923af",
+            local_option="--lpips-weights",
+        ),
+        Remote(f"{_LINEAR}/v0.1/vgg.pth", "lpips/vgg-linear.pth", local_option="--lpips-weights"),
         "e652447781f5e726ce31dd572f225413ce23141dc7cde3c68b94179220538c7d",
     ),
 }
@@ -135,10 +141,9 @@ def _read(network: str, weights: Path | None, trunk_names: list[str]) -> Mapping
         tensors = read_tensors(weights)
         source = str(weights)
     else:
-        known, folder = NETWORKS[network], cache_folder() / "lpips"
-        hint = "--lpips-weights FILE takes them from a file"
-        trunk = fetch(known.trunk, folder / f"{network}-trunk.pth", hint=hint)
-        linear = fetch(known.linear, folder / f"{network}-linear.pth", hint=hint)
+        known = NETWORKS[network]
+        trunk = store.get(known.trunk)
+        linear = store.get(known.linear)
         tensors = {**read_tensors(trunk), **read_tensors(linear)}
         source = f"{trunk} and {linear}"
     named = {re.sub(r"^(lin\d)\.model\.1\.", r"\1.", name): t for name, t in tensors.items()}

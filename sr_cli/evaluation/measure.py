@@ -15,7 +15,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_cli.engine.enlarge import Enlarger
+from sr_cli.engine.pipeline import Pipeline
 from sr_cli.errors import SrError
 from sr_cli.evaluation.datasets import TestImage, TestSet
 from sr_cli.evaluation.metrics import Luma, psnr_rgb, psnr_y, ssim_y
@@ -127,7 +127,7 @@ def _eight_bits(path: Path) -> Pixels:
 
 
 def measure_set(
-    enlarger: Enlarger,
+    pipeline: Pipeline,
     test_set: TestSet,
     scale: int,
     protocol: Protocol,
@@ -141,10 +141,10 @@ def measure_set(
             sample = load_sample(image, scale, protocol.degradation)
             size = (sample.hr.shape[0], sample.hr.shape[1])
             if not warm:
-                enlarger.enlarge(sample.lr, size, None)
+                pipeline.run(sample.lr, size, None)
                 warm = True
             began = time.perf_counter()
-            sr = enlarger.enlarge(sample.lr, size, None)
+            sr = pipeline.run(sample.lr, size, None)
             seconds = time.perf_counter() - began
             figures = _compare(image, sr, sample.hr, scale, protocol, seconds)
         except SrError as error:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sr_cli.errors import SrError
 from sr_cli.imaging.picture import Frame
-from sr_cli.system.pages import release_rows
+from sr_cli.system.memory import release_rows
 
 _LEVEL = 4
 _ROWS = 64

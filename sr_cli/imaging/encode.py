@@ -22,7 +22,7 @@ from sr_cli.imaging.metadata import (
 )
 from sr_cli.imaging.picture import Frame, Metadata, Picture
 from sr_cli.imaging.tiff import write_tiff
-from sr_cli.system.pages import release_rows
+from sr_cli.system.memory import release_rows
 
 _PNG_LEVEL = 4
 _BAND = 64 << 20

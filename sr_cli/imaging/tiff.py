@@ -12,7 +12,7 @@ import numpy as np
 
 from sr_cli.imaging.metadata import directory_of, exif_of
 from sr_cli.imaging.picture import Frame, Metadata
-from sr_cli.system.pages import release_rows
+from sr_cli.system.memory import release_rows
 
 _LEVEL = 4
 _ROWS = 64

@@ -26,12 +26,11 @@ def model_names() -> list[str]:
 def model_class(name: str) -> type[SRModel]:
     """The class of the network `name`.
 
-    Raises RefusedError for an unknown name, listing the known ones.
+    Raises:
+        RefusedError: `unknown-value`, with the known ones.
     """
     if name not in model_names():
-        raise RefusedError(
-            f"unknown network '{name}'", f"known networks: {', '.join(model_names())}"
-        )
+        raise RefusedError("unknown-value", "network", value=name, known=model_names())
     module = importlib.import_module(f"{__name__}.{name}")
     found: type[SRModel] = module.MODEL
     return found
@@ -40,16 +39,20 @@ def model_class(name: str) -> type[SRModel]:
 def create_model(name: str, *, scale: int, **config: Any) -> SRModel:
     """A network with fresh random weights: for training, or for weights to be loaded into.
 
-    Raises RefusedError for an unknown name, a scale it has not, or an unknown config key.
+    Args:
+        name: The network's name.
+        scale: One of its scales.
+        config: Its settings, as its class takes them.
+
+    Raises:
+        RefusedError: `unknown-value` for an unknown name, `unknown-setting` and `wrong-type`
+            for its settings, `network-cannot-be-built` for an unsupported scale or impossible size.
     """
     cls = model_class(name)
     known = [p for p in inspect.signature(cls).parameters if p != "scale"]
     unknown = sorted(set(config) - set(known))
     if unknown:
-        raise RefusedError(
-            f"{name} has no setting {', '.join(unknown)}",
-            f"its settings: {', '.join(known) or 'none'}",
-        )
+        raise RefusedError("unknown-setting", name, unknown=unknown, known=known)
     defaults = {n: p.default for n, p in inspect.signature(cls).parameters.items()}
     for key, value in config.items():
         _check_setting(key, value, defaults[key])
@@ -57,7 +60,7 @@ def create_model(name: str, *, scale: int, **config: Any) -> SRModel:
         return cls(scale=scale, **config)
     except Exception as error:
         # What PyTorch says to layers of impossible sizes has no common type.
-        raise RefusedError(f"{name} cannot be built so: {error}") from error
+        raise RefusedError("network-cannot-be-built", name, reason=str(error)) from error
 
 
 def _check_setting(key: str, value: Any, default: Any) -> None:
@@ -74,7 +77,7 @@ def _check_setting(key: str, value: Any, default: Any) -> None:
     else:
         good, wanted = _is_whole(value), "a whole number above 0"
     if not good:
-        raise RefusedError(f"config.{key} = {value!r}: {wanted} is needed")
+        raise RefusedError("wrong-type", f"config.{key}", value=repr(value), wanted=wanted)
 
 
 def _is_whole(value: Any) -> bool:

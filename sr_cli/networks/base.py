@@ -71,11 +71,6 @@ class SRModel(nn.Module):
             raise ValueError(f"{self.name} has no x{scale} (it has {known})")
         self.scale = scale
         self.config = config
-        self.halo: int | None = None
-        """Lr pixels of context with which tiles agree to 1e-4, where trained weights show that
-        less than the receptive radius will do; set on loading."""
-        self.half_is_safe = True
-        """Whether half precision costs these weights less than 0.01 dB; set on loading."""
 
     @property
     def receptive_radius(self) -> int | None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from sr_cli.errors import SrError
 from sr_cli.networks import create_model, model_names
 from sr_cli.networks.base import SRModel
+from sr_cli.registry.loaded import Traits
 from sr_cli.system.files import atomic_write
 
 FORMAT = 1
@@ -24,12 +25,19 @@ _KEY = "sr"
 
 @dataclass(frozen=True)
 class Header:
-    """What a checkpoint says of itself.
+    """What a checkpoint says about itself.
 
-    `scales`: those its tensors serve, several for a network with one set of weights (VDSR).
-    `halo`: lr pixels of context with which tiles agree to 1e-4; None: the receptive radius.
-    `half_is_safe`: whether half precision costs less than 0.01 dB.
-    `figures`: measured results, for instance {"Set5 PSNR-Y": 30.5}.
+    Attributes:
+        model: The network's name.
+        scales: Those its tensors serve, several for a network with one set of weights (VDSR).
+        config: The network's settings: `create_model(model, scale=…, **config)`.
+        halo: Lr pixels of context with which tiles agree to 1e-4; None: the receptive radius.
+        half_is_safe: Whether half precision costs less than 0.01 dB.
+        recipe: How it was trained.
+        figures: Measured results, for instance {"Set5 PSNR-Y": 30.5}.
+        data: What it was trained on.
+        licence: Of the weights.
+        format: The version of this header.
     """
 
     model: str
@@ -45,7 +53,11 @@ class Header:
 
 
 def save_checkpoint(path: Path, header: Header, tensors: dict[str, Tensor]) -> None:
-    """Write tensors and header atomically. Raises SrError when the place cannot be written."""
+    """Write tensors and header atomically.
+
+    Raises:
+        SrError: `unwritable-file`.
+    """
     plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     content = save(plain, metadata={_KEY: json.dumps(asdict(header), sort_keys=True)})
     with atomic_write(path) as file:
@@ -64,25 +76,33 @@ def is_ours(path: Path) -> bool:
 
 
 def read_header(path: Path) -> Header:
-    """The description of one of our checkpoints. Raises SrError for anything else."""
+    """The header of one of our checkpoints.
+
+    Raises:
+        SrError: `file-not-found`, `unreadable-checkpoint`, `not-our-checkpoint`, `invalid-header`.
+    """
     return _open(path)[0]
 
 
 def load_checkpoint(path: Path, *, scale: int | None = None) -> tuple[SRModel, Header]:
     """The network in float32, in evaluation mode, and its header.
 
-    `scale` chooses among the scales of a network with one set of weights.
-    Raises SrError that names missing, unknown and ill-shaped tensors.
+    Args:
+        path: One of our checkpoints.
+        scale: One of its scales; None takes the first.
+
+    Raises:
+        SrError: As `read_header`; `scale-not-available`; `tensors-do-not-fit`, which names
+            missing, unknown and ill-shaped ones.
     """
     header, tensors = _open(path)
     scale = header.scales[0] if scale is None else scale
     if scale not in header.scales:
-        known = ", ".join(f"x{s}" for s in header.scales)
-        raise SrError(f"{path}: is for {known}, not x{scale}")
+        raise SrError("scale-not-available", path, scale=scale, available=header.scales)
     # Before anything is built: every block has tensors of its own.
     counts = [n for key in ("blocks", "groups", "layers", "m") for n in [header.config.get(key, 1)]]
     if not all(isinstance(n, int) for n in counts) or math.prod(counts) > len(tensors):
-        raise SrError(f"{path}: its header describes more blocks than it has tensors")
+        raise SrError("invalid-header", path, reason="more blocks than tensors")
     with torch.device("meta"):
         expected = _build(path, header, scale).state_dict()
     _check_tensors(path, header, expected, tensors)
@@ -90,8 +110,6 @@ def load_checkpoint(path: Path, *, scale: int | None = None) -> tuple[SRModel, H
     model.load_state_dict(
         {n: t if t.dtype == torch.int64 else t.float() for n, t in tensors.items()}
     )
-    model.halo = header.halo
-    model.half_is_safe = header.half_is_safe
     return model.eval(), header
 
 
@@ -99,7 +117,7 @@ def _build(path: Path, header: Header, scale: int) -> SRModel:
     try:
         return create_model(header.model, scale=scale, **header.config)
     except SrError as error:
-        raise SrError(f"{path}: {error.message}", error.hint) from error
+        raise SrError("invalid-header", path, reason=error) from error
 
 
 def _open(path: Path) -> tuple[Header, dict[str, Tensor]]:
@@ -107,16 +125,14 @@ def _open(path: Path) -> tuple[Header, dict[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             described = (file.metadata() or {}).get(_KEY)
             if described is None:
-                raise SrError(f"{path}: not a checkpoint of sr (its header has no '{_KEY}' entry)")
+                raise SrError("not-our-checkpoint", path)
             header = _parse_header(path, described)
             names = list(file.keys())
             return header, {name: file.get_tensor(name) for name in names}
     except FileNotFoundError:
-        raise SrError(f"{path}: no such file") from None
+        raise SrError("file-not-found", path) from None
     except (SafetensorError, OSError, ValueError) as error:
-        raise SrError(
-            f"{path}: not a readable checkpoint ({error})", "a truncated download, or another kind"
-        ) from error
+        raise SrError("unreadable-checkpoint", path, reason=str(error)) from error
 
 
 def _parse_header(path: Path, described: str) -> Header:
@@ -140,29 +156,36 @@ def _parse_header(path: Path, described: str) -> Header:
             if not all(isinstance(n, int | float) and 0 <= n <= 4096 for n in numbers):
                 raise ValueError("its config is out of range")
     except (TypeError, ValueError, RecursionError) as error:
-        raise SrError(f"{path}: its header does not describe a network ({error})") from error
+        raise SrError("invalid-header", path, reason=str(error)) from error
     return header
 
 
 def _check_tensors(
     path: Path, header: Header, expected: dict[str, Tensor], found: dict[str, Tensor]
 ) -> None:
-    problems = []
-    if missing := sorted(set(expected) - set(found)):
-        problems.append(f"missing {_some(missing)}")
-    if unknown := sorted(set(found) - set(expected)):
-        problems.append(f"unknown {_some(unknown)}")
-    shapes = [
+    missing = sorted(set(expected) - set(found))
+    unknown = sorted(set(found) - set(expected))
+    wrong = [
         f"{n} {tuple(found[n].shape)} instead of {tuple(t.shape)}"
         for n, t in expected.items()
         if n in found and found[n].shape != t.shape
     ]
-    if shapes:
-        problems.append(f"wrong shape {_some(shapes)}")
-    if problems:
-        raise SrError(f"{path}: its tensors are not those of {header.model}: {'; '.join(problems)}")
+    if missing or unknown or wrong:
+        raise SrError(
+            "tensors-do-not-fit",
+            path,
+            network=header.model,
+            missing=_some(missing),
+            unknown=_some(unknown),
+            wrong_shape=_some(wrong),
+        )
 
 
-def _some(names: list[str]) -> str:
-    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + rest
+def _some(names: list[str]) -> list[str]:
+    """The first three, and how many more there are."""
+    return [*names[:3], *([f"+{len(names) - 3}"] if len(names) > 3 else [])]
+
+
+def traits_of(header: Header) -> Traits:
+    """What a header says about the network with these weights."""
+    return Traits(header.model, header.halo, header.half_is_safe)

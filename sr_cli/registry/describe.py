@@ -6,38 +6,37 @@ from pathlib import Path
 from typing import Any
 
 from sr_cli.errors import SrError
-from sr_cli.registry.checkpoint import is_ours, load_checkpoint
-from sr_cli.registry.foreign import ForeignModel, load_foreign
+from sr_cli.registry.checkpoint import is_ours, read_header
+from sr_cli.registry.ref import FileRef
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Network, scales, parameters, and for ours what the header says.
+    """Network, scales and parameters, and for our checkpoints what the header says.
 
-    Raises SrError for files that are no checkpoint.
+    Raises:
+        SrError: `file-not-found`, and what loading raises for files that are no checkpoint.
     """
     if not path.is_file():
-        raise SrError(f"{path}: no such checkpoint file", "sr models, alone, lists the networks")
-    facts: dict[str, Any] = {"file": str(path)}
+        raise SrError("file-not-found", path, hint="checkpoint")
+    loaded = FileRef(path.name, path).load()
+    network, traits = loaded.network, loaded.traits
+    facts: dict[str, Any] = {
+        "file": str(path),
+        "network": traits.architecture,
+        "scales": [network.scale],
+        "config": network.config,
+    }
     if is_ours(path):
-        model, header = load_checkpoint(path)
+        header = read_header(path)
         facts |= {
-            "network": header.model,
             "scales": header.scales,
-            "config": header.config,
             "figures": header.figures,
             "data": header.data,
             "licence": header.licence,
             "recipe": header.recipe,
         }
-    else:
-        model = load_foreign(path)
-        facts |= {
-            "network": model.kind if isinstance(model, ForeignModel) else model.name,
-            "scales": [model.scale],
-            "config": model.config,
-        }
-        if isinstance(model, ForeignModel) and max(model.least, model.multiple) > 1:
-            facts["size"] = f"at least {model.least}, a multiple of {model.multiple}"
-    facts["channels"] = "luma" if model.channels == 1 else "RGB"
-    facts["parameters"] = sum(p.numel() for p in model.parameters())
+    if max(traits.smallest_side, traits.size_multiple) > 1:
+        facts |= {"smallest_side": traits.smallest_side, "size_multiple": traits.size_multiple}
+    facts["channels"] = "luma" if network.channels == 1 else "RGB"
+    facts["parameters"] = sum(p.numel() for p in network.parameters())
     return facts

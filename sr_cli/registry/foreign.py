@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.networks.base import InferenceNet, SRModel
 from sr_cli.registry.converters import LAYOUTS, converted
+from sr_cli.registry.loaded import LoadedModel, Traits, plain
 from sr_cli.registry.tensors import read_tensors
 
 HALO = 32
@@ -28,8 +29,7 @@ _PURPOSES = ("SR", "FaceSR", "Restoration")
 class ForeignModel(SRModel):
     """A network of another tool behind our contract: lr (N, C, h, w) in [0, 1] -> sr.
 
-    Sizes that the network cannot take are padded by mirroring and cut again.
-    `kind` names the architecture.
+    Sizes that the network does not support are padded by mirroring and cropped again.
     """
 
     name = "foreign"
@@ -37,7 +37,6 @@ class ForeignModel(SRModel):
 
     def __init__(self, descriptor: Any) -> None:
         nn.Module.__init__(self)
-        self.kind = str(descriptor.architecture.name)
         self.scale = int(descriptor.scale)
         self.config = {}
         self.net: nn.Module = descriptor.model
@@ -49,9 +48,7 @@ class ForeignModel(SRModel):
         self.multiple = int(needs.multiple_of)
         self.square = bool(needs.square)
         reach = _reach(self.net)
-        self.halo = HALO if reach is None else min(HALO, reach)
-        declared = bool(descriptor.supports_half and descriptor.supports_bfloat16)
-        self.half_is_safe = declared and self._runs_in_half()
+        self._halo = HALO if reach is None else min(HALO, reach)
 
     # A plain attribute in SRModel: here it depends on the file.
     @property
@@ -60,7 +57,7 @@ class ForeignModel(SRModel):
 
     @property
     def receptive_radius(self) -> int | None:
-        return self.halo
+        return self._halo
 
     def forward(self, lr: Tensor) -> Tensor:
         h, w = lr.shape[-2:]
@@ -71,8 +68,11 @@ class ForeignModel(SRModel):
         return sr[..., : h * self.scale, : w * self.scale]
 
     @torch.inference_mode()
-    def _runs_in_half(self) -> bool:
-        """Some networks make tensors in float32 as they go, which bf16 cannot be mixed with."""
+    def runs_in_half(self) -> bool:
+        """Whether it computes in bf16.
+
+        Some networks make tensors in float32 as they go, which bf16 cannot be mixed with.
+        """
         side = self._fitting(24)
         try:
             net = copy.deepcopy(self.net).eval().to(torch.bfloat16)
@@ -125,17 +125,19 @@ def _reach(net: nn.Module) -> int | None:
     return sum((m.kernel_size[0] // 2) * m.dilation[0] for m in leaves if isinstance(m, nn.Conv2d))
 
 
-def load_foreign(path: Path) -> SRModel:
+def load_foreign(path: Path) -> LoadedModel:
     """The network of another tool's checkpoint. Nothing in the file is run.
 
-    Raises SrError for files that are no checkpoint or of an unknown kind, RefusedError where
-    spandrel is not installed.
+    Raises:
+        SrError: As `read_tensors`; `unknown-architecture`, `wrong-purpose`,
+            `unsupported-channels`.
+        RefusedError: `extra-missing` where spandrel is not installed.
     """
     return _load(path, path.stat().st_mtime_ns if path.exists() else 0)
 
 
 @lru_cache(maxsize=2)
-def _load(path: Path, _: int) -> SRModel:
+def _load(path: Path, _: int) -> LoadedModel:
     try:
         import spandrel
     except ImportError:
@@ -143,11 +145,9 @@ def _load(path: Path, _: int) -> SRModel:
     candidates = unwrapped(read_tensors(path))
     for tensors in candidates:
         if (ours := converted(tensors)) is not None:
-            return ours
+            return plain(ours)
     if spandrel is None:
-        raise RefusedError(
-            f"{path}: other tools' checkpoints need an extra", "pip install 'sr-cli[foreign]'"
-        )
+        raise RefusedError("extra-missing", path, extra="foreign")
     for tensors in candidates:
         try:
             found: Any = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(tensors))
@@ -155,22 +155,38 @@ def _load(path: Path, _: int) -> SRModel:
             # spandrel guesses the architecture by its keys; what a wrong guess meets has no one
             # type.
             continue
-        return _checked(path, found)
-    kinds = ", ".join(known_kinds())
-    raise SrError(f"{path}: not a kind of network that is known", f"known: {kinds}")
+        return _adapted(path, found)
+    raise SrError("unknown-architecture", path, known=known_architectures())
 
 
-def _checked(path: Path, descriptor: Any) -> ForeignModel:
-    kind = descriptor.architecture.name
-    if getattr(descriptor, "purpose", "") not in _PURPOSES:
-        raise SrError(f"{path}: {kind} is for {descriptor.purpose}, not for enlarging pictures")
+def _adapted(path: Path, descriptor: Any) -> LoadedModel:
+    """The network behind our contract, with what spandrel declares and a probe finds."""
+    architecture = str(descriptor.architecture.name)
+    purpose = getattr(descriptor, "purpose", "")
+    if purpose not in _PURPOSES:
+        raise SrError("wrong-purpose", path, architecture=architecture, purpose=purpose)
     channels = descriptor.input_channels, descriptor.output_channels
     if channels not in ((3, 3), (1, 1)):
-        raise SrError(f"{path}: {kind} with {channels[0]} channels in and {channels[1]} out")
-    return ForeignModel(descriptor.eval())
+        raise SrError(
+            "unsupported-channels",
+            path,
+            architecture=architecture,
+            inputs=channels[0],
+            outputs=channels[1],
+        )
+    network = ForeignModel(descriptor.eval())
+    declared = bool(descriptor.supports_half and descriptor.supports_bfloat16)
+    traits = Traits(
+        architecture,
+        network.receptive_radius,
+        half_is_safe=declared and network.runs_in_half(),
+        size_multiple=network.multiple,
+        smallest_side=network.least,
+    )
+    return LoadedModel(network, traits)
 
 
-def known_kinds() -> list[str]:
+def known_architectures() -> list[str]:
     """The architectures that checkpoints may have."""
     kinds = [f"{network} ({whose})" for network, whose in LAYOUTS.items()]
     try:

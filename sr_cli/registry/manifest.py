@@ -1,49 +1,56 @@
-"""The list of released weights: weights_manifest.json, read and checked without torch."""
+"""weights_manifest.json: the released weights as data, read and checked without torch."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import lru_cache
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, get_origin, get_type_hints
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
 
 from sr_cli.errors import RefusedError, SrError
-from sr_cli.networks import model_names
-from sr_cli.store.address import download_address, is_address, obtain
-from sr_cli.store.download import Remote, is_verified
-from sr_cli.system.cache import cache_folder
+from sr_cli.store import Remote, is_cached
 
 SCHEMA = 2
 _PACKAGE = Path(__file__).resolve().parent.parent
 FOLDER = Path(__file__).resolve().parent / "files"
+"""Where the weights of the package lie."""
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One network at one scale with trained weights.
 
-    `id` is network[-variant]-xN; `default` marks the variant that the network's bare name means.
-    `file` lies in the package's weights folder, or where there is a `url` (https://…,
-    hf://owner/repo@revision/file, or a path on this machine), in the cache once it is downloaded.
-    Only downloads may lack `bytes` and `sha256`: theirs are pinned when first seen. `accept`: the
-    licence forbids some uses (commercial ones) and must be accepted first.
-    `architecture` and `note`: what a download is, and what for.
+    Attributes:
+        id: network[-variant]-xN.
+        network: The network's name, for downloads that of the architecture.
+        scale: What the result's sides are multiplied by.
+        file: Its name in the package's folder of weights, or where there is a `url`, in the cache.
+        bytes: The file's size; None only for downloads, whose content is then pinned.
+        sha256: Of the whole file; None only for downloads, whose content is then pinned.
+        parameters: Number of weights and biases.
+        licence: Of the weights.
+        default: Whether the network's bare name means this variant.
+        figures: Measured results, for instance {"Set5 PSNR-Y": 30.5}.
+        data: What it was trained on.
+        url: https://…, hf://owner/repo@commit/file, or a path on this machine.
+        architecture: What a download is.
+        note: What a download is for.
+        accept: Whether the licence forbids some uses and must be accepted first.
     """
 
     id: str
     network: str
-    scale: int
-    file: str
-    bytes: int | None
-    sha256: str | None
+    scale: Annotated[int, Meta(ge=1, le=16)]
+    file: Annotated[str, Meta(pattern=r"^\w[\w .-]*$")]
+    bytes: Annotated[int, Meta(gt=0)] | None
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None
     parameters: int
     licence: str
     default: bool = True
-    figures: dict[str, float] = field(default_factory=dict)
+    figures: dict[str, float] = {}
     data: str = ""
     url: str = ""
     architecture: str = ""
@@ -56,41 +63,61 @@ class Entry:
         return self.id.rsplit("-x", 1)[0]
 
     @property
+    def remote(self) -> Remote:
+        """Where a download comes from."""
+        return Remote(self.url, f"weights/{self.file}", self.bytes, self.sha256)
+
+    @property
     def path(self) -> Path:
-        return cache_folder() / "weights" / self.file if self.url else FOLDER / self.file
+        """The file, which for a download may not be there yet."""
+        return self.remote.path if self.url else FOLDER / self.file
 
     @property
     def is_here(self) -> bool:
-        return not self.url or self.path.is_file()
+        """Whether it is in the package or in the cache."""
+        return not self.url or is_cached(self.remote)
 
 
-@dataclass(frozen=True)
-class Manifest:
-    """Released weights, and the family that `sr upscale` takes when none is named."""
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Released weights.
 
-    entries: tuple[Entry, ...]
+    Attributes:
+        schema: The version of this format.
+        general: The family that `sr upscale` takes when no model is named.
+        weights: All entries, ids unique.
+    """
+
+    schema: int
     general: str
+    weights: tuple[Entry, ...]
 
     @property
     def embedded(self) -> tuple[Entry, ...]:
-        """Those that lie in the package."""
-        return tuple(e for e in self.entries if not e.url)
+        """The entries that lie in the package."""
+        return tuple(e for e in self.weights if not e.url)
+
+    @property
+    def public(self) -> tuple[Entry, ...]:
+        """The entries that are downloaded."""
+        return tuple(e for e in self.weights if e.url)
 
     def by_id(self, name: str) -> Entry | None:
         """The entry with this id, or None."""
-        return next((e for e in self.entries if e.id == name), None)
+        return next((e for e in self.weights if e.id == name), None)
 
     def family(self, name: str) -> list[Entry]:
         """Entries of a network's default variant, or of the variant named; by scale."""
-        found = [e for e in self.entries if e.family == name]
-        found = found or [e for e in self.entries if e.network == name and e.default]
+        found = [e for e in self.weights if e.family == name]
+        found = found or [e for e in self.weights if e.network == name and e.default]
         return sorted(found, key=lambda e: e.scale)
 
 
 def load_manifest() -> Manifest:
-    """The manifest of this installation; the entries of SR_MANIFEST, a file of the user's, first.
+    """The manifest of this installation, the entries of SR_MANIFEST (a file of the user's) first.
 
-    Raises SrError when one is missing or malformed, RefusedError when their files collide.
+    Raises:
+        SrError: `invalid-manifest` when the package's own is missing or damaged.
+        RefusedError: `invalid-manifest`, `unreadable-file` or `manifest-file-taken` for the user's.
     """
     own = os.environ.get("SR_MANIFEST")
     installed = _installed_manifest()
@@ -98,31 +125,36 @@ def load_manifest() -> Manifest:
         return installed
     first = read_manifest(Path(own))
     check_files_apart(first, installed)
-    ids = {e.id for e in first.entries}
-    return replace(
-        installed, entries=first.entries + tuple(e for e in installed.entries if e.id not in ids)
-    )
+    ids = {e.id for e in first.weights}
+    others = tuple(e for e in installed.weights if e.id not in ids)
+    return msgspec.structs.replace(installed, weights=first.weights + others)
 
 
 def check_files_apart(own: Manifest, others: Manifest) -> None:
-    """Raises RefusedError for a download of `own` that would replace one of `others`."""
-    taken = {e.file: e for e in others.entries if e.url}
-    for entry in own.entries:
+    """Check that no download of `own` would replace another one of `others`.
+
+    Raises:
+        RefusedError: `manifest-file-taken`.
+    """
+    taken = {e.file: e for e in others.public}
+    for entry in own.public:
         other = taken.get(entry.file, entry)
-        if entry.url and other.id != entry.id and other.sha256 != entry.sha256:
-            raise RefusedError(
-                f"{entry.id}: {entry.file} is the file of {other.id}", "give it another file name"
-            )
+        if other.id != entry.id and other.sha256 != entry.sha256:
+            raise RefusedError("manifest-file-taken", entry.id, file=entry.file, other=other.id)
 
 
 def read_manifest(path: Path) -> Manifest:
-    """A manifest of the user's. Raises RefusedError when it cannot be read, SrError as parsing."""
+    """A manifest of the user's.
+
+    Raises:
+        RefusedError: `unreadable-file`, `invalid-manifest`.
+    """
     try:
         return parse_manifest(path.read_text(encoding="utf-8-sig"), str(path))
     except SrError as error:
-        raise RefusedError(error.message) from error
+        raise RefusedError(error.code, error.subject, hint=error.hint, **error.facts) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise RefusedError(f"{path}: cannot be read ({error})") from error
+        raise RefusedError("unreadable-file", path, reason=str(error)) from error
 
 
 @lru_cache
@@ -130,58 +162,44 @@ def _installed_manifest() -> Manifest:
     for path in (_PACKAGE / "weights_manifest.json", _PACKAGE.parent / "weights_manifest.json"):
         if path.is_file():
             return parse_manifest(path.read_text(encoding="utf-8"), str(path))
-    raise SrError("weights_manifest.json is missing", "install sr again")
+    raise SrError("invalid-manifest", "weights_manifest.json", hint="reinstall", reason="missing")
 
 
 def parse_manifest(text: str, name: str) -> Manifest:
-    """A manifest from JSON. Raises SrError that says what is wrong with `name`."""
+    """A manifest from JSON.
+
+    Raises:
+        SrError: `invalid-manifest`, with `name` as its subject.
+    """
     try:
-        document: dict[str, Any] = json.loads(text)
-        if not isinstance(document, dict) or set(document) != {"schema", "general", "weights"}:
-            raise ValueError("its parts are schema, general and weights")
-        if document["schema"] != SCHEMA:
-            raise ValueError(f"schema {document['schema']}, this version reads {SCHEMA}")
-        if not isinstance(document["general"], str) or not isinstance(document["weights"], list):
-            raise ValueError("general is a name, weights a list")
-        entries = tuple(_entry(fields) for fields in document["weights"])
-        _check_together(entries)
-        return Manifest(entries, document["general"])
+        manifest = msgspec.json.decode(text.encode(), type=Manifest)
+        if manifest.schema != SCHEMA:
+            raise ValueError(f"schema {manifest.schema}, this version reads {SCHEMA}")
+        for entry in manifest.weights:
+            _check_entry(entry)
+        _check_together(manifest.weights)
     except (ValueError, RecursionError) as error:
-        raise SrError(f"{name}: not a manifest of weights ({error})") from error
+        raise SrError("invalid-manifest", name, reason=str(error)) from error
+    return manifest
 
 
-def _entry(described: Any) -> Entry:
-    """One entry, its fields and their types checked. Raises ValueError."""
-    if not isinstance(described, dict) or not isinstance(described.get("id"), str):
-        raise ValueError("an entry is a table with an id")
-    name, kinds = described["id"], get_type_hints(Entry)
-    for key, value in described.items():
-        if key not in kinds:
-            raise ValueError(f"'{name}' has an unknown field '{key}'")
-        kind = dict if get_origin(kinds[key]) is dict else kinds[key]
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise ValueError(f"'{name}': {key} = {value!r} is of the wrong type")
-    needed = {f.name for f in fields(Entry) if f.default is f.default_factory is MISSING}
-    if missing := sorted(needed - set(described)):
-        raise ValueError(f"'{name}' has no {missing[0]}")
-    entry = Entry(**described)
-    _check_entry(entry)
-    return entry
+def as_json(manifest: Manifest) -> str:
+    """The manifest as the file has it."""
+    document = msgspec.to_builtins(manifest)
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a manifest, for editors and docs/."""
+    return msgspec.json.schema(Manifest)
 
 
 def _check_entry(entry: Entry) -> None:
+    """Check what no single field's type says."""
     problem = ""
     scheme, is_remote, _ = entry.url.partition("://")
-    if not entry.id.endswith(f"-x{entry.scale}") or not 1 <= entry.scale <= 16:
+    if not entry.id.endswith(f"-x{entry.scale}"):
         problem = f"its id does not end in -x{entry.scale}"
-    elif not re.fullmatch(r"[\w][\w .-]*", entry.file):
-        problem = f"its file '{entry.file}' is not a plain name"
-    elif entry.sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", entry.sha256):
-        problem = "its sha256 is not one (64 digits, lower case)"
-    elif any(isinstance(v, bool) or not isinstance(v, int | float) for v in entry.figures.values()):
-        problem = "its figures are not numbers"
-    elif entry.bytes is not None and entry.bytes <= 0:
-        problem = f"its size is {entry.bytes} bytes"
     elif is_remote and scheme not in ("https", "http", "hf"):
         problem = f"its url is on {scheme}, not on https"
     elif scheme == "hf" and not (entry.sha256 and re.search(r"@[0-9a-f]{40}/", entry.url)):
@@ -196,106 +214,6 @@ def _check_together(entries: tuple[Entry, ...]) -> None:
     content: dict[str, str | None] = {}
     for entry in entries:
         if sum(e.id == entry.id for e in entries) > 1:
-            raise ValueError(f"'{entry.id}' is there twice")
+            raise ValueError(f"'{entry.id}' appears twice")
         if content.setdefault(entry.file, entry.sha256) != entry.sha256:
             raise ValueError(f"'{entry.id}': its file is another entry's")
-
-
-def verified(entry: Entry) -> Path:
-    """The entry's file, its full sha256 checked.
-
-    Raises SrError when it differs or is missing, RefusedError when it is not downloaded yet.
-    """
-    if entry.url:
-        return _downloaded(entry)
-    try:
-        found = sha256(entry.path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise SrError(
-            f"weights of {entry.id} are missing ({entry.path})", "install sr again"
-        ) from error
-    if found != entry.sha256:
-        raise SrError(
-            f"{entry.path}: not the released weights of {entry.id} (sha256 {found[:16]}…)",
-            "install sr again",
-        )
-    return entry.path
-
-
-def remote_of(entry: Entry) -> Remote:
-    """Where a download lies and what is known of it."""
-    return Remote(download_address(entry.url), entry.bytes, entry.sha256)
-
-
-def _downloaded(entry: Entry) -> Path:
-    if not entry.is_here:
-        raise RefusedError(
-            f"{entry.id} is not downloaded yet", f"sr download-weights {entry.id}, or --download"
-        )
-    if not is_verified(remote_of(entry), entry.path):
-        entry.path.unlink()
-        raise SrError(
-            f"{entry.path}: not the published weights of {entry.id}, thrown away",
-            f"sr download-weights {entry.id} fetches them again",
-        )
-    return entry.path
-
-
-_CHECKPOINT_SUFFIXES = {".safetensors", ".pth", ".pt", ".ckpt", ".bin"}
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What `-m` names: entries of one family by scale, a file, several of these one after the
-    other (`chain`), or bicubic (none of them).
-    """
-
-    name: str
-    entries: tuple[Entry, ...] = ()
-    file: Path | None = None
-    chain: tuple[Choice, ...] = ()
-
-    @property
-    def is_bicubic(self) -> bool:
-        return not self.entries and self.file is None and not self.chain
-
-
-def choose(name: str | None) -> Choice:
-    """What a model's name stands for: None the general one, an id, a family, a network, a file,
-    an address (fetched unless it was before).
-
-    Raises SrError for what cannot be fetched, RefusedError for an unknown name (listing the known)
-    and for a network that has no trained weights.
-    """
-    manifest = load_manifest()
-    if name is None:
-        name = manifest.general
-    if name == "bicubic":
-        return Choice(name)
-    if is_address(name) and "+" not in name:
-        return Choice(name.rsplit("/", 1)[-1], file=obtain(name))
-    entry = manifest.by_id(name)
-    if entry is not None:
-        return Choice(name, (entry,))
-    family = manifest.family(name)
-    if family:
-        return Choice(family[0].family, tuple(family))
-    path = Path(name)
-    if "+" in name and not path.exists():
-        return Choice(name, chain=tuple(choose(part) for part in name.split("+")))
-    if path.suffix.lower() in _CHECKPOINT_SUFFIXES or path.is_file():
-        if not path.is_file():
-            raise RefusedError(f"{name}: no such checkpoint")
-        return Choice(path.name, file=path)
-    trained = ", ".join(sorted({e.family for e in manifest.entries if e.is_here} | {"bicubic"}))
-    network = name.rsplit("-x", 1)[0]
-    if name in model_names() or network in model_names():
-        known = ", ".join(f"x{e.scale}" for e in manifest.family(network))
-        raise RefusedError(
-            f"{name} has no trained weights yet" + (f" (it has {known})" if known else ""),
-            f"trained: {trained}; or give a checkpoint file",
-        )
-    raise RefusedError(
-        f"unknown model '{name}'",
-        f"known: {trained}; more: sr download-weights; or a checkpoint file",
-    )

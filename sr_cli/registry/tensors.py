@@ -18,7 +18,12 @@ from sr_cli.errors import SrError
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Names and tensors of a .safetensors, or of a pickle that holds nothing else.
 
-    Raises SrError for files that are missing, damaged or hold more than tensors.
+    Args:
+        path: The file. Nothing in it is run.
+
+    Raises:
+        SrError: `file-not-found`, `unreadable-checkpoint` for what is damaged or holds more than
+            tensors, `expands-too-far` for what would grow many times on reading.
     """
     try:
         if _is_safetensors(path):
@@ -27,20 +32,20 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             _check_archive(path)
             found = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise SrError(f"{path}: no such file") from None
+        raise SrError("file-not-found", path) from None
     except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise SrError(f"{path}: cannot be read as weights ({_first_line(error)})") from error
+        raise SrError("unreadable-checkpoint", path, reason=_first_line(error)) from error
     except SrError:
         raise
     except Exception as error:
         # What torch.load raises for pickles that hold more than tensors has no common type.
-        raise SrError(f"{path}: not a file of tensors ({_first_line(error)})") from error
+        raise SrError("unreadable-checkpoint", path, reason=_first_line(error)) from error
     tensors = _innermost(found)
     if not tensors:
-        raise SrError(f"{path}: holds no named tensors")
+        raise SrError("unreadable-checkpoint", path, reason="no named tensors")
     declared = sum(t.numel() * t.element_size() for t in tensors.values())
     if declared > _MOST_PER_BYTE * path.stat().st_size + _ALWAYS_ALLOWED:
-        raise SrError(f"{path}: declares {declared >> 20} MiB of tensors, many times what it holds")
+        raise SrError("expands-too-far", path, mib=declared >> 20)
     return tensors
 
 
@@ -64,7 +69,7 @@ def _check_archive(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         grown = sum(i.file_size for i in archive.infolist())
     if grown > _MOST_PER_BYTE * path.stat().st_size + _ALWAYS_ALLOWED:
-        raise SrError(f"{path}: a compressed archive that holds {grown >> 20} MiB")
+        raise SrError("expands-too-far", path, mib=grown >> 20)
 
 
 _WRAPPERS = (

@@ -1,4 +1,4 @@
-"""Addresses without a known hash, pinned to the content seen there first."""
+"""The content first seen at addresses for which nothing else vouches: pins.json in the cache."""
 
 from __future__ import annotations
 
@@ -7,59 +7,45 @@ from pathlib import Path
 
 from sr_cli.errors import SrError
 from sr_cli.system.cache import cache_folder
-from sr_cli.system.files import atomic_write, only_one, sha256_of
+from sr_cli.system.files import atomic_write, only_one
 
 
-def _pins_file() -> Path:
+def _file() -> Path:
     return cache_folder() / "pins.json"
 
 
-def pins() -> dict[str, str]:
-    """Addresses without a known hash, and what was seen there first."""
+def all_pins() -> dict[str, str]:
+    """Every pinned address and the sha256 seen there first.
+
+    Raises:
+        SrError: `unreadable-file` when the file of pins is damaged.
+    """
     try:
-        found = json.loads(_pins_file().read_text())
+        found = json.loads(_file().read_text())
+        if not isinstance(found, dict):
+            raise ValueError("not a table of addresses")
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise SrError(f"{_pins_file()}: cannot be read ({error})") from error
-    if not isinstance(found, dict):
-        raise SrError(f"{_pins_file()}: not a table of addresses")
+        raise SrError("unreadable-file", _file(), reason=str(error)) from error
     return found
 
 
 def pinned(address: str) -> str | None:
-    """The sha256 seen first at an address without a known one."""
-    return pins().get(address)
+    """The sha256 seen first at an address; None where nothing was pinned."""
+    return all_pins().get(address)
 
 
-def check_pin(address: str, path: Path) -> None:
-    """Pin the content seen first. Raises SrError, and removes the file, when it has changed."""
-    found = sha256_of(path)
-    if pins().setdefault(address, found) != found:
-        path.unlink()
-        raise SrError(
-            f"{address}: not the content seen there first (sha256 {found[:16]}…), thrown away",
-            forgetting(address),
-        )
-    pin(address, found)
+def pin(address: str, sha256: str) -> None:
+    """Remember what was seen at an address, unless it has a pin."""
+    if address not in all_pins():
+        with only_one(_file()), atomic_write(_file()) as file:
+            file.write(json.dumps(all_pins() | {address: sha256}, indent=1).encode())
 
 
-def forget_pin(address: str) -> None:
-    """Take whatever is seen there next."""
-    if address in pins():
-        with only_one(_pins_file()), atomic_write(_pins_file()) as file:
-            kept = {k: v for k, v in pins().items() if k != address}
+def unpin(address: str) -> None:
+    """Forget what was seen at an address: whatever is seen there next is pinned."""
+    if address in all_pins():
+        with only_one(_file()), atomic_write(_file()) as file:
+            kept = {a: digest for a, digest in all_pins().items() if a != address}
             file.write(json.dumps(kept, indent=1).encode())
-
-
-def forgetting(address: str) -> str:
-    """What to do when the new content is wanted."""
-    return f"sr download-weights --prune '{address}' forgets what was seen"
-
-
-def pin(address: str, found: str) -> None:
-    """Keep the sha256 found at an address, unless it has one."""
-    if address in pins():
-        return
-    with only_one(_pins_file()), atomic_write(_pins_file()) as file:
-        file.write(json.dumps(pins() | {address: found}, indent=1).encode())

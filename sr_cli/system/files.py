@@ -21,13 +21,18 @@ _LOCK_PATIENCE = 3600.0
 def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     """A binary file that takes the name `path` only when the block ends without an error.
 
-    With `overwrite=False` a file of that name that appears meanwhile is kept.
-    Raises SrError when the place cannot be written, the disk is full, or the name is taken.
+    Args:
+        path: The file's name. Its folder must exist.
+        overwrite: Whether a file of that name is replaced, also one that appears meanwhile.
+
+    Raises:
+        SrError: `unwritable-file` when the place cannot be written or the disk is full,
+            `already-exists` when the name is taken and must not be overwritten.
     """
     try:
         handle, name = tempfile.mkstemp(prefix=".sr-", suffix=".tmp", dir=path.parent)
     except OSError as error:
-        raise SrError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise SrError("unwritable-file", path, reason=error.strerror or str(error)) from error
     temporary = Path(name)
     try:
         os.close(handle)
@@ -38,7 +43,7 @@ def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
         temporary.chmod(_ordinary_mode(path))
         _give_name(temporary, path, overwrite)
     except OSError as error:
-        raise SrError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise SrError("unwritable-file", path, reason=error.strerror or str(error)) from error
     finally:
         with suppress(OSError):
             temporary.unlink()
@@ -51,13 +56,11 @@ def _give_name(temporary: Path, path: Path, overwrite: bool) -> None:
     try:
         os.link(temporary, path)
     except FileExistsError:
-        raise SrError(f"{path}: exists already", "-y overwrites, --skip-existing skips") from None
+        raise SrError("already-exists", path, hint="or-skip") from None
     except OSError:
         # File systems without hard links: a short gap between the look and the rename remains.
         if path.exists():
-            raise SrError(
-                f"{path}: exists already", "-y overwrites, --skip-existing skips"
-            ) from None
+            raise SrError("already-exists", path, hint="or-skip") from None
         temporary.replace(path)
 
 
@@ -72,15 +75,19 @@ def _ordinary_mode(path: Path) -> int:
 
 @contextmanager
 def only_one(path: Path) -> Iterator[None]:
-    """Another process that fetches the same file is waited for. Raises SrError after an hour."""
+    """Hold a lock on a file's name: another process that has it is waited for.
+
+    Raises:
+        SrError: `locked` after an hour, `unwritable-file`.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock"), timeout=_LOCK_PATIENCE):
             yield
     except Timeout:
-        raise SrError(f"{path}: another process has been fetching it for an hour") from None
+        raise SrError("locked", path) from None
     except OSError as error:
-        raise SrError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise SrError("unwritable-file", path, reason=error.strerror or str(error)) from error
 
 
 def sha256_of(path: Path) -> str:

@@ -14,7 +14,7 @@ import torch
 from sr_cli.engine.device import pick_device, prepare_cpu
 from sr_cli.errors import RefusedError
 from sr_cli.registry.checkpoint import Header, save_checkpoint
-from sr_cli.registry.manifest import choose
+from sr_cli.registry.ref import FileRef, parse_model
 from sr_cli.training.crops import Crops, ahead
 from sr_cli.training.memory import check_batch_fits
 from sr_cli.training.parallel import join_group
@@ -234,5 +234,5 @@ def _plan_table(plan: Plan) -> dict[str, Any]:
 
 def _lasting_init(name: str) -> str:
     """A file as a path that holds from everywhere; an id or an address as it is."""
-    is_file = choose(name).file is not None and Path(name).exists()
+    is_file = isinstance(parse_model(name), FileRef)
     return str(Path(name).resolve()) if is_file else name

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sr_cli.engine.precision import PRECISION_NAMES
+from sr_cli.engine.options import PRECISION_NAMES
 from sr_cli.errors import RefusedError
 from sr_cli.imaging.degradation import DEGRADATIONS, Photo
 from sr_cli.networks import SCALES, model_names

@@ -16,7 +16,7 @@ from sr_cli.evaluation.lpips import LPIPS
 from sr_cli.networks import create_model
 from sr_cli.networks.base import SRModel
 from sr_cli.networks.srgan import Discriminator
-from sr_cli.registry.load import load_model
+from sr_cli.registry.ref import load_model
 from sr_cli.training.adversarial import discriminator_loss, generator_loss
 from sr_cli.training.crops import Batch, luma_of
 from sr_cli.training.losses import PIXEL_LOSSES, Features, perceptual_loss, shifted, texture_loss
@@ -281,9 +281,9 @@ class Run:
         if len(self.recipe.scales) > 1:
             raise RefusedError("a teacher serves one scale", "give one -x")
         try:
-            teacher = load_model(self.recipe.teacher, scale=self.recipe.scales[0])
+            teacher = load_model(self.recipe.teacher, scale=self.recipe.scales[0]).network
         except SrError as error:
-            raise RefusedError(f"teacher: {error.message}", error.hint) from error
+            raise RefusedError("teacher-unusable", self.recipe.teacher, cause=error) from error
         if teacher.scale != self.recipe.scales[0]:
             raise RefusedError(
                 f"{self.recipe.teacher} enlarges x{teacher.scale}, not x{self.recipe.scales[0]}"

@@ -10,8 +10,7 @@ from torch import nn
 from sr_cli.engine.device import pick_precision
 from sr_cli.errors import RefusedError
 from sr_cli.networks.base import SRModel
-from sr_cli.registry.load import load_choice, scales_of
-from sr_cli.registry.manifest import choose
+from sr_cli.registry.ref import parse_model
 from sr_cli.training.recipe import Recipe
 
 NetT = TypeVar("NetT", bound=nn.Module)
@@ -52,9 +51,9 @@ def start_from(model: SRModel, checkpoint: str) -> None:
 
     Raises RefusedError when less than half of the weights fit.
     """
-    choice = choose(checkpoint)
-    scale = model.scale if model.scale in scales_of(choice) else None
-    source = load_choice(choice, scale=scale).state_dict()
+    ref = parse_model(checkpoint)
+    scale = model.scale if model.scale in ref.scales() else None
+    source = ref.load(scale).network.state_dict()
     own = model.state_dict()
     fitting = {k: v for k, v in source.items() if k in own and own[k].shape == v.shape}
     taken = sum(v.numel() for v in fitting.values())

@@ -8,19 +8,24 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from sr_cli import store
 from sr_cli.errors import SrError
 from sr_cli.registry.tensors import read_tensors
-from sr_cli.store.download import Remote, fetch
-from sr_cli.system.cache import cache_folder
+from sr_cli.store import Remote
 
 _TORCHVISION = {
     "vgg16": Remote(
-        "https://download.pytorch.org/models/vgg16-397923af.pth", sha256_prefix="397923af"
+        "https://download.pytorch.org/models/vgg16-397923af.pth",
+        "trunks/vgg16-397923af.pth",
+        sha256_prefix="397923af",
+        local_option="--trunk",
     ),
     "vgg19": Remote(
         "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
+        "trunks/vgg19-dcbb9e9d.pth",
         574_673_361,
         "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
+        local_option="--trunk",
     ),
 }
 """torchvision puts the first digits of the sha256 into the name; of VGG16 no more is known."""
@@ -34,12 +39,7 @@ def load_trunk(
     Raises SrError when they cannot be had, or the file is not that network's trunk.
     """
     if file is None:
-        remote = _TORCHVISION[network]
-        file = fetch(
-            remote,
-            cache_folder() / "trunks" / remote.url.rsplit("/", 1)[1],
-            hint=f"--trunk FILE takes {network}'s convolutions from a file",
-        )
+        file = store.get(_TORCHVISION[network])
     tensors = read_tensors(file)
     for name, shape in wanted.items():
         found = tensors.get(name)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from sr_cli.engine.enlarge import BicubicEnlarger
+from sr_cli.engine.pipeline import BicubicPipeline
 from sr_cli.imaging.picture import Frame, Picture, flatten
-from sr_cli.system.pages import empty_pixels
+from sr_cli.system.memory import empty_pixels
 
 LABEL_ROOM = 28
 """Rows above the pictures, in pixels, for their names."""
@@ -28,7 +28,7 @@ def side_by_side(original: Picture, made: Picture) -> Picture:
     for index, name in enumerate(("bicubic", "result")):
         draw.text((index * w + 6, 5), name, fill="black", font=ImageFont.load_default(16))
     sheet[:LABEL_ROOM] = np.asarray(label)
-    plain = BicubicEnlarger().enlarge(flatten(original).frames[0].pixels, (h, w))
+    plain = BicubicPipeline().run(flatten(original).frames[0].pixels, (h, w))
     for y in range(0, h, _BAND):
         rows = slice(y, min(y + _BAND, h))
         into = slice(rows.start + LABEL_ROOM, rows.stop + LABEL_ROOM)

@@ -4,6 +4,72 @@ from __future__ import annotations
 
 from sr_cli.cli.messages.template import Message
 
-MESSAGES: dict[str, Message] = {}
+MESSAGES: dict[str, Message] = {
+    "no-images-in-folder": Message(
+        "{subject}: no images in this folder", hints={"recursive": "-r searches its sub-folders"}
+    ),
+    "no-images-match": Message("{subject}: no images match"),
+    # facts: first, second (inputs)
+    "outputs-collide": Message(
+        "{first} and {second} would both become {subject}",
+        "rename one of them, or run them separately",
+    ),
+    # facts: source
+    "output-is-an-input": Message("{subject}: output of {source} and itself an input"),
+    "output-not-a-folder": Message("{subject}: is a file, but several results need a folder"),
+    # facts: known
+    "format-not-in-name": Message(
+        "{subject}: its name does not end in a format that can be written",
+        "end it with {known}; a folder with /",
+    ),
+    # facts: format
+    "format-contradicts-name": Message("{subject}: its name contradicts -f {format}"),
+    "one-image-on-stdout": Message("stdout takes one image", "-o FOLDER/ takes several"),
+    # facts: factor, most
+    "factor-too-large": Message("{subject}: the result would be x{factor}, more than x{most}"),
+    # facts: width, height, total, max_pixels
+    "result-too-large": Message(
+        "{subject}: the result would be {width}x{height}, {total} pixels in all, "
+        "more than {max_pixels}",
+        "--max-pixels raises the limit, --max-side caps the result",
+    ),
+    # facts: format, missing, formats
+    "format-cannot-hold": Message(
+        "{subject}: {format} does not support {missing: or }",
+        "formats that do: {formats}",
+        {"flatten": "formats that do: {formats}; --flatten drops it"},
+    ),
+    # facts: format
+    "never-lossless": Message("{subject}: {format} is never lossless", "-f png, webp or avif is"),
+    # facts: available
+    "device-not-available": Message(
+        "device {subject} is not available here", "available: {available}"
+    ),
+    # facts: supported
+    "precision-not-supported": Message(
+        "this CPU does not support {subject}", "it supports {supported}"
+    ),
+    # facts: network, precision, device, reason
+    "network-failed": Message(
+        "{subject}: {network} cannot compute in {precision} on {device}: {reason}",
+        hints={"other-precision": "--precision fp32"},
+    ),
+    # facts: device, tile
+    "out-of-memory": Message(
+        "{subject}: out of memory on {device} even with tiles of {tile} pixels",
+        "close other programs, or use --device cpu",
+    ),
+    # facts: network
+    "not-finite": Message("{subject}: the result of {network} is not finite even in fp32"),
+    "image-out-of-memory": Message(
+        "{subject}: out of memory", "close other programs, or use --max-side"
+    ),
+    # facts: reason
+    "image-failed": Message("{subject}: {reason}"),
+    "not-an-image": Message(
+        "not an image: {subject}",
+        "a PIL image, or an array (h, w), (h, w, 3) or (h, w, 4) of uint8 or uint16",
+    ),
+}
 
 NOTES: dict[str, str] = {}

@@ -1,0 +1,107 @@
+"""Bars on a terminal; nothing where there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sr_cli.cli.console import shown, talk
+
+
+class DownloadBars:
+    """A bar for each download. A context, so that the terminal is left as it was."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._shows = talk().is_terminal and not quiet
+        self._progress: Any = None
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> DownloadBars:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def update(self, name: str, done: int, total: int | None) -> None:
+        """So many bytes of `name` are there."""
+        if not self._shows:
+            return
+        if self._progress is None:
+            self._progress = _download_progress()
+            self._progress.start()
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(shown(name), total=total)
+        self._progress.update(self._tasks[name], completed=done, total=total)
+
+    def stop(self) -> None:
+        """Take the bars away."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress, self._tasks = None, {}
+
+
+def _download_progress() -> Any:
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=talk(),
+        transient=True,
+    )
+
+
+class ImageBars:
+    """A bar for all images and one for the present image, with the time left."""
+
+    def __init__(self, total: int, quiet: bool = False) -> None:
+        self._progress: Any = None
+        self._done = 0
+        self._current: Path | None = None
+        if not talk().is_terminal or quiet or total == 0:
+            return
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeRemainingColumn(),
+            console=talk(),
+            transient=True,
+        )
+        self._progress.start()
+        self._all = self._progress.add_task(
+            f"{total} images", total=float(total), visible=total > 1
+        )
+        self._image = self._progress.add_task("", total=1.0)
+
+    def update(self, source: Path, share: float) -> None:
+        """The present image is done to `share`."""
+        if self._progress is None:
+            return
+        if source != self._current:
+            self._current = source
+            self._progress.reset(self._image, description=shown(source.name))
+        self._progress.update(self._image, completed=share)
+        self._progress.update(self._all, completed=self._done + share)
+
+    def advance(self) -> None:
+        """One more image is on disk or failed."""
+        self._done += 1
+        if self._progress is not None:
+            self._progress.update(self._all, completed=self._done)
+
+    def stop(self) -> None:
+        """Take the bars away."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None

@@ -1,0 +1,137 @@
+"""What `sr upscale` says while it works: bars on a terminal, lines, JSON Lines, a summary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sr_cli.cli.console import print_json, report_error, say, shown
+from sr_cli.cli.messages import as_record, note_sentence
+from sr_cli.cli.progress import DownloadBars, ImageBars
+from sr_cli.upscale.request import (
+    Downloaded,
+    DownloadProgress,
+    Event,
+    PipelineReady,
+    Planned,
+    Progress,
+    Replacing,
+    Result,
+)
+
+
+class Reporter:
+    """Takes events and results. A context, so that the terminal is left as it was."""
+
+    def __init__(self, *, json: bool, quiet: bool, verbose: bool) -> None:
+        self._json = json
+        self._quiet = quiet
+        self._verbose = verbose
+        self._downloads = DownloadBars(quiet)
+        self._bars: ImageBars | None = None
+        self.done = self.skipped = self.failed = 0
+
+    def __enter__(self) -> Reporter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._downloads.stop()
+        if self._bars is not None:
+            self._bars.stop()
+
+    def on_event(self, event: Event) -> None:
+        """Something happened that is no result."""
+        if isinstance(event, Progress):
+            if self._bars is not None:
+                self._bars.update(event.source, event.share)
+        elif isinstance(event, DownloadProgress):
+            if event.done == 0:
+                say(f"fetching {event.name}" + (f" ({event.licence})" if event.licence else ""))
+            self._downloads.update(event.name, event.done, event.total)
+        elif isinstance(event, Downloaded):
+            self._downloads.stop()
+            if event.pinned:
+                say(f"{event.name}: sha256 {event.sha256}, pinned")
+        elif isinstance(event, Replacing):
+            say(f"warning: {shown(event.source)} will be overwritten by its result", style="yellow")
+        elif isinstance(event, Planned):
+            self._bars = ImageBars(event.images, self._quiet)
+        elif not self._quiet:
+            self._explain(event)
+
+    def on_result(self, result: Result) -> None:
+        """An image is on disk, was skipped, or failed."""
+        if self._bars is not None:
+            self._bars.advance()
+        if result.error is not None:
+            self.failed += 1
+            report_error(result.error)
+        elif result.status == "skipped":
+            self._tell_skipped(result)
+        else:
+            self._tell_done(result)
+        if self._json:
+            print_json(record_of(result))
+
+    def _tell_skipped(self, result: Result) -> None:
+        self.skipped += 1
+        if result.reason == "earlier-result":
+            if not self._quiet:
+                say(f"{shown(result.source)}: result of an earlier run, skipped")
+        elif self._verbose:
+            say(f"{shown(result.target or '')}: exists, skipped")
+
+    def _tell_done(self, result: Result) -> None:
+        self.done += 1
+        if self._quiet:
+            return
+        for note in result.notes:
+            say(f"{result.source}: {note_sentence(note)}", style="yellow")
+        say(
+            f"{result.target}  {result.width}x{result.height} -> "
+            f"{result.output_width}x{result.output_height}  {result.seconds:.1f} s"
+        )
+
+    def _explain(self, ready: PipelineReady) -> None:
+        """Say when the network's scale is not the factor asked for, and with -v how it computes."""
+        factor, scale, passes = ready.factor, ready.scale, ready.passes
+        if factor is not None and factor != scale and scale > 1:
+            times = "" if passes == 1 else f" {passes} times"
+            down = "" if scale**passes == factor else f", then bicubic down to x{factor:g}"
+            say(f"x{factor:g}: the network's x{scale}{times}{down}")
+        if self._verbose:
+            say(
+                f"device {ready.device}, precision {ready.precision}, tile {ready.tile}, "
+                f"halo {ready.halo}"
+            )
+
+    def summary(self, seconds: float) -> None:
+        """One closing line for several images."""
+        if self._quiet or self.done + self.skipped + self.failed < 2:
+            return
+        parts = [f"{self.done} done"]
+        parts += [f"{self.skipped} skipped"] if self.skipped else []
+        parts += [f"{self.failed} failed"] if self.failed else []
+        say(f"{', '.join(parts)} in {seconds:.1f} s")
+
+
+def record_of(result: Result) -> dict[str, Any]:
+    """A result as `--json` has it; docs/schemas/upscale.schema.json describes it."""
+    record: dict[str, Any] = {"input": str(result.source)}
+    if result.target is not None:
+        record["output"] = str(result.target)
+    record |= {"model": result.model, "status": result.status}
+    if result.error is not None:
+        return record | {"error": as_record(result.error)}
+    if result.status == "skipped":
+        return record | {"reason": result.reason}
+    return record | {
+        "width": result.width,
+        "height": result.height,
+        "output_width": result.output_width,
+        "output_height": result.output_height,
+        "device": result.device,
+        "precision": result.precision,
+        "tile": result.tile,
+        "seconds": round(result.seconds, 3),
+        "notes": [n.as_dict() | {"message": note_sentence(n)} for n in result.notes],
+    }

@@ -1,0 +1,122 @@
+"""A whole picture through a pipeline: all its frames, alpha beside colour."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sr_cli.engine.pipeline import BicubicPipeline, OnShare, Pipeline
+from sr_cli.engine.size import MAX_FACTOR, Size
+from sr_cli.errors import SrError
+from sr_cli.imaging.picture import Frame, Picture
+
+_BAND = 256
+_PIECE = 1 << 20
+
+
+def upscale_picture(
+    picture: Picture, pipeline: Pipeline, size: Size, on_share: OnShare | None = None
+) -> Picture:
+    """All frames of a picture at the size asked for; metadata stays as it is.
+
+    A result no larger than the picture is made by bicubic alone.
+    """
+    frames = []
+    count = len(picture.frames)
+    for index, frame in enumerate(picture.frames):
+
+        def report(share: float, done: int = index) -> None:
+            if on_share is not None:
+                on_share((done + share) / count)
+
+        width, height = size.of(frame.width, frame.height)
+        shrinks = width <= frame.width and height <= frame.height and not pipeline.restores
+        chosen = BicubicPipeline() if shrinks else pipeline
+        frames.append(_upscale_frame(frame, chosen, (height, width), report))
+    return Picture(
+        frames, picture.format, picture.metadata, picture.animation, picture.loop, picture.notes
+    )
+
+
+def _upscale_frame(
+    frame: Frame, pipeline: Pipeline, size: tuple[int, int], on_share: OnShare
+) -> Frame:
+    if frame.alpha is None:
+        return Frame(pipeline.run(frame.pixels, size, on_share), None, frame.duration)
+    colour = bleed_colour(frame.pixels, frame.alpha)
+    pixels = pipeline.run(colour, size, lambda share: on_share(share * 0.75))
+    alpha = _upscale_alpha(frame.alpha, pipeline, size)
+    on_share(1.0)
+    return Frame(pixels, alpha, frame.duration)
+
+
+def bleed_colour(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
+    """Give invisible pixels the colour of the nearest visible one, so that edges get no fringe.
+
+    Args:
+        pixels: (h, w) or (h, w, 3).
+        alpha: (h, w) of the same type; 0 is invisible.
+
+    Returns:
+        A copy, or `pixels` itself where nothing or everything is invisible.
+    """
+    hidden = alpha == 0
+    if not hidden.any() or hidden.all():
+        return pixels
+    _, labels = cv2.distanceTransformWithLabels(
+        hidden.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    # In pieces, and no wider than it must be: a large image has room for little else.
+    kind = np.int32 if hidden.size < 1 << 31 else np.int64
+    nearest = np.zeros(int(labels.max()) + 1, dtype=kind)
+    bled = np.array(pixels, order="C")
+    source, target = pixels.reshape(hidden.size, -1), bled.reshape(hidden.size, -1)
+    pieces = [slice(i, i + _PIECE) for i in range(0, hidden.size, _PIECE)]
+    for piece in pieces:
+        visible = piece.start + np.flatnonzero(~hidden.ravel()[piece])
+        nearest[labels.ravel()[visible]] = visible
+    for piece in pieces:
+        unseen = piece.start + np.flatnonzero(hidden.ravel()[piece])
+        target[unseen] = source[nearest[labels.ravel()[unseen]]]
+    return bled
+
+
+def _upscale_alpha(alpha: NDArray[Any], pipeline: Pipeline, size: tuple[int, int]) -> NDArray[Any]:
+    """Alpha as a gray image; where it is flat in the input it stays exactly that value."""
+    if (alpha == alpha.flat[0]).all():
+        return np.full(size, alpha.flat[0], alpha.dtype)
+    sr = pipeline.run(alpha, size, None)
+    if size[0] < alpha.shape[0] or size[1] < alpha.shape[1]:
+        return sr
+    window = np.ones((5, 5), np.uint8)
+    flat = cv2.erode(alpha, window) == cv2.dilate(alpha, window)
+    (h, w), (height, width) = alpha.shape, size
+    columns = np.arange(width) * w // width
+    for y in range(0, height, _BAND):
+        rows = np.arange(y, min(y + _BAND, height)) * h // height
+        nearest = np.ix_(rows, columns)
+        np.copyto(sr[y : y + _BAND], alpha[nearest], where=flat[nearest])
+    return sr
+
+
+def check_result_size(picture: Picture, size: Size, max_pixels: int) -> tuple[int, int]:
+    """The (width, height) of the largest frame of a result.
+
+    Raises:
+        SrError: `factor-too-large` beyond MAX_FACTOR, `result-too-large` when all frames together
+            have more than `max_pixels`.
+    """
+    factor = max(size.factor_for(f.width, f.height) for f in picture.frames)
+    if factor > MAX_FACTOR:
+        raise SrError("factor-too-large", factor=factor, most=MAX_FACTOR)
+    results = [size.of(f.width, f.height) for f in picture.frames]
+    total = sum(w * h for w, h in results)
+    width, height = max(w for w, _ in results), max(h for _, h in results)
+    if total > max_pixels:
+        raise SrError(
+            "result-too-large", width=width, height=height, total=total, max_pixels=max_pixels
+        )
+    return width, height

@@ -1,0 +1,206 @@
+"""From model references to something that brings pixels to a size: bicubic, networks, chains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from numpy.typing import NDArray
+
+from sr_cli.engine.options import EngineOptions
+from sr_cli.engine.size import best_scale, passes_for
+from sr_cli.engine.tiling import plan_spans
+from sr_cli.errors import RefusedError
+from sr_cli.imaging.resize import bicubic_taps, resize_bicubic, to_integers, vertical_first
+from sr_cli.registry.ref import BicubicRef, ModelRef
+from sr_cli.system.memory import empty_pixels
+
+if TYPE_CHECKING:
+    from sr_cli.engine.upscaler import Upscaler
+
+OnShare = Callable[[float], None]
+"""Called with the share of an image that is done, 0 to 1."""
+
+_BAND = 256
+
+
+class Pipeline(Protocol):
+    """Anything that brings the pixels of an image to a size.
+
+    Attributes:
+        restores: Whether it changes an image even where the size stays.
+        upscalers: The networks that it applies, in their order; none for bicubic.
+    """
+
+    @property
+    def restores(self) -> bool: ...
+
+    @property
+    def upscalers(self) -> list[Upscaler]: ...
+
+    def run(
+        self, lr: NDArray[Any], size: tuple[int, int], on_share: OnShare | None = None
+    ) -> NDArray[Any]:
+        """Bring an image to a size.
+
+        Args:
+            lr: (h, w) or (h, w, 3), uint8 or uint16.
+            size: (height, width) of the result.
+            on_share: Called as parts of it are done.
+
+        Returns:
+            (height, width[, 3]) of the same type.
+        """
+        ...
+
+
+class BicubicPipeline:
+    """MATLAB's imresize to any size, rounded between the directions, in bands of rows."""
+
+    restores = False
+
+    @property
+    def upscalers(self) -> list[Upscaler]:
+        return []
+
+    def run(
+        self, lr: NDArray[Any], size: tuple[int, int], on_share: OnShare | None = None
+    ) -> NDArray[Any]:
+        """As `Pipeline.run`."""
+        h, w = lr.shape[:2]
+        height, width = size
+        if not vertical_first(h, w, height, width):
+            return resize_bicubic(lr, height, width)
+        rows, columns = bicubic_taps(h, height, height / h), bicubic_taps(w, width, width / w)
+        sr = empty_pixels((height, width, *lr.shape[2:]), lr.dtype)
+        for span in plan_spans(height, tile=_BAND, halo=0):
+            tall = to_integers(rows.rows(span.start, span.stop).apply(lr), lr.dtype)
+            both = to_integers(columns.apply(tall.swapaxes(0, 1)), lr.dtype)
+            sr[span.start : span.stop] = both.swapaxes(0, 1)
+            if on_share is not None:
+                on_share(span.stop / height)
+        return sr
+
+
+class NetworkPipeline:
+    """A network applied once, or as often as its scale needs to reach the size."""
+
+    restores = False
+
+    def __init__(self, upscaler: Upscaler) -> None:
+        self.upscaler = upscaler
+
+    @property
+    def upscalers(self) -> list[Upscaler]:
+        return [self.upscaler]
+
+    def run(
+        self, lr: NDArray[Any], size: tuple[int, int], on_share: OnShare | None = None
+    ) -> NDArray[Any]:
+        """As `Pipeline.run`: passes of the network, then exact bicubic down."""
+        passes = passes_for(max(size[0] / lr.shape[0], size[1] / lr.shape[1]), self.upscaler.scale)
+        # Each pass sees scale^2 times the pixels of the one before.
+        costs = [float(self.upscaler.scale ** (2 * i)) for i in range(passes)]
+        for index in range(passes):
+            before, own, whole = sum(costs[:index]), costs[index], sum(costs)
+
+            def report(
+                done: int, total: int, b: float = before, o: float = own, a: float = whole
+            ) -> None:
+                if on_share is not None:
+                    on_share((b + o * done / total) / a)
+
+            lr = self.upscaler(lr, report, size=size if index == passes - 1 else None)
+        return lr
+
+
+class ChainPipeline:
+    """Networks that keep the size (denoising, deblocking), then one that upscales, or bicubic."""
+
+    restores = True
+
+    def __init__(self, first: Sequence[Upscaler], last: Pipeline) -> None:
+        self.first = first
+        self.last = last
+
+    @property
+    def upscalers(self) -> list[Upscaler]:
+        return [*self.first, *self.last.upscalers]
+
+    def run(
+        self, lr: NDArray[Any], size: tuple[int, int], on_share: OnShare | None = None
+    ) -> NDArray[Any]:
+        """As `Pipeline.run`."""
+        steps = len(self.first) + 1
+        for number, upscaler in enumerate(self.first):
+            lr = upscaler(lr)
+            if on_share is not None:
+                on_share((number + 1) / steps)
+        return lr if lr.shape[:2] == size else self.last.run(lr, size, on_share)
+
+
+def build_pipeline(refs: Sequence[ModelRef], factor: float, options: EngineOptions) -> Pipeline:
+    """The models at the scale that suits `factor`, averaged when there are several.
+
+    Bicubic alone needs no torch, and does not import it unless a device is named.
+
+    Raises:
+        RefusedError: `no-common-scale`, `chain-enlarges-early`, `chain-is-not-averaged`,
+            `device-not-available`, `precision-not-supported`.
+        SrError: What loading the weights raises.
+    """
+    networks = [ref for ref in refs if not isinstance(ref, BicubicRef)]
+    if not networks and options.device in ("auto", "cpu"):
+        return BicubicPipeline()
+
+    from sr_cli.engine.device import pick_device, prepare_cpu
+
+    pick_device(options.device)
+    if not networks:
+        return BicubicPipeline()
+    prepare_cpu(options.threads)
+    if any(len(ref.steps) > 1 or ref.scales() == [1] for ref in networks):
+        return _chain(refs, factor, options)
+    scale = network_scale(networks, factor)
+    if scale is None:
+        raise RefusedError("no-common-scale", ", ".join(ref.name for ref in networks))
+    return NetworkPipeline(_upscaler(refs, scale, options))
+
+
+def network_scale(refs: Sequence[ModelRef], factor: float) -> int | None:
+    """The scale at which `build_pipeline` takes the networks.
+
+    Returns:
+        None where they have none in common, or for bicubic alone.
+    """
+    networks = [ref for ref in refs if not isinstance(ref, BicubicRef)]
+    if not networks:
+        return None
+    common = set.intersection(*(set(ref.scales()) for ref in networks))
+    return best_scale(factor, sorted(common)) if common else None
+
+
+def _upscaler(refs: Sequence[ModelRef], scale: int, options: EngineOptions) -> Upscaler:
+    from sr_cli.engine.upscaler import Upscaler
+
+    return Upscaler(
+        [ref.load(scale) for ref in refs],
+        device=options.device,
+        precision=options.precision,
+        tile=options.tile,
+        tta=options.tta,
+    )
+
+
+def _chain(refs: Sequence[ModelRef], factor: float, options: EngineOptions) -> Pipeline:
+    """Networks that keep the size, then at most one that upscales."""
+    if len(refs) > 1:
+        raise RefusedError("chain-is-not-averaged", ", ".join(ref.name for ref in refs))
+    *first, last = refs[0].steps
+    if not isinstance(last, BicubicRef) and last.scales() == [1]:
+        first, last = [*first, last], BicubicRef()
+    for step in first:
+        if isinstance(step, BicubicRef) or step.scales() != [1]:
+            raise RefusedError("chain-enlarges-early", step.name)
+    upscalers = [_upscaler([step], 1, options) for step in first]
+    return ChainPipeline(upscalers, build_pipeline([last], factor, options))

@@ -1,0 +1,53 @@
+"""How large a result is, and how often a network is applied to get there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MAX_FACTOR = 16.0
+"""The largest factor by which an image is upscaled."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """The size of a result.
+
+    Attributes:
+        factor: What both sides are multiplied by; None where bounds are given.
+        width: The result fits inside, in pixels.
+        height: The result fits inside, in pixels.
+        max_side: The longest side that a result may have, whatever else is asked for.
+    """
+
+    factor: float | None = None
+    width: int | None = None
+    height: int | None = None
+    max_side: int | None = None
+
+    def factor_for(self, width: int, height: int) -> float:
+        """The factor for an image of this size; below 1 where it is reduced."""
+        factor = self.factor
+        if factor is None:
+            factor = min(b / side for b, side in ((self.width, width), (self.height, height)) if b)
+        if self.max_side is not None:
+            factor = min(factor, self.max_side / max(width, height))
+        return factor
+
+    def of(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) of the result for an image of this size; at least 1x1."""
+        factor = self.factor_for(width, height)
+        return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def passes_for(factor: float, scale: int) -> int:
+    """How often a network of `scale` must be applied to reach `factor`."""
+    passes, reached = 1, scale
+    while reached < factor - 1e-9:
+        passes, reached = passes + 1, reached * scale
+    return passes
+
+
+def best_scale(factor: float, scales: Sequence[int]) -> int:
+    """The smallest scale that reaches `factor`, else the largest (to be applied several times)."""
+    return min((s for s in scales if s >= factor - 1e-9), default=max(scales))

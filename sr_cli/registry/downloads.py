@@ -1,0 +1,123 @@
+"""Public weights and addresses: chosen by name, fetched several at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+from sr_cli import store
+from sr_cli.errors import RefusedError, SrError
+from sr_cli.registry.manifest import Entry
+from sr_cli.registry.ref import Download
+from sr_cli.store import Remote
+from sr_cli.store.remote import is_address
+
+_AT_ONCE = 3
+
+OnBytes = Callable[[Download, int, int | None], None]
+"""Called with a download, the bytes that are there and those in all, where known."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What became of a download: a file, or an error."""
+
+    download: Download
+    path: Path | None = None
+    error: SrError | None = None
+
+
+def choose_downloads(entries: Sequence[Entry], names: Sequence[str]) -> list[Download]:
+    """The downloads that ids, families and addresses stand for, each once.
+
+    Raises:
+        RefusedError: `unknown-value` for a name that is no entry's, `invalid-address`.
+    """
+    chosen: dict[str, Download] = {}
+    for name in names:
+        if is_address(name):
+            remote = Remote(name)
+            # An address that names no file is refused before anything is fetched.
+            assert remote.path
+            chosen[name] = Download(name, remote)
+            continue
+        found = [e for e in entries if name in (e.id, e.family)]
+        if not found:
+            known = [e.id for e in entries]
+            raise RefusedError("unknown-value", "public weights", value=name, known=known)
+        chosen |= {e.id: as_download(e) for e in found}
+    return list(chosen.values())
+
+
+def as_download(entry: Entry) -> Download:
+    """A public entry as something to fetch."""
+    return Download(entry.id, entry.remote, entry.licence, entry.accept)
+
+
+def check_licences(downloads: Sequence[Download]) -> None:
+    """Check that nothing would be fetched whose licence must be accepted first.
+
+    Raises:
+        RefusedError: `licence-not-accepted`.
+    """
+    for download in downloads:
+        if download.accept and not store.is_cached(download.remote):
+            raise RefusedError("licence-not-accepted", download.name, licence=download.licence)
+
+
+def check_cached(downloads: Sequence[Download]) -> None:
+    """Check that all are in the cache.
+
+    Raises:
+        RefusedError: `not-downloaded`.
+    """
+    for download in downloads:
+        if not store.is_cached(download.remote):
+            raise RefusedError("not-downloaded", download.name, hint="address")
+
+
+def fetch_all(downloads: Sequence[Download], on_bytes: OnBytes | None = None) -> list[Fetched]:
+    """Fetch several at once, each verified; one that fails does not keep the others back.
+
+    Returns:
+        What became of each, in their order.
+    """
+    found: dict[str, Fetched] = {}
+    waiting: SimpleQueue[Download] = SimpleQueue()
+    for download in downloads:
+        waiting.put(download)
+
+    def work() -> None:
+        while True:
+            try:
+                download = waiting.get_nowait()
+            except Empty:
+                return
+            found[download.name] = _fetch_one(download, on_bytes)
+
+    # Daemons, which Ctrl-C does not wait for: what they leave is resumed the next time.
+    workers = [Thread(target=work, daemon=True) for _ in range(_AT_ONCE)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return [found[d.name] for d in downloads]
+
+
+def _fetch_one(download: Download, on_bytes: OnBytes | None) -> Fetched:
+    def report(done: int, total: int | None) -> None:
+        if on_bytes is not None:
+            on_bytes(download, done, total)
+
+    try:
+        return Fetched(download, store.get(download.remote, on_bytes=report))
+    except SrError as error:
+        return Fetched(download, error=error)
+    except Exception as error:
+        # Nothing may end a worker unheard.
+        reason = f"{type(error).__name__}: {error}"
+        failed = SrError("download-failed", download.name, reason=reason, tries=1)
+        return Fetched(download, error=failed)

@@ -1,0 +1,45 @@
+"""A network with its weights, and what loading has learnt about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sr_cli.networks.base import SRModel
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a checkpoint says, or a probe finds, about a network with these weights.
+
+    Attributes:
+        architecture: The network's name, for those of other tools that of their architecture.
+        halo: Lr pixels of context with which tiles agree to 1e-4; None for the receptive radius.
+        half_is_safe: Whether half precision works and costs less than 0.01 dB.
+        size_multiple: What the sides of an input are padded to a multiple of.
+        smallest_side: The smallest side of an input, in lr pixels; smaller ones are padded.
+    """
+
+    architecture: str
+    halo: int | None = None
+    half_is_safe: bool = True
+    size_multiple: int = 1
+    smallest_side: int = 1
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network that is ready to use.
+
+    Attributes:
+        network: lr (N, C, h, w) in [0, 1] -> sr (N, C, h*scale, w*scale), float32, in evaluation
+            mode.
+        traits: What is known about it beside its class.
+    """
+
+    network: SRModel
+    traits: Traits
+
+
+def plain(network: SRModel) -> LoadedModel:
+    """A network of our own about which nothing is known but its class."""
+    return LoadedModel(network, Traits(network.name))

@@ -1,0 +1,106 @@
+"""A file elsewhere: its address, its place in the cache, and what is known of its content."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from sr_cli.errors import RefusedError, SrError
+from sr_cli.system.cache import cache_folder
+
+_SCHEMES = ("hf://", "https://", "http://")
+_HUB = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([\w.-]+))?/([\w ./-]+)")
+
+
+def is_address(name: str) -> bool:
+    """Whether a name is an address rather than an id or a file."""
+    return name.startswith(_SCHEMES)
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file at an address, and what is known of its content.
+
+    Without `sha256` and `sha256_prefix`, the content seen first is pinned and required ever after.
+
+    Attributes:
+        address: `https://…`, `http://…` (only with `sha256`), `hf://owner/repo[@revision]/file`,
+            or a path on this machine.
+        place: Where it lies in the cache, relative to its folder; "" for a place derived from
+            the address.
+        size: Bytes, where known.
+        sha256: 64 hexadecimal digits, where known.
+        sha256_prefix: The first digits, for files whose name carries no more.
+        local_option: The option that takes the file from this machine instead, for advice.
+    """
+
+    address: str
+    place: str = ""
+    size: int | None = None
+    sha256: str | None = None
+    sha256_prefix: str = ""
+    local_option: str = ""
+
+    @property
+    def path(self) -> Path:
+        """The file in the cache, which may not be there yet.
+
+        Raises:
+            RefusedError: `invalid-address`.
+        """
+        return cache_folder() / (self.place or _place_of(self.address))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a path on this machine."""
+        return "://" not in self.address
+
+    def check_is_safe(self) -> None:
+        """Check that nobody on the way can put another content in its place.
+
+        Raises:
+            SrError: `insecure-address` for anything but a path, https, or http with a sha256.
+        """
+        scheme = self.address.partition("://")[0]
+        if not (self.is_local or scheme in ("https", "hf") or (scheme == "http" and self.sha256)):
+            raise SrError("insecure-address", self.address)
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file on the Hugging Face hub: hf://owner/repo[@revision]/folder/file."""
+
+    repository: str
+    revision: str
+    file: str
+
+
+def parse_hub(address: str) -> HubFile:
+    """The parts of an hf:// address.
+
+    Raises:
+        RefusedError: `invalid-address`.
+    """
+    match = _HUB.fullmatch(address)
+    if match is None or {"", ".", ".."} & set(address.removeprefix("hf://").split("/")):
+        raise RefusedError("invalid-address", address, hint="hub")
+    return HubFile(match[1], match[2] or "main", match[3])
+
+
+def _place_of(address: str) -> PurePosixPath:
+    if address.startswith("hf://"):
+        hub = parse_hub(address)
+        return PurePosixPath("hub", hub.repository, hub.revision, hub.file)
+    try:
+        parts = urlsplit(address)
+        host, name = parts.hostname, unquote(parts.path).rsplit("/", 1)[-1]
+    except ValueError:
+        host, name = None, ""
+    # What Windows takes for a folder, a drive or a device is no name anywhere.
+    if not host or not name.strip(".") or not name.isprintable() or set(name) & set('\\/:*?"<>|'):
+        raise RefusedError("invalid-address", address, hint="no-file")
+    # The whole address counts: host, port and query may tell files of one name apart.
+    return PurePosixPath("web", sha256(address.encode()).hexdigest()[:16], name)

@@ -1,0 +1,176 @@
+"""`get`: a verified file in the cache, fetched unless it is there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from sr_cli.errors import SrError
+from sr_cli.store.pins import all_pins, pin, pinned, unpin
+from sr_cli.store.remote import Remote, is_address
+from sr_cli.store.transfer import OnBytes, Source, find_source, partial_of, transfer
+from sr_cli.system.cache import cache_folder
+from sr_cli.system.files import only_one, sha256_of
+
+
+def get(
+    remote: Remote,
+    *,
+    on_bytes: OnBytes | None = None,
+    validate: Callable[[Path], None] | None = None,
+) -> Path:
+    """The file in the cache, its content verified; fetched unless it is there.
+
+    A file with another content than expected never stays under its name.
+
+    Args:
+        remote: What to get.
+        on_bytes: Called with the bytes that are there and those in all, where known.
+        validate: Called with a fetched file before it is pinned and gets its name; raises SrError
+            for what is no such file.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        SrError: `offline`, `download-failed`, `wrong-content`, `insecure-address`, `disk-full`,
+            `unwritable-file`.
+        RefusedError: `invalid-address`.
+    """
+    remote.check_is_safe()
+    path = remote.path
+    if is_intact(remote):
+        return path
+    with only_one(path):
+        # Another process may have fetched it meanwhile.
+        if is_intact(remote):
+            return path
+        # Whatever else lies there is not what the name stands for.
+        remove_file(path)
+        if is_offline() and not remote.is_local:
+            raise SrError("offline", remote.address, hint=remote.local_option)
+        _fetch(remote, path, on_bytes, validate)
+    return path
+
+
+def is_offline() -> bool:
+    """Whether SR_OFFLINE or HF_HUB_OFFLINE is set to anything but 0, no, off or false."""
+    values = (os.environ.get(n, "") for n in ("SR_OFFLINE", "HF_HUB_OFFLINE"))
+    return any(v.lower() not in ("", "0", "no", "off", "false") for v in values)
+
+
+def is_cached(remote: Remote) -> bool:
+    """Whether a file is in the cache, intact or not."""
+    return remote.path.is_file()
+
+
+def is_intact(remote: Remote) -> bool:
+    """Whether the file in the cache has the content that is known, or pinned, for its address."""
+    try:
+        size = remote.path.stat().st_size
+    except OSError:
+        return False
+    if remote.size is not None and size != remote.size:
+        return False
+    known = remote.sha256 or remote.sha256_prefix or pinned(remote.address)
+    return bool(known) and _fits(remote, sha256_of(remote.path))
+
+
+def remove(remote: Remote) -> list[Path]:
+    """Remove a file and what was fetched of it from the cache; its pin stays.
+
+    Returns:
+        The files that were removed.
+    """
+    files = [p for p in (remote.path, partial_of(remote.path)) if p.is_file()]
+    for path in files:
+        remove_file(path)
+    return files
+
+
+def forget(remote: Remote) -> list[Path]:
+    """Remove a file from the cache and forget what was seen at its address.
+
+    Returns:
+        The files that were removed.
+    """
+    unpin(remote.address)
+    return remove(remote)
+
+
+def cached_addresses() -> list[Remote]:
+    """Every file that was fetched from an address of the user's and is in the cache."""
+    known = [Remote(a) for a in all_pins() if is_address(a)]
+    pinned_files = {r.path: r for r in known if is_cached(r)}
+    folders = (cache_folder() / "hub", cache_folder() / "web")
+    files = (p for f in folders for p in sorted(f.rglob("*")) if p.is_file())
+    # A file whose pin is lost, or half a file, is still there to be removed.
+    others = [
+        Remote(str(p), place=str(p.relative_to(cache_folder())))
+        for p in files
+        if p not in pinned_files and p.suffix != ".lock"
+    ]
+    return [*pinned_files.values(), *others]
+
+
+def _fits(remote: Remote, found: str) -> bool:
+    if remote.sha256 is not None:
+        return found == remote.sha256
+    if remote.sha256_prefix and not found.startswith(remote.sha256_prefix):
+        return False
+    return (pinned(remote.address) or found) == found
+
+
+def _fetch(
+    remote: Remote,
+    path: Path,
+    on_bytes: OnBytes | None,
+    validate: Callable[[Path], None] | None,
+) -> None:
+    source = find_source(remote)
+    partial = partial_of(path)
+    _check_room(source, path)
+    if source.sha256 is None:
+        # Nothing would tell that two halves are not of the same file.
+        remove_file(partial)
+    resumed = partial.exists()
+    found = transfer(source, partial, on_bytes)
+    if resumed and not (_fits(remote, found) and found == (source.sha256 or found)):
+        # What was there before may have been of another file.
+        remove_file(partial)
+        found = transfer(source, partial, on_bytes)
+    if source.sha256 not in (None, found) or not _fits(remote, found):
+        remove_file(partial)
+        by = "pin" if remote.sha256 is None and pinned(remote.address) else "publisher"
+        raise SrError("wrong-content", remote.address, hint=by, sha256=found[:16])
+    if validate is not None:
+        try:
+            validate(partial)
+        except SrError:
+            remove_file(partial)
+            raise
+    if remote.sha256 is None:
+        pin(remote.address, found)
+    partial.replace(path)
+
+
+def _check_room(source: Source, path: Path) -> None:
+    partial = partial_of(path)
+    missing = (source.size or 0) - (partial.stat().st_size if partial.exists() else 0)
+    free = shutil.disk_usage(path.parent).free
+    if missing > free:
+        raise SrError("disk-full", path, needed_mib=missing >> 20, free_mib=free >> 20)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file if it is there.
+
+    Raises:
+        SrError: `unwritable-file` for something in the way that cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise SrError("unwritable-file", path, reason=error.strerror or str(error)) from error

@@ -1,0 +1,241 @@
+"""Bytes from an address into a file: resumed, tried again, never trusted."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import ssl
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO, Any
+
+from sr_cli import __version__
+from sr_cli.errors import SrError
+from sr_cli.store.remote import Remote, parse_hub
+from sr_cli.system.files import hash_of, sha256_of
+
+OnBytes = Callable[[int, int | None], None]
+"""Called with the bytes that are there and those in all, where known."""
+
+_CHUNK = 1 << 18
+_TIMEOUT = 20.0
+_TRIES = 5
+_PAUSE = 0.5
+_SLOWEST = 1024
+"""Bytes a second, over _PATIENCE seconds, below which a connection is given up."""
+
+_PATIENCE = 30.0
+_MAY_PASS = (HTTPException, urllib.error.URLError, TimeoutError, ConnectionError, ssl.SSLError)
+_WORTH_TRYING_AGAIN = {408, 425, 429, 500, 502, 503, 504}
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the bytes of a remote come from: its own address, a mirror's, or the hub's.
+
+    Attributes:
+        remote: What is fetched.
+        url: The address that is asked, or a path on this machine.
+        size: Bytes, where the remote or the hub knows.
+        sha256: What the remote or the hub says of the content.
+        headers: What the server wants to be told.
+    """
+
+    remote: Remote
+    url: str
+    size: int | None
+    sha256: str | None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class _MayPassError(Exception):
+    """A failure that may pass: `wait` seconds asked for by the server."""
+
+    def __init__(self, message: str, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+def partial_of(path: Path) -> Path:
+    """The file that holds what has come so far."""
+    return path.with_name(f"{path.name}.part")
+
+
+def find_source(remote: Remote) -> Source:
+    """The source of a remote: SR_MIRROR/host/path where that is set, the hub's for hf://.
+
+    Raises:
+        SrError: `download-failed` when the hub has no such file or cannot be asked.
+    """
+    if remote.address.startswith("hf://"):
+        return _on_the_hub(remote)
+    mirror = "" if remote.is_local else os.environ.get("SR_MIRROR", "").rstrip("/")
+    url = f"{mirror}/{remote.address.partition('://')[2]}" if mirror else remote.address
+    source = Source(remote, url, remote.size, remote.sha256)
+    _check_url(url, source)
+    return source
+
+
+def _on_the_hub(remote: Remote) -> Source:
+    """HF_ENDPOINT's https address, at the commit that the revision stands for now."""
+    from huggingface_hub import get_hf_file_metadata, get_token, hf_hub_url
+
+    hub = parse_hub(remote.address)
+    token = get_token()
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        url = hf_hub_url(hub.repository, hub.file, revision=hub.revision)
+        facts = get_hf_file_metadata(url, timeout=_TIMEOUT)
+        url = hf_hub_url(hub.repository, hub.file, revision=facts.commit_hash or hub.revision)
+    except Exception as error:
+        # The library's errors have had no common type over its versions.
+        said = str(error).strip().splitlines()
+        reason = said[0] if said else type(error).__name__
+        raise _failed(remote, reason) from error
+    etag = (facts.etag or "").strip('"')
+    # The etag of files in Git LFS is their sha256, that of others a Git hash.
+    by_hub = etag if _SHA256.fullmatch(etag) else None
+    return Source(remote, url, remote.size or facts.size, remote.sha256 or by_hub, headers)
+
+
+def transfer(source: Source, partial: Path, on_bytes: OnBytes | None) -> str:
+    """Fetch what is missing of `partial`: several times, with growing pauses, for what may pass.
+
+    Returns:
+        The sha256 of the whole file.
+
+    Raises:
+        SrError: `download-failed`, `wrong-content` for more bytes than expected,
+            `unwritable-file`.
+    """
+    for attempt in range(_TRIES):
+        try:
+            return _one_try(source, partial, on_bytes)
+        except _MayPassError as error:
+            if attempt == _TRIES - 1:
+                raise _failed(source.remote, str(error), tries=_TRIES) from error
+            time.sleep(min(30.0, error.wait or _PAUSE * 2**attempt))
+        except (ValueError, UnicodeError) as error:
+            raise _failed(source.remote, f"not an address: {error}") from error
+    raise AssertionError("the last try returns or raises")
+
+
+def _failed(remote: Remote, reason: str, tries: int = 1) -> SrError:
+    return SrError(
+        "download-failed", remote.address, hint=remote.local_option, reason=reason, tries=tries
+    )
+
+
+def _one_try(source: Source, partial: Path, on_bytes: OnBytes | None) -> str:
+    """Fetch what is missing once. Raises _MayPassError for what may pass."""
+    there = partial.stat().st_size if partial.exists() else 0
+    if source.size is not None and there >= source.size:
+        if there == source.size:
+            return sha256_of(partial)
+        there = 0
+    if source.remote.is_local:
+        return _copy_local(source, partial)
+    headers = {"User-Agent": f"sr-cli/{__version__}", **source.headers}
+    if there:
+        headers["Range"] = f"bytes={there}-"
+    url = urllib.parse.quote(source.url, safe="%/:=&?~#+!$,;'@()*[]")
+    request = urllib.request.Request(url, headers=headers)
+    opener = urllib.request.build_opener(_Redirects(source))
+    try:
+        with opener.open(request, timeout=_TIMEOUT) as answer:
+            resumes = answer.status == 206 and _starts_at(answer, there)
+            there = there if resumes else 0
+            length = answer.headers.get("Content-Length")
+            total = source.size or (there + int(length) if length else None)
+            seen = hash_of(partial) if resumes else hashlib.sha256()
+            with partial.open("ab" if resumes else "wb") as file:
+                _copy(answer, file, seen, there, total, source, on_bytes)
+            return str(seen.hexdigest())
+    except urllib.error.HTTPError as error:
+        raise _explained(source, error, partial) from error
+    except _MAY_PASS as error:
+        raise _MayPassError(str(getattr(error, "reason", error)) or type(error).__name__) from error
+    except OSError as error:
+        raise SrError("unwritable-file", partial, reason=error.strerror or str(error)) from error
+
+
+def _copy_local(source: Source, partial: Path) -> str:
+    try:
+        shutil.copyfile(source.url, partial)
+    except OSError as error:
+        raise _failed(source.remote, error.strerror or str(error)) from error
+    return sha256_of(partial)
+
+
+def _starts_at(answer: Any, there: int) -> bool:
+    return str(answer.headers.get("Content-Range", "")).startswith(f"bytes {there}-")
+
+
+def _explained(source: Source, error: urllib.error.HTTPError, partial: Path) -> Exception:
+    if error.code == 416:
+        partial.unlink(missing_ok=True)
+        return _MayPassError("the server has less than was fetched before")
+    reason = f"{error.code} {error.reason}"
+    if error.code in _WORTH_TRYING_AGAIN:
+        wait = error.headers.get("Retry-After", "")
+        return _MayPassError(reason, float(wait) if wait.isdecimal() else None)
+    return _failed(source.remote, reason)
+
+
+def _copy(
+    answer: Any,
+    file: IO[bytes],
+    seen: Any,
+    there: int,
+    total: int | None,
+    source: Source,
+    on_bytes: OnBytes | None,
+) -> None:
+    since, before = time.monotonic(), there
+    # read1 returns what has come: read would wait for a whole chunk, however slowly it comes.
+    while chunk := answer.read1(_CHUNK):
+        file.write(chunk)
+        file.flush()
+        seen.update(chunk)
+        there += len(chunk)
+        elapsed = time.monotonic() - since
+        if elapsed > _PATIENCE:
+            if there - before < _SLOWEST * elapsed:
+                raise _MayPassError(f"only {there - before} bytes in {elapsed:.0f} seconds")
+            since, before = time.monotonic(), there
+        if source.size is not None and there > source.size:
+            raise SrError("wrong-content", source.remote.address, hint="size", size=source.size)
+        if on_bytes is not None:
+            on_bytes(there, total)
+    if total is not None and there < total:
+        raise _MayPassError(f"cut off after {there} of {total} bytes")
+
+
+def _check_url(url: str, source: Source) -> None:
+    Remote(url, sha256=source.sha256).check_is_safe()
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows to https alone, unless the hash proves the content anyway."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        _check_url(newurl, self.source)
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if following is not None and following.host != req.host:
+            # A token is for the host that it was meant for.
+            following.remove_header("Authorization")
+        return following

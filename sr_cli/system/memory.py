@@ -1,0 +1,102 @@
+"""Memory: what is free, pixels that the system gets back, and an allocator that keeps the rest."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import mmap
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
+_LARGE = 16 << 20
+_CAN_RELEASE = sys.platform.startswith("linux") and hasattr(mmap, "MADV_DONTNEED")
+
+
+def available_memory() -> int:
+    """Bytes of host memory that may be taken: what is free, within a container's limit."""
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        line = next(x for x in lines if x.startswith("MemAvailable"))
+        return min(int(line.split()[1]) * 1024, _cgroup_headroom())
+    if sys.platform != "win32":
+        with suppress(OSError, ValueError):
+            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return 4 << 30
+
+
+def _cgroup_headroom(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """What a container's limit leaves (cgroup v2); very large where there is no limit."""
+    with suppress(OSError, ValueError):
+        limit = (root / "memory.max").read_text().strip()
+        used = int((root / "memory.current").read_text())
+        return max(0, int(limit) - used)
+    return 1 << 62
+
+
+def resident_memory() -> int:
+    """Bytes of this process in memory; 0 where that is not known (anywhere but Linux)."""
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+    return 0
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc to keep freed memory: large tensors are then not faulted in again.
+
+    To be called before the first large tensor.
+
+    Returns:
+        Whether it took effect (Linux with glibc).
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    with suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        return bool(libc.mallopt(_M_MMAP_MAX, 0)) and bool(libc.mallopt(_M_TRIM_THRESHOLD, -1))
+    return False
+
+
+def trim_freed_memory(beyond: int) -> None:
+    """Return kept memory to the system once more than `beyond` bytes are resident.
+
+    Does nothing anywhere but on Linux with glibc.
+    """
+    if resident_memory() > beyond:
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def empty_pixels(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An array of unset (large ones: zero) pixels; a large one leaves no hole in the heap."""
+    import numpy as np
+
+    size = math.prod(shape) * dtype.itemsize
+    if size < _LARGE or not _CAN_RELEASE:
+        return np.empty(shape, dtype)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(pages, dtype).reshape(shape)
+
+
+def release_rows(pixels: NDArray[Any], stop: int) -> None:
+    """Return the memory of rows 0 to `stop` of an array from `empty_pixels`; they read as zero.
+
+    Does nothing for other arrays and on systems where it is not possible.
+    """
+    owner: Any = pixels.base
+    while getattr(owner, "base", None) is not None:
+        owner = owner.base
+    pages = owner.obj if isinstance(owner, memoryview) else owner
+    if not isinstance(pages, mmap.mmap) or not pixels.flags.c_contiguous:
+        return
+    used = stop * pixels.strides[0] // mmap.PAGESIZE * mmap.PAGESIZE
+    if used:
+        pages.madvise(mmap.MADV_DONTNEED, 0, used)

@@ -1,0 +1,309 @@
+"""Where the work is done: an executor takes a group of jobs and gives results as they are on disk.
+
+`InProcess` overlaps decoding, upscaling and encoding in this process. Others (worker processes, a
+cluster) take the same groups, which are plain data, and give the same results.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from sr_cli.engine.frames import check_result_size, upscale_picture
+from sr_cli.engine.pipeline import OnShare, Pipeline, build_pipeline
+from sr_cli.engine.size import passes_for
+from sr_cli.errors import Note, SrError
+from sr_cli.imaging.decode import read_picture, read_size
+from sr_cli.imaging.encode import Encoding, write_picture
+from sr_cli.imaging.formats import FORMATS, Format, Needs, formats_that_hold, shortcomings
+from sr_cli.imaging.picture import Picture, flatten
+from sr_cli.system.files import atomic_write
+from sr_cli.system.memory import trim_freed_memory
+from sr_cli.upscale.comparison import LABEL_ROOM, side_by_side
+from sr_cli.upscale.inputs import STDIO
+from sr_cli.upscale.outputs import Job
+from sr_cli.upscale.plan import Group, output_exists
+from sr_cli.upscale.request import OnEvent, PipelineReady, Progress, Result
+
+_OVERLAP_PIXELS = 24_000_000
+"""Images and results larger than this are finished one by one: memory holds one of them."""
+
+_MUCH = 900 << 20
+"""Resident bytes beyond which writing an image takes no memory on top of what computing took."""
+
+
+class Executor(Protocol):
+    """Anything that upscales the images of a group."""
+
+    def run(self, group: Group, on_event: OnEvent) -> Iterator[Result]:
+        """Upscale every image, yielding results in order as they are on disk.
+
+        An image that fails is a result; what no image survives, as a model that cannot be
+        loaded, is raised.
+        """
+        ...
+
+
+class InProcess:
+    """Does the work in this process.
+
+    While one image is upscaled the next is decoded and the one before encoded; large ones wait
+    for each other. An interruption ends after what is being written, without partial files.
+    """
+
+    def run(self, group: Group, on_event: OnEvent) -> Iterator[Result]:
+        """As `Executor.run`."""
+        pipeline = build_pipeline(group.refs, group.factor, group.options.engine)
+        if ready := _describe(pipeline, group):
+            on_event(ready)
+        yield from _Batch(group, pipeline, on_event).run()
+
+
+def _describe(pipeline: Pipeline, group: Group) -> PipelineReady | None:
+    """How the images are computed; None for bicubic."""
+    if not pipeline.upscalers:
+        return None
+    from sr_cli.engine.device import NAMES
+
+    first, last = pipeline.upscalers[0], pipeline.upscalers[-1]
+    factor = None if group.size.max_side else group.size.factor
+    return PipelineReady(
+        factor,
+        last.scale,
+        1 if factor is None or last.scale == 1 else passes_for(factor, last.scale),
+        str(first.device),
+        NAMES[first.dtype],
+        first.tile,
+        first.halo,
+    )
+
+
+@dataclass(frozen=True)
+class _Writing:
+    """An image that is being encoded, and what is known of it."""
+
+    result: Result
+    done: Future[Result]
+
+
+class _Batch:
+    """The images of a group through one pipeline."""
+
+    def __init__(self, group: Group, pipeline: Pipeline, on_event: OnEvent) -> None:
+        self._group = group
+        self._options = group.options
+        self._pipeline = pipeline
+        self._on_event = on_event
+        self._readers = ThreadPoolExecutor(1, "decode")
+        self._writers = ThreadPoolExecutor(1, "encode")
+        self._coming: tuple[Job, Future[Picture]] | None = None
+        self._writing: _Writing | None = None
+
+    def run(self) -> Iterator[Result]:
+        jobs = self._group.jobs
+        try:
+            for index, job in enumerate(jobs):
+                following = jobs[index + 1] if index + 1 < len(jobs) else None
+                yield from self._one(job, following)
+            yield from self._written()
+        finally:
+            for pool in (self._readers, self._writers):
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _one(self, job: Job, following: Job | None) -> Iterator[Result]:
+        """Upscale an image and hand it to the writer; yields what is finished meanwhile."""
+        began = time.perf_counter()
+        result = Result(job.source, job.target, "done", self._group.model)
+        try:
+            if self._is_skipped(job):
+                result = replace(result, status="skipped", reason="exists")
+            else:
+                picture = self._take(job)
+                target, (width, height) = self._check(picture, job)
+                result = self._with_sizes(result, picture, width, height)
+                larger = max(width * height, picture.width * picture.height)
+                overlaps = larger * len(picture.frames) <= _OVERLAP_PIXELS
+                if not overlaps:
+                    yield from self._written()
+                elif following and self._may_be_read_ahead(following):
+                    self._coming = following, self._readers.submit(self._read, following)
+                made = upscale_picture(
+                    picture, self._pipeline, self._group.size, self._reporter(job)
+                )
+                trim_freed_memory(beyond=_MUCH)
+                original = picture if self._options.compare else None
+                del picture
+                yield from self._written()
+                write = self._writers.submit(
+                    self._write, made, original, job, target, result, began
+                )
+                self._writing = _Writing(result, write)
+                del made, original
+                if not overlaps:
+                    yield from self._written()
+                return
+        except Exception as error:
+            result = replace(result, status="failed", error=_explained(error, job))
+        yield from self._written()
+        yield replace(result, seconds=time.perf_counter() - began)
+
+    def _written(self) -> Iterator[Result]:
+        """Wait for the image that is being written."""
+        writing, self._writing = self._writing, None
+        if writing is None:
+            return
+        result = writing.result
+        try:
+            yield writing.done.result()
+        except Exception as error:
+            job = Job(result.source, result.target or STDIO, None)
+            yield replace(result, status="failed", error=_explained(error, job))
+
+    def _is_skipped(self, job: Job) -> bool:
+        """Whether the result is there already; raises SrError where it must not be touched."""
+        if not output_exists(job, self._options):
+            return False
+        if self._options.skip_existing:
+            return True
+        outputs = job.outputs(compare=self._options.compare)
+        raise SrError(
+            "already-exists", next(p for p in outputs if os.path.exists(p)), hint="or-skip"
+        )
+
+    def _take(self, job: Job) -> Picture:
+        """The decoded image, read ahead or now."""
+        coming, self._coming = self._coming, None
+        return coming[1].result() if coming and coming[0] is job else self._read(job)
+
+    def _read(self, job: Job) -> Picture:
+        source = sys.stdin.buffer.read() if job.source == STDIO else job.source
+        return read_picture(
+            source,
+            max_pixels=self._options.max_pixels,
+            allow_truncated=self._options.allow_truncated,
+        )
+
+    def _may_be_read_ahead(self, job: Job) -> bool:
+        """Stdin is read in the main thread, where Ctrl-C reaches it; large images when due."""
+        if job.source == STDIO or output_exists(job, self._options):
+            return False
+        size = read_size(job.source)
+        return size is None or size[0] * size[1] <= _OVERLAP_PIXELS
+
+    def _with_sizes(self, result: Result, picture: Picture, width: int, height: int) -> Result:
+        result = replace(
+            result,
+            width=picture.width,
+            height=picture.height,
+            output_width=width,
+            output_height=height,
+        )
+        if not self._pipeline.upscalers:
+            return result
+        from sr_cli.engine.device import NAMES
+
+        first = self._pipeline.upscalers[0]
+        return replace(
+            result, device=str(first.device), precision=NAMES[first.dtype], tile=first.tile
+        )
+
+    def _check(self, picture: Picture, job: Job) -> tuple[Format, tuple[int, int]]:
+        """The format to write and the result's size. Raises SrError for what cannot be written."""
+        options = self._options
+        target = job.format or FORMATS[picture.format]
+        target = target if target.writable else FORMATS["JPEG"]
+        if options.flatten:
+            picture.frames = flatten(picture, shortcomings(target, picture.needs(1, 1))).frames
+        width, height = check_result_size(picture, self._group.size, options.max_pixels)
+        needs = picture.needs(width, height)
+        missing = shortcomings(target, needs)
+        if options.lossless and target.name in ("JPEG", "GIF"):
+            raise SrError("never-lossless", job.source, format=target.name)
+        if options.compare and not missing:
+            missing = shortcomings(target, Needs(2 * width, height + LABEL_ROOM))
+        if missing:
+            flat_helps = not shortcomings(target, Needs(width, height)) and not options.flatten
+            raise SrError(
+                "format-cannot-hold",
+                job.source,
+                hint="flatten" if flat_helps else None,
+                format=target.name,
+                missing=missing,
+                formats=[n.lower() for n in formats_that_hold(needs)],
+            )
+        if job.target != STDIO:
+            _check_place(job.target, target, needs, len(picture.frames))
+        return target, (width, height)
+
+    def _reporter(self, job: Job) -> OnShare:
+        def report(share: float) -> None:
+            self._on_event(Progress(job.source, share))
+
+        return report
+
+    def _write(
+        self,
+        made: Picture,
+        original: Picture | None,
+        job: Job,
+        target: Format,
+        result: Result,
+        began: float,
+    ) -> Result:
+        options = self._options
+        encoding = Encoding(options.quality, options.lossless, options.strip)
+        sheet = side_by_side(original, made) if original is not None else None
+        if job.target == STDIO:
+            buffer = io.BytesIO()
+            write_picture(made, buffer, target, encoding)
+            left = buffer.getbuffer()
+            while left:
+                # An unbuffered stream takes what it can and says how much that was.
+                left = left[sys.stdout.buffer.write(left) :]
+            sys.stdout.buffer.flush()
+        else:
+            for path, content in ((job.target, made), (job.comparison, sheet)):
+                if content is None or (options.skip_existing and os.path.exists(path)):
+                    continue
+                with atomic_write(path, overwrite=options.overwrite) as file:
+                    write_picture(content, file, target, encoding)
+        return replace(
+            result,
+            notes=tuple(Note(n) if isinstance(n, str) else n for n in made.notes),
+            seconds=time.perf_counter() - began,
+        )
+
+
+def _check_place(path: Path, target: Format, needs: Needs, frames: int) -> None:
+    """Make the folder; refuse a disk that clearly has no room for the result."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(path.parent).free
+    except OSError as error:
+        raise SrError(
+            "unwritable-file", path.parent, reason=error.strerror or str(error)
+        ) from error
+    samples = needs.width * needs.height * frames * (4 if needs.alpha else 3)
+    expected = int(samples * target.bytes_per_sample * (2 if needs.sixteen_bit else 1))
+    if expected > free:
+        raise SrError("disk-full", path, needed_mib=expected >> 20, free_mib=free >> 20)
+
+
+def _explained(error: Exception, job: Job) -> SrError:
+    """Whatever one image met, as an error that names it: the batch goes on."""
+    if isinstance(error, SrError):
+        return error.about(job.source)
+    if isinstance(error, MemoryError):
+        return SrError("image-out-of-memory", job.source)
+    if isinstance(error, OSError):
+        return SrError("unreadable-file", job.source, reason=error.strerror or str(error))
+    said = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return SrError("image-failed", job.source, reason=said)

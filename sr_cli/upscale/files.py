@@ -1,0 +1,94 @@
+"""`upscale_files`: what `sr upscale` does, from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from sr_cli.upscale.executor import Executor, InProcess
+from sr_cli.upscale.plan import Group, Plan, group_jobs, plan_files
+from sr_cli.upscale.request import OnEvent, Planned, Result, UpscaleOptions, UpscaleRequest
+
+
+def upscale_files(
+    inputs: str | Path | Sequence[str | Path],
+    output: str | Path | None = None,
+    *,
+    model: str | Path | Sequence[str | Path] | None = None,
+    scale: float | None = None,
+    options: UpscaleOptions | None = None,
+    on_event: OnEvent | None = None,
+) -> Iterator[Result]:
+    """Upscale image files; nothing is overwritten unless the options say so.
+
+    What cannot work is refused at once, before any image is opened. The images are upscaled as
+    the results are iterated over; one that fails is a result with an error, and the others go on.
+
+    Args:
+        inputs: Files, folders and patterns.
+        output: A file, or a folder (existing, or ending in a slash, or needed for several
+            results); None puts results beside their inputs as `NAME_x4.EXT`.
+        model: A network, an id, a checkpoint file, an address, or a chain `a+b`; the results of
+            several are averaged. None takes the general model.
+        scale: Above 1, up to 16. None takes what the model is made for, else 4.
+        options: Everything else.
+        on_event: Called with what happens meanwhile (`sr_cli.upscale.request.Event`).
+
+    Returns:
+        A result for each input, in order, as it is on disk.
+
+    Raises:
+        RefusedError: For a request that cannot work.
+        SrError: For a checkpoint that cannot be had.
+
+    Example:
+        >>> from sr_cli import UpscaleOptions, upscale_files
+        >>> options = UpscaleOptions(format="png")
+        >>> for result in upscale_files("photo.jpg", model="espcn", scale=2, options=options):
+        ...     print(result.status, result.target, result.output_width, result.output_height)
+        done photo_x2.png 64 48
+    """
+    request = UpscaleRequest(
+        inputs=tuple(str(i) for i in _several(inputs)),
+        output=None if output is None else str(output),
+        models=tuple(str(m) for m in _several(model)) if model is not None else (),
+        scale=scale,
+        options=options or UpscaleOptions(),
+    )
+    tell = on_event or (lambda _: None)
+    return run_plan(plan_files(request, tell), tell)
+
+
+def run_plan(plan: Plan, on_event: OnEvent, executor: Executor | None = None) -> Iterator[Result]:
+    """Upscale the images of a plan.
+
+    Args:
+        plan: From `plan_files`.
+        on_event: Called with what happens meanwhile.
+        executor: Where the work is done; None for this process.
+
+    Returns:
+        A result for each input: first those that are skipped as earlier results, and the names
+        behind which there is nothing.
+
+    Raises:
+        RefusedError, SrError: As `group_jobs`, and what no image of a group survives.
+    """
+    groups = group_jobs(plan, on_event)
+    return _results(plan, groups, on_event, executor or InProcess())
+
+
+def _results(
+    plan: Plan, groups: list[Group], on_event: OnEvent, executor: Executor
+) -> Iterator[Result]:
+    for path in plan.earlier_results:
+        yield Result(path, None, "skipped", plan.model, reason="earlier-result")
+    for name, error in plan.problems:
+        yield Result(Path(name), None, "failed", plan.model, error=error)
+    on_event(Planned(len(plan.jobs)))
+    for group in groups:
+        yield from executor.run(group, on_event)
+
+
+def _several(names: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
+    return [names] if isinstance(names, str | Path) else names

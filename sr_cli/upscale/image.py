@@ -1,0 +1,107 @@
+"""`upscale_image`: images in memory."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sr_cli.engine.frames import upscale_picture
+from sr_cli.engine.options import EngineOptions
+from sr_cli.engine.pipeline import Pipeline, build_pipeline
+from sr_cli.engine.size import Size
+from sr_cli.errors import RefusedError
+from sr_cli.imaging.decode import from_pillow
+from sr_cli.imaging.encode import to_pillow
+from sr_cli.imaging.picture import Frame, Picture
+from sr_cli.registry.ref import parse_model
+from sr_cli.upscale.request import check_factor
+
+Pixels = TypeVar("Pixels", Image.Image, NDArray[np.uint8], NDArray[np.uint16])
+
+
+def upscale_image(
+    image: Pixels,
+    *,
+    model: str | Path | None = None,
+    scale: float = 4.0,
+    device: str = "auto",
+    precision: str = "auto",
+    tile: int | None = None,
+    tta: bool = False,
+) -> Pixels:
+    """Upscale an image in memory. Loaded networks are kept for the next call.
+
+    Args:
+        image: A PIL image of any mode that `sr upscale` reads, or an array (h, w), (h, w, 3) or
+            (h, w, 4) of uint8 or uint16: gray, RGB, RGB with alpha.
+        model: A network, an id, a checkpoint file or an address; None takes the general model.
+        scale: Above 1, up to 16.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        precision: `auto` (the fastest that is safe), `fp32`, `bf16` or `fp16`.
+        tile: Side of a tile in input pixels; None for one that fits the free memory.
+        tta: Average the results of eight flips and turns.
+
+    Returns:
+        The same type as `image`; a PIL image keeps its ICC profile and resolution.
+
+    Raises:
+        RefusedError: For arguments that are not supported.
+        SrError: For a model that cannot be loaded, or an image that cannot be computed.
+
+    Example:
+        >>> import numpy as np
+        >>> from sr_cli import upscale_image
+        >>> upscale_image(np.zeros((24, 32, 3), np.uint8), model="espcn", scale=2).shape
+        (48, 64, 3)
+    """
+    if isinstance(scale, bool) or not isinstance(scale, Real):
+        raise RefusedError("wrong-type", "scale", value=repr(scale), wanted="a number")
+    if tile is not None and (isinstance(tile, bool) or not isinstance(tile, Integral)):
+        raise RefusedError("wrong-type", "tile", value=repr(tile), wanted="a whole number")
+    check_factor(float(scale))
+    options = EngineOptions(device, None, precision, None if tile is None else int(tile), tta)
+    options.check()
+    if isinstance(image, Image.Image):
+        frame = from_pillow(image)
+    elif isinstance(image, np.ndarray):
+        frame = _frame_of(image)
+    else:
+        raise RefusedError("not-an-image", type(image).__name__)
+    pipeline = _pipeline(None if model is None else str(model), float(scale), options)
+    made = upscale_picture(Picture([frame], "PNG"), pipeline, Size(float(scale))).frames[0]
+    result: Any = _as_array(made) if isinstance(image, np.ndarray) else _as_pillow(made, image)
+    # What comes out has the type that went in, which mypy cannot follow.
+    return cast("Pixels", result)
+
+
+def _as_array(frame: Frame) -> NDArray[Any]:
+    return frame.pixels if frame.alpha is None else np.dstack([frame.pixels, frame.alpha])
+
+
+def _as_pillow(frame: Frame, image: Any) -> Image.Image:
+    is_deep = frame.pixels.dtype == np.uint16
+    result = Image.fromarray(frame.pixels) if is_deep else to_pillow(frame)
+    # CMYK and Lab have become sRGB, which needs no profile.
+    kept = {"dpi"} if image.mode in ("CMYK", "LAB") else {"dpi", "icc_profile"}
+    result.info |= {key: image.info[key] for key in kept if key in image.info}
+    return result
+
+
+def _frame_of(array: NDArray[Any]) -> Frame:
+    is_shaped = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+    if array.dtype not in (np.uint8, np.uint16) or not is_shaped or 0 in array.shape:
+        raise RefusedError("not-an-image", f"{array.dtype} array of shape {array.shape}")
+    if array.ndim == 3 and array.shape[2] == 4:
+        return Frame(np.ascontiguousarray(array[..., :3]), np.ascontiguousarray(array[..., 3]))
+    return Frame(np.ascontiguousarray(array))
+
+
+@lru_cache(maxsize=4)
+def _pipeline(model: str | None, scale: float, options: EngineOptions) -> Pipeline:
+    return build_pipeline([parse_model(model)], scale, options)

@@ -1,0 +1,172 @@
+"""Which file each input becomes: named, in a format, collisions refused."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sr_cli.errors import RefusedError
+from sr_cli.imaging.formats import (
+    FORMATS,
+    Format,
+    format_by_option,
+    format_of_name,
+    sniff_format,
+    writable_names,
+)
+from sr_cli.upscale.inputs import STDIO, InputFile, as_path
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image: `source` to `target`; STDIO for either stands for the stream.
+
+    `format` None keeps the format of what arrives on stdin.
+    """
+
+    source: Path
+    target: Path
+    format: Format | None
+
+    @property
+    def comparison(self) -> Path:
+        """Where `--compare` puts its sheet."""
+        return self.target.with_name(f"{self.target.stem}_compare{self.target.suffix}")
+
+    def outputs(self, *, compare: bool) -> list[Path]:
+        """The files that it writes."""
+        return [self.target, self.comparison] if compare else [self.target]
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How results are named.
+
+    Attributes:
+        output: File, folder or `-`; None for a place beside each input.
+        label: What ends names beside their inputs, `_x4` for instance.
+        suffix: In place of the label, everywhere.
+        format: The format's usual suffix without its dot; None keeps the input's.
+    """
+
+    output: str | None
+    label: str
+    suffix: str | None = None
+    format: str | None = None
+
+
+def plan_jobs(
+    found: Sequence[InputFile], naming: Naming, *, several: bool, compare: bool = False
+) -> list[Job]:
+    """A job for each input.
+
+    Args:
+        found: The inputs.
+        naming: How results are named.
+        several: Whether a folder or more than one input was named, so that an output is a folder.
+        compare: Whether each job also writes its comparison.
+
+    Raises:
+        RefusedError: `outputs-collide`, `output-is-an-input`, `output-not-a-folder`,
+            `unknown-value` and `format-not-in-name` for formats that cannot be written,
+            `format-contradicts-name`, `one-image-on-stdout`.
+    """
+    wanted = _format_option(naming.format)
+    folder = _output_folder(naming.output, several)
+    jobs = [_job(f, naming, wanted, folder) for f in found]
+    targets: dict[str, Job] = {}
+    sources = {_key(f.path): f.path for f in found if f.path != STDIO}
+    for job in jobs:
+        for path in job.outputs(compare=compare) if job.target != STDIO else ():
+            key = _key(path)
+            if key in targets:
+                raise RefusedError(
+                    "outputs-collide", path, first=targets[key].source, second=job.source
+                )
+            if key in sources and _key(job.source) != key:
+                raise RefusedError("output-is-an-input", path, source=job.source)
+            targets[key] = job
+    if sum(job.target == STDIO for job in jobs) and len(jobs) > 1:
+        raise RefusedError("one-image-on-stdout")
+    return jobs
+
+
+def _format_option(option: str | None) -> Format | None:
+    if option is None:
+        return None
+    found = format_by_option(option)
+    if found is None or not found.writable:
+        raise RefusedError("unknown-value", "format", value=option, known=writable_names())
+    return found
+
+
+def _output_folder(output: str | None, several: bool) -> Path | None:
+    """The folder that the output names, or None where it names a file, a stream or nothing."""
+    if output is None or output == "-":
+        return None
+    path = as_path(output)
+    slash = output.endswith(("/", os.sep))
+    if not (several or slash or os.path.isdir(output)):
+        return None
+    if os.path.exists(output) and not os.path.isdir(output):
+        raise RefusedError("output-not-a-folder", output)
+    return path
+
+
+def _job(found: InputFile, naming: Naming, wanted: Format | None, folder: Path | None) -> Job:
+    if folder is None and naming.output is not None:
+        return _named_job(found, naming.output, wanted)
+    source = found.path
+    if source == STDIO:
+        if folder is None:
+            return Job(source, STDIO, wanted)
+        source = Path("stdin")
+    chosen = wanted or _own_format(found.path)
+    keeps_suffix = chosen == format_of_name(source)
+    ending = source.suffix if keeps_suffix else chosen.suffixes[0]
+    stem = source.stem if format_of_name(source) else source.name
+    if folder is None:
+        label = naming.suffix if naming.suffix is not None else naming.label
+        return Job(found.path, source.parent / f"{stem}{label}{ending}", chosen)
+    inner = Path() if found.path == STDIO or found.named else source.parent.relative_to(found.base)
+    return Job(found.path, folder / inner / f"{stem}{naming.suffix or ''}{ending}", chosen)
+
+
+def _named_job(found: InputFile, output: str, wanted: Format | None) -> Job:
+    """The job whose output was named as a file or as stdout."""
+    if output == "-":
+        own = None if found.path == STDIO else _own_format(found.path)
+        return Job(found.path, STDIO, wanted or own)
+    target = as_path(output)
+    by_name = format_of_name(target)
+    if wanted is None and (by_name is None or not by_name.writable):
+        raise RefusedError(
+            "format-not-in-name", output, known=["." + name for name in writable_names()]
+        )
+    if wanted and by_name and wanted != by_name:
+        raise RefusedError("format-contradicts-name", output, format=wanted.name)
+    chosen = wanted or by_name
+    assert chosen is not None
+    return Job(found.path, target, chosen)
+
+
+def _own_format(source: Path) -> Format:
+    """The format that a result keeps: the name's, else the content's; JPEG for HEIC."""
+    found = format_of_name(source)
+    if found is None and source != STDIO:
+        try:
+            with source.open("rb") as file:
+                found = sniff_format(file.read(32))
+        except OSError:
+            found = None
+    found = found or FORMATS["PNG"]
+    return found if found.writable else FORMATS["JPEG"]
+
+
+def _key(path: Path) -> str:
+    """Equal for paths that are one file on this system."""
+    key = os.path.normcase(os.path.abspath(path))
+    return key.casefold() if sys.platform == "darwin" else key

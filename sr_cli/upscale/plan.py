@@ -1,0 +1,219 @@
+"""From a request to jobs in groups that one network serves, before any image is decoded."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from sr_cli import store
+from sr_cli.engine.pipeline import network_scale
+from sr_cli.engine.size import MAX_FACTOR, Size
+from sr_cli.errors import RefusedError, SrError
+from sr_cli.registry.ref import AddressRef, BicubicRef, Download, ModelRef, parse_model
+from sr_cli.upscale.inputs import STDIO, find_inputs
+from sr_cli.upscale.outputs import Job, Naming, plan_jobs
+from sr_cli.upscale.request import (
+    Downloaded,
+    DownloadProgress,
+    OnEvent,
+    Replacing,
+    UpscaleOptions,
+    UpscaleRequest,
+)
+
+DEFAULT_SCALE = 4.0
+
+
+@dataclass(frozen=True)
+class Group:
+    """Jobs that one pipeline serves: plain data, which another process can be handed.
+
+    Attributes:
+        jobs: The images.
+        refs: The models, averaged when there are several.
+        model: What they are called together.
+        factor: Chooses the scale at which the models are loaded.
+        size: The size of each result.
+        options: The rest.
+    """
+
+    jobs: tuple[Job, ...]
+    refs: tuple[ModelRef, ...]
+    model: str
+    factor: float
+    size: Size
+    options: UpscaleOptions
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a request comes down to.
+
+    Attributes:
+        jobs: A job for each image.
+        refs: The models.
+        size: The size of each result.
+        options: The request's.
+        earlier_results: Named results of earlier runs, which are skipped.
+        problems: Inputs behind which there is nothing, and why.
+    """
+
+    jobs: tuple[Job, ...]
+    refs: tuple[ModelRef, ...]
+    size: Size
+    options: UpscaleOptions
+    earlier_results: tuple[Path, ...]
+    problems: tuple[tuple[str, SrError], ...]
+
+    @property
+    def model(self) -> str:
+        """What the models are called together."""
+        return "+".join(ref.name for ref in self.refs)
+
+
+def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
+    """Find the inputs, name the outputs, and settle model and factor.
+
+    Checkpoints at addresses are fetched, since they decide the factor.
+
+    Raises:
+        RefusedError: For what does not fit together; nothing was opened then.
+        SrError: What fetching a checkpoint raises.
+    """
+    request.check()
+    options = request.options
+    refs = tuple(parse_model(name) for name in (request.models or (None,)))
+    for ref in refs:
+        addresses = [part for part in ref.steps if isinstance(part, AddressRef)]
+        fetch([d for part in addresses for d in part.missing(1)], on_event)
+    factor = _factor(request, refs)
+    size = request.bounds or Size(factor, max_side=options.max_side)
+    label = _label(factor, options)
+    named = request.output not in (None, "-")
+    there = find_inputs(
+        request.inputs,
+        recursive=options.recursive,
+        output=Path(request.output) if named and request.output else None,
+        label=options.suffix or label,
+    )
+    several = len(request.inputs) > 1 or len(there.files) > 1
+    jobs = plan_jobs(
+        there.files,
+        Naming(request.output, label, options.suffix, options.format),
+        several=several or any(os.path.isdir(name) for name in request.inputs),
+        compare=options.compare,
+    )
+    if options.compare and any(job.target == STDIO for job in jobs):
+        raise RefusedError("conflicting-options", "compare", other="an output on stdout")
+    return Plan(
+        tuple(jobs), refs, size, options, tuple(there.earlier_results), tuple(there.problems)
+    )
+
+
+def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
+    """The jobs by the network that serves them; missing weights are fetched if that is allowed.
+
+    Each image's own factor chooses its network, whatever else is in the batch. Jobs with nothing
+    to compute come first and need no network.
+
+    Raises:
+        RefusedError: `licence-not-accepted`.
+        SrError: What reading and fetching checkpoints raises.
+    """
+    o = plan.options
+    for job in plan.jobs:
+        if o.overwrite and job.source != STDIO and _is_same_file(job.source, job.target):
+            on_event(Replacing(job.source))
+    make = partial(Group, model=plan.model, size=plan.size, options=o)
+    idle: list[Job] = []
+    waiting: dict[float, list[Job]] = {}
+    for job in plan.jobs:
+        if output_exists(job, o):
+            idle.append(job)
+        else:
+            waiting.setdefault(_network_factor(job, plan.size), []).append(job)
+    if o.download:
+        for factor in waiting:
+            fetch([d for ref in plan.refs for d in ref.missing(factor)], on_event)
+    by_scale: dict[int | None, list[Job]] = {}
+    for factor, jobs in waiting.items():
+        by_scale.setdefault(network_scale(plan.refs, factor), []).extend(jobs)
+    groups = [make(tuple(idle), (BicubicRef(),), factor=1.0)] if idle else []
+    for scale, jobs in by_scale.items():
+        factor = scale or plan.size.factor or DEFAULT_SCALE
+        groups.append(make(tuple(jobs), plan.refs, factor=factor))
+    return groups
+
+
+def output_exists(job: Job, options: UpscaleOptions) -> bool:
+    """Whether the output exists and must not be replaced: nothing will be computed."""
+    if job.target == STDIO or options.overwrite:
+        return False
+    there = [os.path.exists(p) for p in job.outputs(compare=options.compare)]
+    return all(there) if options.skip_existing else any(there)
+
+
+def fetch(downloads: Sequence[Download], on_event: OnEvent) -> None:
+    """Fetch weights.
+
+    Raises:
+        RefusedError: `licence-not-accepted`.
+        SrError: As `store.get`.
+    """
+    for download in downloads:
+        if download.accept:
+            raise RefusedError("licence-not-accepted", download.name, licence=download.licence)
+
+        def report(done: int, total: int | None, d: Download = download) -> None:
+            on_event(DownloadProgress(d.name, d.licence, done, total))
+
+        report(0, download.remote.size)
+        store.get(download.remote, on_bytes=report)
+        known = download.remote.sha256
+        sha256 = known or store.pinned(download.remote.address)
+        on_event(Downloaded(download.name, sha256, pinned=known is None))
+
+
+def _factor(request: UpscaleRequest, refs: Sequence[ModelRef]) -> float:
+    """The factor that is asked for; else what the model is made for, or its id says; else 4."""
+    if request.scale is not None:
+        return request.scale
+    if request.bounds is None and len(refs) == 1 and (own := refs[0].own_scale) is not None:
+        return float(own)
+    ids = {
+        found.group(1)
+        for name in request.models
+        if (found := re.search(r"-x(\d+)(\.safetensors)?$", name))
+    }
+    return float(ids.pop()) if len(ids) == 1 else DEFAULT_SCALE
+
+
+def _label(factor: float, options: UpscaleOptions) -> str:
+    width, height = options.width, options.height
+    if width or height:
+        return "_" + (f"w{width}" if width else "") + (f"h{height}" if height else "")
+    return f"_x{factor:g}"
+
+
+def _network_factor(job: Job, size: Size) -> float:
+    """The factor that the network is chosen for: the next whole one, which is a scale or none."""
+    factor = size.factor
+    if factor is None or size.max_side is not None:
+        from sr_cli.imaging.decode import read_size
+
+        found = None if job.source == STDIO else read_size(job.source)
+        factor = size.factor_for(*found) if found else factor or DEFAULT_SCALE
+        factor = math.ceil(factor)
+    return min(MAX_FACTOR, factor)
+
+
+def _is_same_file(a: Path, b: Path) -> bool:
+    try:
+        return os.path.samefile(a, b)
+    except OSError:
+        return False
