@@ -33,12 +33,48 @@ def available_memory() -> int:
     return 4 << 30
 
 
-def _cgroup_headroom(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """What a container's limit leaves (cgroup v2); very large where there is no limit."""
+def _cgroup_headroom(root: Path = Path("/sys/fs/cgroup"), own: str | None = None) -> int:
+    """What the limits of a container leave: of this process's group and of all its parents.
+
+    Args:
+        root: Where control groups are mounted (version 2, or `memory` of version 1 in it).
+        own: The content of /proc/self/cgroup; None reads it.
+
+    Returns:
+        Bytes; very large where there is no limit.
+    """
+    headroom = 1 << 62
+    with suppress(OSError):
+        own = Path("/proc/self/cgroup").read_text() if own is None else own
+    for line in (own or "0::/").splitlines():
+        number, controllers, group = line.split(":", 2)
+        if number == "0" and not controllers:
+            names = "memory.max", "memory.current", "inactive_file"
+            folder = root
+        elif "memory" in controllers.split(","):
+            names = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+            folder = root / "memory"
+        else:
+            continue
+        # Inside a container the group's own path may not be mounted: its root is then the group.
+        inner = folder / group.strip("/")
+        while True:
+            headroom = min(headroom, _group_headroom(inner, *names))
+            if inner == folder:
+                break
+            inner = inner.parent
+    return headroom
+
+
+def _group_headroom(group: Path, limit_name: str, usage_name: str, cache_name: str) -> int:
+    """What one group's limit leaves; pages of files that can be dropped are not in use."""
     with suppress(OSError, ValueError):
-        limit = (root / "memory.max").read_text().strip()
-        used = int((root / "memory.current").read_text())
-        return max(0, int(limit) - used)
+        limit = int((group / limit_name).read_text())
+        used = int((group / usage_name).read_text())
+        with suppress(OSError, ValueError):
+            stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+            used -= min(used, int(stat.get(cache_name, 0)))
+        return max(0, limit - used)
     return 1 << 62
 
 
