@@ -58,11 +58,10 @@ def _cgroup_headroom(root: Path = Path("/sys/fs/cgroup"), own: str | None = None
             continue
         # Inside a container the group's own path may not be mounted: its root is then the group.
         inner = folder / group.strip("/")
-        while True:
-            headroom = min(headroom, _group_headroom(inner, *names))
-            if inner == folder:
+        for group_folder in (inner, *inner.parents):
+            headroom = min(headroom, _group_headroom(group_folder, *names))
+            if group_folder == folder:
                 break
-            inner = inner.parent
     return headroom
 
 
