@@ -125,6 +125,7 @@ class Upscaler:
         done = 0
         while waiting:
             tile = waiting.pop()
+            fits = True
             try:
                 self._write(sr, lr, tile, resampling)
             except SrError:
@@ -133,6 +134,9 @@ class Upscaler:
                 # Another tool's network may raise anything.
                 if not _is_out_of_memory(error):
                     raise self._failure(error) from error
+                fits = False
+            if not fits:
+                # Only here: the error's traceback held the tensors that did not fit.
                 waiting += self._smaller(tile, h, w, halo)[::-1]
                 continue
             done += 1
@@ -331,4 +335,14 @@ def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return True
     text = str(error).lower()
-    return "out of memory" in text or "not enough memory" in text or "can't allocate memory" in text
+    return any(
+        said in text
+        for said in (
+            "out of memory",
+            "not enough memory",
+            "can't allocate memory",
+            # cuDNN and cuBLAS, which allocate beside PyTorch.
+            "alloc_failed",
+            "allocation_failed",
+        )
+    )
