@@ -28,14 +28,15 @@ if "--plain" not in sys.argv:
 
 from sr_cli.networks import create_model
 from sr_cli.networks.base import SRModel
-from sr_cli.training.crops import Crops, ahead
-from sr_cli.training.optimise import learning_rate_factor
+from sr_cli.training.crops import Crops, prefetch
+from sr_cli.training.data import DataReader, load_data
+from sr_cli.training.events import ignore
+from sr_cli.training.optimisers import learning_rate_factor
 from sr_cli.training.papers import default_recipe
-from sr_cli.training.plan import Plan, load_data
 from sr_cli.training.recipe import Recipe
-from sr_cli.training.run import Run
-from sr_cli.training.run_folder import RunFolder
-from sr_cli.training.validation import Example, validate
+from sr_cli.training.request import DEFAULT_VAL
+from sr_cli.training.trainer import Trainer
+from sr_cli.training.validation import Example, validation_psnr
 
 
 class Plain:
@@ -90,12 +91,12 @@ def serve_plain(recipe: Recipe) -> None:
 
 def compare(recipe: Recipe, options: argparse.Namespace) -> None:
     """One network, both ways."""
-    plan = Plan(recipe, Path("unused.safetensors"), (options.data,))
-    pairs, examples = load_data(plan, RunFolder(plan.output), lambda _: None)
-    ours = Run(recipe, device=torch.device("cpu"))
+    reader = DataReader(recipe, None, Path("unused.run"), ignore)
+    pairs, examples = load_data(reader, [options.data], DEFAULT_VAL)
+    ours = Trainer(recipe, device=torch.device("cpu"))
     ours.model.train()
     crops = Crops(pairs, recipe, channels=ours.model.channels)
-    crops.make_lr_ahead()
+    crops.precompute_lr()
     words = [sys.executable, __file__, "--plain", "--model", recipe.model]
     words += ["--scale", str(recipe.scales[0])]
     theirs = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -103,7 +104,7 @@ def compare(recipe: Recipe, options: argparse.Namespace) -> None:
     seconds, waited, fewer = [0.0, 0.0], 0.0, max(2, options.steps // 3)
     for round_ in range(options.rounds + 1):
         first = round_ * options.steps
-        batches = ahead(crops, first, first + options.steps)
+        batches = prefetch(crops, first, first + options.steps)
         began = time.perf_counter()
         waiting = 0.0
         for _ in range(options.steps):
@@ -122,7 +123,7 @@ def compare(recipe: Recipe, options: argparse.Namespace) -> None:
     theirs.stdin.close()
     theirs.wait()
     count = options.steps * options.rounds
-    half = {None: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[ours.half]
+    half = {None: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[ours.precision]
     print(
         f"{recipe.id}: ours {count / seconds[0]:.2f} it/s ({half}), plain fp32 NCHW "
         f"{count / seconds[1]:.2f} it/s, ratio {seconds[1] / seconds[0]:.2f}, "
@@ -135,7 +136,7 @@ def compare(recipe: Recipe, options: argparse.Namespace) -> None:
 
 def quality(recipe: Recipe, crops: Crops, examples: list[Example], steps: int) -> None:
     """The same crops, the same start, the same schedule: how far apart do they end?"""
-    ours, plain = Run(recipe, device=torch.device("cpu")), Plain(recipe)
+    ours, plain = Trainer(recipe, device=torch.device("cpu")), Plain(recipe)
     ours.model.train()
     for step in range(steps):
         batch = crops.batch(step)
@@ -144,8 +145,8 @@ def quality(recipe: Recipe, crops: Crops, examples: list[Example], steps: int) -
         for group in plain.optimiser.param_groups:
             group["lr"] = recipe.learning_rate * learning_rate_factor(recipe, step / steps, step)
         plain.step(batch.lr.contiguous(), batch.hr.contiguous())
-    a = validate(ours.model.eval(), examples, None)
-    b = validate(plain.model.eval(), examples, None)
+    a = validation_psnr(ours.model.eval(), examples, None)
+    b = validation_psnr(plain.model.eval(), examples, None)
     print(
         f"{recipe.id}: after {steps} steps {a:.3f} dB, plain {b:.3f} dB, {a - b:+.3f}", flush=True
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from faults import Server, serving
+from helpers.inprocess import Invoke, invoke
 from hypothesis import settings
 from PIL import Image
 
@@ -75,6 +76,13 @@ def sr(tmp_path: Path) -> Run:
         return done
 
     return run
+
+
+@pytest.fixture
+def inprocess(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Run `sr` inside this process, in a temporary folder."""
+    monkeypatch.chdir(tmp_path)
+    return invoke
 
 
 def smooth(height: int, width: int, *, seed: int = 0, top: int = 255) -> np.ndarray:

@@ -16,8 +16,8 @@ from sr_cli.imaging.degrade import add_noise, degrade, degrade_photo
 from sr_cli.imaging.kernels import gaussian_kernel, plateau_kernel, random_kernel, sinc_kernel
 from sr_cli.imaging.resize import downscale_bicubic
 from sr_cli.training.crops import Crops, lr_of_region
+from sr_cli.training.images import Pair
 from sr_cli.training.papers import default_recipe
-from sr_cli.training.pictures import Pair
 from sr_cli.training.recipe import Recipe
 
 

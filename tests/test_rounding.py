@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Run, needs_bf16, smooth
-from PIL import Image
+from conftest import needs_bf16, smooth
+from helpers.training import quick, tiny_recipe
+from safetensors.torch import load_file
 
 from sr_cli.layers.fusion import fusion_works
 from sr_cli.networks import create_model
-from sr_cli.registry.ref import load_model
-from sr_cli.training.rounding import all_rounded, round_to_half, rounded
+from sr_cli.training.network import round_all_to_bf16, round_to_bf16, weights_in_bf16
 
 
 def test_weights_are_rounded_for_a_while_and_learn_as_they_are() -> None:
@@ -21,14 +21,14 @@ def test_weights_are_rounded_for_a_while_and_learn_as_they_are() -> None:
     net = torch.nn.Conv2d(1, 4, 3)
     before = net.weight.detach().clone()
     x = torch.rand(2, 1, 8, 8)
-    with rounded(net, True):
-        assert torch.equal(net.weight, round_to_half(before)) and not torch.equal(
+    with weights_in_bf16(net, True):
+        assert torch.equal(net.weight, round_to_bf16(before)) and not torch.equal(
             net.weight, before
         )
         net(x).square().sum().backward()
     assert torch.equal(net.weight, before) and net.weight.grad is not None
     twin = torch.nn.Conv2d(1, 4, 3)
-    twin.load_state_dict(all_rounded(net.state_dict()))
+    twin.load_state_dict(round_all_to_bf16(net.state_dict()))
     twin(x).square().sum().backward()
     assert torch.equal(net.weight.grad, twin.weight.grad)
 
@@ -36,19 +36,15 @@ def test_weights_are_rounded_for_a_while_and_learn_as_they_are() -> None:
 def test_an_error_does_not_leave_the_weights_rounded() -> None:
     net = torch.nn.Linear(3, 3)
     before = net.weight.detach().clone()
-    with pytest.raises(KeyError), rounded(net, True):
+    with pytest.raises(KeyError), weights_in_bf16(net, True):
         raise KeyError
     assert torch.equal(net.weight, before)
 
 
-def test_a_recipe_makes_weights_that_bfloat16_holds(sr: Run, tmp_path: Path) -> None:
-    for number in range(3):
-        Image.fromarray(smooth(64, 64, seed=number)).save(tmp_path / f"{number}.png")
-    done = sr("train", "-m", "espcn", "-x2", "--data", ".", "--steps", "12", "--lr-patch", "8",
-              "--set", "rounded_weights=true", "-o", "a.safetensors")  # fmt: skip
-    assert done.returncode == 0, done.stderr.decode()
-    for tensor in load_model(tmp_path / "a.safetensors").state_dict().values():
-        assert torch.equal(tensor, round_to_half(tensor))
+def test_a_recipe_makes_weights_that_bfloat16_holds(photos: Path, tmp_path: Path) -> None:
+    quick(photos, tmp_path / "a.safetensors", tiny_recipe(rounded_weights=True))
+    for tensor in load_file(tmp_path / "a.safetensors").values():
+        assert torch.equal(tensor, round_to_bf16(tensor))
 
 
 @needs_bf16
@@ -57,7 +53,7 @@ def test_a_recipe_makes_weights_that_bfloat16_holds(sr: Run, tmp_path: Path) -> 
 def test_exact_weights_keep_espcn_close_in_half_precision(scale: int) -> None:
     torch.manual_seed(0)
     model = create_model("espcn", scale=scale)
-    model.load_state_dict(all_rounded(model.state_dict()))
+    model.load_state_dict(round_all_to_bf16(model.state_dict()))
     x = torch.from_numpy(smooth(40, 50)[None, None, ..., 0].astype(np.float32) / 255)
     with torch.inference_mode():
         wanted = model(x)

@@ -1,4 +1,4 @@
-"""What training is made of: losses, schedules, optimisers, quick layers."""
+"""What training is made of: losses, schedules, optimisers, fast layers."""
 
 from __future__ import annotations
 
@@ -8,16 +8,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from trials import small_trunk
+from conftest import smooth
+from helpers.training import TINY, small_vgg
 
 from sr_cli.errors import RefusedError, SrError
+from sr_cli.evaluation.vgg import imagenet_statistics, layer_names, vgg_layers, vgg_remote
 from sr_cli.networks import create_model
-from sr_cli.training.adversarial import discriminator_loss, generator_loss
-from sr_cli.training.losses import Features, charbonnier, shifted, texture_loss
-from sr_cli.training.optimise import learning_rate_factor, make_optimiser, set_learning_rate
+from sr_cli.registry.ref import load_model
+from sr_cli.training.fast_layers import compose_tail, use_fast_layers
+from sr_cli.training.flat import calibrate_flat, flat_error
+from sr_cli.training.losses import (
+    Features,
+    charbonnier,
+    discriminator_loss,
+    generator_loss,
+    random_window,
+    texture_loss,
+)
+from sr_cli.training.optimisers import (
+    SOAP,
+    learning_rate_factor,
+    make_optimiser,
+    set_learning_rate,
+)
 from sr_cli.training.papers import default_recipe
-from sr_cli.training.quick import composed, quicken
-from sr_cli.training.soap import SOAP
 from sr_cli.training.validation import Example, seconds_between, steps_between
 
 
@@ -52,12 +66,12 @@ def test_perceptual_losses_see_the_same_place_of_both_pictures_anywhere() -> Non
     hr = torch.arange(96.0 * 72).view(1, 1, 96, 72).expand(2, 3, -1, -1)
     corners = set()
     for _ in range(300):
-        sr, same = shifted(-hr, hr)
+        sr, same = random_window(-hr, hr)
         assert same.shape == (2, 3, 89, 65)
         assert torch.equal(sr, -same)
         corners.add(divmod(int(same[0, 0, 0, 0]), 72))
     assert {y for y, _ in corners} == {x for _, x in corners} == set(range(8))
-    assert shifted(hr[..., :60], hr[..., :60])[1].shape[-1] == 60
+    assert random_window(hr[..., :60], hr[..., :60])[1].shape[-1] == 60
 
 
 def test_adversarial_losses_are_their_equations() -> None:
@@ -77,29 +91,57 @@ def test_adversarial_losses_are_their_equations() -> None:
 
 
 def test_features_are_those_of_the_layer_named(tmp_path: Path) -> None:
-    trunk = small_trunk(tmp_path / "trunk.safetensors")
-    picture = torch.rand(1, 3, 16, 16)
-    before = Features("vgg19", "conv1_2", activated=False, trunk=trunk)(picture)
-    after = Features("vgg19", "conv1_2", activated=True, trunk=trunk)(picture)
+    weights = small_vgg(tmp_path / "vgg.safetensors")
+    image = torch.rand(1, 3, 16, 16)
+    before = Features("vgg19", "conv1_2", activated=False, weights=weights)(image)
+    after = Features("vgg19", "conv1_2", activated=True, weights=weights)(image)
     assert float(before.min()) < 0 and torch.equal(before.clamp(min=0), after)
     with pytest.raises(RefusedError) as caught:
-        Features("vgg19", "conv9_1", trunk=trunk)
-    assert "conv5_4" in str(caught.value.hint)
-    with pytest.raises(SrError, match=r"features\.5\.weight"):
-        Features("vgg19", "conv2_1", trunk=trunk)
+        Features("vgg19", "conv9_1", weights=weights)
+    assert caught.value.code == "unknown-value" and "conv5_4" in caught.value.facts["known"]
+    with pytest.raises(SrError) as missing:
+        Features("vgg19", "conv2_1", weights=weights)
+    assert missing.value.code == "not-vgg-weights"
+    assert missing.value.facts["tensor"] == "features.5.weight"
 
 
 @pytest.mark.parametrize(
     ("network", "layer", "last"), [("vgg19", "conv5_4", 35), ("vgg16", "conv3_3", 15)]
 )
-def test_layers_are_numbered_as_torchvision_has_them(network: str, layer: str, last: int) -> None:
-    from torchvision.models import vgg16, vgg19
+def test_vgg_is_torchvisions(network: str, layer: str, last: int) -> None:
+    layers = vgg_layers(network)
+    assert layer_names(layers)[layer] + 1 == last
+    assert isinstance(layers[last], torch.nn.ReLU)
+    remote = vgg_remote(network)
+    assert remote.sha256 and remote.address.endswith(f"{network}-{remote.sha256[:8]}.pth")
+    mean, std = imagenet_statistics(network)
+    assert mean == [0.485, 0.456, 0.406] and std == [0.229, 0.224, 0.225]
 
-    from sr_cli.training.losses import _place
 
-    theirs = {"vgg16": vgg16, "vgg19": vgg19}[network](weights=None).features
-    assert _place(network, layer) + 1 == last
-    assert isinstance(theirs[last], torch.nn.ReLU) and isinstance(theirs[last - 1], torch.nn.Conv2d)
+def test_calibration_makes_flat_colours_flat_and_keeps_images() -> None:
+    torch.manual_seed(0)
+    model = load_model("espcn-x2").network
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.003 * torch.randn_like(parameter))
+    weights = {k: v.clone() for k, v in model.state_dict().items()}
+    image = torch.from_numpy(smooth(40, 48, top=255)[None, ..., 0] / np.float32(255))
+    tuned = calibrate_flat(model, [image], steps=20, learning_rate=1e-4, batch=2, patch=16)
+    error = flat_error(model)
+    assert error > 5 and flat_error(tuned) < 0.2 * error
+    with torch.inference_mode():
+        change = (tuned(image[None]) - model(image[None])).abs().mean() * 255
+    assert float(change) < 0.5 * error
+    assert all(torch.equal(tensor, weights[k]) for k, tensor in model.state_dict().items())
+
+
+def test_calibration_leaves_batch_statistics_as_they_are() -> None:
+    model = create_model("srresnet", scale=2, **TINY).eval()
+    tuned = calibrate_flat(model, [torch.rand(3, 16, 16)], steps=1, batch=1, patch=16)
+    before, after = model.state_dict(), tuned.state_dict()
+    statistics = [key for key in before if "running" in key]
+    assert statistics and all(torch.equal(before[key], after[key]) for key in statistics)
+    assert any(not torch.equal(before[key], after[key]) for key in before)
 
 
 def test_schedules_rise_and_decay() -> None:
@@ -146,7 +188,7 @@ def test_the_quick_prelu_has_the_same_gradients() -> None:
         model = create_model("srresnet", scale=2, features=5, blocks=1)
         layer = next(m for m in model.modules() if isinstance(m, torch.nn.PReLU))
         if quick:
-            quicken(model)
+            use_fast_layers(model)
         x.grad = None
         y = layer(x)
         (y * torch.arange(7)).sum().backward()
@@ -165,13 +207,13 @@ def test_a_tail_in_one_convolution_is_the_tail(scale: int) -> None:
             torch.nn.init.normal_(layer.weight, std=0.2)
             torch.nn.init.normal_(layer.bias)
     features = torch.randn(2, 6, 9, 11)
-    kernel, bias = composed(model.tail, scale)
+    kernel, bias = compose_tail(model.tail, scale)
     quick = torch.nn.functional.pixel_shuffle(
         torch.nn.functional.conv2d(features, kernel, bias, padding=2), scale
     )
     inside = slice(scale, -scale)
     difference = (quick - model.tail(features))[..., inside, inside]
-    assert float(difference.abs().max()) < 1e-4
+    assert float(difference.detach().abs().max()) < 1e-4
 
 
 def test_quickened_training_has_the_gradients_of_the_tail() -> None:
@@ -182,7 +224,7 @@ def test_quickened_training_has_the_gradients_of_the_tail() -> None:
         torch.manual_seed(1)
         model = create_model("edsr", scale=2, features=6, blocks=1)
         if quick:
-            quicken(model)
+            use_fast_layers(model)
         # Away from the border the two are one; there, most crops are left out.
         (model(lr)[..., 4:-4, 4:-4] ** 2).mean().backward()
         gradients.append([p.grad for p in model.parameters()])

@@ -32,7 +32,7 @@ from sr_cli.networks.base import SRModel
 from sr_cli.registry.checkpoint import load_checkpoint, save_checkpoint
 from sr_cli.registry.manifest import FOLDER, Entry, as_json, load_manifest
 from sr_cli.training.flat import calibrate_flat, flat_error
-from sr_cli.training.rounding import all_rounded
+from sr_cli.training.network import round_all_to_bf16
 
 MANIFEST = Path(__file__).resolve().parent.parent / "weights_manifest.json"
 SETS = ("Set5", "Set14", "BSD100")
@@ -179,7 +179,7 @@ def main() -> None:
     if flat_error(model) > ALLOWED_FLAT_ERROR:
         model = calibrate_flat(model, [lr_tensor(p, model) for p in pictures])
         if header.recipe.get("rounded_weights"):
-            model.load_state_dict(all_rounded(model.state_dict()))
+            model.load_state_dict(round_all_to_bf16(model.state_dict()))
         print(f", calibrated {flat_error(model):.2f}", end="")
     print()
     halo = measured_halo(model, pictures)

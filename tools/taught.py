@@ -27,7 +27,7 @@ from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.picture import flatten
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic, resize_bicubic
 from sr_cli.registry.ref import load_model
-from sr_cli.training.pictures import find_sources, split
+from sr_cli.training.images import find_sources, split
 
 HELD_BACK = 0.02
 MIN_SIDE = 96

@@ -1,264 +1,287 @@
-"""`sr train`: from a folder of pictures to a checkpoint."""
+"""`sr train`: options in, a recipe and a request out; the result as JSON and an exit code."""
 
 from __future__ import annotations
 
-import math
 import re
+import signal
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sr_cli.cli.console import print_json, say, shown
-from sr_cli.cli.train_recipe import recipe_from, same_place, stored_run, whole_scales
+from sr_cli.cli.options import takes
+from sr_cli.cli.upscale import parse_scale
 from sr_cli.errors import ExitCode, RefusedError
 
 if TYPE_CHECKING:
-    from sr_cli.training.plan import Plan
     from sr_cli.training.recipe import Recipe
+    from sr_cli.training.request import TrainingRequest, TrainingResult
 
-DEFAULT_VAL = "0.02"
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
 def parse_duration(text: str) -> float:
-    """`90`, `45s`, `30m`, `8h`, `1h30m` as seconds. Raises RefusedError for anything else."""
+    """`90`, `45s`, `30m`, `8h`, `1h30m` as seconds.
+
+    Raises:
+        RefusedError: `invalid-duration` for anything else.
+    """
     compact = text.strip().lower().replace(" ", "")
     if re.fullmatch(r"\d+(\.\d+)?", compact):
         compact += "s"
     parts = re.findall(r"(\d+(?:\.\d+)?)(min|[smhd])", compact)
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if "".join(n + u for n, u in parts) != compact or seconds <= 0:
-        raise RefusedError(f"'{text}' is no duration above 0", "for instance 90m or 8h")
+        raise RefusedError("invalid-duration", text)
     return seconds
 
 
-def train(
+def parse_scales(texts: list[str]) -> list[int]:
+    """`-x 4`, `-x 2 -x 3`, `-x 2,3,4` as integers.
+
+    Raises:
+        RefusedError: `wrong-type` for a factor that is no integer, and as `parse_scale`.
+    """
+    found = []
+    for text in ",".join(texts).split(","):
+        factor = parse_scale(text)
+        if factor != int(factor):
+            raise RefusedError("wrong-type", "--scale", value=text, wanted="an integer")
+        found.append(int(factor))
+    return sorted(set(found))
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line of `sr train`."""
+
     model: Annotated[
         str | None, typer.Option("-m", "--model", help="Network to train (see sr models).")
-    ] = None,
+    ] = None
     scale: Annotated[
         list[str] | None,
         typer.Option("-x", "-s", "--scale", help="2, 3 or 4; several for one set of weights."),
-    ] = None,
+    ] = None
     data: Annotated[
         list[Path] | None,
         typer.Option(
-            "--data", help="Folder or file of pictures; a folder with hr/ and lr/ holds pairs."
+            "--data", help="Folder or file of images; a folder with hr/ and lr/ holds pairs."
         ),
-    ] = None,
+    ] = None
     output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="Checkpoint, ending in .safetensors."),
-    ] = None,
+        Path | None, typer.Option("-o", "--output", help="Checkpoint, ending in .safetensors.")
+    ] = None
     recipe: Annotated[
-        Path | None,
-        typer.Option("--recipe", help="TOML file, or a shipped recipe by name: espcn-x4."),
-    ] = None,
-    set_: Annotated[
+        Path | None, typer.Option("--recipe", help="TOML file, or a shipped recipe: espcn-x4.")
+    ] = None
+    settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="One field of the recipe."),
-    ] = None,
+    ] = None
     val: Annotated[
         str | None,
         typer.Option(
             "--val", help="Validation: a share held back, a folder, or Set5,Set14…; default 0.02."
         ),
-    ] = None,
+    ] = None
     init: Annotated[
         str | None, typer.Option("--init", help="Start from this checkpoint's weights.")
-    ] = None,
+    ] = None
     teacher: Annotated[
-        str | None, typer.Option("--teacher", help="Also learn from this model's pictures.")
-    ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", help="Length of the run.")] = None,
+        str | None, typer.Option("--teacher", help="Also learn from this model's output.")
+    ] = None
+    steps: Annotated[int | None, typer.Option("--steps", help="Length of the run.")] = None
     epochs: Annotated[
         float | None, typer.Option("--epochs", help="Length: how often each pixel is seen.")
-    ] = None,
+    ] = None
     time_limit: Annotated[
-        str | None, typer.Option("--time-limit", help="Length: 90m, 8h; over all resumed legs.")
-    ] = None,
-    batch: Annotated[int | None, typer.Option("--batch", help="Crops a step.")] = None,
+        str | None,
+        typer.Option("--time-limit", help="Length: 90m, 8h; time before an interruption counts."),
+    ] = None
+    batch: Annotated[int | None, typer.Option("--batch", help="Crops in a step.")] = None
     lr_patch: Annotated[
         int | None,
         typer.Option("--lr-patch", help="Side of a crop in lr pixels (of the largest scale)."),
-    ] = None,
+    ] = None
     learning_rate: Annotated[
         float | None, typer.Option("--learning-rate", help="Highest learning rate.")
-    ] = None,
+    ] = None
     degradation: Annotated[
         str | None, typer.Option("--degradation", help="bicubic, noise or photo.")
-    ] = None,
+    ] = None
     precision: Annotated[
         str | None, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", help="All that is random follows it.")
-    ] = None,
+    ] = None
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")] = None
     trunk: Annotated[
-        Path | None, typer.Option("--trunk", help="VGG's convolutions from a file; else fetched.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads. Default: all cores.")] = None,
+        Path | None, typer.Option("--trunk", help="VGG's weights from a file instead of fetched.")
+    ] = None
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto"
+    threads: Annotated[int | None, typer.Option(help="CPU threads. Default: all cores.")] = None
     memory: Annotated[
-        int | None, typer.Option(help="MiB of pictures kept in memory; more go to a mapped file.")
-    ] = None,
+        int | None, typer.Option(help="MiB of images kept in memory; more go to a mapped file.")
+    ] = None
     save_every: Annotated[
         str, typer.Option("--save-every", help="How often the state is written.")
-    ] = "2m",
+    ] = "2m"
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in NAME.run, exactly.")
-    ] = False,
+        bool, typer.Option("--resume", help="Resume the interrupted run in NAME.run, exactly.")
+    ] = False
     overwrite: Annotated[
-        bool, typer.Option("-y", "--overwrite", help="Start anew where a run or result is.")
-    ] = False,
+        bool, typer.Option("-y", "--overwrite", help="Overwrite an existing run or checkpoint.")
+    ] = False
     preview: Annotated[
         int | None,
         typer.Option("--preview", help="Draw so many crops into -o sheet.png, and stop."),
-    ] = None,
+    ] = None
     print_recipe: Annotated[
         bool, typer.Option("--print-recipe", help="Print the recipe as TOML, and stop.")
-    ] = False,
+    ] = False
+    print_schema: Annotated[
+        bool,
+        typer.Option(
+            "--print-schema", help="Print the JSON schema of recipes, for editors, and stop."
+        ),
+    ] = False
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also log for TensorBoard (an extra).")
-    ] = False,
+    ] = False
     licence: Annotated[
         str, typer.Option("--licence", help="Licence of the weights, for the header.")
-    ] = "",
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say only errors.")] = False,
-) -> None:
-    """Train a network on a folder of pictures; sr upscale reads the checkpoint.
+    ] = ""
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only errors.")] = False
+
+
+@takes(Options)
+def train(options: Options) -> None:
+    """Train a network on a folder of images; sr upscale reads the checkpoint.
 
     NAME.run/ beside the checkpoint holds the state, log.jsonl and curves.png. Ctrl-C saves the
-    state; --resume goes on exactly. With torchrun, several processes share each batch.
+    state; --resume continues exactly there. With torchrun, several processes share each batch.
 
     Exit codes: 0 trained; 1 failed; 2 refused before the first step; 130 interrupted;
     143 terminated; both can be resumed.
     """
-    limits = [n for n, v in (("steps", steps), ("epochs", epochs), ("time-limit", time_limit)) if v]
-    if len(limits) > 1:
-        raise RefusedError(f"--{' and --'.join(limits)} contradict each other", "give one of them")
-    if epochs is not None and not 0 < epochs < math.inf:
-        raise RefusedError(f"--epochs {epochs:g}: must be a number above 0")
-    for name, value in (("threads", threads), ("memory", memory)):
-        if value is not None and value < 1:
-            raise RefusedError(f"--{name} {value}: must be at least 1")
-    if resume and overwrite:
-        raise RefusedError("--resume and --overwrite contradict each other")
-    seconds = None if time_limit is None else parse_duration(time_limit)
-    own = {
-        "model": model,
-        "scales": whole_scales(scale) if scale else None,
-        "steps": steps,
-        "batch": batch,
-        "lr_patch": lr_patch,
-        "learning_rate": learning_rate,
-        "degradation": degradation,
-        "precision": precision,
-        "seed": seed,
-        "teacher": teacher,
-    }
-    given = {name: value for name, value in own.items() if value is not None}
-    if resume:
-        stored, chosen = stored_run(output, model, scale, recipe, given, set_ or [])
-        data = data or [Path(p) for p in stored["data"]]
-        for option, place in (("val", val), ("init", init)):
-            if place is not None and not same_place(place, stored[option]):
-                raise RefusedError(
-                    f"the run to resume has --{option} {stored[option]}, not {place}"
-                )
-        val, init = stored["val"], stored["init"]
-        trunk = trunk or (Path(stored["trunk"]) if stored["trunk"] else None)
-        licence = licence or stored["licence"]
-        threads = threads or stored.get("threads")
-        if not limits:
-            seconds, epochs = stored["seconds"], stored["epochs"]
-    else:
-        chosen = recipe_from(recipe, given, set_ or [])
-    if print_recipe:
+    if options.print_schema:
+        from sr_cli.training.recipe_files import recipe_schema
+
+        typer.echo(recipe_schema(), nl=False)
+    elif options.print_recipe:
         from sr_cli.training.recipe_files import as_toml
 
-        typer.echo(as_toml(chosen), nl=False)
-        return
-    if not data:
-        raise RefusedError("no pictures to train on", "--data FOLDER")
-    output = output or Path(f"{chosen.id}.{'png' if preview else 'safetensors'}")
-    if preview is not None:
-        _preview(chosen, data, output, preview, overwrite, memory)
-        return
-    if output.suffix != ".safetensors":
-        raise RefusedError(f"{output}: a checkpoint ends in .safetensors")
+        typer.echo(as_toml(_recipe(options)), nl=False)
+    elif options.preview is not None:
+        _preview(options, options.preview)
+    else:
+        recipe = _recipe(options)
+        _train(recipe, _request(options), options)
 
-    from sr_cli.training.plan import Plan
 
-    plan = Plan(
-        chosen,
-        output,
-        tuple(data),
-        val=val or DEFAULT_VAL,
-        seconds=seconds,
-        epochs=epochs,
-        init=init,
-        trunk=trunk,
-        device=device,
-        threads=threads,
-        memory=None if memory is None else memory << 20,
-        save_seconds=parse_duration(save_every),
-        resume=resume,
-        overwrite=overwrite,
-        tensorboard=tensorboard,
-        licence=licence,
+def _recipe(options: Options) -> Recipe:
+    """The recipe of a new run, or that of the run to resume with the options laid over it."""
+    from sr_cli.training.recipe_files import read_recipe
+    from sr_cli.training.train import build_recipe, default_output
+
+    given = {
+        "model": options.model,
+        "scales": parse_scales(options.scale) if options.scale else None,
+        "steps": options.steps,
+        "batch": options.batch,
+        "lr_patch": options.lr_patch,
+        "learning_rate": options.learning_rate,
+        "degradation": options.degradation,
+        "precision": options.precision,
+        "seed": options.seed,
+    }
+    table: dict[str, Any] = read_recipe(options.recipe) if options.recipe else {}
+    table |= {name: value for name, value in given.items() if value is not None}
+    resume = None
+    if options.resume:
+        if options.output is None and not (options.model and options.scale):
+            raise RefusedError("missing-option", "--output", example="-o mine.safetensors")
+        resume = options.output or default_output(table["model"], table["scales"])
+    return build_recipe(table, options.settings or [], teacher=options.teacher, resume=resume)
+
+
+def _request(options: Options) -> TrainingRequest:
+    from sr_cli.training.request import TrainingRequest
+
+    return TrainingRequest(
+        data=options.data or (),
+        output=options.output,
+        val=options.val,
+        steps=options.steps,
+        epochs=options.epochs,
+        seconds=None if options.time_limit is None else parse_duration(options.time_limit),
+        init=options.init,
+        trunk=options.trunk,
+        device=options.device,
+        threads=options.threads,
+        memory=None if options.memory is None else options.memory << 20,
+        save_seconds=parse_duration(options.save_every),
+        resume=options.resume,
+        overwrite=options.overwrite,
+        tensorboard=options.tensorboard,
+        licence=options.licence,
     )
-    _run(plan, json_, quiet)
 
 
-def _run(plan: Plan, json_: bool, quiet: bool) -> None:
-    from sr_cli.cli.train_report import Watcher
-    from sr_cli.training.loop import fit
-    from sr_cli.training.parallel import is_leader
+def _train(recipe: Recipe, request: TrainingRequest, options: Options) -> None:
+    from sr_cli.cli.train_view import TrainingView
+    from sr_cli.training.distributed import is_main_process
+    from sr_cli.training.train import train as train_network
 
-    with Watcher(plan, quiet) as watcher:
-        outcome = fit(plan, watcher)
-    progress = outcome.progress
-    if json_ and is_leader():
-        print_json(
-            {
-                "output": str(plan.output),
-                "done": outcome.done,
-                "step": progress.step,
-                "seconds": round(progress.seconds, 1),
-                "waited": round(progress.waited, 1),
-                "psnr_y": progress.figure,
-                "best_psnr_y": progress.best if progress.best_step else None,
-                "best_step": progress.best_step,
-                "skipped": progress.skipped,
-            }
+    with TrainingView(options.quiet) as view:
+        result = train_network(recipe, request, view)
+    if not is_main_process():
+        raise typer.Exit(_exit_code(result))
+    if options.json_:
+        print_json(_record(result))
+    if code := _exit_code(result):
+        say(
+            f"stopped at step {result.steps}; "
+            f"to resume: sr train --resume -o {shown(result.output)}"
         )
-    if outcome.signal is not None and not outcome.done:
-        if is_leader():
-            way = f"sr train --resume -o {shown(plan.output)}"
-            say(f"stopped at step {progress.step}; to go on: {way}")
-        interrupted = outcome.signal == 2
-        raise typer.Exit(ExitCode.INTERRUPTED if interrupted else ExitCode.TERMINATED)
+    raise typer.Exit(code)
 
 
-def _preview(
-    recipe: Recipe,
-    data: list[Path],
-    output: Path,
-    count: int,
-    overwrite: bool,
-    memory: int | None,
-) -> None:
+def _record(result: TrainingResult) -> dict[str, Any]:
+    return {
+        "output": str(result.output),
+        "done": result.done,
+        "step": result.steps,
+        "seconds": round(result.seconds, 1),
+        "waited": round(result.waited, 1),
+        "psnr_y": result.figure,
+        "best_psnr_y": result.best,
+        "best_step": result.best_step,
+        "skipped": result.skipped,
+    }
+
+
+def _exit_code(result: TrainingResult) -> int:
+    if result.done or result.signal is None:
+        return ExitCode.OK
+    return ExitCode.INTERRUPTED if result.signal == signal.SIGINT else ExitCode.TERMINATED
+
+
+def _preview(options: Options, count: int) -> None:
+    recipe = _recipe(options)
     if count < 1:
-        raise RefusedError(f"--preview {count}: must be at least 1")
+        raise RefusedError("out-of-range", "--preview", value=count, allowed="at least 1")
+    if not options.data:
+        raise RefusedError("missing-option", "--data", example="--data photos/")
+    output = options.output or Path(f"{recipe.id}.png")
     if output.suffix.lower() != ".png":
-        raise RefusedError(f"{output}: the sheet is a .png")
-    if output.exists() and not overwrite:
-        raise RefusedError(f"{output}: exists already", "-y overwrites")
+        raise RefusedError("wrong-suffix", output, suffix=".png")
+    if output.exists() and not options.overwrite:
+        raise RefusedError("already-exists", output)
 
-    from sr_cli.training.plan import draw_preview
+    from sr_cli.training.preview import draw_preview
 
-    draw_preview(recipe, tuple(data), output, count, None if memory is None else memory << 20)
-    say(f"{output}: {count} crops, lr beside hr")
+    memory = None if options.memory is None else options.memory << 20
+    draw_preview(recipe, options.data, output, count, memory=memory)
+    say(f"{shown(output)}: {count} crops, lr beside hr")

@@ -2,85 +2,123 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import Annotated, Literal, get_args
+
+import msgspec
+from msgspec import Meta
 
 from sr_cli.errors import RefusedError
 
-DEGRADATIONS = ("bicubic", "noise", "photo")
+Degradation = Literal["bicubic", "noise", "photo"]
+DEGRADATIONS: tuple[str, ...] = get_args(Degradation)
 
-Range = tuple[float, float]
+KernelKind = Literal[
+    "isotropic",
+    "anisotropic",
+    "generalised_isotropic",
+    "generalised_anisotropic",
+    "plateau_isotropic",
+    "plateau_anisotropic",
+]
+Share = Annotated[float, Meta(ge=0, le=1)]
+_Sigma = Annotated[float, Meta(ge=0.01, le=20)]
+_Beta = Annotated[float, Meta(ge=0.01, le=1000)]
+_Factor = Annotated[float, Meta(ge=0.01, le=8)]
+_Strength = Annotated[float, Meta(ge=0, le=1000)]
+_Quality = Annotated[float, Meta(ge=1, le=100)]
 
-_KERNELS = {
-    "isotropic": 0.45,
-    "anisotropic": 0.25,
-    "generalised_isotropic": 0.12,
-    "generalised_anisotropic": 0.03,
-    "plateau_isotropic": 0.12,
-    "plateau_anisotropic": 0.03,
-}
+
+def _kernels() -> dict[KernelKind, float]:
+    return {
+        "isotropic": 0.45,
+        "anisotropic": 0.25,
+        "generalised_isotropic": 0.12,
+        "generalised_anisotropic": 0.03,
+        "plateau_isotropic": 0.12,
+        "plateau_anisotropic": 0.03,
+    }
 
 
-@dataclass(frozen=True)
-class Round:
+class Round(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One round of blur, resize, noise and compression (Wang et al., Real-ESRGAN, section 3).
 
-    blur: how often there is any; sinc: how often it is a sinc filter; kernels: how often each
-        other kind. blur_sigma in pixels; generalised and plateau: the ranges of their beta.
-    up, down: how often the picture is enlarged and reduced; resize: by which factors.
-    gaussian: how often noise is Gaussian (else Poisson); gaussian_sigma in 8-bit steps;
-        poisson_scale: how strong; gray: how often it is the same in all channels.
-    jpeg: range of the quality; webp: how often WebP takes JPEG's place.
+    Each field has its own description; shares are probabilities, pairs are ranges [low, high].
+
+    Raises:
+        RefusedError: `out-of-range` for a range whose ends are the wrong way round, and for shares
+            that do not fit together.
     """
 
-    blur: float = 1.0
-    sinc: float = 0.1
-    kernels: dict[str, float] = field(default_factory=lambda: dict(_KERNELS))
-    blur_sigma: Range = (0.2, 3.0)
-    generalised: Range = (0.5, 4.0)
-    plateau: Range = (1.0, 2.0)
-    up: float = 0.2
-    down: float = 0.7
-    resize: Range = (0.15, 1.5)
-    gaussian: float = 0.5
-    gaussian_sigma: Range = (1.0, 30.0)
-    poisson_scale: Range = (0.05, 3.0)
-    gray: float = 0.4
-    jpeg: Range = (30.0, 95.0)
-    webp: float = 0.1
+    blur: Annotated[Share, Meta(description="How often the image is blurred.")] = 1.0
+    sinc: Annotated[Share, Meta(description="How often the blur is a sinc filter.")] = 0.1
+    kernels: Annotated[
+        dict[KernelKind, Annotated[float, Meta(ge=0)]],
+        Meta(
+            description="How often each kind of kernel is used where the blur is no sinc filter.",
+            extra_json_schema={"propertyNames": {"enum": list(get_args(KernelKind))}},
+        ),
+    ] = msgspec.field(default_factory=_kernels)
+    blur_sigma: Annotated[
+        tuple[_Sigma, _Sigma], Meta(description="Standard deviation of the blur, in pixels.")
+    ] = (0.2, 3.0)
+    generalised: Annotated[
+        tuple[_Beta, _Beta], Meta(description="Shape (beta) of generalised Gaussian kernels.")
+    ] = (0.5, 4.0)
+    plateau: Annotated[
+        tuple[_Strength, _Strength], Meta(description="Shape (beta) of plateau kernels.")
+    ] = (1.0, 2.0)
+    up: Annotated[Share, Meta(description="How often the image is resized up.")] = 0.2
+    down: Annotated[Share, Meta(description="How often the image is resized down.")] = 0.7
+    resize: Annotated[
+        tuple[_Factor, _Factor], Meta(description="Factor of a resize; below 1 is down.")
+    ] = (0.15, 1.5)
+    gaussian: Annotated[
+        Share, Meta(description="How often noise is Gaussian; otherwise it is Poisson noise.")
+    ] = 0.5
+    gaussian_sigma: Annotated[
+        tuple[_Strength, _Strength],
+        Meta(description="Standard deviation of Gaussian noise, in 8-bit steps."),
+    ] = (1.0, 30.0)
+    poisson_scale: Annotated[
+        tuple[_Strength, _Strength], Meta(description="Strength of Poisson noise.")
+    ] = (0.05, 3.0)
+    gray: Annotated[Share, Meta(description="How often the noise is the same in all channels.")] = (
+        0.4
+    )
+    jpeg: Annotated[
+        tuple[_Quality, _Quality], Meta(description="Quality of the JPEG or WebP compression.")
+    ] = (30.0, 95.0)
+    webp: Annotated[Share, Meta(description="How often WebP takes the place of JPEG.")] = 0.1
 
     def __post_init__(self) -> None:
-        """Raises RefusedError for shares and ranges that make no sense."""
-        for name in ("blur", "sinc", "up", "down", "gaussian", "gray", "webp"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise RefusedError(f"photo: {name} {getattr(self, name)} is no share from 0 to 1")
-        if self.up + self.down > 1:
-            raise RefusedError("photo: up and down are more than 1 together")
-        least = {"resize": 0.01, "jpeg": 1.0, "blur_sigma": 0.01, "generalised": 0.01}
-        most = {"resize": 8.0, "jpeg": 100.0, "blur_sigma": 20.0}
         for name in (
-            "blur_sigma", "generalised", "plateau", "resize", "gaussian_sigma", "poisson_scale",
+            "blur_sigma",
+            "generalised",
+            "plateau",
+            "resize",
+            "gaussian_sigma",
+            "poisson_scale",
             "jpeg",
-        ):  # fmt: skip
+        ):
             low, high = getattr(self, name)
-            if not least.get(name, 0.0) <= low <= high <= most.get(name, 1000.0):
-                raise RefusedError(f"photo: {name} [{low:g}, {high:g}] is no usable range")
-        if unknown := sorted(set(self.kernels) - set(_KERNELS)):
-            raise RefusedError(f"photo: no kernel '{unknown[0]}'", ", ".join(_KERNELS))
-        if min(self.kernels.values(), default=0) < 0 or not sum(self.kernels.values()):
-            raise RefusedError("photo: kernels need shares that are not negative, one above 0")
+            if low > high:
+                raise RefusedError("out-of-range", name, value=[low, high], allowed="low to high")
+        if self.up + self.down > 1:
+            value = round(self.up + self.down, 6)
+            raise RefusedError("out-of-range", "up + down", value=value, allowed="at most 1")
+        if not sum(self.kernels.values()) > 0:
+            raise RefusedError("out-of-range", "kernels", value=0, allowed="a share above 0")
 
 
-@dataclass(frozen=True)
-class Photo:
+class Photo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Two rounds, then a sinc filter and the second compression in random order.
 
     The ranges are those of Real-ESRGAN (section 4.1 and its published options); WebP is ours.
-    clean: how often a crop is only reduced by bicubic, so that good pictures stay good.
     """
 
-    first: Round = field(default_factory=Round)
-    second: Round = field(
-        default_factory=lambda: Round(
+    first: Annotated[Round, Meta(description="The first round of degradation.")] = Round()
+    second: Annotated[Round, Meta(description="The second round, on the result of the first.")] = (
+        Round(
             blur=0.8,
             blur_sigma=(0.2, 1.5),
             up=0.3,
@@ -90,5 +128,8 @@ class Photo:
             poisson_scale=(0.05, 2.5),
         )
     )
-    final_sinc: float = 0.8
-    clean: float = 0.0
+    final_sinc: Annotated[Share, Meta(description="How often a sinc filter comes last.")] = 0.8
+    clean: Annotated[
+        Share,
+        Meta(description="How often a crop is only downscaled, so that good images stay good."),
+    ] = 0.0

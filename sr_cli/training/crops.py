@@ -1,4 +1,4 @@
-"""Crops for training: the same for the same seed and step, made while the network computes."""
+"""Training crops: the same for the same seed and step, made while the network computes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from torch import Tensor
 from sr_cli.imaging.colour import RGB_TO_YCBCR, YCBCR_OFFSET
 from sr_cli.imaging.degrade import add_noise, degrade_photo
 from sr_cli.imaging.resize import bicubic_taps, downscale_bicubic, resize_bicubic, to_integers
-from sr_cli.training.pictures import Pair, Pixels
+from sr_cli.training.images import Pair, Pixels
 from sr_cli.training.recipe import Recipe
 
-_REACH = 4
-"""Lr pixels around a crop on which MATLAB's bicubic reduction of it depends."""
+_BICUBIC_MARGIN = 4
+"""Lr pixels around a crop on which its bicubic lr depends."""
 
 _PHOTO_MARGIN = 4
-"""Lr pixels around a crop that blur and compression may look at."""
+"""Lr pixels around a crop that affect it through blur and compression."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,14 @@ class Batch:
 
 
 def lr_of_region(hr: Pixels, y: int, x: int, height: int, width: int, scale: int) -> Pixels:
-    """The part (height, width) at (y, x), in lr pixels, of the whole picture's bicubic lr.
+    """The part (height, width) at (y, x), in lr pixels, of the whole image's bicubic lr.
 
     Computed from that part and its surroundings alone, and equal bit for bit.
-    hr (h*scale, w*scale, C) uint8.
+
+    Args:
+        hr: (h*scale, w*scale, C) uint8.
+        y, x, height, width: The part, in lr pixels.
+        scale: Of the reduction.
     """
     rows = bicubic_taps(hr.shape[0], hr.shape[0] // scale, 1 / scale).rows(y, y + height)
     columns = bicubic_taps(hr.shape[1], hr.shape[1] // scale, 1 / scale).rows(x, x + width)
@@ -82,7 +86,7 @@ class Crops:
         if random.random() < r.flat_share:
             return _flat(random, p, scale)
         number = min(int(np.searchsorted(self._share, random.random())), len(self.pairs) - 1)
-        lr, hr = self._cut(number, scale, random)
+        lr, hr = self._crop_pair(number, scale, random)
         if r.turns:
             turns = int(random.integers(4))
             lr, hr = np.rot90(lr, turns), np.rot90(hr, turns)
@@ -90,18 +94,20 @@ class Crops:
             lr, hr = lr[:, ::-1], hr[:, ::-1]
         return lr, hr
 
-    def _cut(self, number: int, scale: int, random: np.random.Generator) -> tuple[Pixels, Pixels]:
+    def _crop_pair(
+        self, number: int, scale: int, random: np.random.Generator
+    ) -> tuple[Pixels, Pixels]:
         r, p = self.recipe, self.recipe.lr_side(scale)
         pair = self.pairs[number]
         if pair.lr is None and (r.degradation == "photo" or r.rescale != (1.0, 1.0)):
-            return self._cut_anew(pair.hr, scale, random)
+            return self._crop_and_degrade(pair.hr, scale, random)
         h, w = pair.hr.shape[0] // scale, pair.hr.shape[1] // scale
         y, x = int(random.integers(h - p + 1)), int(random.integers(w - p + 1))
         hr = pair.hr[y * scale : (y + p) * scale, x * scale : (x + p) * scale]
         if pair.lr is not None:
             return pair.lr[y : y + p, x : x + p], hr
         if r.colour_jitter:
-            margin = _around(y, x, h, w, p, _REACH)
+            margin = _with_margin(y, x, h, w, p, _BICUBIC_MARGIN)
             region = pair.hr[margin[0] * scale : margin[1] * scale,
                              margin[2] * scale : margin[3] * scale]  # fmt: skip
             region = jitter(region, r.colour_jitter, random)
@@ -112,8 +118,8 @@ class Crops:
             lr = self._bicubic(number, y, x, scale)
         return (add_noise(lr, r.noise_sigma, random) if r.degradation == "noise" else lr), hr
 
-    def make_lr_ahead(self) -> None:
-        """Reduce all pictures that are in memory, so that crops of lr are mere slices."""
+    def precompute_lr(self) -> None:
+        """Downscale all images that are in memory, so that crops of lr are slices."""
         r = self.recipe
         if r.degradation == "photo" or r.rescale != (1.0, 1.0) or r.colour_jitter:
             return
@@ -128,17 +134,17 @@ class Crops:
             self._lr = dict(zip(wanted, made, strict=True))
 
     def _bicubic(self, number: int, y: int, x: int, scale: int) -> Pixels:
-        """A crop of the lr of a whole picture, as if that had been made first."""
+        """A crop of the lr of a whole image."""
         p = self.recipe.lr_side(scale)
         whole = self._lr.get((number, scale))
         if whole is None:
             return lr_of_region(self.pairs[number].hr, y, x, p, p, scale)
         return whole[y : y + p, x : x + p]
 
-    def _cut_anew(
+    def _crop_and_degrade(
         self, whole: Pixels, scale: int, random: np.random.Generator
     ) -> tuple[Pixels, Pixels]:
-        """A piece with surroundings, rescaled and jittered, then made lr as a whole."""
+        """A piece with surroundings, rescaled and jittered, then degraded as a whole."""
         r, p = self.recipe, self.recipe.lr_side(scale)
         side = (p + 2 * _PHOTO_MARGIN) * scale
         factor = random.uniform(*r.rescale)
@@ -148,7 +154,7 @@ class Crops:
         if factor != 1:
             size = [max(side, round(n * factor)) for n in need]
             piece = resize_bicubic(piece, *size)
-        piece = np.ascontiguousarray(_fitted(piece, side))
+        piece = np.ascontiguousarray(_cut_or_pad(piece, side))
         if r.colour_jitter:
             piece = jitter(piece, r.colour_jitter, random)
         if r.degradation == "photo":
@@ -162,13 +168,13 @@ class Crops:
         return lr[inner, inner], piece[at_hr, at_hr]
 
 
-def _around(y: int, x: int, h: int, w: int, p: int, reach: int) -> tuple[int, int, int, int]:
+def _with_margin(y: int, x: int, h: int, w: int, p: int, reach: int) -> tuple[int, int, int, int]:
     """First and last row and column of a crop with its surroundings, clipped at the edges."""
     return max(0, y - reach), min(h, y + p + reach), max(0, x - reach), min(w, x + p + reach)
 
 
-def _fitted(piece: Pixels, side: int) -> Pixels:
-    """Exactly side x side: cut, or mirrored where the picture is too small."""
+def _cut_or_pad(piece: Pixels, side: int) -> Pixels:
+    """Exactly side x side: cut, or mirrored where the image is too small."""
     piece = piece[:side, :side]
     short = [(0, side - n) for n in piece.shape[:2]]
     return np.pad(piece, [*short, (0, 0)], mode="symmetric") if any(b for _, b in short) else piece
@@ -185,12 +191,12 @@ def _flat(random: np.random.Generator, p: int, scale: int) -> tuple[Pixels, Pixe
 def jitter(hr: Pixels, most: float, random: np.random.Generator) -> Pixels:
     """Brightness, contrast and saturation each changed by up to the share `most`."""
     brightness, contrast, saturation = random.uniform(1 - most, 1 + most, 3)
-    picture = hr.astype(np.float32) * np.float32(brightness)
-    mean = picture.mean(dtype=np.float64)
-    picture = (picture - mean) * np.float32(contrast) + mean
-    gray = picture.mean(2, keepdims=True)
-    picture = gray + (picture - gray) * np.float32(saturation)
-    changed: Pixels = np.clip(np.floor(picture + 0.5), 0, 255).astype(np.uint8)
+    image = hr.astype(np.float32) * np.float32(brightness)
+    mean = image.mean(dtype=np.float64)
+    image = (image - mean) * np.float32(contrast) + mean
+    gray = image.mean(2, keepdims=True)
+    image = gray + (image - gray) * np.float32(saturation)
+    changed: Pixels = np.clip(np.floor(image + 0.5), 0, 255).astype(np.uint8)
     return changed
 
 
@@ -207,17 +213,17 @@ def luma_of(rgb: Tensor) -> Tensor:
     return (rgb * weights).sum(1, keepdim=True) + float(YCBCR_OFFSET[0]) / 255
 
 
-def ahead(
+def prefetch(
     crops: Crops, start: int, stop: int, *, rank: int = 0, world: int = 1, depth: int = 4
 ) -> Generator[Batch, None, None]:
     """Batches of the steps start..stop, in order, made by threads that stay `depth` ahead."""
     with ThreadPoolExecutor(2, "crops") as pool:
-        coming = deque(
+        pending = deque(
             pool.submit(crops.batch, step, rank=rank, world=world)
             for step in range(start, min(stop, start + depth))
         )
         for step in range(start, stop):
-            batch = coming.popleft().result()
+            batch = pending.popleft().result()
             if step + depth < stop:
-                coming.append(pool.submit(crops.batch, step + depth, rank=rank, world=world))
+                pending.append(pool.submit(crops.batch, step + depth, rank=rank, world=world))
             yield batch

@@ -1,238 +1,328 @@
-"""The training loop, from a plan to a checkpoint, in the order in which things happen."""
+"""The training loop, in the order in which things happen."""
 
 from __future__ import annotations
 
 import math
 import time
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from sr_cli.engine.device import pick_device, prepare_cpu
-from sr_cli.errors import RefusedError
+from sr_cli.engine.device import free_memory, pick_device, prepare_cpu
+from sr_cli.errors import Note, RefusedError
 from sr_cli.registry.checkpoint import Header, save_checkpoint
-from sr_cli.registry.ref import FileRef, parse_model
-from sr_cli.training.crops import Crops, ahead
-from sr_cli.training.memory import check_batch_fits
-from sr_cli.training.parallel import join_group
-from sr_cli.training.pictures import Pair
-from sr_cli.training.plan import OnReport, Plan, Report, lasting_val, load_data
-from sr_cli.training.run import DivergedError, Progress, Run
-from sr_cli.training.run_folder import RunFolder, check_same
-from sr_cli.training.sheet import add_strip, draw_curves, strip
-from sr_cli.training.start import begin_to_learn
-from sr_cli.training.stop import until_stopped
-from sr_cli.training.tensorboard import Board
+from sr_cli.training.crops import Batch, Crops, prefetch
+from sr_cli.training.data import DataReader, lasting_val, load_data
+from sr_cli.training.distributed import Group, join_group
+from sr_cli.training.events import Ended, Noted, OnEvent, Progress, Started, Stepped
+from sr_cli.training.images import Pair
+from sr_cli.training.monitoring import TensorBoard, add_strip, comparison_strip, draw_curves
+from sr_cli.training.network import bytes_per_step, lasting_name, set_training_mode
+from sr_cli.training.recipe import Recipe
+from sr_cli.training.recipe_files import as_table
+from sr_cli.training.request import TrainingRequest, TrainingResult
+from sr_cli.training.run_folder import RunFolder, RunSpec
+from sr_cli.training.signals import StopRequest, stop_on_signals
+from sr_cli.training.trainer import DivergedError, Trainer
 from sr_cli.training.validation import (
     Example,
-    enlarge,
     seconds_between,
     steps_between,
-    validate,
+    upscale_example,
+    validation_psnr,
 )
 
 _LOG_EVERY = 50
 _FOREVER = 1 << 40
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended: `signal` is set when it was told to stop and can be resumed."""
+def run_training(
+    spec: RunSpec, folder: RunFolder, request: TrainingRequest, on_event: OnEvent
+) -> TrainingResult:
+    """Train a run from its start, or from its last state, to its end or to a signal.
 
-    progress: Progress
-    output: Path
-    done: bool
-    signal: int | None = None
+    Args:
+        spec: What the run is.
+        folder: Its files.
+        request: How this process trains it.
+        on_event: Called with every event.
 
-
-def fit(plan: Plan, on_report: OnReport | None = None) -> Outcome:
-    """Train as planned; the output holds the best averaged weights, NAME.run/ all the rest.
-
-    A run that is resumed goes on exactly. Raises RefusedError for a plan that cannot work,
-    SrError when the data or a state cannot be read or the run diverges.
+    Raises:
+        RefusedError, SrError: As `train`.
     """
-    tell = on_report or (lambda _: None)
-    device = pick_device(plan.device)
-    prepare_cpu(plan.threads)
+    device = pick_device(request.device)
+    prepare_cpu(spec.threads)
     with ExitStack() as stack:
         group = stack.enter_context(join_group(device))
-        recipe, folder = plan.recipe, RunFolder(plan.output)
-        if recipe.batch % group.world:
-            raise RefusedError(
-                f"a batch of {recipe.batch} is not shared by {group.world} processes"
-            )
-        if recipe.frozen_normalisation and plan.init is None:
-            raise RefusedError(
-                "frozen_normalisation: there are no statistics to keep",
-                "--init CHECKPOINT has some",
-            )
-        if plan.resume:
-            check_same(folder.read_plan()[1], recipe)
-        else:
-            folder.check_free(overwrite=plan.overwrite)
-        if group.leads:
-            stack.enter_context(folder.held())
-
-        board = Board(folder.path if plan.tensorboard and group.leads else None)
-        init = None if plan.resume and folder.has_state() else plan.init
-        run = Run(recipe, device=device, group=group, init=init, trunk=plan.trunk)
-        found, examples = load_data(plan, folder, tell)
-        check_batch_fits(run, lambda text: tell(Report("note", text=text)))
-        if plan.resume:
-            state, said = folder.load_state()
-            if said:
-                tell(Report("note", text=said))
-            if state is not None:
-                run.load_state(state)
-                if group.leads:
-                    folder.trim_log(run.progress.step)
-        crops = Crops(found, recipe, channels=run.model.channels)
-        crops.make_lr_ahead()
-        steps, limit = step_limit(plan, found), plan.seconds or math.inf
-        if steps is not None and run.progress.step > steps:
-            raise RefusedError(
-                f"the run is at step {run.progress.step} already, beyond {steps}",
-                "--steps with a larger number",
-            )
-        if group.leads:
-            if not plan.resume:
+        if spec.recipe.batch % group.world:
+            batch = spec.recipe.batch
+            raise RefusedError("batch-not-divisible", batch=batch, processes=group.world)
+        if group.is_main:
+            stack.enter_context(folder.locked())
+        board = TensorBoard(folder.path if request.tensorboard and group.is_main else None)
+        resumes = request.resume and folder.has_state()
+        trainer = Trainer(
+            spec.recipe,
+            device=device,
+            group=group,
+            init=None if resumes else spec.init,
+            trunk=spec.trunk,
+        )
+        reader = DataReader(spec.recipe, request.memory, folder.path, on_event)
+        pairs, examples = load_data(reader, spec.data, spec.val)
+        check_batch_fits(trainer, on_event)
+        if request.resume:
+            _load_state(trainer, folder, on_event)
+        limit = Limit.of(spec, pairs)
+        limit.check_not_passed(trainer.progress)
+        if group.is_main:
+            if not request.resume:
                 folder.clear()
-            folder.write_plan(_plan_table(plan), recipe)
-        header = Header(
-            recipe.model,
-            list(recipe.scales),
-            dict(run.model.config),
-            recipe=asdict(recipe),
-            data=", ".join(sorted({p.name for p in plan.data})),
-            licence=plan.licence,
-        )
+            folder.write_run(_lasting(spec))
+        crops = Crops(pairs, spec.recipe, channels=trainer.model.channels)
+        crops.precompute_lr()
+        loop = _Loop(trainer, examples, limit, folder, _header(spec, trainer), board, on_event)
+        return loop.run(crops, save_seconds=request.save_seconds)
 
-        progress = run.progress
-        began = time.monotonic() - progress.seconds
-        saved = validated = time.monotonic()
-        looking = 0.0
-        every = steps_between(recipe, examples, steps) if steps else 0
-        tell(Report("start", progress, steps=steps))
-        begin_to_learn(run.model, recipe)
-        crops_ahead = ahead(
-            crops, progress.step, steps or _FOREVER, rank=group.rank, world=group.world
-        )
-        with until_stopped() as stop, closing(crops_ahead) as batches:
-            done = 0.0
-            while True:
-                # 1. How far are we? A limit of time counts all legs of the run.
-                progress.seconds = group.agreed(time.monotonic() - began)
-                done = progress.step / steps if steps else progress.seconds / limit
-                if done >= 1 or group.agreed(float(stop.signal is not None)):
-                    break
-                # 2. The next crops, which are there already unless the data is too slow.
+
+def check_batch_fits(trainer: Trainer, on_event: OnEvent) -> None:
+    """Check that there is memory for a step with the recipe's batch; on a CPU, only note it.
+
+    Raises:
+        RefusedError: `batch-too-large` on a graphics card.
+    """
+    recipe, device = trainer.recipe, trainer.device
+    needed = bytes_per_step(trainer.model, recipe, trainer.precision, processes=trainer.group.world)
+    free = free_memory(device)
+    if needed <= free:
+        return
+    facts: dict[str, Any] = {
+        "batch": recipe.batch,
+        "needed_mib": needed >> 20,
+        "free_mib": free >> 20,
+        "fitting": max(1, int(recipe.batch * free / needed * 0.9)),
+    }
+    if device.type == "cuda":
+        raise RefusedError("batch-too-large", **facts)
+    on_event(Noted(Note("batch-may-not-fit", facts)))
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The length of a run: steps, or seconds over all its parts."""
+
+    steps: int | None
+    seconds: float = math.inf
+
+    @classmethod
+    def of(cls, spec: RunSpec, pairs: list[Pair]) -> Limit:
+        """The limit of a run; epochs become steps: an epoch sees as many pixels as there are."""
+        if spec.seconds is not None:
+            return cls(None, spec.seconds)
+        r = spec.recipe
+        if spec.epochs is None:
+            return cls(r.steps)
+        scale = min(r.scales)
+        pixels: float = sum(p.hr.shape[0] * p.hr.shape[1] for p in pairs) / scale**2
+        return cls(max(1, math.ceil(spec.epochs * pixels / (r.batch * r.lr_side(scale) ** 2))))
+
+    def share(self, progress: Progress) -> float:
+        """How much of the run is over, 0 to 1."""
+        done = progress.seconds / self.seconds if self.steps is None else progress.step / self.steps
+        return min(1.0, done)
+
+    def check_not_passed(self, progress: Progress) -> None:
+        """Check that a run is not beyond its limit.
+
+        Raises:
+            RefusedError: `run-beyond-limit`.
+        """
+        if self.steps is not None and progress.step > self.steps:
+            raise RefusedError("run-beyond-limit", step=progress.step, steps=self.steps)
+
+
+class _Loop:
+    """Steps, and from time to time validation, the log, the state."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        examples: list[Example],
+        limit: Limit,
+        folder: RunFolder,
+        header: Header,
+        board: TensorBoard,
+        on_event: OnEvent,
+    ) -> None:
+        self.trainer = trainer
+        self.examples = examples
+        self.limit = limit
+        self.folder = folder
+        self.header = header
+        self.board = board
+        self.on_event = on_event
+        self.group: Group = trainer.group
+        self.progress = trainer.progress
+        self.done = 0.0
+        now = time.monotonic()
+        self._began = now - self.progress.seconds
+        self._saved = self._validated = now
+        self._validation_took = 0.0
+        steps = limit.steps
+        self._validate_every = steps_between(trainer.recipe, examples, steps) if steps else 0
+
+    def run(self, crops: Crops, *, save_seconds: float) -> TrainingResult:
+        """The steps that are left, and the end of the run or of this part of it."""
+        recipe, group, progress = self.trainer.recipe, self.group, self.progress
+        self.on_event(Started(recipe, self.folder.output, progress))
+        set_training_mode(self.trainer.model, recipe)
+        end = self.limit.steps or _FOREVER
+        prefetched = prefetch(crops, progress.step, end, rank=group.rank, world=group.world)
+        with stop_on_signals() as stop, closing(prefetched) as batches:
+            while not self._is_over(stop):
+                # 1. The next crops, which are there already unless the data is too slow.
                 waiting = time.monotonic()
                 batch = next(batches)
                 progress.waited += time.monotonic() - waiting
-                # 3. One step.
-                run.set_learning_rate(done)
-                try:
-                    run.step(batch)
-                except DivergedError:
-                    # Bad steps change nothing: these are the last good weights.
-                    if group.leads:
-                        folder.save_state(run.state())
-                    raise
-                progress.figure = None
-                # 4. From time to time: validate, keep the best, write the state.
-                now = time.monotonic()
-                due = (
-                    progress.step % every == 0
-                    if steps
-                    else now - validated > seconds_between(limit, looking)
-                )
-                if group.agreed(float(due)):
-                    look(run, examples, folder, header)
-                    validated = time.monotonic()
-                    looking = validated - now
-                if group.leads and (progress.step % _LOG_EVERY == 0 or progress.figure is not None):
-                    folder.log(progress)
-                    board.log(progress)
-                tell(Report("step", progress, done=done, steps=steps))
-                if group.leads and now - saved > plan.save_seconds:
-                    save_leg(run, folder, header)
-                    saved = time.monotonic()
-                patience_ends = bool(recipe.patience and progress.since_best >= recipe.patience)
-                if group.agreed(float(patience_ends)):
-                    tell(Report("note", text=f"no better figure in {recipe.patience} validations"))
-                    done = 1.0
-                    break
-        # 5. The end of this leg: the last figure, the last state.
-        if done >= 1 and progress.figure is None:
-            look(run, examples, folder, header)
-            if group.leads:
-                folder.log(progress)
-        if group.leads:
-            save_leg(run, folder, header)
-        tell(Report("end", progress, done=done, steps=steps))
-        return Outcome(progress, plan.output, done >= 1, stop.signal)
+                # 2. One step.
+                self._step(batch)
+                # 3. From time to time: validate and keep the best, log, write the state.
+                if group.from_main(float(self._validation_is_due())):
+                    self._validate()
+                self._log()
+                self.on_event(Stepped(progress, self.done, self.limit.steps))
+                if group.is_main and time.monotonic() - self._saved > save_seconds:
+                    self._save()
+        return self._finish(stop)
 
+    def _is_over(self, stop: StopRequest) -> bool:
+        """Whether the limit is reached, a signal asks to stop, or patience has run out."""
+        progress, patience = self.progress, self.trainer.recipe.patience
+        if self.group.from_main(float(bool(patience and progress.since_best >= patience))):
+            self.on_event(Noted(Note("stopped-early", {"validations": patience})))
+            self.done = 1.0
+            return True
+        progress.seconds = self.group.from_main(time.monotonic() - self._began)
+        self.done = self.limit.share(progress)
+        return self.done >= 1 or bool(self.group.from_main(float(stop.signal is not None)))
 
-def save_leg(run: Run, folder: RunFolder, header: Header) -> None:
-    """What the run goes on from, and the averaged weights as they are."""
-    folder.save_state(run.state())
-    save_checkpoint(folder.last_file, header, run.averaged_weights())
+    def _step(self, batch: Batch) -> None:
+        self.trainer.set_learning_rate(self.done)
+        try:
+            self.trainer.step(batch)
+        except DivergedError:
+            # Bad steps change nothing: these are the last good weights.
+            if self.group.is_main:
+                self.folder.save_state(self.trainer.state())
+            raise
+        self.progress.figure = None
 
+    def _validation_is_due(self) -> bool:
+        if self._validate_every:
+            return self.progress.step % self._validate_every == 0
+        pause = seconds_between(self.limit.seconds, self._validation_took)
+        return time.monotonic() - self._validated > pause
 
-def look(run: Run, examples: list[Example], folder: RunFolder, header: Header) -> None:
-    """Validate the averaged weights and keep them where they are the best so far.
+    def _validate(self) -> None:
+        began = time.monotonic()
+        if self.group.is_main:
+            validate(self.trainer, self.examples, self.folder, self.header)
+        self._validated = time.monotonic()
+        self._validation_took = self._validated - began
 
-    An adversarial run looks better while its PSNR falls: there the last are kept.
-    """
-    if not run.group.leads:
-        return
-    if not all(bool(torch.isfinite(v).all()) for v in run.ema.values()):
-        raise DivergedError(
-            "the weights are not finite any more",
-            "what was saved before is kept; a lower learning_rate or clip=1 may help",
+    def _log(self) -> None:
+        progress = self.progress
+        due = progress.step % _LOG_EVERY == 0 or progress.figure is not None
+        if due and self.group.is_main:
+            self.folder.log(progress)
+            self.board.log(progress)
+
+    def _save(self) -> None:
+        """What the run is resumed from, and the averaged weights as they are."""
+        self.folder.save_state(self.trainer.state())
+        save_checkpoint(self.folder.last_file, self.header, self.trainer.averaged_weights())
+        self._saved = time.monotonic()
+
+    def _finish(self, stop: StopRequest) -> TrainingResult:
+        """The last figure, the last state."""
+        progress = self.progress
+        if self.done >= 1 and progress.figure is None:
+            self._validate()
+            if self.group.is_main:
+                self.folder.log(progress)
+        if self.group.is_main:
+            self._save()
+        self.on_event(Ended(progress, self.done))
+        return TrainingResult(
+            output=self.folder.output,
+            done=self.done >= 1,
+            steps=progress.step,
+            seconds=progress.seconds,
+            waited=progress.waited,
+            losses=dict(progress.losses),
+            learning_rate=progress.learning_rate,
+            figure=progress.figure,
+            best=progress.best if progress.best_step else None,
+            best_step=progress.best_step,
+            skipped=progress.skipped,
+            signal=stop.signal,
         )
-    progress, model = run.progress, run.averaged()
-    progress.figure = validate(model, examples, run.half)
+
+
+def validate(trainer: Trainer, examples: list[Example], folder: RunFolder, header: Header) -> None:
+    """Validate the averaged weights, keep them where they are the best, and draw the curves.
+
+    The PSNR of an adversarial run falls while its images get better: there the last weights are
+    kept.
+
+    Raises:
+        DivergedError: `weights-not-finite`.
+    """
+    progress, model, precision = trainer.progress, trainer.averaged_model(), trainer.precision
+    progress.figure = validation_psnr(model, examples, precision)
     progress.since_best += 1
     if progress.figure > progress.best:
         progress.best, progress.best_step, progress.since_best = progress.figure, progress.step, 0
-    if progress.since_best == 0 or run.discriminator is not None:
-        save_checkpoint(folder.output, header, run.averaged_weights())
-    add_strip(folder.strips_file, strip(examples[0], enlarge(model, examples[0], run.half)))
+    if progress.since_best == 0 or trainer.adversary is not None:
+        save_checkpoint(folder.output, header, trainer.averaged_weights())
+    sr = upscale_example(model, examples[0], precision)
+    add_strip(folder.strips_file, comparison_strip(examples[0], sr))
     records = [*folder.read_log(progress.step), asdict(progress)]
     draw_curves(records, folder.strips_file, folder.curves_file)
 
 
-def step_limit(plan: Plan, pairs: list[Pair]) -> int | None:
-    """Steps of the whole run; None where time is the limit."""
-    if plan.seconds is not None:
-        return None
-    if plan.epochs is None:
-        return plan.recipe.steps
-    r = plan.recipe
-    pixels: float = sum(p.hr.shape[0] * p.hr.shape[1] for p in pairs) / min(r.scales) ** 2
-    return max(1, math.ceil(plan.epochs * pixels / (r.batch * r.lr_side(min(r.scales)) ** 2)))
+def _load_state(trainer: Trainer, folder: RunFolder, on_event: OnEvent) -> None:
+    state, note = folder.load_state()
+    if note is not None:
+        on_event(Noted(note))
+    if state is not None:
+        trainer.load_state(state)
+        if trainer.group.is_main:
+            folder.trim_log(trainer.progress.step)
 
 
-def _plan_table(plan: Plan) -> dict[str, Any]:
-    """What resuming needs to know beside the recipe."""
-    return {
-        "data": [str(p.resolve()) for p in plan.data],
-        "val": lasting_val(plan.val),
-        "seconds": plan.seconds,
-        "epochs": plan.epochs,
-        "init": None if plan.init is None else _lasting_init(plan.init),
-        "trunk": str(plan.trunk.resolve()) if plan.trunk else None,
-        "licence": plan.licence,
-        # Sums over more threads round differently.
-        "threads": torch.get_num_threads(),
-    }
+def _header(spec: RunSpec, trainer: Trainer) -> Header:
+    recipe: Recipe = spec.recipe
+    return Header(
+        recipe.model,
+        list(recipe.scales),
+        dict(trainer.model.config),
+        recipe=as_table(recipe),
+        data=", ".join(sorted({Path(p).name for p in spec.data})),
+        licence=spec.licence,
+    )
 
 
-def _lasting_init(name: str) -> str:
-    """A file as a path that holds from everywhere; an id or an address as it is."""
-    is_file = isinstance(parse_model(name), FileRef)
-    return str(Path(name).resolve()) if is_file else name
+def _lasting(spec: RunSpec) -> RunSpec:
+    """The run with names and paths that hold from any folder, and the threads that it has."""
+    return replace(
+        spec,
+        data=tuple(p.resolve() for p in spec.data),
+        val=lasting_val(spec.val),
+        init=None if spec.init is None else lasting_name(spec.init),
+        trunk=None if spec.trunk is None else spec.trunk.resolve(),
+        threads=torch.get_num_threads(),
+    )

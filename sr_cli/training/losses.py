@@ -1,8 +1,7 @@
-"""Losses: each takes sr and hr (N, C, h, w) in [0, 1] and gives a scalar."""
+"""Losses on sr and hr (N, C, h, w) in [0, 1], on features, and on a discriminator's logits."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sr_cli.errors import RefusedError
-from sr_cli.evaluation.vgg import BLOCKS, vgg_layers
-from sr_cli.training.trunk import load_trunk
+from sr_cli.evaluation.vgg import imagenet_statistics, layer_names, load_vgg, vgg_layers
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+PixelLoss = Callable[[Tensor, Tensor], Tensor]
+
+FEATURE_SCALE = 1 / 12.75
+"""SRGAN, section 3.2: VGG features rescaled, to losses of the size of a pixel MSE."""
+
+_SHIFTS, _WIDE_ENOUGH = 8, 64
 
 
 def charbonnier(sr: Tensor, hr: Tensor) -> Tensor:
@@ -22,56 +25,51 @@ def charbonnier(sr: Tensor, hr: Tensor) -> Tensor:
     return torch.sqrt((sr - hr) ** 2 + 1e-6).mean()
 
 
-PIXEL_LOSSES: dict[str, Loss] = {"l1": F.l1_loss, "l2": F.mse_loss, "charbonnier": charbonnier}
-
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-FEATURE_SCALE = 1 / 12.75
-"""SRGAN, section 3.2: VGG features rescaled, to losses of the size of a pixel MSE."""
+PIXEL_LOSSES: dict[str, PixelLoss] = {
+    "l1": F.l1_loss,
+    "l2": F.mse_loss,
+    "charbonnier": charbonnier,
+}
 
 
 class Features(nn.Module):
     """VGG up to one convolution: (N, 3, h, w) in [0, 1] -> its features, times 1/12.75.
 
-    `layer`: convB_N, the N-th convolution of block B; `activated`: after its ReLU (SRGAN) or
-    before (ESRGAN). `trunk`: a file, or None to fetch torchvision's.
-    Raises RefusedError for a layer that the network has not, SrError as `load_trunk` does.
+    Args:
+        network: `vgg16` or `vgg19`.
+        layer: convB_N, the N-th convolution of block B.
+        activated: After its ReLU (SRGAN) or before (ESRGAN).
+        weights: A file with VGG's weights; None fetches torchvision's.
+
+    Raises:
+        RefusedError: `unknown-value` for a layer that the network does not have.
+        SrError: As `load_vgg`.
     """
 
     def __init__(
-        self, network: str, layer: str, *, activated: bool = True, trunk: Path | None = None
+        self, network: str, layer: str, *, activated: bool = True, weights: Path | None = None
     ) -> None:
         super().__init__()
-        end = _place(network, layer)
-        self.features = nn.Sequential(*vgg_layers(network)[: end + 1 + activated])
-        wanted = {k: v.shape for k, v in self.state_dict().items()}
-        self.load_state_dict(load_trunk(network, wanted, trunk))
-        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1))
+        layers = vgg_layers(network)
+        known = layer_names(layers)
+        if layer not in known:
+            raise RefusedError("unknown-value", "perceptual_layer", value=layer, known=list(known))
+        self.features = layers[: known[layer] + 1 + activated]
+        shapes = {name: tensor.shape for name, tensor in self.state_dict().items()}
+        self.load_state_dict(load_vgg(network, shapes, weights))
+        mean, std = imagenet_statistics(network)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
         self.mean: Tensor
         self.std: Tensor
         self.requires_grad_(False).eval()
 
-    def forward(self, picture: Tensor) -> Tensor:
-        found: Tensor = self.features((picture - self.mean) / self.std)
+    def forward(self, image: Tensor) -> Tensor:
+        found: Tensor = self.features((image - self.mean) / self.std)
         return found.float() * FEATURE_SCALE
 
 
-def _place(network: str, layer: str) -> int:
-    """The index in torchvision's `features` of a convolution named convB_N."""
-    match = re.fullmatch(r"conv(\d)_(\d)", layer)
-    block, number = (int(g) for g in match.groups()) if match else (0, 0)
-    counts = BLOCKS[network]
-    if not (1 <= block <= len(counts) and 1 <= number <= counts[block - 1]):
-        known = [f"conv{b}_{n}" for b, count in enumerate(counts, 1) for n in range(1, count + 1)]
-        raise RefusedError(f"{network} has no layer '{layer}'", f"it has {', '.join(known)}")
-    return sum(2 * count + 1 for count in counts[: block - 1]) + 2 * (number - 1)
-
-
-_SHIFTS, _WIDE_ENOUGH = 8, 64
-
-
-def shifted(sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
+def random_window(sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
     """The same window of both (N, C, h, w), 7 pixels smaller, anywhere; crops under 64 whole.
 
     A network's pooling and the sub-pixel shuffle both have a grid. If one always lies the same on
@@ -102,3 +100,27 @@ def texture_loss(sr: Tensor, hr: Tensor) -> Tensor:
 def _gram(features: Tensor) -> Tensor:
     flat = features.flatten(2)
     return flat @ flat.transpose(1, 2) / (flat.shape[1] * flat.shape[2])
+
+
+def discriminator_loss(real: Tensor, fake: Tensor, *, relativistic: bool = False) -> Tensor:
+    """-log D(hr) - log(1 - D(sr)) (SRGAN, equation 2), on logits.
+
+    Relativistic: each logit less the mean of the other side's (ESRGAN, section 3.2, L_D).
+    """
+    if relativistic:
+        real, fake = real - fake.mean(), fake - real.mean()
+    return _cross_entropy(real, 1.0) + _cross_entropy(fake, 0.0)
+
+
+def generator_loss(real: Tensor, fake: Tensor, *, relativistic: bool = False) -> Tensor:
+    """-log D(sr) (SRGAN, equation 6), on logits.
+
+    Relativistic: ESRGAN, equation 1, where hr counts too.
+    """
+    if not relativistic:
+        return _cross_entropy(fake, 1.0)
+    return _cross_entropy(real - fake.mean(), 0.0) + _cross_entropy(fake - real.mean(), 1.0)
+
+
+def _cross_entropy(logits: Tensor, target: float) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))

@@ -1,4 +1,4 @@
-"""The figure by which the best weights are chosen: PSNR-Y on pictures that are not trained on."""
+"""The figure by which the best weights are chosen: PSNR-Y on images that are not trained on."""
 
 from __future__ import annotations
 
@@ -15,26 +15,29 @@ from sr_cli.evaluation.metrics import psnr_y
 from sr_cli.imaging.colour import luma
 from sr_cli.imaging.degrade import degrade
 from sr_cli.networks.base import SRModel
-from sr_cli.training.pictures import Pair, Pixels
+from sr_cli.training.images import Pair, Pixels
 from sr_cli.training.recipe import Recipe
 
-MOST = 16
-"""Pictures that are looked at, so that validation stays short."""
+MAX_EXAMPLES = 16
+"""Images that are used, so that validation stays short."""
 
 _SIDE = 480
+"""Largest side of the part of an image that is used, in hr pixels."""
 
-_MOST_TIMES = 40
-"""Validations in a run of so many steps."""
+_MAX_VALIDATIONS = 40
+_MIN_STEPS, _MIN_SECONDS = 100, 20.0
+"""From one validation to the next."""
 
-_FEWEST_STEPS = 100
 _SHARE = 0.1
+"""The most of a run's time that validations may take."""
+
 _PASSES = 3
 """What a training step costs in evaluations of its crops: forward once, backward twice."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """lr (h, w, 3) and hr (h*scale, w*scale, 3), uint8."""
+    """An image to validate on: lr (h, w, 3) and hr (h*scale, w*scale, 3), uint8."""
 
     name: str
     lr: Pixels
@@ -43,12 +46,13 @@ class Example:
 
 
 def make_examples(pairs: Sequence[Pair], recipe: Recipe) -> list[Example]:
-    """The middle of up to MOST pictures at every scale, degraded as the training crops are."""
-    chosen = pairs if len(pairs) <= MOST else [pairs[i * len(pairs) // MOST] for i in range(MOST)]
+    """The centre of up to MAX_EXAMPLES images at every scale, degraded as training crops are."""
+    count = min(len(pairs), MAX_EXAMPLES)
+    chosen = [pairs[i * len(pairs) // count] for i in range(count)]
     examples = []
     for scale in recipe.scales:
         for number, pair in enumerate(chosen):
-            hr, top, left = _middle(pair.hr, scale)
+            hr, top, left = _centre(pair.hr, scale)
             random = np.random.default_rng([recipe.seed, 1 << 40, number])
             if pair.lr is not None:
                 h, w = hr.shape[0] // scale, hr.shape[1] // scale
@@ -67,7 +71,7 @@ def make_examples(pairs: Sequence[Pair], recipe: Recipe) -> list[Example]:
     return examples
 
 
-def _middle(hr: Pixels, scale: int) -> tuple[Pixels, int, int]:
+def _centre(hr: Pixels, scale: int) -> tuple[Pixels, int, int]:
     h, w = (min(n, _SIDE) // scale * scale for n in hr.shape[:2])
     top = (hr.shape[0] - h) // 2 // scale * scale
     left = (hr.shape[1] - w) // 2 // scale * scale
@@ -75,23 +79,31 @@ def _middle(hr: Pixels, scale: int) -> tuple[Pixels, int, int]:
 
 
 def steps_between(recipe: Recipe, examples: Sequence[Example], steps: int) -> int:
-    """Steps from one validation to the next, so that they take a tenth of the time at most.
+    """Steps from one validation to the next, so that they take at most a tenth of the time.
 
-    By counting pixels, not by the clock: the same run keeps the same weights on any machine.
+    Pixels are counted, not seconds: the same run keeps the same weights on any machine.
     """
-    seen: int = sum(e.hr.shape[0] * e.hr.shape[1] for e in examples)
+    evaluated: int = sum(e.hr.shape[0] * e.hr.shape[1] for e in examples)
     trained = _PASSES * recipe.batch * (recipe.lr_patch * max(recipe.scales)) ** 2
-    return max(_FEWEST_STEPS, steps // _MOST_TIMES, math.ceil(seen / trained / _SHARE))
+    return max(_MIN_STEPS, steps // _MAX_VALIDATIONS, math.ceil(evaluated / trained / _SHARE))
 
 
 def seconds_between(limit: float, took: float) -> float:
-    """The same for a run of `limit` seconds, of which the last validation `took` some."""
-    return max(20.0, limit / _MOST_TIMES, took / _SHARE)
+    """The same for a run of `limit` seconds whose last validation `took` so many."""
+    return max(_MIN_SECONDS, limit / _MAX_VALIDATIONS, took / _SHARE)
 
 
 @torch.no_grad()
-def enlarge(model: SRModel, example: Example, half: torch.dtype | None) -> NDArray[np.float32]:
-    """What the network makes of an example: (h, w, 3) RGB or (h, w, 1) luma, 0 to 255."""
+def upscale_example(
+    model: SRModel, example: Example, precision: torch.dtype | None
+) -> NDArray[np.float32]:
+    """The network's output for an example: (h, w, 3) RGB or (h, w, 1) luma, 0 to 255.
+
+    Args:
+        model: In evaluation mode.
+        example: At one of the network's scales.
+        precision: The half precision of autocast, or None.
+    """
     device = next(model.parameters()).device
     model.scale = example.scale
     if model.channels == 1:
@@ -99,25 +111,27 @@ def enlarge(model: SRModel, example: Example, half: torch.dtype | None) -> NDArr
     else:
         x = torch.from_numpy(example.lr).permute(2, 0, 1).float()[None] / 255
     x = x.to(device).contiguous(memory_format=torch.channels_last)
-    with torch.autocast(device.type, half, enabled=half is not None):
+    with torch.autocast(device.type, precision, enabled=precision is not None):
         sr = model(x).float()
     values: NDArray[np.float32] = (sr[0].clamp(0, 1) * 255).permute(1, 2, 0).cpu().numpy()
     return values
 
 
-def validate(model: SRModel, examples: Sequence[Example], half: torch.dtype | None) -> float:
-    """Mean PSNR-Y in dB, borders of `scale` pixels left out; RGB is rounded before."""
+def validation_psnr(
+    model: SRModel, examples: Sequence[Example], precision: torch.dtype | None
+) -> float:
+    """Mean PSNR-Y in dB over the examples, without borders of `scale` pixels; RGB as uint8."""
     total = 0.0
     for example in examples:
-        sr = enlarge(model, example, half)
+        sr = upscale_example(model, example, precision)
         if model.channels == 1:
             found = psnr_y(sr[..., 0], luma(example.hr), border=example.scale)
         else:
-            found = psnr_y(rounded(sr), example.hr, border=example.scale)
+            found = psnr_y(to_uint8(sr), example.hr, border=example.scale)
         total += min(found, 100.0)
     return total / len(examples)
 
 
-def rounded(picture: NDArray[Any]) -> Pixels:
-    """Values of 0 to 255 as uint8."""
-    return np.floor(picture + 0.5).astype(np.uint8)
+def to_uint8(image: NDArray[Any]) -> Pixels:
+    """Values of 0 to 255, rounded half up."""
+    return np.floor(image + 0.5).astype(np.uint8)

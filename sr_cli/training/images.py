@@ -1,4 +1,4 @@
-"""Training pictures: found, decoded once, kept as uint8 in memory or in a mapped file."""
+"""Training images: found, decoded once, kept as uint8 in memory or in a mapped file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DECODERS = 2
 
 @dataclass(frozen=True)
 class Pair:
-    """One picture: hr (h, w, 3) uint8; `lr` (h/scale, w/scale, 3) where it came as a file."""
+    """One image: hr (h, w, 3) uint8; `lr` (h/scale, w/scale, 3) where it came as a file."""
 
     name: str
     hr: Pixels
@@ -36,17 +36,17 @@ class Pair:
 
 
 @dataclass
-class Pictures:
-    """What was found: pairs, and how many files were passed over and why."""
+class Images:
+    """The images that were read, and what was skipped: errors, and how many were too small."""
 
     pairs: list[Pair] = field(default_factory=list)
-    unreadable: list[str] = field(default_factory=list)
+    unreadable: list[SrError] = field(default_factory=list)
     too_small: int = 0
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file with hr, and the one with its lr where the folders are in pairs."""
+    """A file of hr, and that of its lr where folders hold pairs."""
 
     hr: Path
     lr: Path | None = None
@@ -55,8 +55,13 @@ class Source:
 def find_sources(places: Sequence[Path], *, scale: int | None) -> list[Source]:
     """Files under folders, files, and pairs where a folder holds `hr` and `lr` folders.
 
-    `scale` is the one for which pairs are meant; None where several are trained.
-    Raises SrError for a place that is missing and for pairs without partners.
+    Args:
+        places: Folders and files.
+        scale: Of pairs; None where several scales are trained.
+
+    Raises:
+        RefusedError: `path-not-found`.
+        SrError: `pairs-need-one-scale`, and `pair_by_name`'s for pairs without partners.
     """
     found: list[Source] = []
     for place in places:
@@ -66,19 +71,19 @@ def find_sources(places: Sequence[Path], *, scale: int | None) -> list[Source]:
             found.append(Source(place))
         elif {"hr", "lr"} <= set(folders):
             if scale is None:
-                raise SrError(f"{place}: pairs of hr and lr serve one scale", "give one -x")
+                raise SrError("pairs-need-one-scale", place)
             pairs = pair_by_name(_files(folders["hr"]), _files(folders["lr"]), scale)
             found += [Source(hr, lr) for hr, lr in pairs]
         elif folders or is_dir(place):
             found += [Source(p) for p in _files(place)]
         else:
-            raise RefusedError(f"{place}: no such folder or file")
+            raise RefusedError("path-not-found", place)
     once = {s.hr.resolve(): s for s in reversed(found)}
     return list(once.values())[::-1]
 
 
 def is_dir(path: Path) -> bool:
-    """Whether it is a folder; names that the system refuses are none."""
+    """Whether it is a folder; a name that the system refuses is not one."""
     with suppress(OSError):
         return path.is_dir()
     return False
@@ -92,7 +97,7 @@ def _files(folder: Path) -> list[Path]:
     )
 
 
-def read_pictures(
+def read_images(
     sources: Sequence[Source],
     *,
     scales: Sequence[int],
@@ -100,14 +105,22 @@ def read_pictures(
     memory: int,
     mapped: Path,
     on_file: Callable[[int, int], None] | None = None,
-) -> Pictures:
+) -> Images:
     """Decode all; hr is cropped to a multiple of every scale.
 
-    smallest: least side of hr in pixels. memory: bytes after which pixels go to the file
-    `mapped`, which is read through a memory map. Raises SrError for pairs of unequal size.
+    Args:
+        sources: Files.
+        scales: Those that are trained.
+        smallest: The smallest side of hr that is used, in pixels.
+        memory: Bytes after which pixels go to a file that is read through a memory map.
+        mapped: That file.
+        on_file: Called with the files that are decoded and those in all.
+
+    Raises:
+        SrError: `pair-size-mismatch`.
     """
     multiple = int(np.lcm.reduce(np.array(scales)))
-    kept = Pictures()
+    images = Images()
     spill: _Spill | None = None
     used = 0
     with ThreadPoolExecutor(_DECODERS) as pool:
@@ -115,35 +128,39 @@ def read_pictures(
         for count, (source, found) in enumerate(zip(sources, decoded, strict=True), 1):
             if on_file is not None:
                 on_file(count, len(sources))
-            if isinstance(found, str):
-                kept.unreadable.append(f"{source.hr}: {found}")
+            if isinstance(found, SrError):
+                images.unreadable.append(found.about(source.hr))
                 continue
             if min(found.hr.shape[:2]) < smallest:
-                kept.too_small += 1
+                images.too_small += 1
                 continue
             used += found.hr.nbytes + (0 if found.lr is None else found.lr.nbytes)
             if used > memory and spill is None:
                 spill = _Spill(mapped)
-            kept.pairs.append(found if spill is None else spill.put(found))
+            images.pairs.append(found if spill is None else spill.put(found))
     if spill is not None:
-        kept.pairs = spill.mapped(kept.pairs)
-    return kept
+        images.pairs = spill.mapped(images.pairs)
+    return images
 
 
-def _decode(source: Source, multiple: int, scales: Sequence[int]) -> Pair | str:
-    """The pair, or in words why it cannot be read."""
+def _decode(source: Source, multiple: int, scales: Sequence[int]) -> Pair | SrError:
+    """The pair, or why it cannot be read."""
     try:
         hr = rgb(read_picture(source.hr))
         lr = None if source.lr is None else rgb(read_picture(source.lr))
     except SrError as error:
-        return error.message
+        return error
     if lr is not None:
         scale = scales[0]
         h, w = lr.shape[:2]
         if hr.shape[0] // scale != h or hr.shape[1] // scale != w:
             raise SrError(
-                f"{source.lr}: {w}x{h} is not a {scale}th of {source.hr.name} "
-                f"({hr.shape[1]}x{hr.shape[0]})"
+                "pair-size-mismatch",
+                source.lr or "",
+                size=f"{w}x{h}",
+                hr=source.hr.name,
+                hr_size=f"{hr.shape[1]}x{hr.shape[0]}",
+                scale=scale,
             )
         return Pair(source.hr.name, np.ascontiguousarray(hr[: h * scale, : w * scale]), lr)
     return Pair(source.hr.name, np.ascontiguousarray(crop_to_multiple(hr, multiple)))
@@ -156,7 +173,7 @@ def rgb(picture: Picture) -> Pixels:
 
 
 class _Spill:
-    """Pixels written one after the other into a file, then mapped."""
+    """Pixels written to a file one after the other, then mapped."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -178,7 +195,7 @@ class _Spill:
         return offset, pixels.shape
 
     def mapped(self, pairs: list[Pair]) -> list[Pair]:
-        """The pairs with their pixels in the mapped file; those in memory as they are."""
+        """The pairs with their pixels in the mapped file; those in memory unchanged."""
         self._file.close()
         whole: Any = np.memmap(self.path, np.uint8, "r")
 
@@ -200,7 +217,7 @@ class _Spill:
 
 
 def split(pairs: Sequence[T], share: float) -> tuple[list[T], list[T]]:
-    """Training pairs (or their files) and held-back ones: every n-th, at least one and not all."""
+    """Training pairs (or files) and held-back ones: every n-th, at least one and not all."""
     count = min(len(pairs) - 1, max(1, round(len(pairs) * share)))
     if count < 1:
         return list(pairs), []

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to stop, which the loop grants between two steps."""
+"""Ctrl-C and SIGTERM as a request to stop, which the loop honours between two steps."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from types import FrameType
 
 
 @dataclass
-class Stop:
-    """The signal that asked for an end, once there was one."""
+class StopRequest:
+    """The signal that asked to stop, once there was one."""
 
     signal: int | None = None
 
 
 @contextmanager
-def until_stopped() -> Iterator[Stop]:
+def stop_on_signals() -> Iterator[StopRequest]:
     """Ctrl-C and SIGTERM end the loop after its step; a second one ends it at once."""
-    stop = Stop()
+    stop = StopRequest()
 
     def handle(number: int, _: FrameType | None) -> None:
         if stop.signal is not None:

@@ -19,14 +19,15 @@ from sr_cli.errors import RefusedError
 
 @dataclass(frozen=True)
 class Group:
-    """This process among `world`; the one with rank 0 writes files and talks."""
+    """This process among `world`; the main one, of rank 0, writes files and reports."""
 
     rank: int = 0
     world: int = 1
     local_rank: int = 0
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
+        """Whether this is the process that writes files and reports."""
         return self.rank == 0
 
     def wrap(self, network: nn.Module) -> nn.Module:
@@ -46,8 +47,8 @@ class Group:
         dist.all_reduce(total)
         return total / self.world
 
-    def agreed(self, value: float) -> float:
-        """The first process's number, for decisions that all must take alike."""
+    def from_main(self, value: float) -> float:
+        """The main process's number, for decisions that all must take alike."""
         if self.world == 1:
             return value
         shared = torch.tensor([value], dtype=torch.float64)
@@ -57,8 +58,8 @@ class Group:
         return float(shared)
 
 
-def is_leader() -> bool:
-    """Whether this process is the first, or the only one."""
+def is_main_process() -> bool:
+    """Whether this process is torchrun's first, or the only one."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
@@ -66,7 +67,8 @@ def is_leader() -> bool:
 def join_group(device: torch.device) -> Iterator[Group]:
     """The group that torchrun's environment describes; alone without it.
 
-    Raises RefusedError for a graphics card that this process has not.
+    Raises:
+        RefusedError: `no-gpu-for-process` where there are more processes than graphics cards.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
@@ -76,12 +78,12 @@ def join_group(device: torch.device) -> Iterator[Group]:
     on_cuda = device.type == "cuda"
     if on_cuda:
         if group.local_rank >= torch.cuda.device_count():
-            raise RefusedError(f"process {group.rank} has no graphics card of its own")
+            raise RefusedError("no-gpu-for-process", str(group.rank))
         torch.cuda.set_device(group.local_rank)
     dist.init_process_group("nccl" if on_cuda else "gloo")
     try:
         yield group
-        # The first one may still be writing: nobody leaves before all are done.
+        # The main one may still be writing: none leaves before all are done.
         dist.barrier()
     finally:
         dist.destroy_process_group()

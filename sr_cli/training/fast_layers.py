@@ -1,0 +1,107 @@
+"""Faster forms of some layers for training on a CPU; weights and outputs stay the same."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sr_cli.networks.base import SRModel
+
+_RADIUS = 2
+_EXACT_EVERY = 4
+"""One crop in so many goes through the tail itself, so that it learns the edges too."""
+
+
+def use_fast_layers(model: SRModel, *, first: int = 0) -> None:
+    """Replace how some layers compute: PReLUs with one weight, tails without activations.
+
+    Args:
+        model: It is changed.
+        first: The index of this process's first crop in the whole batch.
+    """
+    # Replacing `forward` on an instance keeps modules, and so the names of weights, as they are;
+    # mypy takes every such replacement for a mistake.
+    for layer in model.modules():
+        if isinstance(layer, nn.PReLU) and layer.num_parameters == 1:
+            layer.forward = partial(_prelu, layer)  # type: ignore[method-assign]
+    tail = getattr(model, "tail", None)
+    linear = (nn.Conv2d, nn.PixelShuffle)
+    if isinstance(tail, nn.Sequential) and all(isinstance(part, linear) for part in tail):
+        original = tail.forward
+        tail.forward = partial(_linear_tail, tail, original, model.scale, first)  # type: ignore[method-assign]
+
+
+def _prelu(layer: nn.PReLU, x: Tensor) -> Tensor:
+    made: Tensor = _PReLU.apply(x, layer.weight)
+    return made
+
+
+class _PReLU(torch.autograd.Function):
+    """x where positive, else weight * x (He et al., Delving Deep into Rectifiers, equation 1).
+
+    PyTorch's own gradient on the CPU goes value by value.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return F.prelu(x, weight.to(x.dtype))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        x, weight = ctx.saved_tensors
+        (gradient,) = gradients
+        below = torch.ops.aten.leaky_relu_backward(gradient, x, float(weight), False)
+        slope = (gradient * x.clamp(max=0)).sum(dtype=torch.float32)
+        return below, slope.view(1)
+
+
+def _linear_tail(
+    tail: nn.Sequential, original: Any, scale: int, first: int, features: Tensor
+) -> Tensor:
+    """Convolutions and shuffles as one 5x5 convolution, through which the gradient goes.
+
+    Within one lr pixel of the border the two differ: there most crops give no gradient, and
+    one in four goes through the layers themselves.
+    """
+    indices = range(len(features))
+    exact_ones = [i for i in indices if (first + i) % _EXACT_EVERY == 0]
+    rest = [i for i in indices if i not in exact_ones]
+    if not rest:
+        exact: Tensor = original(features)
+        return exact
+    kernel, bias = compose_tail(tail, scale)
+    fast = F.pixel_shuffle(F.conv2d(features[rest], kernel, bias, padding=_RADIUS), scale)
+    inside = torch.zeros(fast.shape[-2:], dtype=torch.bool, device=fast.device)
+    inside[scale:-scale, scale:-scale] = True
+    fast = torch.where(inside, fast, fast.detach())
+    if not exact_ones:
+        return fast
+    order = torch.tensor(exact_ones + rest, device=fast.device).argsort()
+    return torch.cat([original(features[exact_ones]), fast])[order]
+
+
+def compose_tail(tail: nn.Sequential, scale: int) -> tuple[Tensor, Tensor]:
+    """The kernel (outputs*scale^2, channels, 5, 5) and bias that equals a linear tail.
+
+    Its first kernel is the response to an impulse; the other layers are applied to that.
+    """
+    first, *others = tail
+    assert isinstance(first, nn.Conv2d)
+    size = 2 * _RADIUS + 1
+    response = F.pad(first.weight.transpose(0, 1).flip(2, 3), [_RADIUS - 1] * 4)
+    zeros = torch.zeros(1, first.in_channels, size, size, device=first.weight.device)
+    zeros = first(zeros)
+    for layer in others:
+        if isinstance(layer, nn.Conv2d):
+            response = F.conv2d(response, layer.weight, padding=layer.padding)
+        else:
+            response = layer(response)
+        zeros = layer(zeros)
+    kernel = F.pixel_unshuffle(response, scale).flip(2, 3).transpose(0, 1)
+    bias = F.pixel_unshuffle(zeros, scale)[0, :, _RADIUS, _RADIUS]
+    return kernel, bias

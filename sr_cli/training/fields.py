@@ -1,0 +1,132 @@
+"""Fields of structs filled from tables, each value validated and named where it is wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, TypeVar, get_args, get_origin
+
+import msgspec
+
+from sr_cli.errors import RefusedError
+
+StructT = TypeVar("StructT", bound=msgspec.Struct)
+
+_KINDS = {
+    "integer": "an integer",
+    "number": "a number",
+    "string": "a string",
+    "boolean": "true or false",
+    "object": "a table",
+}
+_LIMITS = {
+    "minimum": "at least {}",
+    "exclusiveMinimum": "above {}",
+    "maximum": "at most {}",
+    "exclusiveMaximum": "below {}",
+}
+
+
+def with_fields(base: StructT, table: Mapping[str, Any], path: str = "") -> StructT:
+    """A copy of a struct with the fields of a table.
+
+    Args:
+        base: Where fields come from that the table does not have, at every depth.
+        table: Values by name; nested structs are tables.
+        path: What stands before the names in errors: `photo.first.`.
+
+    Raises:
+        RefusedError: `unknown-field` with the known ones, `unknown-value` with the known ones,
+            `wrong-type`, `out-of-range`, and what the struct itself raises.
+    """
+    kinds = {field.name: field.type for field in msgspec.structs.fields(base)}
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        if name not in kinds:
+            raise RefusedError("unknown-field", f"{path}{name}", known=list(kinds))
+        own = getattr(base, name)
+        if isinstance(own, msgspec.Struct) and isinstance(value, Mapping):
+            values[name] = with_fields(own, value, f"{path}{name}.")
+        else:
+            values[name] = converted(value, kinds[name], f"{path}{name}")
+    try:
+        return msgspec.structs.replace(base, **values)
+    except RefusedError as error:
+        error.subject = f"{path}{error.subject}"
+        raise
+
+
+def converted(value: Any, kind: Any, name: str) -> Any:
+    """A value as a field's annotation wants it.
+
+    Args:
+        value: As TOML or JSON has it.
+        kind: The annotation, with msgspec's constraints.
+        name: The field's, for errors.
+
+    Raises:
+        RefusedError: `unknown-value`, `wrong-type` or `out-of-range`.
+    """
+    inner = _dict_kinds(kind)
+    if inner is not None and isinstance(value, Mapping):
+        for key, entry in value.items():
+            _convert_one(key, inner[0], name)
+            _convert_one(entry, inner[1], f"{name}.{key}")
+    return _convert_one(value, kind, name)
+
+
+def _convert_one(value: Any, kind: Any, name: str) -> Any:
+    try:
+        made = msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        raise _refusal(value, msgspec.json.schema(kind), name) from None
+    # TOML has them, and nothing that is trained can use them.
+    if isinstance(made, float) and not math.isfinite(made):
+        raise RefusedError("wrong-type", name, value=str(made), wanted="a finite number")
+    return made
+
+
+def _dict_kinds(kind: Any) -> tuple[Any, Any] | None:
+    """The types of a dict's keys and values; None for any other annotation."""
+    while hasattr(kind, "__metadata__"):
+        kind = kind.__origin__
+    if get_origin(kind) is not dict:
+        return None
+    key, value = get_args(kind)
+    return key, value
+
+
+def _refusal(value: Any, schema: Mapping[str, Any], name: str) -> RefusedError:
+    """What is wrong with a value, from the JSON schema of what is wanted."""
+    if "enum" in schema:
+        return RefusedError("unknown-value", name, value=value, known=schema["enum"])
+    limits = [text.format(schema[key]) for key, text in _LIMITS.items() if key in schema]
+    whole = schema.get("type") == "number" or isinstance(value, int)
+    if limits and whole and isinstance(value, int | float) and not isinstance(value, bool):
+        return RefusedError("out-of-range", name, value=value, allowed=", ".join(limits))
+    if schema.get("type") != "array":
+        wanted = " ".join([_KINDS[schema.get("type", "object")], *limits])
+        if schema.get("minProperties"):
+            wanted += " with at least one entry"
+        return RefusedError("wrong-type", name, value=value, wanted=wanted)
+    items = schema.get("prefixItems") or [schema["items"]]
+    count = len(items) if "prefixItems" in schema else None
+    if isinstance(value, list | tuple) and value and count in (None, len(value)):
+        for index, entry in enumerate(value):
+            item = items[min(index, len(items) - 1)]
+            if not _fits(entry, item):
+                return _refusal(entry, item, name)
+    wanted = f"a list of {count} numbers" if count else "a list of numbers"
+    return RefusedError("wrong-type", name, value=value, wanted=wanted)
+
+
+def _fits(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether a number is within the limits of its schema."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if schema["type"] == "integer" and not isinstance(value, int):
+        return False
+    above = schema.get("exclusiveMinimum", -math.inf) < value
+    below = value < schema.get("exclusiveMaximum", math.inf)
+    within = schema.get("minimum", -math.inf) <= value <= schema.get("maximum", math.inf)
+    return bool(above and below and within)

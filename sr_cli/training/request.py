@@ -1,0 +1,116 @@
+"""The arguments of a training beside its recipe, and what it returns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sr_cli.errors import RefusedError
+
+DEFAULT_VAL = "0.02"
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What to train on, for how long, and where; what decides the result is in the recipe.
+
+    Attributes:
+        data: Folders and files of images; a folder with `hr` and `lr` folders holds pairs.
+            A run that is resumed has its own.
+        output: The checkpoint to make, ending in .safetensors; None for NETWORK-xSCALE.safetensors
+            in the current folder.
+        val: What to validate on: a share of the data to hold back (`0.02`, `2%`), a folder, or
+            names of test sets (`Set5,Set14`). None for 2 %, or the choice of the run to resume.
+        steps: Length of the run, instead of the recipe's; at most one of the three is given.
+        epochs: Length: how often each pixel of the data is seen.
+        seconds: Length: a time limit, over all parts of an interrupted run.
+        init: A model whose weights are the initial ones, as `sr upscale -m` takes it.
+        trunk: A file with VGG's weights, for losses that need them; None fetches them.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        threads: CPU threads; None for all cores.
+        memory: Bytes of pixels kept in memory; more go to a mapped file. None for a third of what
+            is free.
+        save_seconds: How often the state is written.
+        resume: Resume the run of this output exactly where it was interrupted.
+        overwrite: Start a new run although the output, or a run of it, exists.
+        tensorboard: Also log for TensorBoard.
+        licence: Of the weights, for the checkpoint's header.
+
+    Raises:
+        RefusedError: `conflicting-options`, `out-of-range`, `wrong-suffix`, `missing-option`.
+    """
+
+    data: Sequence[Path | str] = ()
+    output: Path | str | None = None
+    val: str | None = None
+    steps: int | None = None
+    epochs: float | None = None
+    seconds: float | None = None
+    init: str | None = None
+    trunk: Path | str | None = None
+    device: str = "auto"
+    threads: int | None = None
+    memory: int | None = None
+    save_seconds: float = 120.0
+    resume: bool = False
+    overwrite: bool = False
+    tensorboard: bool = False
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        limits = {"--steps": self.steps, "--epochs": self.epochs, "--time-limit": self.seconds}
+        given = [name for name, value in limits.items() if value is not None]
+        if len(given) > 1:
+            raise RefusedError("conflicting-options", given[0], other=given[1])
+        if self.resume and self.overwrite:
+            raise RefusedError("conflicting-options", "--resume", other="--overwrite")
+        for name, value in limits.items():
+            if value is not None and not 0 < value < math.inf:
+                raise RefusedError("out-of-range", name, value=value, allowed="above 0")
+        for name, count in (("--threads", self.threads), ("--memory", self.memory)):
+            if count is not None and count < 1:
+                raise RefusedError("out-of-range", name, value=count, allowed="at least 1")
+        if self.output is not None and Path(self.output).suffix != ".safetensors":
+            raise RefusedError("wrong-suffix", self.output, suffix=".safetensors")
+        if not self.data and not self.resume:
+            raise RefusedError("missing-option", "--data", example="--data photos/")
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the length of the run is given."""
+        return not (self.steps is None and self.epochs is None and self.seconds is None)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a training ended.
+
+    Attributes:
+        output: The checkpoint with the best averaged weights.
+        done: Whether the run is complete; an interrupted one can be resumed.
+        steps: Steps that were made, those before an interruption included.
+        seconds: Time of the run, that before an interruption included.
+        waited: How much of it was spent waiting for crops.
+        losses: Of the last step, by name.
+        learning_rate: Of the last step.
+        figure: PSNR-Y of the last validation in dB, None where the last step had none.
+        best: The best figure; None before the first validation.
+        best_step: When that was.
+        skipped: Steps that were skipped because their gradient was not finite or the loss exploded.
+        signal: The signal that stopped it, if one did.
+    """
+
+    output: Path
+    done: bool
+    steps: int
+    seconds: float
+    waited: float
+    losses: dict[str, float] = field(default_factory=dict)
+    learning_rate: float = 0.0
+    figure: float | None = None
+    best: float | None = None
+    best_step: int = 0
+    skipped: int = 0
+    signal: int | None = None

@@ -1,0 +1,232 @@
+"""One training: the network, its optimiser, the averaged weights, and one step of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sr_cli.errors import RefusedError, SrError
+from sr_cli.networks import create_model
+from sr_cli.networks.base import SRModel
+from sr_cli.training.crops import Batch
+from sr_cli.training.distributed import Group
+from sr_cli.training.events import Progress
+from sr_cli.training.fast_layers import use_fast_layers
+from sr_cli.training.network import (
+    load_initial_weights,
+    round_all_to_bf16,
+    to_device,
+    training_precision,
+    weights_in_bf16,
+)
+from sr_cli.training.objective import Adversary, Objective
+from sr_cli.training.optimisers import learning_rate_factor, make_optimiser, set_learning_rate
+from sr_cli.training.recipe import Recipe
+
+MAX_BAD_STEPS = 20
+"""So many bad steps in a row end the run."""
+
+_EXPLOSION = 100.0
+"""A loss so many times the usual one makes a step a bad one…"""
+
+_SETTLED = 100
+"""…after so many steps."""
+
+
+class DivergedError(SrError):
+    """The loss or the weights are beyond recovery; what was saved before is good."""
+
+
+class Trainer:
+    """The state of one training.
+
+    Args:
+        recipe: How to train.
+        device: Where to compute.
+        group: The processes that share each batch.
+        init: A checkpoint to start from; one of another scale gives all tensors that fit.
+        trunk: A file with VGG's weights; None fetches them where a loss needs them.
+
+    Raises:
+        RefusedError: `network-needs-one-scale`, and what Objective and `load_initial_weights`
+            raise.
+        SrError: What they raise.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        device: torch.device,
+        group: Group | None = None,
+        init: str | None = None,
+        trunk: Path | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.device = device
+        self.group = group or Group()
+        self.precision = training_precision(recipe, device)
+        # Only here: choosing a precision may have drawn random numbers to measure with.
+        torch.manual_seed(recipe.seed)
+        self.model = create_model(recipe.model, scale=recipe.scales[0], **recipe.config)
+        if len(recipe.scales) > 1 and not self.model.one_set_of_weights:
+            raise RefusedError("network-needs-one-scale", recipe.model)
+        if init is not None:
+            load_initial_weights(self.model, init)
+        to_device(self.model, device)
+        if device.type == "cpu":
+            own = recipe.batch // self.group.world
+            use_fast_layers(self.model, first=self.group.rank * own)
+        self.wrapped = self.group.wrap(self.model)
+        self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self.optimiser = make_optimiser(recipe, self.model, recipe.learning_rate)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision is torch.float16)
+        self.objective = Objective(recipe, self.model, device, trunk)
+        self.adversary = Adversary(recipe, device, self.group) if recipe.is_adversarial else None
+        self.progress = Progress()
+
+    def step(self, batch: Batch) -> None:
+        """One update of the network, and of the discriminator where there is one.
+
+        A step whose gradient is not finite, or whose loss explodes, is skipped and counted.
+
+        Raises:
+            DivergedError: `diverged` after MAX_BAD_STEPS of them in a row.
+        """
+        lr, hr = batch.lr.to(self.device), batch.hr.to(self.device)
+        self.model.scale = batch.scale
+        with weights_in_bf16(self.model, self.recipe.rounded_weights):
+            with self._autocast():
+                sr = self.wrapped(lr).float()
+                parts = self.objective(sr, hr, batch)
+                if self.adversary is not None:
+                    parts["adversarial"] = self.adversary.generator_loss(sr, hr)
+            total = sum(
+                (self.recipe.losses[n] * p for n, p in parts.items()),
+                torch.zeros_like(sr[0, 0, 0, 0]),
+            )
+            good = self._backward(self.optimiser, total, self.model)
+        if good:
+            self._update(self.optimiser)
+            self._follow_usual_loss(total)
+            self._update_average()
+            if self.adversary is not None:
+                parts["discriminator"] = self._train_discriminator(self.adversary, sr, hr)
+        self.progress.losses = {name: float(part.detach()) for name, part in parts.items()}
+        self.progress.step += 1
+
+    def _train_discriminator(self, adversary: Adversary, sr: Tensor, hr: Tensor) -> Tensor:
+        with self._autocast():
+            loss = adversary.discriminator_loss(sr, hr)
+        if self._backward(adversary.optimiser, loss, adversary.discriminator):
+            self._update(adversary.optimiser)
+        return loss
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.precision, enabled=self.precision is not None)
+
+    def _backward(self, optimiser: torch.optim.Optimizer, loss: Tensor, network: nn.Module) -> bool:
+        """The gradient, clipped; whether it is good to follow. A bad one is counted."""
+        value = float(self.group.mean(loss.detach()))
+        usual = self.progress.usual_loss if optimiser is self.optimiser else 0.0
+        good = math.isfinite(value)
+        if usual and self.progress.step > _SETTLED and value > _EXPLOSION * usual:
+            good = False
+        optimiser.zero_grad(set_to_none=True)
+        if good:
+            # torch leaves backward untyped.
+            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            self.scaler.unscale_(optimiser)
+            limit = self.recipe.clip or math.inf
+            norm = nn.utils.clip_grad_norm_(network.parameters(), limit)
+            # The scaler skips a step that has overflowed by itself.
+            good = bool(torch.isfinite(norm)) or self.scaler.is_enabled()
+        if not good:
+            self._count_bad_step()
+        return good
+
+    def _update(self, optimiser: torch.optim.Optimizer) -> None:
+        self.scaler.step(optimiser)
+        self.scaler.update()
+
+    def _follow_usual_loss(self, loss: Tensor) -> None:
+        progress = self.progress
+        progress.bad_in_a_row = 0
+        share = 0.02 if progress.usual_loss else 1.0
+        value = float(self.group.mean(loss.detach()))
+        progress.usual_loss += share * (value - progress.usual_loss)
+
+    def _count_bad_step(self) -> None:
+        self.progress.skipped += 1
+        self.progress.bad_in_a_row += 1
+        if self.progress.bad_in_a_row >= MAX_BAD_STEPS:
+            raise DivergedError("diverged", self.recipe.id, steps=MAX_BAD_STEPS)
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # Early on the average follows closely, so that it does not retain the random start.
+        step = self.progress.step
+        decay = min(self.recipe.ema, (1 + step) / (10 + step))
+        for name, value in self.model.state_dict().items():
+            if value.dtype.is_floating_point:
+                self.ema[name].lerp_(value, 1 - decay)
+            else:
+                self.ema[name].copy_(value)
+
+    def set_learning_rate(self, done: float) -> None:
+        """As the schedule has it when the share `done` of the run is over."""
+        recipe = self.recipe
+        factor = learning_rate_factor(recipe, done, self.progress.step)
+        set_learning_rate(self.optimiser, recipe.learning_rate * factor)
+        if self.adversary is not None:
+            rate = recipe.discriminator_learning_rate * factor
+            set_learning_rate(self.adversary.optimiser, rate)
+        self.progress.learning_rate = recipe.learning_rate * factor
+
+    def averaged_weights(self) -> dict[str, Tensor]:
+        """What is saved: the averaged weights, rounded to bfloat16 where the recipe has it so."""
+        return round_all_to_bf16(self.ema) if self.recipe.rounded_weights else self.ema
+
+    def averaged_model(self) -> SRModel:
+        """A copy of the network with the averaged weights, in evaluation mode.
+
+        Raises:
+            DivergedError: `weights-not-finite`.
+        """
+        if not all(bool(torch.isfinite(v).all()) for v in self.ema.values()):
+            raise DivergedError("weights-not-finite", self.recipe.id)
+        model = create_model(self.recipe.model, scale=self.recipe.scales[0], **self.recipe.config)
+        model.load_state_dict(self.averaged_weights())
+        return to_device(model, self.device).eval()
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to resume exactly; tensors and plain values only."""
+        state = {
+            "progress": asdict(self.progress),
+            "model": self.model.state_dict(),
+            "ema": self.ema,
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+        if self.adversary is not None:
+            state["discriminator"] = self.adversary.discriminator.state_dict()
+            state["optimiser_d"] = self.adversary.optimiser.state_dict()
+        return state
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Resume from `state()`."""
+        self.progress = Progress(**state["progress"])
+        self.model.load_state_dict(state["model"])
+        self.ema = {k: v.to(self.device).clone() for k, v in state["ema"].items()}
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state["scaler"])
+        torch.set_rng_state(state["random"])
+        if self.adversary is not None:
+            self.adversary.discriminator.load_state_dict(state["discriminator"])
+            self.adversary.optimiser.load_state_dict(state["optimiser_d"])
