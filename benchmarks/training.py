@@ -36,7 +36,7 @@ from sr_cli.training.papers import default_recipe
 from sr_cli.training.recipe import Recipe
 from sr_cli.training.request import DEFAULT_VAL
 from sr_cli.training.trainer import Trainer
-from sr_cli.training.validation import Example, validation_psnr
+from sr_cli.training.validation import Example, validation_figure
 
 
 class Plain:
@@ -145,8 +145,8 @@ def quality(recipe: Recipe, crops: Crops, examples: list[Example], steps: int) -
         for group in plain.optimiser.param_groups:
             group["lr"] = recipe.learning_rate * learning_rate_factor(recipe, step / steps, step)
         plain.step(batch.lr.contiguous(), batch.hr.contiguous())
-    a = validation_psnr(ours.model.eval(), examples, None)
-    b = validation_psnr(plain.model.eval(), examples, None)
+    a = validation_figure(ours.model.eval(), examples, None)
+    b = validation_figure(plain.model.eval(), examples, None)
     print(
         f"{recipe.id}: after {steps} steps {a:.3f} dB, plain {b:.3f} dB, {a - b:+.3f}", flush=True
     )

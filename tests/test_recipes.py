@@ -140,8 +140,8 @@ def test_a_teacher_gets_a_loss_unless_it_has_one() -> None:
 
 
 def test_the_schema_in_the_documentation_is_current_and_describes_every_field() -> None:
-    text = (REPOSITORY / "docs" / "recipe.schema.json").read_text()
-    assert text == recipe_schema(), "sr train --print-schema > docs/recipe.schema.json"
+    text = (REPOSITORY / "docs" / "schemas" / "recipe.schema.json").read_text()
+    assert text == recipe_schema(), "sr train --print-schema > docs/schemas/recipe.schema.json"
     for name, kind in json.loads(text)["$defs"].items():
         assert kind["additionalProperties"] is False, name
         for field, described in kind["properties"].items():

@@ -202,7 +202,7 @@ def test_errors_in_options_do_not_wait_for_torch(tmp_path: Path) -> None:
 def test_a_batch_that_may_not_fit_is_noted_beforehand(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sr_cli.training.loop.free_memory", lambda _: 1 << 20)
+    monkeypatch.setattr("sr_cli.training.run.free_memory", lambda _: 1 << 20)
     events: list[Event] = []
     recipe = tiny_recipe(batch=8, steps=1)
     quick(photos, tmp_path / "a.safetensors", recipe, events.append, memory=1 << 30)

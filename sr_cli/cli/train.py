@@ -123,6 +123,16 @@ class Options:
     memory: Annotated[
         int | None, typer.Option(help="MiB of images kept in memory; more go to a mapped file.")
     ] = None
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", help="Processes that make crops; 0: threads. Default: as the device needs."
+        ),
+    ] = None
+    init_discriminator: Annotated[
+        Path | None,
+        typer.Option("--init-discriminator", help="Start from the discriminator of this state.pt."),
+    ] = None
     save_every: Annotated[
         str, typer.Option("--save-every", help="How often the state is written.")
     ] = "2m"
@@ -221,6 +231,8 @@ def _request(options: Options) -> TrainingRequest:
         device=options.device,
         threads=options.threads,
         memory=None if options.memory is None else options.memory << 20,
+        workers=options.workers,
+        init_discriminator=options.init_discriminator,
         save_seconds=parse_duration(options.save_every),
         resume=options.resume,
         overwrite=options.overwrite,
@@ -239,7 +251,7 @@ def _train(recipe: Recipe, request: TrainingRequest, options: Options) -> None:
     if not is_main_process():
         raise typer.Exit(_exit_code(result))
     if options.json_:
-        print_json(_record(result))
+        print_json(_record(result, recipe))
     if code := _exit_code(result):
         say(
             f"stopped at step {result.steps}; "
@@ -248,15 +260,16 @@ def _train(recipe: Recipe, request: TrainingRequest, options: Options) -> None:
     raise typer.Exit(code)
 
 
-def _record(result: TrainingResult) -> dict[str, Any]:
+def _record(result: TrainingResult, recipe: Recipe) -> dict[str, Any]:
+    figure = {"psnr": "psnr_y"}.get(recipe.validate, recipe.validate)
     return {
         "output": str(result.output),
         "done": result.done,
         "step": result.steps,
         "seconds": round(result.seconds, 1),
         "waited": round(result.waited, 1),
-        "psnr_y": result.figure,
-        "best_psnr_y": result.best,
+        figure: result.figure,
+        f"best_{figure}": result.best,
         "best_step": result.best_step,
         "skipped": result.skipped,
     }

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from sr_cli.training.events import Ended, Event, Loading, Started, Stepped
+    from sr_cli.training.validation import Figure
 
 _LINE_SECONDS = 15.0
 _LOADING_SECONDS = 5.0
@@ -94,13 +95,19 @@ class TrainingView:
         if started is None:
             return
         kept, step = progress.best, progress.best_step
-        if started.recipe.is_adversarial and progress.figure is not None:
-            # The last weights are kept, not those with the best figure.
+        if started.recipe.keeps_last and progress.figure is not None:
             kept, step = progress.figure, progress.step
+        figure = self._figure()
         say(
-            f"{shown(started.output)}: validation PSNR-Y {kept:.2f} dB at step {step}, "
+            f"{shown(started.output)}: validation {figure.name} "
+            f"{kept:.{figure.digits}f}{figure.unit} at step {step}, "
             f"{progress.step} steps in {progress.seconds / 60:.1f} min"
         )
+
+    def _figure(self) -> Figure:
+        from sr_cli.training.validation import FIGURES
+
+        return FIGURES["psnr" if self._started is None else self._started.recipe.validate]
 
     def _facts(self, event: Stepped) -> list[tuple[str, str]]:
         p, (first_step, first_seconds) = event.progress, self._first
@@ -112,8 +119,9 @@ class TrainingView:
             facts.append(("it/s", f"{rate:.2f}"))
             facts.append(("waiting", f"{100 * p.waited / p.seconds:.1f}%"))
         if self._last_figure is not None:
-            facts.append(("PSNR-Y", f"{self._last_figure:.3f}"))
-            facts.append(("best", f"{p.best:.3f}"))
+            figure = self._figure()
+            facts.append((figure.name, f"{self._last_figure:.{figure.digits + 1}f}"))
+            facts.append(("best", f"{p.best:.{figure.digits + 1}f}"))
         if p.skipped:
             facts.append(("skipped", str(p.skipped)))
         if event.done > 0.002:

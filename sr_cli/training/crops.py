@@ -37,6 +37,15 @@ class Batch:
     scale: int
 
 
+@dataclass(frozen=True)
+class CropPixels:
+    """The same as bytes: lr (N, p, p, 3) and hr (N, p*scale, p*scale, 3), uint8."""
+
+    lr: Pixels
+    hr: Pixels
+    scale: int
+
+
 def lr_of_region(hr: Pixels, y: int, x: int, height: int, width: int, scale: int) -> Pixels:
     """The part (height, width) at (y, x), in lr pixels, of the whole image's bicubic lr.
 
@@ -70,14 +79,22 @@ class Crops:
 
     def batch(self, step: int, *, rank: int = 0, world: int = 1) -> Batch:
         """This process's part of the crops of a step."""
+        return as_batch(self.pixels(step, rank=rank, world=world), self.channels)
+
+    def pixels(self, step: int, *, rank: int = 0, world: int = 1) -> CropPixels:
+        """The same as bytes."""
         r = self.recipe
         own = r.batch // world
         scale = int(np.random.default_rng([r.seed, step]).choice(r.scales))
         crops = [self.crop(step, rank * own + i, scale) for i in range(own)]
-        lr, hr = _stacked([c[0] for c in crops]), _stacked([c[1] for c in crops])
-        if self.channels == 1:
-            return Batch(luma_of(lr), luma_of(hr), lr, scale)
-        return Batch(lr, hr, lr, scale)
+        lr, hr = (np.stack([c[side] for c in crops]) for side in (0, 1))
+        return CropPixels(lr, hr, scale)
+
+    @property
+    def degrades_each(self) -> bool:
+        """Whether lr is computed for each crop, which takes far longer than cutting it out."""
+        r = self.recipe
+        return r.degradation == "photo" or r.rescale != (1.0, 1.0) or r.colour_jitter > 0
 
     def crop(self, step: int, index: int, scale: int) -> tuple[Pixels, Pixels]:
         """lr (p, p, 3) and hr (p*scale, p*scale, 3)."""
@@ -121,7 +138,7 @@ class Crops:
     def precompute_lr(self) -> None:
         """Downscale all images that are in memory, so that crops of lr are slices."""
         r = self.recipe
-        if r.degradation == "photo" or r.rescale != (1.0, 1.0) or r.colour_jitter:
+        if self.degrades_each:
             return
         wanted = [
             (number, scale)
@@ -200,9 +217,24 @@ def jitter(hr: Pixels, most: float, random: np.random.Generator) -> Pixels:
     return changed
 
 
-def _stacked(crops: Sequence[Pixels]) -> Tensor:
-    stacked = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
-    return (stacked.float() / 255).contiguous(memory_format=torch.channels_last)
+def as_batch(pixels: CropPixels, channels: int, device: torch.device | None = None) -> Batch:
+    """Crops for a network of so many channels, on the device.
+
+    A graphics card gets bytes, from pinned memory, while it computes.
+    """
+    lr, hr = (_as_floats(p, device) for p in (pixels.lr, pixels.hr))
+    if channels == 1:
+        return Batch(luma_of(lr), luma_of(hr), lr, pixels.scale)
+    return Batch(lr, hr, lr, pixels.scale)
+
+
+def _as_floats(crops: Pixels, device: torch.device | None) -> Tensor:
+    stacked = torch.from_numpy(crops)
+    if device is not None and device.type == "cuda":
+        stacked = stacked.pin_memory().to(device, non_blocking=True)
+    elif device is not None:
+        stacked = stacked.to(device)
+    return (stacked.permute(0, 3, 1, 2).float() / 255).contiguous(memory_format=torch.channels_last)
 
 
 def luma_of(rgb: Tensor) -> Tensor:

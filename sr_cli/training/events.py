@@ -20,8 +20,9 @@ class Progress:
         seconds: Time of the run so far, that of interrupted parts included.
         waited: How much of it was spent waiting for crops.
         learning_rate: Of the last step.
-        losses: Of the last step, by name.
-        figure: PSNR-Y of the last step's validation in dB; None where there was none.
+        losses: Of the last step, by name; on a graphics card means over the last steps.
+        figure: Of the last step's validation, by the recipe's `validate`: PSNR-Y in dB or LPIPS.
+            None where there was no validation.
         best: The best figure so far.
         best_step: When that was.
         since_best: Validations since then.

@@ -121,7 +121,8 @@ def read_images(
     """
     multiple = int(np.lcm.reduce(np.array(scales)))
     images = Images()
-    spill: _Spill | None = None
+    file: PixelFile | None = None
+    stored: list[StoredPair] = []
     used = 0
     with ThreadPoolExecutor(_DECODERS) as pool:
         decoded = pool.map(lambda s: _decode(s, multiple, scales), sources)
@@ -135,11 +136,15 @@ def read_images(
                 images.too_small += 1
                 continue
             used += found.hr.nbytes + (0 if found.lr is None else found.lr.nbytes)
-            if used > memory and spill is None:
-                spill = _Spill(mapped)
-            images.pairs.append(found if spill is None else spill.put(found))
-    if spill is not None:
-        images.pairs = spill.mapped(images.pairs)
+            if used > memory and file is None:
+                file = PixelFile(mapped)
+            if file is None:
+                images.pairs.append(found)
+            else:
+                stored.append(file.put(found))
+    if file is not None:
+        file.close()
+        images.pairs += mapped_pairs(mapped, stored)
     return images
 
 
@@ -172,48 +177,46 @@ def rgb(picture: Picture) -> Pixels:
     return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
 
 
-class _Spill:
-    """Pixels written to a file one after the other, then mapped."""
+@dataclass(frozen=True)
+class StoredPair:
+    """A pair in a PixelFile: where its pixels begin, and their shapes."""
+
+    name: str
+    hr: tuple[int, tuple[int, ...]]
+    lr: tuple[int, tuple[int, ...]] | None
+
+
+class PixelFile:
+    """Writes the pixels of pairs to a file, one after the other; `mapped_pairs` reads them."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("wb")
-        self._places: dict[str, list[tuple[int, tuple[int, ...]] | None]] = {}
 
-    def put(self, pair: Pair) -> Pair:
-        """Write a pair's pixels; what comes back only holds its place."""
-        places = [self._write(pair.hr), None if pair.lr is None else self._write(pair.lr)]
-        key = f"{len(self._places)}:{pair.name}"
-        self._places[key] = places
-        empty = np.empty((0, 0, 3), np.uint8)
-        return Pair(key, empty)
+    def put(self, pair: Pair) -> StoredPair:
+        """Write a pair's pixels."""
+        lr = None if pair.lr is None else self._write(pair.lr)
+        return StoredPair(pair.name, self._write(pair.hr), lr)
 
     def _write(self, pixels: Pixels) -> tuple[int, tuple[int, ...]]:
         offset = self._file.tell()
         self._file.write(np.ascontiguousarray(pixels).data)
         return offset, pixels.shape
 
-    def mapped(self, pairs: list[Pair]) -> list[Pair]:
-        """The pairs with their pixels in the mapped file; those in memory unchanged."""
+    def close(self) -> None:
+        """Everything is written."""
         self._file.close()
-        whole: Any = np.memmap(self.path, np.uint8, "r")
 
-        def view(place: tuple[int, tuple[int, ...]] | None) -> Any:
-            if place is None:
-                return None
-            offset, shape = place
-            return whole[offset : offset + int(np.prod(shape))].reshape(shape)
 
-        done = []
-        for pair in pairs:
-            places = self._places.get(pair.name)
-            if places is None:
-                done.append(pair)
-            else:
-                name = pair.name.split(":", 1)[1]
-                done.append(Pair(name, view(places[0]), view(places[1])))
-        return done
+def mapped_pairs(path: Path, stored: Sequence[StoredPair]) -> list[Pair]:
+    """Pairs whose pixels are those of the file, through a memory map."""
+    whole: Any = np.memmap(path, np.uint8, "r")
+
+    def view(place: tuple[int, tuple[int, ...]]) -> Any:
+        offset, shape = place
+        return whole[offset : offset + int(np.prod(shape))].reshape(shape)
+
+    return [Pair(p.name, view(p.hr), None if p.lr is None else view(p.lr)) for p in stored]
 
 
 def split(pairs: Sequence[T], share: float) -> tuple[list[T], list[T]]:

@@ -4,110 +4,31 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import asdict, dataclass
 
-import torch
-
-from sr_cli.engine.device import free_memory, pick_device, prepare_cpu
 from sr_cli.errors import Note, RefusedError
 from sr_cli.registry.checkpoint import Header, save_checkpoint
-from sr_cli.training.crops import Batch, Crops, prefetch
-from sr_cli.training.data import DataReader, lasting_val, load_data
-from sr_cli.training.distributed import Group, join_group
+from sr_cli.training.crops import Batch
 from sr_cli.training.events import Ended, Noted, OnEvent, Progress, Started, Stepped
 from sr_cli.training.images import Pair
 from sr_cli.training.monitoring import TensorBoard, add_strip, comparison_strip, draw_curves
-from sr_cli.training.network import bytes_per_step, lasting_name, set_training_mode
-from sr_cli.training.recipe import Recipe
-from sr_cli.training.recipe_files import as_table
-from sr_cli.training.request import TrainingRequest, TrainingResult
+from sr_cli.training.network import set_training_mode
+from sr_cli.training.request import TrainingResult
 from sr_cli.training.run_folder import RunFolder, RunSpec
 from sr_cli.training.signals import StopRequest, stop_on_signals
 from sr_cli.training.trainer import DivergedError, Trainer
 from sr_cli.training.validation import (
+    FIGURES,
     Example,
     seconds_between,
     steps_between,
     upscale_example,
-    validation_psnr,
+    validation_figure,
 )
 
 _LOG_EVERY = 50
-_FOREVER = 1 << 40
-
-
-def run_training(
-    spec: RunSpec, folder: RunFolder, request: TrainingRequest, on_event: OnEvent
-) -> TrainingResult:
-    """Train a run from its start, or from its last state, to its end or to a signal.
-
-    Args:
-        spec: What the run is.
-        folder: Its files.
-        request: How this process trains it.
-        on_event: Called with every event.
-
-    Raises:
-        RefusedError, SrError: As `train`.
-    """
-    device = pick_device(request.device)
-    prepare_cpu(spec.threads)
-    with ExitStack() as stack:
-        group = stack.enter_context(join_group(device))
-        if spec.recipe.batch % group.world:
-            batch = spec.recipe.batch
-            raise RefusedError("batch-not-divisible", batch=batch, processes=group.world)
-        if group.is_main:
-            stack.enter_context(folder.locked())
-        board = TensorBoard(folder.path if request.tensorboard and group.is_main else None)
-        resumes = request.resume and folder.has_state()
-        trainer = Trainer(
-            spec.recipe,
-            device=device,
-            group=group,
-            init=None if resumes else spec.init,
-            trunk=spec.trunk,
-        )
-        reader = DataReader(spec.recipe, request.memory, folder.path, on_event)
-        pairs, examples = load_data(reader, spec.data, spec.val)
-        check_batch_fits(trainer, on_event)
-        if request.resume:
-            _load_state(trainer, folder, on_event)
-        limit = Limit.of(spec, pairs)
-        limit.check_not_passed(trainer.progress)
-        if group.is_main:
-            if not request.resume:
-                folder.clear()
-            folder.write_run(_lasting(spec))
-        crops = Crops(pairs, spec.recipe, channels=trainer.model.channels)
-        crops.precompute_lr()
-        loop = _Loop(trainer, examples, limit, folder, _header(spec, trainer), board, on_event)
-        return loop.run(crops, save_seconds=request.save_seconds)
-
-
-def check_batch_fits(trainer: Trainer, on_event: OnEvent) -> None:
-    """Check that there is memory for a step with the recipe's batch; on a CPU, only note it.
-
-    Raises:
-        RefusedError: `batch-too-large` on a graphics card.
-    """
-    recipe, device = trainer.recipe, trainer.device
-    needed = bytes_per_step(trainer.model, recipe, trainer.precision, processes=trainer.group.world)
-    free = free_memory(device)
-    if needed <= free:
-        return
-    facts: dict[str, Any] = {
-        "batch": recipe.batch,
-        "needed_mib": needed >> 20,
-        "free_mib": free >> 20,
-        "fitting": max(1, int(recipe.batch * free / needed * 0.9)),
-    }
-    if device.type == "cuda":
-        raise RefusedError("batch-too-large", **facts)
-    on_event(Noted(Note("batch-may-not-fit", facts)))
 
 
 @dataclass(frozen=True)
@@ -144,7 +65,7 @@ class Limit:
             raise RefusedError("run-beyond-limit", step=progress.step, steps=self.steps)
 
 
-class _Loop:
+class Loop:
     """Steps, and from time to time validation, the log, the state."""
 
     def __init__(
@@ -164,7 +85,7 @@ class _Loop:
         self.header = header
         self.board = board
         self.on_event = on_event
-        self.group: Group = trainer.group
+        self.group = trainer.group
         self.progress = trainer.progress
         self.done = 0.0
         now = time.monotonic()
@@ -174,14 +95,12 @@ class _Loop:
         steps = limit.steps
         self._validate_every = steps_between(trainer.recipe, examples, steps) if steps else 0
 
-    def run(self, crops: Crops, *, save_seconds: float) -> TrainingResult:
+    def run(self, batches: Generator[Batch, None, None], *, save_seconds: float) -> TrainingResult:
         """The steps that are left, and the end of the run or of this part of it."""
         recipe, group, progress = self.trainer.recipe, self.group, self.progress
         self.on_event(Started(recipe, self.folder.output, progress))
         set_training_mode(self.trainer.model, recipe)
-        end = self.limit.steps or _FOREVER
-        prefetched = prefetch(crops, progress.step, end, rank=group.rank, world=group.world)
-        with stop_on_signals() as stop, closing(prefetched) as batches:
+        with stop_on_signals() as stop, closing(batches):
             while not self._is_over(stop):
                 # 1. The next crops, which are there already unless the data is too slow.
                 waiting = time.monotonic()
@@ -235,6 +154,8 @@ class _Loop:
 
     def _log(self) -> None:
         progress = self.progress
+        if progress.step % _LOG_EVERY == 0:
+            self.trainer.read()
         due = progress.step % _LOG_EVERY == 0 or progress.figure is not None
         if due and self.group.is_main:
             self.folder.log(progress)
@@ -275,54 +196,23 @@ class _Loop:
 def validate(trainer: Trainer, examples: list[Example], folder: RunFolder, header: Header) -> None:
     """Validate the averaged weights, keep them where they are the best, and draw the curves.
 
-    The PSNR of an adversarial run falls while its images get better: there the last weights are
-    kept.
+    The PSNR of an adversarial run falls while its images get better: there, by PSNR, the last
+    weights are kept.
 
     Raises:
         DivergedError: `weights-not-finite`.
     """
-    progress, model, precision = trainer.progress, trainer.averaged_model(), trainer.precision
-    progress.figure = validation_psnr(model, examples, precision)
+    trainer.read()
+    recipe, progress, precision = trainer.recipe, trainer.progress, trainer.precision
+    model, wanted = trainer.averaged_model(), FIGURES[recipe.validate]
+    lpips = trainer.objective.lpips if recipe.validate == "lpips" else None
+    progress.figure = validation_figure(model, examples, precision, lpips)
     progress.since_best += 1
-    if progress.figure > progress.best:
+    if wanted.is_better(progress.figure, progress.best):
         progress.best, progress.best_step, progress.since_best = progress.figure, progress.step, 0
-    if progress.since_best == 0 or trainer.adversary is not None:
+    if progress.since_best == 0 or recipe.keeps_last:
         save_checkpoint(folder.output, header, trainer.averaged_weights())
     sr = upscale_example(model, examples[0], precision)
     add_strip(folder.strips_file, comparison_strip(examples[0], sr))
     records = [*folder.read_log(progress.step), asdict(progress)]
-    draw_curves(records, folder.strips_file, folder.curves_file)
-
-
-def _load_state(trainer: Trainer, folder: RunFolder, on_event: OnEvent) -> None:
-    state, note = folder.load_state()
-    if note is not None:
-        on_event(Noted(note))
-    if state is not None:
-        trainer.load_state(state)
-        if trainer.group.is_main:
-            folder.trim_log(trainer.progress.step)
-
-
-def _header(spec: RunSpec, trainer: Trainer) -> Header:
-    recipe: Recipe = spec.recipe
-    return Header(
-        recipe.model,
-        list(recipe.scales),
-        dict(trainer.model.config),
-        recipe=as_table(recipe),
-        data=", ".join(sorted({Path(p).name for p in spec.data})),
-        licence=spec.licence,
-    )
-
-
-def _lasting(spec: RunSpec) -> RunSpec:
-    """The run with names and paths that hold from any folder, and the threads that it has."""
-    return replace(
-        spec,
-        data=tuple(p.resolve() for p in spec.data),
-        val=lasting_val(spec.val),
-        init=None if spec.init is None else lasting_name(spec.init),
-        trunk=None if spec.trunk is None else spec.trunk.resolve(),
-        threads=torch.get_num_threads(),
-    )
+    draw_curves(records, folder.strips_file, folder.curves_file, figure=wanted.name)

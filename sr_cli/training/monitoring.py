@@ -61,13 +61,16 @@ def add_strip(path: Path, strip: Pixels) -> None:
     save_png(Image.fromarray(np.concatenate(rows)), path)
 
 
-def draw_curves(records: Sequence[dict[str, Any]], strips: Path, path: Path) -> None:
+def draw_curves(
+    records: Sequence[dict[str, Any]], strips: Path, path: Path, *, figure: str = "PSNR-Y"
+) -> None:
     """Draw losses, learning rate and validation figure over the steps, the strips below them.
 
     Args:
         records: Lines of the log.
         strips: The image that `add_strip` makes; it may be missing.
         path: The PNG to write.
+        figure: The name of the validation figure.
 
     Raises:
         SrError: `unwritable-file`.
@@ -76,7 +79,7 @@ def draw_curves(records: Sequence[dict[str, Any]], strips: Path, path: Path) -> 
     names = sorted({name for r in records for name in r.get("losses") or {}})
     series = {n: [(r["losses"] or {}).get(n) for r in records] for n in names}
     series["learning rate"] = [r.get("learning_rate") for r in records]
-    series["validation PSNR-Y (dB)"] = [r.get("figure") for r in records]
+    series[f"validation {figure}"] = [r.get("figure") for r in records]
     plots = [_plot(name, steps, values) for name, values in series.items()]
     below = _opened(strips)
     rows = -(-len(plots) // 2)
@@ -149,11 +152,16 @@ def save_png(image: Image.Image, path: Path) -> None:
 class TensorBoard:
     """Writes scalars into a folder; does nothing without one.
 
+    Args:
+        folder: Where to write.
+        figure: The name of the validation figure.
+
     Raises:
         RefusedError: `extra-missing` when TensorBoard is not installed.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, figure: str = "PSNR-Y") -> None:
+        self._figure = figure
         self._writer: Any = None
         if folder is None:
             return
@@ -170,7 +178,7 @@ class TensorBoard:
         values = {f"loss/{name}": value for name, value in progress.losses.items()}
         values["learning_rate"] = progress.learning_rate
         if progress.figure is not None:
-            values["PSNR-Y"] = progress.figure
+            values[self._figure] = progress.figure
         for name, value in values.items():
             self._writer.add_scalar(name, value, progress.step)
         self._writer.flush()

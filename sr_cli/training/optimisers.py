@@ -16,9 +16,9 @@ _REGULARISATION = 1e-12
 
 
 def make_optimiser(
-    recipe: Recipe, network: nn.Module, learning_rate: float
+    recipe: Recipe, network: nn.Module, learning_rate: float, *, fused: bool = False
 ) -> torch.optim.Optimizer:
-    """The recipe's optimiser over the network's parameters."""
+    """The recipe's optimiser over the network's parameters; `fused` is for Adam and AdamW."""
     r = recipe
     betas = (r.momentum, r.second_momentum)
     parameters = _parameter_groups(network, r.last_layer_rate)
@@ -29,7 +29,9 @@ def make_optimiser(
             parameters, lr=learning_rate, momentum=r.momentum, weight_decay=r.weight_decay
         )
     kind = torch.optim.AdamW if r.optimiser == "adamw" else torch.optim.Adam
-    return kind(parameters, lr=learning_rate, betas=betas, weight_decay=r.weight_decay)
+    return kind(
+        parameters, lr=learning_rate, betas=betas, weight_decay=r.weight_decay, fused=fused or None
+    )
 
 
 def _parameter_groups(network: nn.Module, last_layer_rate: float) -> list[dict[str, Any]]:

@@ -107,6 +107,31 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Literal["vanilla", "relativistic"],
         Meta(description="The adversarial loss: SRGAN's, or ESRGAN's relativistic one."),
     ] = "vanilla"
+    discriminator: Annotated[
+        Literal["vgg", "unet"],
+        Meta(
+            description="The discriminator: SRGAN's, one logit a crop, or Real-ESRGAN's U-Net, "
+            "one logit a pixel."
+        ),
+    ] = "vgg"
+    adversarial_rise: Annotated[
+        Annotated[int, Meta(ge=0)],
+        Meta(description="Steps in which the weight of the adversarial loss rises from 0."),
+    ] = 0
+    adversarial_share: Annotated[
+        _NotNegative,
+        Meta(
+            description="Balance the adversarial loss: its gradient at the last layer is such a "
+            "share of all others', times its weight; 0 for the weight alone."
+        ),
+    ] = 0.0
+    validate: Annotated[
+        Literal["psnr", "lpips"],
+        Meta(
+            description="The figure by which the best weights are chosen: PSNR of luma, or LPIPS "
+            "on VGG16."
+        ),
+    ] = "psnr"
     perceptual_network: Annotated[
         Literal["vgg16", "vgg19"], Meta(description="Network of the perceptual losses.")
     ] = "vgg19"
@@ -215,6 +240,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def is_adversarial(self) -> bool:
         """Whether a discriminator is trained as well."""
         return "adversarial" in self.losses
+
+    @property
+    def keeps_last(self) -> bool:
+        """Whether the last weights are kept, not the best: PSNR does not show what GANs gain."""
+        return self.is_adversarial and self.validate == "psnr"
 
     @property
     def id(self) -> str:

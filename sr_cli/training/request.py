@@ -32,6 +32,8 @@ class TrainingRequest:
         threads: CPU threads; None for all cores.
         memory: Bytes of pixels kept in memory; more go to a mapped file. None for a third of what
             is free.
+        workers: Processes that make crops; 0 for threads, None for what the device needs.
+        init_discriminator: A training state (state.pt) whose discriminator is the initial one.
         save_seconds: How often the state is written.
         resume: Resume the run of this output exactly where it was interrupted.
         overwrite: Start a new run although the output, or a run of it, exists.
@@ -53,6 +55,8 @@ class TrainingRequest:
     device: str = "auto"
     threads: int | None = None
     memory: int | None = None
+    workers: int | None = None
+    init_discriminator: Path | str | None = None
     save_seconds: float = 120.0
     resume: bool = False
     overwrite: bool = False
@@ -72,6 +76,10 @@ class TrainingRequest:
         for name, count in (("--threads", self.threads), ("--memory", self.memory)):
             if count is not None and count < 1:
                 raise RefusedError("out-of-range", name, value=count, allowed="at least 1")
+        if self.workers is not None and self.workers < 0:
+            raise RefusedError(
+                "out-of-range", "--workers", value=self.workers, allowed="at least 0"
+            )
         if self.output is not None and Path(self.output).suffix != ".safetensors":
             raise RefusedError("wrong-suffix", self.output, suffix=".safetensors")
         if not self.data and not self.resume:
@@ -95,7 +103,8 @@ class TrainingResult:
         waited: How much of it was spent waiting for crops.
         losses: Of the last step, by name.
         learning_rate: Of the last step.
-        figure: PSNR-Y of the last validation in dB, None where the last step had none.
+        figure: The last validation's, by the recipe's `validate`: PSNR-Y in dB, higher is better,
+            or LPIPS, lower is better. None where the last step had no validation.
         best: The best figure; None before the first validation.
         best_step: When that was.
         skipped: Steps that were skipped because their gradient was not finite or the loss exploded.

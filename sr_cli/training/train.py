@@ -71,7 +71,7 @@ def train(
     if not (request.resume or request.overwrite):
         folder.check_unused()
 
-    from sr_cli.training.loop import run_training
+    from sr_cli.training.run import run_training
 
     return run_training(spec, folder, request, on_event or ignore)
 

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.networks import create_model
 from sr_cli.networks.base import SRModel
+from sr_cli.training.adversary import Adversary
 from sr_cli.training.crops import Batch
+from sr_cli.training.deferred import READ_EVERY, DeferredChecks, step_if
 from sr_cli.training.distributed import Group
 from sr_cli.training.events import Progress
 from sr_cli.training.fast_layers import use_fast_layers
@@ -24,7 +26,7 @@ from sr_cli.training.network import (
     training_precision,
     weights_in_bf16,
 )
-from sr_cli.training.objective import Adversary, Objective
+from sr_cli.training.objective import Objective
 from sr_cli.training.optimisers import learning_rate_factor, make_optimiser, set_learning_rate
 from sr_cli.training.recipe import Recipe
 
@@ -51,10 +53,13 @@ class Trainer:
         group: The processes that share each batch.
         init: A checkpoint to start from; one of another scale gives all tensors that fit.
         trunk: A file with VGG's weights; None fetches them where a loss needs them.
+        init_discriminator: A training state whose discriminator is the initial one.
+        deferred: Whether steps are judged on the device and read only now and then. None: on a
+            graphics card with Adam or AdamW, whose fused forms can skip a step there.
 
     Raises:
-        RefusedError: `network-needs-one-scale`, and what Objective and `load_initial_weights`
-            raise.
+        RefusedError: `network-needs-one-scale`, and what Objective, Adversary and
+            `load_initial_weights` raise.
         SrError: What they raise.
     """
 
@@ -66,6 +71,8 @@ class Trainer:
         group: Group | None = None,
         init: str | None = None,
         trunk: Path | None = None,
+        init_discriminator: Path | None = None,
+        deferred: bool | None = None,
     ) -> None:
         self.recipe = recipe
         self.device = device
@@ -84,10 +91,19 @@ class Trainer:
             use_fast_layers(self.model, first=self.group.rank * own)
         self.wrapped = self.group.wrap(self.model)
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        self.optimiser = make_optimiser(recipe, self.model, recipe.learning_rate)
+        can_defer = recipe.optimiser in ("adam", "adamw") and self.precision is not torch.float16
+        if deferred is None:
+            deferred = device.type == "cuda"
+        self.checks = DeferredChecks(device) if deferred and can_defer else None
+        fused = self.checks is not None
+        self.optimiser = make_optimiser(recipe, self.model, recipe.learning_rate, fused=fused)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision is torch.float16)
         self.objective = Objective(recipe, self.model, device, trunk)
-        self.adversary = Adversary(recipe, device, self.group) if recipe.is_adversarial else None
+        self.adversary: Adversary | None = None
+        if recipe.is_adversarial:
+            self.adversary = Adversary(
+                recipe, self.model, device, self.group, fused=fused, init=init_discriminator
+            )
         self.progress = Progress()
 
     def step(self, batch: Batch) -> None:
@@ -98,56 +114,123 @@ class Trainer:
         Raises:
             DivergedError: `diverged` after MAX_BAD_STEPS of them in a row.
         """
-        lr, hr = batch.lr.to(self.device), batch.hr.to(self.device)
         self.model.scale = batch.scale
+        if self.checks is None:
+            self._step(batch)
+            self.progress.step += 1
+            return
+        self._deferred_step(batch, self.checks)
+        self.progress.step += 1
+        if self.progress.step % READ_EVERY == 0:
+            self.read()
+
+    def _step(self, batch: Batch) -> None:
+        lr, hr = batch.lr.to(self.device), batch.hr.to(self.device)
         with weights_in_bf16(self.model, self.recipe.rounded_weights):
-            with self._autocast():
-                sr = self.wrapped(lr).float()
-                parts = self.objective(sr, hr, batch)
-                if self.adversary is not None:
-                    parts["adversarial"] = self.adversary.generator_loss(sr, hr)
-            total = sum(
-                (self.recipe.losses[n] * p for n, p in parts.items()),
-                torch.zeros_like(sr[0, 0, 0, 0]),
-            )
-            good = self._backward(self.optimiser, total, self.model)
+            sr, parts, total = self._forward(lr, hr, batch)
+            good = self._checked_backward(self.optimiser, total, self.model)
         if good:
             self._update(self.optimiser)
             self._follow_usual_loss(total)
             self._update_average()
             if self.adversary is not None:
-                parts["discriminator"] = self._train_discriminator(self.adversary, sr, hr)
+                loss = parts["discriminator"] = self._discriminator_loss(self.adversary, sr, hr)
+                adversary = self.adversary
+                if self._checked_backward(adversary.optimiser, loss, adversary.discriminator):
+                    self._update(adversary.optimiser)
         self.progress.losses = {name: float(part.detach()) for name, part in parts.items()}
-        self.progress.step += 1
 
-    def _train_discriminator(self, adversary: Adversary, sr: Tensor, hr: Tensor) -> Tensor:
+    def _deferred_step(self, batch: Batch, checks: DeferredChecks) -> None:
+        """The same, decided on the device: bad steps change nothing there either."""
+        lr = batch.lr.to(self.device, non_blocking=True)
+        hr = batch.hr.to(self.device, non_blocking=True)
+        with weights_in_bf16(self.model, self.recipe.rounded_weights):
+            sr, parts, total = self._forward(lr, hr, batch)
+            norm = self._backward(self.optimiser, total, self.model)
+        loss = self.group.mean(total.detach())
+        limit = _EXPLOSION if self.progress.step > _SETTLED else None
+        good = checks.is_good(loss, norm, limit)
+        checks.count(good)
+        checks.follow(good, loss)
+        step_if(self.optimiser, good)
+        self._update_average()
+        if self.adversary is not None:
+            loss = parts["discriminator"] = self._discriminator_loss(self.adversary, sr, hr)
+            optimiser = self.adversary.optimiser
+            norm = self._backward(optimiser, loss, self.adversary.discriminator)
+            good_too = checks.is_good(self.group.mean(loss.detach()), norm, None)
+            checks.count(good_too | ~good)
+            step_if(optimiser, good & good_too)
+        checks.add(parts)
+
+    def read(self) -> None:
+        """Bring the progress up to date where steps are judged on the device.
+
+        Raises:
+            DivergedError: `diverged`.
+        """
+        if self.checks is None:
+            return
+        progress, reading = self.progress, self.checks.read()
+        progress.losses = reading.losses or progress.losses
+        progress.skipped, progress.bad_in_a_row = reading.skipped, reading.bad_in_a_row
+        progress.usual_loss = reading.usual_loss
+        self._check_not_diverged()
+
+    def _forward(
+        self, lr: Tensor, hr: Tensor, batch: Batch
+    ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """sr, its losses by name, and their weighted sum."""
         with self._autocast():
-            loss = adversary.discriminator_loss(sr, hr)
-        if self._backward(adversary.optimiser, loss, adversary.discriminator):
-            self._update(adversary.optimiser)
-        return loss
+            sr = self.wrapped(lr).float()
+            parts = self.objective(sr, hr, batch)
+            if self.adversary is not None:
+                parts["adversarial"] = self.adversary.generator_loss(sr, hr)
+        total = torch.zeros_like(sr[0, 0, 0, 0])
+        for name, part in parts.items():
+            if name != "adversarial":
+                total = total + self.recipe.losses[name] * part
+        if self.adversary is not None:
+            adversarial = parts["adversarial"]
+            total = total + self.adversary.weighted(adversarial, total, self.progress.step)
+            if self.recipe.adversarial_share:
+                parts["balance"] = self.adversary.balance
+        return sr, parts, total
+
+    def _discriminator_loss(self, adversary: Adversary, sr: Tensor, hr: Tensor) -> Tensor:
+        with self._autocast():
+            return adversary.discriminator_loss(sr, hr)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.precision, enabled=self.precision is not None)
 
-    def _backward(self, optimiser: torch.optim.Optimizer, loss: Tensor, network: nn.Module) -> bool:
+    def _backward(
+        self, optimiser: torch.optim.Optimizer, loss: Tensor, network: nn.Module
+    ) -> Tensor:
+        """The gradient, clipped; its norm."""
+        optimiser.zero_grad(set_to_none=True)
+        # torch leaves backward untyped.
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.unscale_(optimiser)
+        return nn.utils.clip_grad_norm_(network.parameters(), self.recipe.clip or math.inf)
+
+    def _checked_backward(
+        self, optimiser: torch.optim.Optimizer, loss: Tensor, network: nn.Module
+    ) -> bool:
         """The gradient, clipped; whether it is good to follow. A bad one is counted."""
         value = float(self.group.mean(loss.detach()))
         usual = self.progress.usual_loss if optimiser is self.optimiser else 0.0
         good = math.isfinite(value)
         if usual and self.progress.step > _SETTLED and value > _EXPLOSION * usual:
             good = False
-        optimiser.zero_grad(set_to_none=True)
         if good:
-            # torch leaves backward untyped.
-            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-            self.scaler.unscale_(optimiser)
-            limit = self.recipe.clip or math.inf
-            norm = nn.utils.clip_grad_norm_(network.parameters(), limit)
+            norm = self._backward(optimiser, loss, network)
             # The scaler skips a step that has overflowed by itself.
             good = bool(torch.isfinite(norm)) or self.scaler.is_enabled()
         if not good:
-            self._count_bad_step()
+            self.progress.skipped += 1
+            self.progress.bad_in_a_row += 1
+            self._check_not_diverged()
         return good
 
     def _update(self, optimiser: torch.optim.Optimizer) -> None:
@@ -161,9 +244,7 @@ class Trainer:
         value = float(self.group.mean(loss.detach()))
         progress.usual_loss += share * (value - progress.usual_loss)
 
-    def _count_bad_step(self) -> None:
-        self.progress.skipped += 1
-        self.progress.bad_in_a_row += 1
+    def _check_not_diverged(self) -> None:
         if self.progress.bad_in_a_row >= MAX_BAD_STEPS:
             raise DivergedError("diverged", self.recipe.id, steps=MAX_BAD_STEPS)
 
@@ -172,11 +253,12 @@ class Trainer:
         # Early on the average follows closely, so that it does not retain the random start.
         step = self.progress.step
         decay = min(self.recipe.ema, (1 + step) / (10 + step))
-        for name, value in self.model.state_dict().items():
-            if value.dtype.is_floating_point:
-                self.ema[name].lerp_(value, 1 - decay)
-            else:
-                self.ema[name].copy_(value)
+        values = self.model.state_dict()
+        floats = [n for n, v in values.items() if v.is_floating_point()]
+        # All in one call: many small ones keep a graphics card waiting.
+        torch._foreach_lerp_([self.ema[n] for n in floats], [values[n] for n in floats], 1 - decay)
+        for name in values.keys() - set(floats):
+            self.ema[name].copy_(values[name])
 
     def set_learning_rate(self, done: float) -> None:
         """As the schedule has it when the share `done` of the run is over."""
@@ -206,6 +288,7 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """Everything needed to resume exactly; tensors and plain values only."""
+        self.read()
         state = {
             "progress": asdict(self.progress),
             "model": self.model.state_dict(),
@@ -215,18 +298,18 @@ class Trainer:
             "random": torch.get_rng_state(),
         }
         if self.adversary is not None:
-            state["discriminator"] = self.adversary.discriminator.state_dict()
-            state["optimiser_d"] = self.adversary.optimiser.state_dict()
+            state |= self.adversary.state()
         return state
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Resume from `state()`."""
         self.progress = Progress(**state["progress"])
+        if self.checks is not None:
+            self.checks.restore(self.progress.skipped, self.progress.usual_loss)
         self.model.load_state_dict(state["model"])
         self.ema = {k: v.to(self.device).clone() for k, v in state["ema"].items()}
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
         torch.set_rng_state(state["random"])
         if self.adversary is not None:
-            self.adversary.discriminator.load_state_dict(state["discriminator"])
-            self.adversary.optimiser.load_state_dict(state["optimiser_d"])
+            self.adversary.load_state(state)

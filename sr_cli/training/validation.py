@@ -1,4 +1,4 @@
-"""The figure by which the best weights are chosen: PSNR-Y on images that are not trained on."""
+"""The figure by which the best weights are chosen, on images that are not trained on."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sr_cli.evaluation.lpips import LPIPS
 from sr_cli.evaluation.metrics import psnr_y
 from sr_cli.imaging.colour import luma
 from sr_cli.imaging.degrade import degrade
@@ -33,6 +34,29 @@ _SHARE = 0.1
 
 _PASSES = 3
 """What a training step costs in evaluations of its crops: forward once, backward twice."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measure of how good weights are: its name, how it is written, and which way is better."""
+
+    name: str
+    unit: str
+    digits: int
+    higher_is_better: bool
+
+    def is_better(self, figure: float, best: float) -> bool:
+        """Whether a figure is better than the best so far (-inf: there is none)."""
+        if best == -math.inf:
+            return True
+        return figure > best if self.higher_is_better else figure < best
+
+
+FIGURES = {
+    "psnr": Figure("PSNR-Y", " dB", 2, higher_is_better=True),
+    "lpips": Figure("LPIPS", "", 4, higher_is_better=False),
+}
+"""By the recipe's `validate`."""
 
 
 @dataclass(frozen=True)
@@ -117,19 +141,39 @@ def upscale_example(
     return values
 
 
-def validation_psnr(
-    model: SRModel, examples: Sequence[Example], precision: torch.dtype | None
+def validation_figure(
+    model: SRModel,
+    examples: Sequence[Example],
+    precision: torch.dtype | None,
+    lpips: LPIPS | None = None,
 ) -> float:
-    """Mean PSNR-Y in dB over the examples, without borders of `scale` pixels; RGB as uint8."""
+    """The mean figure over the examples.
+
+    Args:
+        model: In evaluation mode.
+        examples: Images with their lr.
+        precision: The half precision of autocast, or None.
+        lpips: Its network, for LPIPS; None for PSNR-Y in dB, without borders of `scale` pixels.
+            RGB is rounded to uint8 for both.
+    """
     total = 0.0
     for example in examples:
         sr = upscale_example(model, example, precision)
-        if model.channels == 1:
-            found = psnr_y(sr[..., 0], luma(example.hr), border=example.scale)
+        if lpips is not None:
+            total += _lpips_distance(lpips, to_uint8(sr), example.hr)
+        elif model.channels == 1:
+            total += min(psnr_y(sr[..., 0], luma(example.hr), border=example.scale), 100.0)
         else:
-            found = psnr_y(to_uint8(sr), example.hr, border=example.scale)
-        total += min(found, 100.0)
+            total += min(psnr_y(to_uint8(sr), example.hr, border=example.scale), 100.0)
     return total / len(examples)
+
+
+@torch.no_grad()
+def _lpips_distance(lpips: LPIPS, sr: Pixels, hr: Pixels) -> float:
+    """LPIPS of two images (h, w, 3), on the device of its network."""
+    device = next(lpips.parameters()).device
+    a, b = (torch.tensor(p, device=device).permute(2, 0, 1)[None].float() / 255 for p in (sr, hr))
+    return float(lpips(a, b))
 
 
 def to_uint8(image: NDArray[Any]) -> Pixels:

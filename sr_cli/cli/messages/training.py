@@ -18,13 +18,15 @@ MESSAGES: dict[str, Message] = {
     "scale-in-config": Message("{subject}: the scale is given by `scales`", "-x 4"),
     "network-needs-one-scale": Message("{subject} is trained for one scale at a time"),
     # facts: loss
-    "loss-needs-rgb": Message("{subject} works on luma: no {loss} loss"),
+    "loss-needs-rgb": Message("{subject} works on luma: {loss} cannot be used"),
     # facts: cause
     "invalid-teacher": Message("the teacher {subject} cannot be used: {cause}"),
     "teacher-needs-one-scale": Message("a teacher serves one scale", "give one --scale"),
     # facts: scale, wanted
     "teacher-scale": Message("the teacher {subject} upscales x{scale}, not x{wanted}"),
     "teacher-is-luma": Message("the teacher {subject} works on luma: it cannot teach colours"),
+    # facts: reason
+    "no-discriminator": Message("{subject}: does not contain such a discriminator ({reason})"),
     "no-normalisation-statistics": Message(
         "frozen_normalisation needs the statistics of a trained network", "--init CHECKPOINT"
     ),
@@ -115,6 +117,7 @@ NOTES: dict[str, str] = {
     ),
     # facts: file, reason
     "state-damaged": "{file} is damaged ({reason}): the state before it is used",
+    "crop-process-ended": "a process that makes crops has ended: threads go on, more slowly",
     # facts: validations
     "stopped-early": "no better figure in {validations} validations: the run ends",
 }
