@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import smooth
 from helpers.inprocess import Invoke
-from helpers.training import TINY, arguments, quick, started, tiny_recipe, wait_for
+from helpers.training import TINY, quick, tiny_recipe
 from PIL import Image
 
 from sr_cli.cli.train import parse_duration
@@ -280,19 +280,6 @@ def test_a_resumed_run_keeps_its_teacher_places_and_threads(
     again = inprocess(*first, "--resume", "--steps", "3", "--licence", "CC0")
     assert again.returncode == 0, again.stderr.decode()
     assert read_header(tmp_path / "a.safetensors").licence == "CC0"
-
-
-def test_a_run_folder_has_one_trainer(inprocess: Invoke, photos: Path, tmp_path: Path) -> None:
-    more = ("--steps", "100000", "--save-every", "0.1s")
-    run = started(tmp_path, *arguments(photos, "a.safetensors", *more))
-    try:
-        wait_for(tmp_path / "a.run" / "state.pt", run)
-        for option in ("-y", "--resume"):
-            second = inprocess(*arguments(photos, "a.safetensors", option))
-            assert second.returncode == 2 and second.error_codes == ["run-in-use"]
-    finally:
-        run.kill()
-        run.communicate()
 
 
 def test_names_hold_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ from sr_cli.training.trainer import Trainer
 def test_a_run_killed_at_any_moment_resumes_bit_for_bit(
     inprocess: Invoke, photos: Path, tmp_path: Path
 ) -> None:
-    steps = ("--steps", "160")
+    steps = ("--steps", "120")
     whole = inprocess(*arguments(photos, "whole.safetensors", *steps))
     assert whole.returncode == 0, whole.stderr.decode()
     words = arguments(photos, "killed.safetensors", *steps, "--save-every", "0.05s")
@@ -37,7 +37,7 @@ def test_a_run_killed_at_any_moment_resumes_bit_for_bit(
     killed.kill()
     killed.communicate()
     state = torch.load(tmp_path / "killed.run" / "state.pt", weights_only=True)
-    assert 0 < state["progress"]["step"] < 160
+    assert 0 < state["progress"]["step"] < 120
     resumed = inprocess("train", "--resume", "-o", "killed.safetensors")
     assert resumed.returncode == 0, resumed.stderr.decode()
     assert b"resumed at step" in resumed.stderr
@@ -56,11 +56,14 @@ def test_a_run_killed_at_any_moment_resumes_bit_for_bit(
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_the_state_and_says_how_to_resume(
-    photos: Path, tmp_path: Path, number: int, code: int
+    inprocess: Invoke, photos: Path, tmp_path: Path, number: int, code: int
 ) -> None:
     more = ("--steps", "100000", "--save-every", "0.1s")
     run = started(tmp_path, *arguments(photos, "a.safetensors", *more))
     wait_for(tmp_path / "a.run" / "state.pt", run)
+    option = {130: "-y", 143: "--resume"}[code]
+    second = inprocess(*arguments(photos, "a.safetensors", option))
+    assert second.returncode == 2 and second.error_codes == ["run-in-use"]
     run.send_signal(number)
     said = run.communicate(timeout=60)[1].decode()
     assert run.returncode == code, said
@@ -130,11 +133,14 @@ def test_a_time_limit_counts_all_parts_and_ends_decayed(photos: Path, tmp_path: 
     assert again.steps == result.steps
 
 
-def test_it_stops_early_when_nothing_gets_better(photos: Path, tmp_path: Path) -> None:
-    recipe = tiny_recipe(lr_patch=8, batch=2, steps=2000, patience=2, learning_rate=1e-30)
+def test_it_stops_early_when_nothing_gets_better(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sr_cli.training.validation._MIN_STEPS", 10)
+    recipe = tiny_recipe(lr_patch=8, batch=2, steps=400, patience=2, learning_rate=1e-30)
     events: list[Event] = []
     result = quick(photos, tmp_path / "a.safetensors", recipe, events.append)
-    assert result.done and result.steps <= 400
+    assert result.done and result.steps < 200
     notes = [event.note for event in events if isinstance(event, Noted)]
     assert [(note.kind, note.facts) for note in notes] == [("stopped-early", {"validations": 2})]
 

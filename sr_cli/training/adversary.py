@@ -30,7 +30,7 @@ class Adversary:
 
     Args:
         recipe: Its kind, its learning rate, and the weight of its loss.
-        model: The network that it judges.
+        model: The network whose output it is shown.
         device: Where it computes.
         group: The processes that share a batch.
         fused: Whether its optimiser must be able to skip a step on the device.

@@ -1,4 +1,4 @@
-"""Flat colours stay flat: a short calibration after training that changes nothing else."""
+"""Flat colours stay flat: a short calibration after training that changes little else."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from sr_cli.networks.base import SRModel
 
 _PLANE, _EDGE = 6, 2
-"""Side of the small wrapped picture that stands for an endless plane, and how much of it is not
-looked at: a transposed convolution does not wrap around."""
+"""Side of the small wrapped image that stands for an infinite plane, and the margin of it that is
+ignored: a transposed convolution does not wrap around."""
 
 _COLOURS = 96
 
 
 @contextmanager
-def endless_planes(model: SRModel) -> Iterator[None]:
-    """While it lasts, convolutions wrap around: a small flat picture is an endless flat plane."""
+def wrapped_convolutions(model: SRModel) -> Iterator[None]:
+    """Make convolutions wrap around: a small flat image is then an infinite flat plane."""
     layers = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
     modes = [m.padding_mode for m in layers]
     try:
@@ -34,71 +34,85 @@ def endless_planes(model: SRModel) -> Iterator[None]:
 
 
 def flat_planes(model: SRModel, colours: Tensor) -> tuple[Tensor, Tensor]:
-    """What the network makes of endless planes, and what it should: (N, C, h, w) each.
+    """The network's output for infinite flat planes, and the output that is wanted.
 
-    colours (N, C) in [0, 1].
+    Args:
+        model: In evaluation mode.
+        colours: (N, C) in [0, 1].
+
+    Returns:
+        Two tensors (N, C, h, w).
     """
     planes = colours[:, :, None, None].expand(-1, -1, _PLANE, _PLANE).contiguous()
-    with endless_planes(model):
+    with wrapped_convolutions(model):
         sr: Tensor = model(planes)
     inside = slice(_EDGE * model.scale, -_EDGE * model.scale)
     sr = sr[..., inside, inside]
     return sr, planes[:, :, :1, :1].expand_as(sr)
 
 
-def ends(channels: int) -> tuple[float, float]:
+def value_range(channels: int) -> tuple[float, float]:
     """The darkest and the brightest value: luma has the studio range."""
     return (16 / 255, 235 / 255) if channels == 1 else (0.0, 1.0)
 
 
-def some_colours(channels: int, count: int, random: torch.Generator) -> Tensor:
-    """(count, channels) between the ends: anywhere, and often with channels at an end."""
+def random_colours(channels: int, count: int, random: torch.Generator) -> Tensor:
+    """(count, channels) within the value range, often with channels at its ends."""
     colours = torch.rand(count, channels, generator=random)
     extreme = torch.rand(count, channels, generator=random) < 0.3
-    low, high = ends(channels)
+    low, high = value_range(channels)
     return torch.where(extreme, colours.round(), colours) * (high - low) + low
 
 
 @torch.no_grad()
 def flat_error(model: SRModel) -> float:
     """The largest deviation of a flat colour, in steps of 8 bits, after clipping."""
-    colours = some_colours(model.channels, 2000, torch.Generator().manual_seed(1))
+    colours = random_colours(model.channels, 2000, torch.Generator().manual_seed(1))
     sr, wanted = flat_planes(model, colours)
-    low, high = ends(model.channels)
+    low, high = value_range(model.channels)
     return float((sr.clamp(low, high) - wanted).abs().max() * 255 / (high - low))
 
 
 def calibrate_flat(
     model: SRModel,
-    pictures: Sequence[Tensor],
+    images: Sequence[Tensor],
     *,
     steps: int = 200,
     learning_rate: float = 3e-5,
     batch: int = 4,
     patch: int = 24,
 ) -> SRModel:
-    """A copy of `model` whose flat colours are right and whose pictures are those of `model`.
+    """A copy of a network that keeps flat colours flat, and whose output is otherwise the same.
 
-    pictures: lr (C, h, w) in [0, 1], at least `patch` a side. Batch statistics stay as they are.
+    Args:
+        model: In evaluation mode; it is not changed.
+        images: lr (C, h, w) in [0, 1], at least `patch` a side, on which the output is kept.
+        steps: Of Adam.
+        learning_rate: The first; it falls to 0 linearly.
+        batch: Crops in a step.
+        patch: Their side.
+
+    Returns:
+        The copy, in evaluation mode; its batch statistics are those of `model`.
     """
     tuned = copy.deepcopy(model).eval()
     random = torch.Generator().manual_seed(0)
-    low, high = ends(model.channels)
+    low, high = value_range(model.channels)
     optimiser = torch.optim.Adam(tuned.parameters(), lr=learning_rate)
     for step in range(steps):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate * (1 - step / steps)
         crops = []
         for _ in range(batch):
-            lr = pictures[int(torch.randint(len(pictures), (1,), generator=random))]
+            lr = images[int(torch.randint(len(images), (1,), generator=random))]
             y = int(torch.randint(lr.shape[1] - patch + 1, (1,), generator=random))
             x = int(torch.randint(lr.shape[2] - patch + 1, (1,), generator=random))
             crops.append(lr[:, y : y + patch, x : x + patch])
         lr_batch = torch.stack(crops)
         with torch.no_grad():
             as_before = model(lr_batch)
-        sr, wanted = flat_planes(tuned, some_colours(model.channels, _COLOURS, random))
-        # Beyond the ends clipping makes it right: white may become whiter than white.
+        sr, wanted = flat_planes(tuned, random_colours(model.channels, _COLOURS, random))
+        # Clipping corrects what is beyond the range: white may become whiter than white.
         at_an_end = (wanted - low < 1e-4) | (high - wanted < 1e-4)
         inside = torch.where(at_an_end, sr.clamp(low, high), sr)
         loss = F.l1_loss(tuned(lr_batch), as_before) + 4 * ((inside - wanted) ** 2).mean().sqrt()

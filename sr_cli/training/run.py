@@ -16,7 +16,7 @@ from sr_cli.registry.checkpoint import Header
 from sr_cli.training.crop_processes import default_workers, prefetch_by_processes
 from sr_cli.training.crops import Batch, Crops, prefetch
 from sr_cli.training.data import DataReader, lasting_val, load_data
-from sr_cli.training.distributed import join_group
+from sr_cli.training.distributed import Group, join_group
 from sr_cli.training.events import Noted, OnEvent
 from sr_cli.training.loop import Limit, Loop
 from sr_cli.training.monitoring import TensorBoard
@@ -61,15 +61,7 @@ def run_training(
             folder.path if request.tensorboard and group.is_main else None,
             FIGURES[spec.recipe.validate].name,
         )
-        resumes = request.resume and folder.has_state()
-        trainer = Trainer(
-            spec.recipe,
-            device=device,
-            group=group,
-            init=None if resumes else spec.init,
-            trunk=spec.trunk,
-            init_discriminator=_optional_path(request.init_discriminator),
-        )
+        trainer = _make_trainer(spec, folder, request, device, group)
         reader = DataReader(spec.recipe, request.memory, folder.path, on_event)
         pairs, examples = load_data(reader, spec.data, spec.val)
         check_batch_fits(trainer, on_event)
@@ -86,6 +78,22 @@ def run_training(
         loop = Loop(trainer, examples, limit, folder, _header(spec, trainer), board, on_event)
         batches = _batches(crops, trainer, limit, folder, request.workers, on_event)
         return loop.run(batches, save_seconds=request.save_seconds)
+
+
+def _make_trainer(
+    spec: RunSpec, folder: RunFolder, request: TrainingRequest, device: torch.device, group: Group
+) -> Trainer:
+    # A state brings weights of its own.
+    init = None if request.resume and folder.has_state() else spec.init
+    path = request.init_discriminator
+    return Trainer(
+        spec.recipe,
+        device=device,
+        group=group,
+        init=init,
+        trunk=spec.trunk,
+        init_discriminator=None if path is None else Path(path),
+    )
 
 
 def check_batch_fits(trainer: Trainer, on_event: OnEvent) -> None:
@@ -169,7 +177,3 @@ def _lasting(spec: RunSpec) -> RunSpec:
         trunk=None if spec.trunk is None else spec.trunk.resolve(),
         threads=torch.get_num_threads(),
     )
-
-
-def _optional_path(path: Path | str | None) -> Path | None:
-    return None if path is None else Path(path)
