@@ -98,7 +98,7 @@ def compare(recipe: Recipe, options: argparse.Namespace) -> None:
     crops = Crops(pairs, recipe, channels=ours.model.channels)
     crops.precompute_lr()
     words = [sys.executable, __file__, "--plain", "--model", recipe.model]
-    words += ["--scale", str(recipe.scales[0])]
+    words += ["--scale", str(recipe.scales[0]), "--data", str(options.data)]
     theirs = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert theirs.stdin is not None and theirs.stdout is not None
     seconds, waited, fewer = [0.0, 0.0], 0.0, max(2, options.steps // 3)
