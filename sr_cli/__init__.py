@@ -17,6 +17,9 @@ from sr_cli.errors import Note, RefusedError, SrError
 if TYPE_CHECKING:
     from sr_cli.engine.options import EngineOptions
     from sr_cli.registry.ref import load_model
+    from sr_cli.training.recipe import Recipe
+    from sr_cli.training.request import TrainingRequest, TrainingResult
+    from sr_cli.training.train import train
     from sr_cli.upscale.files import upscale_files
     from sr_cli.upscale.image import upscale_image
     from sr_cli.upscale.request import Result, UpscaleOptions
@@ -24,12 +27,16 @@ if TYPE_CHECKING:
 __all__ = [
     "EngineOptions",
     "Note",
+    "Recipe",
     "RefusedError",
     "Result",
     "SrError",
+    "TrainingRequest",
+    "TrainingResult",
     "UpscaleOptions",
     "__version__",
     "load_model",
+    "train",
     "upscale_files",
     "upscale_image",
 ]
@@ -37,9 +44,13 @@ __version__ = "0.1.0"
 
 _HOME = {
     "EngineOptions": "engine.options",
+    "Recipe": "training.recipe",
     "Result": "upscale.request",
+    "TrainingRequest": "training.request",
+    "TrainingResult": "training.request",
     "UpscaleOptions": "upscale.request",
     "load_model": "registry.ref",
+    "train": "training.train",
     "upscale_files": "upscale.files",
     "upscale_image": "upscale.image",
 }
