@@ -152,7 +152,7 @@ def test_version_and_module(sr: Run) -> None:
     from sr_cli import __version__
 
     assert sr("--version").stdout.decode().strip() == f"sr {__version__}"
-    assert b"Upscale pictures" in sr("--help").stdout
+    assert b"Upscale images" in sr("--help").stdout
 
 
 def test_models_lists_every_network(sr: Run) -> None:

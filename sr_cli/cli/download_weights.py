@@ -27,39 +27,43 @@ class Options:
 
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID]...", help="Ids or addresses; none lists all ids."),
+        typer.Argument(metavar="ID", help="Ids or addresses. Without any, list all ids."),
     ] = None
-    all: Annotated[bool, typer.Option("--all", help="Fetch all there are.")] = False
+    all: Annotated[bool, typer.Option("--all", help="Download all ids.")] = False
     verify: Annotated[
-        bool, typer.Option("--verify", help="Check what is cached by its sha256; refetch bad ones.")
+        bool, typer.Option("--verify", help="Verify cached files and download damaged ones again.")
     ] = False
     prune: Annotated[
-        bool, typer.Option("--prune", help="Remove the cached ones (all, or those named).")
+        bool, typer.Option("--prune", help="Remove cached files: all, or those named.")
     ] = False
     accept_license: Annotated[
         bool, typer.Option("--accept-license", help="Accept licences that forbid some uses.")
     ] = False
     manifest: Annotated[
-        Path | None, typer.Option("--manifest", help="A manifest of your own (SR_MANIFEST).")
+        Path | None,
+        typer.Option("--manifest", help="Use this manifest instead of the built-in one."),
     ] = None
     mirror: Annotated[
         str | None,
         typer.Option(
-            "--mirror", help="Fetch MIRROR/host/path instead (SR_MIRROR). For hf://: HF_ENDPOINT."
+            "--mirror",
+            help="Download from MIRROR/host/path (SR_MIRROR). For hf://, set HF_ENDPOINT.",
         ),
     ] = None
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say only errors.")] = False
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only errors.")] = False
 
 
 @takes(Options)
 def download_weights(options: Options) -> None:
-    """List and fetch public checkpoints for -m. Each is checked by its full sha256.
+    """List and download public checkpoints for -m.
 
-    They are stored in the cache (SR_CACHE); an interrupted download is resumed. SR_OFFLINE or
-    HF_HUB_OFFLINE forbid downloads; proxies are taken from the environment.
+    Each file is verified by its full sha256 and kept in the cache
+    (SR_CACHE). Interrupted downloads are resumed. SR_OFFLINE or
+    HF_HUB_OFFLINE forbid downloads. Proxies are taken from the environment.
 
-    Exit codes: 0 all there; 1 one could not be fetched; 2 refused; 130 interrupted.
+    Exit codes: 0 all done; 1 a download failed; 2 refused;
+    130 interrupted; 143 terminated.
     """
     from sr_cli.registry import downloads
 
@@ -202,4 +206,4 @@ def _list(entries: Sequence[Entry]) -> None:
         cached = "yes" if entry.is_here else ""
         table.add_row(entry.id, size, cached, escape(licence), escape(entry.note))
     print_table(table)
-    say("sr download-weights ID fetches one, -m ID uses it")
+    say("sr download-weights ID downloads one, sr upscale -m ID uses it")
