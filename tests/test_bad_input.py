@@ -159,7 +159,7 @@ def test_colliding_names_are_refused(sr: Run, tmp_path: Path) -> None:
     for arguments in (["a/x.png", "b/x.png", "-o", "out/"], ["x.jpg", "x.png", "-f", "webp"]):
         done = sr(*BICUBIC, *arguments)
         assert done.returncode == 2
-        assert b"would both become" in done.stderr
+        assert b"error[outputs-collide]" in done.stderr
     done = sr(*BICUBIC, "x.png", "a/x.png", "-o", "a/", "-y")
     assert done.returncode == 2
     assert b"itself an input" in done.stderr

@@ -32,7 +32,7 @@ def test_a_manifests_files_replace_no_others(sr: Run, world: World) -> None:
         world.manifest.write_text(json.dumps(document))
         done = sr("models", env=env)
         assert done.returncode == code, done.stderr.decode()
-    assert b"is the file of realesrgan-x4" in done.stderr
+    assert b"error[manifest-file-taken]" in done.stderr
 
 
 def test_a_manifest_may_point_to_this_machine(sr: Run, world: World, tmp_path: Path) -> None:

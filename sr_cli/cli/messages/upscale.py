@@ -6,7 +6,7 @@ from sr_cli.cli.messages.template import Message
 
 MESSAGES: dict[str, Message] = {
     "no-images-in-folder": Message(
-        "{subject}: no images in this folder", hints={"recursive": "-r searches its sub-folders"}
+        "{subject}: no images in this folder", hints={"recursive": "-r searches its subfolders"}
     ),
     "no-images-match": Message("{subject}: no images match"),
     # facts: first, second (inputs)
