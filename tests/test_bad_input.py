@@ -162,7 +162,7 @@ def test_colliding_names_are_refused(sr: Run, tmp_path: Path) -> None:
         assert b"error[outputs-collide]" in done.stderr
     done = sr(*BICUBIC, "x.png", "a/x.png", "-o", "a/", "-y")
     assert done.returncode == 2
-    assert b"itself an input" in done.stderr
+    assert b"error[output-is-an-input]" in done.stderr
 
 
 def test_folders_and_places(sr: Run, tmp_path: Path) -> None:
