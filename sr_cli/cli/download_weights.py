@@ -18,7 +18,7 @@ from sr_cli.errors import ExitCode, RefusedError
 if TYPE_CHECKING:
     from sr_cli.registry.manifest import Entry
     from sr_cli.registry.ref import Download
-    from sr_cli.store import Remote
+    from sr_cli.store.remote import Remote
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,9 @@ def _entries(options: Options) -> Sequence[Entry]:
 
 def _all_cached(entries: Sequence[Entry]) -> list[Download]:
     """Every entry and every pinned address that is in the cache."""
-    from sr_cli import store
     from sr_cli.registry.downloads import as_download
     from sr_cli.registry.ref import Download
+    from sr_cli.store import store
     from sr_cli.store.remote import is_address
 
     cached = [as_download(e) for e in entries if e.is_here]
@@ -126,7 +126,6 @@ def _all_cached(entries: Sequence[Entry]) -> list[Download]:
 
 def _fetch(chosen: Sequence[Download], quiet: bool) -> bool:
     """Fetch and say what became of each; whether all are there."""
-    from sr_cli import store
     from sr_cli.registry.downloads import fetch_all
 
     with DownloadBars(quiet) as bars:
@@ -136,7 +135,7 @@ def _fetch(chosen: Sequence[Download], quiet: bool) -> bool:
             report_error(result.error.about(result.download.name))
         elif not quiet:
             name, remote = result.download.name, result.download.remote
-            sha256 = None if remote.sha256 else store.pinned(remote.address)
+            sha256 = None if remote.sha256 else pinned(remote.address)
             pin = f" (sha256 {sha256}, pinned)" if sha256 else ""
             say(f"{name}: {shown(result.path or '')}{pin}")
     return all(result.error is None for result in results)
@@ -144,7 +143,7 @@ def _fetch(chosen: Sequence[Download], quiet: bool) -> bool:
 
 def _prune(entries: Sequence[Entry], chosen: Sequence[Download] | None, quiet: bool) -> None:
     """Remove what was named and forget its pins, or everything that was fetched."""
-    from sr_cli import store
+    from sr_cli.store import store
 
     remotes: list[Remote]
     if chosen is None:
@@ -167,11 +166,12 @@ def _rows(entries: Sequence[Entry], chosen: Sequence[Download]) -> list[dict[str
 
 
 def _address_row(remote: Remote) -> dict[str, Any]:
-    from sr_cli import store
+    from sr_cli.store import store
+    from sr_cli.store.pins import pinned
 
     return {
         "id": remote.address,
-        "sha256": store.pinned(remote.address),
+        "sha256": pinned(remote.address),
         "cached": store.is_cached(remote),
         "file": str(remote.path),
     }

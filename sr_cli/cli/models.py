@@ -54,8 +54,7 @@ def _describe(file: str, json: bool) -> None:
     from sr_cli.cli.upscale_report import Reporter
     from sr_cli.registry.describe import describe
     from sr_cli.registry.ref import Download
-    from sr_cli.store import Remote
-    from sr_cli.store.remote import is_address
+    from sr_cli.store.remote import Remote, is_address
     from sr_cli.upscale.plan import fetch
 
     path = Path(file)
@@ -69,7 +68,11 @@ def _describe(file: str, json: bool) -> None:
         print_json(facts, indent=2)
         return
     for name, value in facts.items():
-        if value not in (None, "", {}, []):
+        if isinstance(value, dict) and value:
+            typer.echo(f"{name}:")
+            for key, inner in value.items():
+                typer.echo(f"  {key}: {inner}")
+        elif value not in (None, "", {}, []):
             typer.echo(f"{name}: {value}")
 
 

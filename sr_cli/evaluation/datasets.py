@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from sr_cli import store
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.imaging.formats import format_of_name
 from sr_cli.imaging.names import pair_by_name
-from sr_cli.store import Remote
+from sr_cli.store import store
+from sr_cli.store.remote import Remote
 from sr_cli.system.files import sha256_of
 
 OnFile = Callable[[str, int, int], None]

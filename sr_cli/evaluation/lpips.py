@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sr_cli import store
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.evaluation.vgg import vgg_layers
 from sr_cli.registry.tensors import read_tensors
-from sr_cli.store import Remote
+from sr_cli.store import store
+from sr_cli.store.remote import Remote
 
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 _LINEAR = "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights"

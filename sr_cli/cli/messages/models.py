@@ -36,7 +36,7 @@ MESSAGES: dict[str, Message] = {
     "chain-is-not-averaged": Message(
         "{subject}: chains and networks that keep the size cannot be averaged with others"
     ),
-    "chain-enlarges-early": Message(
+    "chain-order": Message(
         "{subject} changes the image size; in a chain, only the last model may",
         "for example: -m denoise.pth+edsr",
     ),
