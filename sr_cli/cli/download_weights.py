@@ -127,6 +127,7 @@ def _all_cached(entries: Sequence[Entry]) -> list[Download]:
 def _fetch(chosen: Sequence[Download], quiet: bool) -> bool:
     """Fetch and say what became of each; whether all are there."""
     from sr_cli.registry.downloads import fetch_all
+    from sr_cli.store.pins import pinned
 
     with DownloadBars(quiet) as bars:
         results = fetch_all(chosen, lambda d, done, total: bars.update(d.name, done, total))
