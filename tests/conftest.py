@@ -150,10 +150,10 @@ def size_of(path: Path) -> tuple[int, int]:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
     """A local server; what is fetched from it goes to a cache of its own."""
-    from sr_cli.store import download
+    from sr_cli.store import transfer
 
     monkeypatch.setenv("SR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(download, "_PAUSE", 0.01)
-    monkeypatch.setattr(download, "_TIMEOUT", 0.5)
+    monkeypatch.setattr(transfer, "_PAUSE", 0.01)
+    monkeypatch.setattr(transfer, "_TIMEOUT", 0.5)
     with serving() as server:
         yield server
