@@ -9,7 +9,6 @@ pixels in colour through the whole engine. Otherwise the times in docs/figures.m
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import statistics
 import time
@@ -20,20 +19,18 @@ import numpy as np
 
 from sr_cli.engine.device import prepare_cpu
 from sr_cli.engine.upscaler import Upscaler
+from sr_cli.evaluation.report import published
 from sr_cli.registry.manifest import Entry, load_manifest
 from sr_cli.registry.ref import load_model
 
 ROOT = Path(__file__).resolve().parent.parent
 FIGURES = ROOT / "docs/figures.md"
 CARDS = ROOT / "MODELS.md"
-PUBLISHED = ROOT / "sr_cli/evaluation/data/published.json"
 SETS = ("Set5", "Set14", "BSD100")
 ROUNDS = 5
 _TABLE = re.compile(r"(?<=<!-- table -->\n).*?(?=<!-- end -->)", re.S)
 _CARD = re.compile(r"<!-- card ([\w-]+) -->\n.*?(?=<!-- end -->)", re.S)
 _TIMED = re.compile(r"^\| `([\w-]+)` \|.*\| ([\d.]+|–) \|$", re.M)
-
-Papers = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
 
 
 def pages(speeds: Mapping[str, str] | None = None) -> dict[Path, str]:
@@ -43,27 +40,26 @@ def pages(speeds: Mapping[str, str] | None = None) -> dict[Path, str]:
         speeds: Seconds by id, as text; None keeps those of the page of figures.
     """
     entries = [e for e in load_manifest().embedded if e.figures]
-    papers: Papers = json.loads(PUBLISHED.read_text(encoding="utf-8"))["figures"]
     figures, cards = (path.read_text(encoding="utf-8") for path in (FIGURES, CARDS))
     times = dict(_TIMED.findall(figures)) if speeds is None else speeds
     for path, text, pattern in ((FIGURES, figures, _TABLE), (CARDS, cards, _CARD)):
         if not pattern.search(text):
             raise SystemExit(f"{path.name}: no table to write")
     return {
-        FIGURES: _TABLE.sub(lambda _: figures_table(entries, papers, times), figures),
+        FIGURES: _TABLE.sub(lambda _: figures_table(entries, times), figures),
         CARDS: _CARD.sub(
             lambda m: f"<!-- card {m[1]} -->\n{card_table(entries, m[1], times)}", cards
         ),
     }
 
 
-def figures_table(entries: Sequence[Entry], papers: Papers, times: Mapping[str, str]) -> str:
+def figures_table(entries: Sequence[Entry], times: Mapping[str, str]) -> str:
     """Every model, by scale and quality."""
     head = ("model", "parameters", *SETS, "paper", "LPIPS", "seconds")
     rows = []
     for e in sorted(entries, key=lambda e: (e.scale, e.figures["Set5 PSNR-Y"])):
         quality = (f"{e.figures[f'{s} PSNR-Y']:.2f}" for s in SETS)
-        rest = (published(e, papers), _lpips(e), times.get(e.id, "–"))
+        rest = (papers_psnr_y(e), _lpips(e), times.get(e.id, "–"))
         rows.append((f"`{e.id}`", f"{e.parameters:,}", *quality, *rest))
     return _table(head, rows)
 
@@ -80,11 +76,12 @@ def card_table(entries: Sequence[Entry], family: str, times: Mapping[str, str]) 
     return _table(head, rows)
 
 
-def published(entry: Entry, papers: Papers) -> str:
+def papers_psnr_y(entry: Entry) -> str:
     """The paper's PSNR-Y on the three sets."""
-    own = papers.get(entry.family, {}).get(f"x{entry.scale}", {})
-    figures = [f"{own[s]['psnr_y']:.2f}" if s in own else "–" for s in SETS]
-    return " / ".join(figures) if own else "–"
+    found = [published(entry.family, entry.scale, s).get("psnr_y") for s in SETS]
+    if found == [None] * len(SETS):
+        return "–"
+    return " / ".join("–" if value is None else f"{value:.2f}" for value in found)
 
 
 def seconds(entry: Entry) -> float:
