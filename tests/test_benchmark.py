@@ -338,6 +338,15 @@ def test_a_reports_figures_are_data() -> None:
     assert report.best("photo", "s", psnr) is None
 
 
+def test_what_papers_give_of_each_measure() -> None:
+    assert [(m.key, m.heading, m.digits, m.lower_is_better) for m in METRICS] == [
+        ("psnr_y", "PSNR-Y", 2, False),
+        ("ssim", "SSIM", 4, False),
+        ("lpips", "LPIPS", 4, True),
+        ("psnr_rgb", "PSNR-RGB", 2, False),
+    ]
+
+
 def test_means_medians_and_speeds() -> None:
     found = SetFigures([figures("1", 30, 0.2, 1.0), figures("2", 20, 0.4, 2.0),
                         figures("3", 10, 0.6, 9.0)])  # fmt: skip

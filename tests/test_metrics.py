@@ -57,6 +57,15 @@ def test_psnr_and_ssim_are_those_of_the_formulas(border: int) -> None:
     assert found == pytest.approx(ssim_by_hand(*rounded), abs=1e-6)
 
 
+def test_dark_images_count_by_the_constants_of_ssim() -> None:
+    # Luma never falls below 16; gray does, and c1 weighs most there.
+    sr, hr = SR[..., 0] // 64, HR[..., 0] // 64
+    assert ssim_y(sr, hr, border=0) == pytest.approx(ssim_by_hand(sr * 1.0, hr * 1.0), abs=1e-6)
+    halves = (sr + 0.4, hr + 0.4)
+    found = ssim_y(*halves, border=0, luma_is="rounded")
+    assert found == pytest.approx(ssim_by_hand(sr * 1.0, hr * 1.0), abs=1e-6)
+
+
 def test_gray_is_measured_as_it_is() -> None:
     sr, hr = SR[..., 0], HR[..., 0]
     assert psnr_y(sr, hr, border=0) == pytest.approx(psnr(sr, hr))
