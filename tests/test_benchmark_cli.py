@@ -120,15 +120,15 @@ def test_a_plot_needs_its_extra_or_is_drawn(
         ("mine --degradation rain", 2, "unknown-value"),
         ("mine --lpips squeeze", 2, "unknown-value"),
         ("mine --lpips alex -m bicubic", 1, "offline"),
-        ("--hr mine", 2, "missing-option"),
-        ("--lr mine", 2, "missing-option"),
+        ("--hr mine", 2, "option-requires"),
+        ("--lr mine", 2, "option-requires"),
         ("mine --hr mine --lr mine", 2, "conflicting-options"),
         ("mine --csv --json", 2, "conflicting-options"),
         ("mine --csv --markdown", 2, "conflicting-options"),
         ("mine --compare nowhere/a.png", 2, "folder-not-found"),
         ("mine --compare a.jpg", 2, "wrong-type"),
         ("mine --plot a.jpg", 2, "wrong-type"),
-        ("mine --region edges", 2, "missing-option"),
+        ("mine --region edges", 2, "option-requires"),
         ("mine --region middle --compare a.png", 2, "unknown-value"),
         ("mine --region 1:2,3,0 --compare a.png", 2, "unknown-value"),
         ("mine --tile 0", 2, "out-of-range"),
@@ -138,8 +138,8 @@ def test_a_plot_needs_its_extra_or_is_drawn(
         ("mine --device cuda:9 -m bicubic", 2, "device-not-available"),
         ("mine mine -m bicubic", 2, "duplicate-set"),
         ("mine -m realesrgan-x4", 2, "not-downloaded"),
-        ("mine -m bicubic --ab page", 2, "missing-option"),
-        ("mine --degradation noise --degradation photo", 2, "missing-option"),
+        ("mine -m bicubic --ab page", 2, "option-requires"),
+        ("mine --degradation noise --degradation photo", 2, "option-requires"),
         ("mine --degradation noise --degradation photo --ab p --save s", 2, "conflicting-options"),
         ("mine --degradation noise --degradation photo --ab p --plot s.png", 2,
          "conflicting-options"),
@@ -167,6 +167,7 @@ def test_refusals(
     done = inprocess("benchmark", *arguments.split())
     assert done.error_codes == [error], done.stderr.decode()
     assert done.returncode == code and not done.stdout
+    assert b"?" not in done.stderr, "a fact that its sentence needs is missing"
 
 
 def test_every_option_that_check_decides_itself_is_refused(inprocess: Invoke) -> None:

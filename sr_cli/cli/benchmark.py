@@ -114,7 +114,7 @@ def _compared(given: Arguments, plan: BenchmarkPlan) -> list[str]:
     wanted = given.model is None or "bicubic" in given.model or len(others) == 1
     compared = names if wanted else others
     if given.ab is not None and len(compared) < 2:
-        raise RefusedError("missing-option", "a second model", example="-m espcn -m edsr")
+        raise RefusedError("option-requires", "--ab", other="two models")
     return compared
 
 

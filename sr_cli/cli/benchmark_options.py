@@ -111,15 +111,8 @@ def check_arguments(given: Arguments) -> None:
     """Raises RefusedError for what cannot be used together, or written."""
     for option, other in _conflicts(given):
         raise RefusedError("conflicting-options", option, other=other)
-    if (given.hr is None) != (given.lr is None):
-        subject, example = ("--hr", "--hr originals/")
-        if given.lr is None:
-            subject, example = ("--lr", "--lr small/")
-        raise RefusedError("missing-option", subject, example=example)
-    if given.region != "differ" and given.compare is None:
-        raise RefusedError("missing-option", "--compare", example="--compare sheet.png")
-    if len(given.degradations) > 1 and given.ab is None:
-        raise RefusedError("missing-option", "--ab", example="--ab FOLDER")
+    for option, other in _missing(given):
+        raise RefusedError("option-requires", option, other=other)
     _check_outputs(given)
 
 
@@ -134,6 +127,20 @@ def _conflicts(given: Arguments) -> list[tuple[str, str]]:
         files = ("--plot", given.plot), ("--compare", given.compare), ("--save", given.save)
         found += [(name, "several degradations") for name, path in files if path is not None]
     return found + ([("--check", other) for other in _not_for_check(given)] if given.check else [])
+
+
+def _missing(given: Arguments) -> list[tuple[str, str]]:
+    """Options that mean nothing without another."""
+    found = []
+    if given.hr is not None and given.lr is None:
+        found.append(("--hr", "--lr"))
+    if given.lr is not None and given.hr is None:
+        found.append(("--lr", "--hr"))
+    if given.region != "differ" and given.compare is None:
+        found.append(("--region", "--compare"))
+    if len(given.degradations) > 1 and given.ab is None:
+        found.append(("more than one --degradation", "--ab"))
+    return found
 
 
 def _not_for_check(given: Arguments) -> list[str]:

@@ -47,8 +47,17 @@ def benchmark(
         on_event: Told of progress.
 
     Raises:
-        RefusedError: Before anything is measured, for names, options or devices that cannot be.
-        SrError: For sets that cannot be had.
+        RefusedError: Before anything is measured, for unknown names, options that do not fit
+            together and devices that are not available.
+        SrError: For sets that cannot be fetched or read.
+
+    Example:
+        >>> from sr_cli import benchmark
+        >>> report = benchmark(["photos/"], models=["espcn"], scale=2)
+        >>> for row in report.rows:
+        ...     print(row.model, round(row.sets["photos"].mean("psnr_y"), 2))
+        bicubic ...
+        espcn-x2 ...
     """
     plan = plan_benchmark(
         sets, models=models, scale=scale, options=options or BenchmarkOptions(), on_event=on_event

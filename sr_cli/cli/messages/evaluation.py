@@ -5,6 +5,8 @@ from __future__ import annotations
 from sr_cli.cli.messages.template import Message
 
 MESSAGES: dict[str, Message] = {
+    # Options. facts: other
+    "option-requires": Message("{subject} requires {other}"),
     # Images. facts: width, height, needed (the least width and height)
     "image-too-small": Message(
         "{subject}: {width}x{height} pixels are too few, at least {needed}x{needed} are required"
