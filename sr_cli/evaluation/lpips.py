@@ -103,7 +103,7 @@ class LPIPS(nn.Module):
                 "unknown-value", "LPIPS network", value=network, known=list(NETWORKS)
             )
         self._network = NETWORKS[network]
-        layers = _alexnet() if network == "alex" else vgg_layers("vgg16")[:-1]
+        layers = _alexnet() if network == "alex" else list(vgg_layers("vgg16")[:-1])
         self.features = nn.Sequential(*layers)
         tensors = _read(network, weights, list(self.state_dict()))
         self.load_state_dict({k: tensors[k].float() for k in self.state_dict()})
