@@ -20,7 +20,7 @@ from PIL import Image
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.evaluation.benchmark import benchmark
 from sr_cli.evaluation.costs import PeakMemory, count_multiply_adds
-from sr_cli.evaluation.measure import ImageFigures, SetFigures, load_sample
+from sr_cli.evaluation.measure import ImageFigures, Protocol, SetFigures, load_sample
 from sr_cli.evaluation.plan import (
     BenchmarkOptions,
     Event,
@@ -172,6 +172,9 @@ def test_an_original_is_cropped_to_a_multiple_of_the_scale(tmp_path: Path) -> No
     Image.fromarray(hr).save(tmp_path / "a.png")
     sample = load_sample(TestImage("a", tmp_path / "a.png"), 4)
     assert sample.lr.shape == (12, 12, 3) and (sample.hr == hr[:48, :48]).all()
+    # The papers' protocol is what nothing else asks for.
+    assert (sample.lr == downscale_bicubic(hr[:48, :48], 4)).all()
+    assert Protocol() == Protocol("unrounded", False, None, "bicubic")
     Image.fromarray(hr[:24, :25]).save(tmp_path / "l.png")
     pair = load_sample(TestImage("a", tmp_path / "a.png", tmp_path / "l.png"), 2)
     assert pair.lr.shape == (24, 25, 3) and (pair.hr == hr[:48, :50]).all()

@@ -13,6 +13,7 @@ import torch
 from conftest import smooth
 from manifest_world import compact
 
+from sr_cli.engine import device
 from sr_cli.engine import frames as engine_frames
 from sr_cli.engine.frames import bleed_colour, check_result_size, upscale_picture
 from sr_cli.engine.options import EngineOptions
@@ -177,6 +178,14 @@ def test_pipelines_are_built_for_what_models_are(tmp_path: Path) -> None:
     assert network_scale([parse_model("espcn"), BicubicRef()], 2.5) == 3
     assert network_scale([BicubicRef()], 2) is None
     assert network_scale([parse_model("espcn-x2"), parse_model("espcn-x3")], 2) is None
+
+
+def test_threads_are_set_before_a_network_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int | None] = []
+    monkeypatch.setattr(device, "prepare_cpu", asked.append)
+    build_pipeline([BicubicRef()], 2, EngineOptions(threads=3))
+    build_pipeline([parse_model("espcn-x2")], 2, EngineOptions(threads=3, precision="fp32"))
+    assert asked == [3]
 
 
 def picture(*frames: Frame) -> Picture:
