@@ -225,7 +225,7 @@ def test_a_model_that_cannot_be_used_leaves_the_others(originals: Path, tmp_path
     assert broken.error is not None and not broken.sets and broken.quality == -math.inf
     (error,) = report.model_errors
     assert (error.code, error.subject) == ("model-failed", bad)
-    assert error.facts["cause"].code == broken.error.code == "chain-enlarges-early"
+    assert error.facts["cause"].code == broken.error.code == "chain-order"
     assert len(chain.sets["mine"].images) == 3
     espcn = create_model("espcn", scale=2)
     first = [sum(t.numel() for t in compact(1).values()), sum(9 * 8 * n for n in (3, 8, 3))]

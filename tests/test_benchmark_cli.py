@@ -74,7 +74,7 @@ def test_what_failed_is_told(inprocess: Invoke, originals: Path) -> None:
     assert done.returncode == 1
     assert done.error_codes == ["image-too-small"] * 2 + ["model-failed"]
     broken = results(done)["espcn-x4+espcn-x4"]
-    assert broken["error"]["code"] == "chain-enlarges-early" and broken["error"]["message"]
+    assert broken["error"]["code"] == "chain-order" and broken["error"]["message"]
 
 
 def test_a_sheet_of_crops(inprocess: Invoke, originals: Path, tmp_path: Path) -> None:

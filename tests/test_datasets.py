@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from sr_cli.errors import RefusedError, SrError
 from sr_cli.evaluation import datasets
 from sr_cli.evaluation.datasets import open_set, paired_set, set_names
 from sr_cli.imaging.names import pair_by_name
-from sr_cli.store import Remote
+from sr_cli.store.remote import Remote
 
 
 @pytest.fixture
@@ -68,8 +69,11 @@ def test_a_copy_of_ones_own_is_verified(small_set: dict[str, bytes], tmp_path: P
     for name, content in small_set.items():
         (own / name).write_bytes(content)
     assert len(open_set("Small", data_dir=own).images) == 3
+    assert open_set("Small", data_dir=own).known
     assert len(open_set("Small", data_dir=own.parent).images) == 3
+    copy = shutil.copytree(own, tmp_path / "small")
     assert open_set(str(own)).known, "a folder that is the set, file by file"
+    assert (open_set(str(copy)).name, open_set(str(copy)).known) == ("Small", True)
     (own / "img_1.png").write_bytes(b"other")
     assert not open_set(str(own)).known
     with pytest.raises(SrError) as caught:
@@ -133,6 +137,22 @@ def test_folders_in_pairs(tmp_path: Path) -> None:
     (tmp_path / "l" / "ax2.png").unlink()
     with pytest.raises(SrError, match="partner"):
         paired_set(tmp_path / "h", tmp_path / "l", 2)
+
+
+def test_images_of_one_name_are_told_apart_by_their_endings(tmp_path: Path) -> None:
+    for name in ("a.png", "a.bmp", "b.png"):
+        Image.fromarray(smooth(8, 8)).save(tmp_path / name)
+    found = open_set(str(tmp_path))
+    assert [i.name for i in found.images] == ["a.bmp", "a.png", "b"] and not found.known
+    with pytest.raises(SrError) as caught:
+        paired_set(tmp_path, tmp_path / "nowhere", 2)
+    assert caught.value.code == "folder-not-found"
+
+
+def test_sets_are_known_by_other_spellings() -> None:
+    spelled = {"set5": "Set5", "SET14": "Set14", "b100": "BSD100", "BSDS100": "BSD100",
+               "bsd100": "BSD100", "urban": "Urban100", "Urban100": "Urban100"}  # fmt: skip
+    assert {name: datasets.known_name(name) for name in spelled} == spelled
 
 
 def test_the_table_is_whole() -> None:

@@ -49,6 +49,9 @@ def test_a_split_tile_covers_the_same_core(h: int, w: int, halo: int) -> None:
     count = np.zeros((h, w), int)
     for t in parts:
         count[t.rows.start : t.rows.stop, t.columns.start : t.columns.stop] += 1
+        # Halves, to a pixel: less memory than what did not fit.
+        assert 0 < t.rows.stop - t.rows.start <= (h + 1) // 2
+        assert 0 < t.columns.stop - t.columns.start <= (w + 1) // 2
     assert (count == 1).all()
     assert len(parts) == 4
 

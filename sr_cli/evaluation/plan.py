@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sr_cli import store
 from sr_cli.engine.options import EngineOptions
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.evaluation.datasets import TestImage, TestSet, open_set, paired_set
@@ -17,6 +16,7 @@ from sr_cli.evaluation.metrics import LUMAS, Luma
 from sr_cli.imaging.degradation import DEGRADATIONS
 from sr_cli.registry.manifest import load_manifest
 from sr_cli.registry.ref import AddressRef, BicubicRef, FamilyRef, FileRef, ModelRef, parse_model
+from sr_cli.store import store
 
 DEFAULT_SETS = ("Set5", "Set14")
 
