@@ -99,7 +99,7 @@ class Arguments:
     overwrite: Annotated[
         bool, typer.Option("-y", "--overwrite", help="Overwrite existing files.")
     ] = False
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say only errors.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only errors.")] = False
 
     @property
     def degradations(self) -> tuple[str, ...]:
