@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import REPOSITORY, needs_bf16
 from PIL import Image
 
+from helpers import REPOSITORY
+from helpers.networks import needs_bf16
 from sr_cli.engine.upscaler import Upscaler
 from sr_cli.errors import SrError
 from sr_cli.evaluation.metrics import psnr_y

@@ -62,7 +62,7 @@ def run_in_process(
     *arguments: Argument, cwd: Path, env: Mapping[str, str] | None = None, input: bytes = b""
 ) -> Outcome:
     """Run `sr` in this process. An exception that a user would see as a traceback is raised."""
-    with _restored(cwd, env or {}):
+    with restored(cwd, env):
         warnings.simplefilter("ignore")
         done = CliRunner().invoke(app, [os.fsdecode(a) for a in arguments], input=input)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
@@ -105,8 +105,9 @@ def _checked(done: Outcome) -> Outcome:
 
 
 @contextlib.contextmanager
-def _restored(cwd: Path, env: Mapping[str, str]) -> Iterator[None]:
+def restored(cwd: Path, env: Mapping[str, str] | None = None) -> Iterator[None]:
     """Another folder and environment; whatever a command changes in this process is put back."""
+    env = env or {}
     handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
     threads = torch.get_num_threads()
     with (
