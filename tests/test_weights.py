@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from helpers import REPOSITORY
 from helpers.networks import needs_bf16
-from sr_cli.engine.upscaler import Upscaler
+from sr_cli.engine.upscaler import Upscaler, needed_halo
 from sr_cli.errors import SrError
 from sr_cli.evaluation.metrics import psnr_y
 from sr_cli.imaging.decode import read_picture
@@ -33,7 +33,19 @@ from sr_cli.registry.loaded import Traits
 from sr_cli.registry.manifest import Entry, load_manifest
 from sr_cli.registry.ref import load_model
 
-ENTRIES = pytest.mark.parametrize("entry", load_manifest().embedded, ids=lambda e: e.id)
+SHIPPED = load_manifest().embedded
+ENTRIES = pytest.mark.parametrize("entry", SHIPPED, ids=lambda e: e.id)
+FILES = pytest.mark.parametrize(
+    "entry", {e.file: e for e in reversed(SHIPPED)}.values(), ids=lambda e: e.id
+)
+"""One entry for each file: VDSR's serves three scales."""
+
+LARGEST = pytest.mark.parametrize(
+    "entry",
+    [e for e in {e.family: e for e in SHIPPED}.values() if e.network != "vdsr"],
+    ids=lambda e: e.id,
+)
+"""One entry for each family; the others, and slow VDSR, are left to `sr benchmark --check`."""
 
 
 def part_of_the_photo(side: int) -> np.ndarray:
@@ -41,20 +53,24 @@ def part_of_the_photo(side: int) -> np.ndarray:
     return photo[100 : 100 + side, 120 : 120 + side]
 
 
-@ENTRIES
+@FILES
 def test_tiles_with_the_declared_halo_agree(entry: Entry) -> None:
     model = load_model(entry.id)
-    lr = part_of_the_photo(96).astype(np.uint16) * 257
-    whole = Upscaler(model, precision="fp32", tile=96)(lr).astype(np.float64)
-    tiled = Upscaler(model, precision="fp32", tile=32)(lr)
+    # Two tiles each way, each with all of its halo on one side.
+    side = 2 * needed_halo(model) + 48
+    lr = part_of_the_photo(side).astype(np.uint16) * 257
+    whole = Upscaler(model, precision="fp32", tile=side)(lr).astype(np.float64)
+    told = []
+    tiled = Upscaler(model, precision="fp32", tile=32)(lr, lambda done, all: told.append(all))
+    assert told == [4] * 4
     allowed = 1e-4 if model.network.receptive_radius is not None else 0.02
     assert np.abs(whole - tiled).max() / 65535 <= allowed
 
 
 @needs_bf16
-@ENTRIES
+@FILES
 def test_half_precision_costs_at_most_a_hundredth(entry: Entry) -> None:
-    """On a clean picture; in bf16 wherever it is allowed, whatever this machine would choose."""
+    """On a clean image; in bf16 wherever it is allowed, whatever this machine would choose."""
     hr = crop_to_multiple(part_of_the_photo(192), entry.scale)
     lr = downscale_bicubic(hr, entry.scale)
     model = load_model(entry.id)
@@ -67,7 +83,7 @@ def test_half_precision_costs_at_most_a_hundredth(entry: Entry) -> None:
     assert half > exact - 0.01
 
 
-@ENTRIES
+@LARGEST
 def test_the_figures_are_true(entry: Entry, test_sets: Path) -> None:
     upscaler = Upscaler(load_model(entry.id))
     values = []
