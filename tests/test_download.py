@@ -101,10 +101,10 @@ def test_a_download_that_was_complete_needs_no_request(server: Server) -> None:
     assert not server.requests
 
 
-@pytest.mark.parametrize("fault", [wrong, longer])
-def test_other_bytes_never_get_the_name(server: Server, fault: Answer) -> None:
+@pytest.mark.parametrize(("fault", "code"), [(wrong, "wrong-content"), (longer, "unexpected-size")])
+def test_other_bytes_never_get_the_name(server: Server, fault: Answer, code: str) -> None:
     wanted = remote(server.put("/a", CONTENT, fault))
-    assert code_of(wanted) == "wrong-content"
+    assert code_of(wanted) == code
     assert store.get(wanted).read_bytes() == CONTENT
 
 
