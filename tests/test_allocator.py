@@ -39,21 +39,60 @@ def test_freed_memory_is_kept_and_given_back_beyond_a_bound() -> None:
     assert left < held - (100 << 20)
 
 
+NO_LIMIT = 1 << 62
+
+
+def group(folder: Path, limit: object, used: object, cache: int | None = None) -> None:
+    """A control group of version 2."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "memory.max").write_text(f"{limit}\n")
+    (folder / "memory.current").write_text(f"{used}\n")
+    if cache is not None:
+        (folder / "memory.stat").write_text(f"anon 5\ninactive_file {cache}\nshmem 3\n")
+
+
 @pytest.mark.parametrize(
-    ("limit", "used", "left"),
+    ("limit", "used", "cache", "left"),
     [
-        ("1000\n", "400\n", 600),
-        ("1000\n", "1400\n", 0),
-        ("max\n", "400\n", 1 << 62),
-        ("", "400\n", 1 << 62),
-        ("1000\n", None, 1 << 62),
+        (1000, 400, None, 600),
+        (1000, 1400, None, 0),
+        (1000, 400, 300, 900),
+        (1000, 400, 500, 1000),
+        ("max", 400, None, NO_LIMIT),
+        ("", 400, None, NO_LIMIT),
+        (1000, "", None, NO_LIMIT),
     ],
 )
-def test_a_containers_limit(tmp_path: Path, limit: str, used: str | None, left: int) -> None:
-    (tmp_path / "memory.max").write_text(limit)
-    if used is not None:
-        (tmp_path / "memory.current").write_text(used)
-    assert _cgroup_headroom(tmp_path) == left
+def test_what_a_containers_limit_leaves(
+    tmp_path: Path, limit: object, used: object, cache: int | None, left: int
+) -> None:
+    group(tmp_path, limit, used, cache)
+    for own in ("0::/\n", "", "0::/not/mounted/here\n"):
+        assert _cgroup_headroom(tmp_path, own) == left
+
+
+def test_the_limits_of_all_parents_count(tmp_path: Path) -> None:
+    group(tmp_path / "a", 1000, 100)
+    group(tmp_path / "a/b", 5000, 50)
+    group(tmp_path / "a/b/c", "max", 20)
+    group(tmp_path / "other", 1, 1)
+    assert _cgroup_headroom(tmp_path, "0::/a/b/c\n") == 900
+    assert _cgroup_headroom(tmp_path, "0::/\n") == NO_LIMIT
+    group(tmp_path / "a/b", 500, 50)
+    assert _cgroup_headroom(tmp_path, "0::/a/b/c\n") == 450
+    group(tmp_path.parent, 10, 10)
+    assert _cgroup_headroom(tmp_path, "0::/a/b/c\n") == 450
+
+
+def test_control_groups_of_version_1(tmp_path: Path) -> None:
+    inner = tmp_path / "memory/docker/1234"
+    inner.mkdir(parents=True)
+    (inner / "memory.limit_in_bytes").write_text("1000\n")
+    (inner / "memory.usage_in_bytes").write_text("700\n")
+    (inner / "memory.stat").write_text("total_inactive_file 200\n")
+    own = "12:cpu,cpuacct:/docker/1234\n9:memory:/docker/1234\n1:name=systemd:/x\n0::/\n"
+    assert _cgroup_headroom(tmp_path, own) == 500
+    assert _cgroup_headroom(tmp_path, "12:cpu:/docker/1234\n") == NO_LIMIT
 
 
 @linux_only
