@@ -10,9 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import settings
-from PIL import Image
-
 from helpers import (
     REPOSITORY,  # noqa: F401 - for the tests that still take it from here
     SHARED,
@@ -31,9 +28,13 @@ from helpers.images import (
     smooth,
 )
 from helpers.images import save as picture  # noqa: F401
+from helpers.inprocess import Invoke, invoke
 from helpers.networks import needs_bf16  # noqa: F401
 from helpers.server import Server, serving
 from helpers.world import World, small_world
+from hypothesis import settings
+from PIL import Image
+
 from sr_cli.engine.device import pick_precision
 from sr_cli.store import transfer
 
@@ -71,6 +72,13 @@ def sr(tmp_path: Path) -> Run:
 def sr_process(tmp_path: Path) -> Run:
     """As `sr`, but a real process: for streams, signals, start-up, exit and memory."""
     return _in(tmp_path, run_process)
+
+
+@pytest.fixture
+def inprocess(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """`sr` without what that takes care of, for the tests that still use it."""
+    monkeypatch.chdir(tmp_path)
+    return invoke
 
 
 def _in(folder: Path, run: Run) -> Run:

@@ -6,11 +6,11 @@ import hashlib
 from pathlib import Path
 
 import pytest
-
 from helpers.command import Run
 from helpers.images import save, size_of
 from helpers.server import Server, serving, status
 from helpers.world import World
+
 from sr_cli.errors import RefusedError
 from sr_cli.store import Remote
 from sr_cli.store.remote import HubFile, parse_hub

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
-
-import sr_cli
 from helpers import PACKAGE
 from helpers.images import pixels_of, save, size_of, smooth
 from helpers.world import World
+from PIL import Image
+
+import sr_cli
 from sr_cli import (
     EngineOptions,
     RefusedError,

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import PACKAGE
+from helpers.command import BICUBIC, Run
+from helpers.images import encoded, save
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save as tensors_as_bytes
 
-from helpers import PACKAGE
-from helpers.command import BICUBIC, Run
-from helpers.images import encoded, save
 from sr_cli.cli.messages import sentence
 from sr_cli.engine.device import cpu_precisions
 from sr_cli.engine.options import PRECISION_NAMES

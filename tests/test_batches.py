@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
-
 from helpers.command import BICUBIC, Run, start_process
 from helpers.images import pixels_of, save, size_of
+from PIL import Image
+
 from sr_cli import UpscaleOptions, upscale_files
 from sr_cli.upscale import executor
 from sr_cli.upscale.request import Event, Planned, Progress

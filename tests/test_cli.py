@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-
 from helpers import PACKAGE, REPOSITORY
 from helpers.command import BICUBIC, Run
 from helpers.images import pixels_of, save, size_of
+from PIL import Image
+
 from sr_cli import __version__
 from sr_cli.networks import model_names
 

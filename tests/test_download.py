@@ -11,7 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-
 from helpers.server import (
     Answer,
     Server,
@@ -24,6 +23,7 @@ from helpers.server import (
     without_ranges,
     wrong,
 )
+
 from sr_cli import store
 from sr_cli.errors import SrError
 from sr_cli.store import Remote, transfer

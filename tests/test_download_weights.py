@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from helpers import REPOSITORY
 from helpers.command import Run, start_process
 from helpers.images import save

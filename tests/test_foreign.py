@@ -10,13 +10,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from safetensors.torch import save_file
-
 from helpers import SHARED
 from helpers.command import Run
 from helpers.images import pixels_of, save, size_of, smooth
 from helpers.networks import compact, needs_bf16
+from PIL import Image
+from safetensors.torch import save_file
+
 from sr_cli.engine.options import PRECISION_NAMES
 from sr_cli.engine.upscaler import Upscaler
 from sr_cli.errors import SrError

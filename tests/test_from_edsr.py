@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
 from helpers.images import save, smooth
 from helpers.tools import run_tool
+
 from sr_cli.networks import create_model
 from sr_cli.registry.checkpoint import Header, save_checkpoint
 from sr_cli.registry.ref import load_model

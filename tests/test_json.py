@@ -11,13 +11,13 @@ from typing import Any
 import jsonschema
 import pytest
 import torch
-from PIL import Image
-
 from helpers import PACKAGE, REPOSITORY
 from helpers.command import BICUBIC, Run
 from helpers.images import save, smooth
 from helpers.networks import compact
 from helpers.world import World
+from PIL import Image
+
 from sr_cli.registry.manifest import json_schema
 
 SCHEMAS = REPOSITORY / "docs" / "schemas"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from helpers import PACKAGE
+
 from sr_cli.cli import messages
 from sr_cli.cli.messages import MESSAGES, NOTES, advice, as_record, note_sentence, sentence
 from sr_cli.cli.messages.template import Message

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from helpers.networks import compact
 from helpers.world import World
+
 from sr_cli import store
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.networks import SCALES, create_model

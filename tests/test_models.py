@@ -1,11 +1,11 @@
-"""The contract of every network, found by name: a new file in networks/ is tested by being there."""
+"""The contract of every network, found by name: a new file in networks/ is tested at once."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-
 from helpers.networks import needs_bf16, small_model
+
 from sr_cli.errors import RefusedError
 from sr_cli.networks import create_model, model_class, model_names
 from sr_cli.networks.srgan import Discriminator

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from helpers.command import Run
 from helpers.images import save
 from helpers.world import World
+
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.registry.manifest import as_json, load_manifest, parse_manifest, read_manifest
 

@@ -6,11 +6,11 @@ import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
-
 from helpers.command import run_in_process
 from helpers.images import save
 from helpers.world import World
+from rich.console import Console
+
 from sr_cli.cli import progress
 from sr_cli.cli.progress import DownloadBars, ImageBars
 from sr_cli.cli.upscale_report import Reporter, record_of

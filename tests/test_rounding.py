@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from helpers.command import Run
 from helpers.images import save, smooth
 from helpers.networks import needs_bf16
+
 from sr_cli.layers.fusion import fusion_works
 from sr_cli.networks import create_model
 from sr_cli.training.network import round_all_to_bf16, round_to_bf16, weights_in_bf16

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from helpers.images import noise
+from helpers.networks import SMALL, small_model
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.images import noise
-from helpers.networks import SMALL, small_model
 from sr_cli.engine import upscaler as engine
 from sr_cli.engine.device import cpu_precisions
 from sr_cli.engine.tiling import plan_spans, plan_tiles, split_tile

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.images import noise
+from helpers.tools import run_tool, tool
 from PIL import Image
 from torch import nn
 
-from helpers.images import noise
-from helpers.tools import run_tool, tool
 from sr_cli.engine.upscaler import Upscaler
 from sr_cli.imaging.decode import read_picture
 from sr_cli.networks import create_model

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers import REPOSITORY
+from helpers.networks import needs_bf16
 from PIL import Image
 from safetensors.torch import save_file
 
-from helpers import REPOSITORY
-from helpers.networks import needs_bf16
 from sr_cli.engine.upscaler import Upscaler, needed_halo
 from sr_cli.errors import SrError
 from sr_cli.evaluation.metrics import psnr_y
