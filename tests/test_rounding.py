@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers.command import Run
-from helpers.images import save, smooth
+from helpers.images import smooth
 from helpers.networks import needs_bf16
+from helpers.training import quick, tiny_recipe
+from safetensors.torch import load_file
 
 from sr_cli.layers.fusion import fusion_works
 from sr_cli.networks import create_model
@@ -41,14 +42,10 @@ def test_an_error_does_not_leave_the_weights_rounded() -> None:
     assert torch.equal(net.weight, before)
 
 
-def test_a_recipe_makes_weights_that_bfloat16_holds(sr: Run, tmp_path: Path) -> None:
-    for number in range(3):
-        save(tmp_path / f"{number}.png", 64, 64, seed=number)
-    done = sr("train", "-m", "espcn", "-x2", "--data", ".", "--steps", "12", "--lr-patch", "8",
-              "--set", "rounded_weights=true", "-o", "a.safetensors")  # fmt: skip
-    assert done.returncode == 0, done.stderr.decode()
-    for tensor in load_model(tmp_path / "a.safetensors").network.state_dict().values():
-        assert torch.equal(tensor, round_to_half(tensor))
+def test_a_recipe_makes_weights_that_bfloat16_holds(photos: Path, tmp_path: Path) -> None:
+    quick(photos, tmp_path / "a.safetensors", tiny_recipe(rounded_weights=True))
+    for tensor in load_file(tmp_path / "a.safetensors").values():
+        assert torch.equal(tensor, round_to_bf16(tensor))
 
 
 @needs_bf16
