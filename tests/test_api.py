@@ -201,10 +201,12 @@ def test_the_public_names_are_there_and_documented() -> None:
     assert (PACKAGE / "py.typed").is_file()
 
 
+@pytest.mark.usefixtures("photo", "photos", "originals")
 @pytest.mark.parametrize("name", PUBLIC)
 def test_the_examples_of_public_names_are_true(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: Path
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Beside photo.jpg and the folders photos/ and mine/."""
     monkeypatch.chdir(tmp_path)
     found = doctest.DocTestFinder(recurse=False).find(getattr(sr_cli, name), name, globs={})
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)

@@ -37,14 +37,33 @@ class Raised:
     place: str
 
 
+TREES = {path: ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def error_classes() -> set[str]:
+    """SrError and what inherits from it."""
+    bases = {
+        node.name: {b.id for b in node.bases if isinstance(b, ast.Name)}
+        for tree in TREES.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    }
+    found = {"SrError"}
+    while more := {name for name, above in bases.items() if above & found} - found:
+        found |= more
+    return found
+
+
 def calls() -> Iterator[tuple[Path, str, ast.Call]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call):
+    """Where errors and notes are made: file, class, call."""
+    wanted = error_classes() | {"Note"}
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and node.args:
                 function = node.func
                 name = function.attr if isinstance(function, ast.Attribute) else None
                 name = function.id if isinstance(function, ast.Name) else name
-                if name in ("SrError", "RefusedError", "Note") and node.args:
+                if name in wanted:
                     yield path, name, node
 
 
