@@ -160,12 +160,12 @@ def upscale(options: Options) -> None:
     Exit codes: 0 all done; 1 an image or checkpoint failed; 2 refused
     before any image was opened; 130 interrupted; 143 terminated.
     """
+    began = time.perf_counter()
     request = _request(options)
 
     from sr_cli.upscale.files import run_plan
     from sr_cli.upscale.plan import plan_files
 
-    began = time.perf_counter()
     with Reporter(json=options.json, quiet=options.quiet, verbose=options.verbose) as reporter:
         plan = plan_files(request, reporter.on_event)
         if options.json and any(str(job.target) == "-" for job in plan.jobs):

@@ -193,8 +193,9 @@ def as_json(manifest: Manifest) -> str:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON schema of a manifest, for editors and docs/."""
-    return msgspec.json.schema(Manifest)
+    """The JSON Schema (2020-12) of a manifest: docs/schemas/manifest.schema.json, for editors."""
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return dialect | msgspec.json.schema(Manifest)
 
 
 def _check_entry(entry: Entry) -> None:
