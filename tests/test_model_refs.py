@@ -11,7 +11,6 @@ import torch
 from helpers.networks import compact
 from helpers.world import World
 
-from sr_cli import store
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.networks import SCALES, create_model
 from sr_cli.registry.checkpoint import Header, save_checkpoint
@@ -26,7 +25,8 @@ from sr_cli.registry.ref import (
     parse_model,
     verified_path,
 )
-from sr_cli.store import Remote
+from sr_cli.store import store
+from sr_cli.store.remote import Remote
 
 ADDRESS = "https://example.org/nets/a+b.pth?v=1+2"
 

@@ -2,13 +2,14 @@
 
     python tools/reference.py
 
-docs/cli.md from the commands' options, docs/errors.md from the tables of messages, and the tables
-of fields in docs/manifest.md from the docstring of a manifest's entry.
+docs/cli.md from the commands' options, docs/errors.md from the tables of messages, docs/recipe.md
+from the schema of recipes, and the fields in docs/manifest.md from the docstring of an entry.
 """
 
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from sr_cli.cli import messages
 from sr_cli.cli.main import app
 from sr_cli.cli.messages.template import Message
 from sr_cli.registry.manifest import Entry
+from sr_cli.training.recipe_files import recipe_schema
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 _FIELDS = re.compile(r"(?<=<!-- fields -->\n).*?(?=<!-- end -->)", re.S)
@@ -32,7 +34,12 @@ def pages() -> dict[Path, str]:
     manifest = DOCS / "manifest.md"
     fields = _table(("field", "meaning"), attributes_of(Entry))
     text = _FIELDS.sub(lambda _: fields, manifest.read_text(encoding="utf-8"))
-    return {DOCS / "cli.md": cli_page(), DOCS / "errors.md": errors_page(), manifest: text}
+    return {
+        DOCS / "cli.md": cli_page(),
+        DOCS / "errors.md": errors_page(),
+        DOCS / "recipe.md": recipe_page(),
+        manifest: text,
+    }
 
 
 def cli_page() -> str:
@@ -73,6 +80,29 @@ def errors_page() -> str:
         if room.NOTES:
             rows = [(f"`{kind}`", _shown(text)) for kind, text in room.NOTES.items()]
             parts.append(_table(("note", "message"), rows))
+    return "\n".join(parts)
+
+
+def recipe_page() -> str:
+    """Every field of a recipe, and of the tables in it."""
+    parts = [
+        _NOTICE + "# Recipes\n",
+        "A recipe is a TOML file or a table in Python. `--set NAME=VALUE` sets a field, "
+        "`--set photo.first.jpeg=[40,80]` one of a table in it. Fields that are left out come from "
+        "the network's paper: `sr train --model edsr -x4 --print-recipe` shows them. "
+        "`sr train --print-schema` prints the JSON schema that this page is made from.\n",
+    ]
+    for name, kind in json.loads(recipe_schema())["$defs"].items():
+        rows = []
+        for field, schema in kind["properties"].items():
+            about = schema.get("description", "")
+            names = schema.get("propertyNames", {}).get("enum", [])
+            choices = ", ".join(f"`{choice}`" for choice in schema.get("enum", names))
+            about += f" {'Names' if names else 'One of'}: {choices}." if choices else ""
+            has_default = "default" in schema and "$ref" not in schema
+            default = f"`{json.dumps(schema['default'])}`" if has_default else ""
+            rows.append((f"`{field}`", about.strip(), default))
+        parts += [f"## {name}\n", _table(("field", "meaning", "default"), rows)]
     return "\n".join(parts)
 
 

@@ -14,7 +14,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from sr_cli import __version__
 from sr_cli.cli.benchmark import benchmark
 from sr_cli.cli.console import prepare_streams, report_error, say
 from sr_cli.cli.download_weights import download_weights
@@ -22,6 +21,7 @@ from sr_cli.cli.models import models
 from sr_cli.cli.train import train
 from sr_cli.cli.upscale import upscale
 from sr_cli.errors import ExitCode, SrError
+from sr_cli.version import __version__
 
 EPILOG = (
     "Exit codes: 0 all done; 1 an image or checkpoint failed; 2 refused before any image "

@@ -17,10 +17,10 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
 
-from sr_cli import __version__
 from sr_cli.errors import SrError
 from sr_cli.store.remote import Remote, parse_hub
 from sr_cli.system.files import hash_of, sha256_of
+from sr_cli.version import __version__
 
 OnBytes = Callable[[int, int | None], None]
 """Called with the bytes that are there and those in all, where known."""
