@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sr_cli.engine.options import EngineOptions
     from sr_cli.evaluation.benchmark import benchmark
     from sr_cli.evaluation.report import Report
-    from sr_cli.evaluation.request import BenchmarkOptions
+    from sr_cli.evaluation.plan import BenchmarkOptions
     from sr_cli.registry.ref import load_model
     from sr_cli.training.recipe import Recipe
     from sr_cli.training.request import TrainingRequest, TrainingResult
@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "BenchmarkOptions": "evaluation.request",
+    "BenchmarkOptions": "evaluation.plan",
     "EngineOptions": "engine.options",
     "Recipe": "training.recipe",
     "Report": "evaluation.report",
