@@ -18,8 +18,8 @@ from sr_cli.version import __version__
 if TYPE_CHECKING:
     from sr_cli.engine.options import EngineOptions
     from sr_cli.evaluation.benchmark import benchmark
-    from sr_cli.evaluation.report import Report
     from sr_cli.evaluation.plan import BenchmarkOptions, Pairs
+    from sr_cli.evaluation.report import Report
     from sr_cli.registry.ref import load_model
     from sr_cli.training.recipe import Recipe
     from sr_cli.training.request import TrainingRequest, TrainingResult

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from sr_cli.engine.options import PRECISION_NAMES
 from sr_cli.engine.upscaler import Upscaler
 from sr_cli.errors import SrError
+from sr_cli.evaluation.costs import count_multiply_adds
 from sr_cli.registry.foreign import ForeignModel, load_foreign
 
 spandrel = pytest.importorskip("spandrel")
@@ -319,3 +320,52 @@ def test_the_suffix_does_not_decide(sr: Run, tmp_path: Path) -> None:
     save_file(compact(2), tmp_path / "a.safetensors")
     (tmp_path / "a.safetensors").rename(tmp_path / "a.pth")
     assert load_foreign(tmp_path / "a.pth").network.scale == 2
+
+
+class _Normalised(torch.nn.Module):
+    """Features whose mean is far larger than how they vary, through a GroupNorm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.head = torch.nn.Conv2d(3, 16, 3, padding=1)
+        self.head.bias.data += 30
+        self.norm = torch.nn.GroupNorm(4, 16)
+        self.tail = torch.nn.Conv2d(16, 3, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 0.05 * self.tail(self.norm(self.head(x)))
+
+
+def test_group_normalisation_keeps_its_variance_in_channels_last() -> None:
+    net = _Normalised().eval()
+    needs = SimpleNamespace(minimum=1, multiple_of=1, square=False)
+    kind = SimpleNamespace(name="normalised")
+    foreign = ForeignModel(
+        SimpleNamespace(
+            architecture=kind, scale=1, model=net, input_channels=3, size_requirements=needs
+        )
+    )
+    x = torch.rand(1, 3, 384, 384)
+    with torch.inference_mode():
+        exact = net.double()(x.double()).float()
+        net.float()
+        fast = foreign.for_inference().to(memory_format=torch.channels_last)
+        made = fast(x.contiguous(memory_format=torch.channels_last))
+    assert (made - exact).abs().max() * 255 < 0.01
+
+
+def test_operations_of_other_networks_count_where_no_layer_does() -> None:
+    class Functional(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.conv2d(x, torch.ones(3, 3, 1, 1))
+
+    needs = SimpleNamespace(minimum=1, multiple_of=1, square=False)
+    descriptor = SimpleNamespace(
+        architecture=SimpleNamespace(name="functional"),
+        scale=1,
+        model=Functional(),
+        input_channels=3,
+        size_requirements=needs,
+    )
+    assert count_multiply_adds([ForeignModel(descriptor)]) == 9

@@ -22,7 +22,17 @@ def count_multiply_adds(models: Sequence[Any]) -> float:
 def _multiply_adds(model: Any, side: int = 32) -> float:
     import torch
     from torch import nn
+    from torch.utils.flop_counter import FlopCounterMode
 
+    from sr_cli.registry.foreign import ForeignModel
+
+    pixels: int = (side * model.scale) ** 2
+    if isinstance(model, ForeignModel):
+        # Their operations, not their layers: attention and functional calls count too.
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(torch.zeros(1, model.channels, side, side))
+        return float(counter.get_total_flops() / 2 / pixels)
+    # Ours by their layers: the interpolation before SRCNN and VDSR is no part of the network.
     counts: list[int] = []
 
     def count(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
@@ -38,7 +48,6 @@ def _multiply_adds(model: Any, side: int = 32) -> float:
         model(torch.zeros(1, model.channels, side, side))
     for hook in hooks:
         hook.remove()
-    pixels: int = (side * model.scale) ** 2
     return sum(counts) / pixels
 
 

@@ -188,6 +188,4 @@ def _some(names: list[str]) -> list[str]:
 
 def traits_of(header: Header, channels: int) -> Traits:
     """What a header says about the network, of 1 or 3 channels, with these weights."""
-    return Traits(
-        header.model, header.halo, header.half_is_safe, value_range=usual_range(channels)
-    )
+    return Traits(header.model, header.halo, header.half_is_safe, value_range=usual_range(channels))

@@ -96,6 +96,11 @@ class _WholeNet(InferenceNet):
     def __init__(self, model: ForeignModel) -> None:
         super().__init__()
         self.model = model
+        for module in model.modules():
+            if isinstance(module, nn.GroupNorm):
+                # In channels_last PyTorch's CPU kernel takes the variance as E[x^2] - E[x]^2, which
+                # loses it where the mean is large (PyTorch 2.13 and 2.14).
+                module.register_forward_pre_hook(_make_contiguous)
 
     def half_parts(self) -> list[nn.Module]:
         return [self.model]
@@ -103,6 +108,10 @@ class _WholeNet(InferenceNet):
     def forward(self, lr: Tensor) -> Tensor:
         sr: Tensor = self.model(lr.to(self.half_dtype))
         return sr.float()
+
+
+def _make_contiguous(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(x.contiguous() if isinstance(x, Tensor) else x for x in inputs)
 
 
 def _padded(lr: Tensor, bottom: int, right: int) -> Tensor:
