@@ -10,12 +10,12 @@ import pytest
 from conftest import smooth
 from faults import Server, cut, status
 from PIL import Image
+from sr_cli.store.download import Remote
 
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.evaluation import datasets
 from sr_cli.evaluation.datasets import open_set, paired_set, set_names
 from sr_cli.imaging.names import pair_by_name
-from sr_cli.store.download import Remote
 
 CONTENT = bytes(range(256)) * 4000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -97,7 +97,7 @@ def test_folders_in_pairs(tmp_path: Path) -> None:
     (image,) = paired_set(tmp_path / "h", tmp_path / "l", 2).images
     assert image.lr is not None and image.lr.name == "ax2.png"
     (tmp_path / "l" / "ax2.png").unlink()
-    with pytest.raises(SrError, match="no partner"):
+    with pytest.raises(SrError, match="missing-partner"):
         paired_set(tmp_path / "h", tmp_path / "l", 2)
 
 
@@ -127,5 +127,5 @@ def test_pairs_in_folders_of_equal_names(tmp_path: Path) -> None:
     hr = [tmp_path / "hr" / a / f"{n}.png" for a in "ab" for n in "12"]
     lr = [tmp_path / "lr" / a / f"{n}x2.png" for a in "ab" for n in "12"]
     assert pair_by_name(hr, lr, 2) == list(zip(hr, lr, strict=True))
-    with pytest.raises(SrError, match="two files for one name"):
+    with pytest.raises(SrError, match="ambiguous-pair"):
         pair_by_name([*hr, tmp_path / "hr" / "a" / "1_HR.png"], lr, 2)

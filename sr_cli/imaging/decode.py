@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
-from sr_cli.errors import SrError
+from sr_cli.errors import Note, SrError
 from sr_cli.imaging.deep import (
     DeepPage,
     deep_page,
@@ -21,11 +20,11 @@ from sr_cli.imaging.deep import (
     read_gray_alpha_tiff,
     tiff_tag,
 )
-from sr_cli.imaging.formats import FORMATS, sniff_format
+from sr_cli.imaging.formats import DEFAULT_MAX_PIXELS, FORMATS, sniff_format
 from sr_cli.imaging.metadata import read_metadata, read_tiff_metadata
 from sr_cli.imaging.picture import Frame, Picture, upright
 
-DEFAULT_MAX_PIXELS = 512_000_000
+_CONVERSIONS = ("converted-to-srgb", "converted-without-profile")
 _NEW_SUBFILE_TYPE = 254
 _REDUCED = (1, 3, 5, 7)
 """Its lowest bit, whatever else it says; damaged ones are none of these."""
@@ -37,10 +36,20 @@ def read_picture(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     allow_truncated: bool = False,
 ) -> Picture:
-    """Decode a file, or the bytes of one, with all its frames or pages.
+    """Decode a file with all its frames or pages.
 
-    Raises SrError when it is missing, not a picture, damaged, cut off (unless
-    `allow_truncated`) or larger than `max_pixels` over all its frames.
+    Args:
+        source: A file, or the bytes of one, which errors call `stdin`.
+        max_pixels: How many pixels it may have over all its frames.
+        allow_truncated: Decode what is left of a damaged or truncated file.
+
+    Returns:
+        Frames turned upright, gray or RGB, of 8 or 16 bits. Its notes say what was changed.
+
+    Raises:
+        SrError: `file-not-found`, `unreadable-file`, `empty-file`, `unknown-image-format`,
+            `unsupported-image`, `extra-missing` (HEIC), `damaged-image`, `too-many-pixels`,
+            `unsupported-depth`, `unsupported-16-bit-image`, `image-out-of-memory`.
     """
     ImageFile.LOAD_TRUNCATED_IMAGES = allow_truncated
     _prepare_pillow()
@@ -48,32 +57,38 @@ def read_picture(
     try:
         data = source if isinstance(source, bytes) else source.read_bytes()
     except FileNotFoundError:
-        raise SrError(f"{name}: no such file") from None
+        raise SrError("file-not-found", name) from None
     except OSError as error:
-        raise SrError(f"{name}: cannot be read ({error.strerror or error})") from error
+        raise SrError("unreadable-file", name, reason=error.strerror or str(error)) from error
     if not data:
-        raise SrError(f"{name}: empty file")
+        raise SrError("empty-file", name)
     try:
-        with Image.open(io.BytesIO(data), formats=_readable()) as image:
-            return _decode(image, data, name, max_pixels)
-    except SrError:
-        raise
+        return _decode(data, max_pixels)
+    except SrError as error:
+        raise error.about(name) from error.__cause__
+    except MemoryError as error:
+        raise SrError("image-out-of-memory", name) from error
+    except Exception as error:
+        # Decoders answer damage with whatever their parsing trips over.
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        hint = None if allow_truncated else "allow-truncated"
+        raise SrError("damaged-image", name, hint=hint, reason=said) from error
+
+
+def _decode(data: bytes, max_pixels: int) -> Picture:
+    try:
+        image = Image.open(io.BytesIO(data), formats=_readable())
     except UnidentifiedImageError:
         if sniff_format(data[:32]) is FORMATS["TIFF"]:
-            frames = read_gray_alpha_tiff(data, name, max_pixels)
+            frames = read_gray_alpha_tiff(data, max_pixels)
             if frames is not None:
                 metadata, orientation = read_tiff_metadata(data)
                 for frame in frames:
                     _turn(frame, orientation)
                 return Picture(frames, "TIFF", metadata)
-        raise SrError(f"{name}: {_what_it_is_not(data)}") from None
-    except MemoryError as error:
-        raise SrError(f"{name}: out of memory while decoding") from error
-    except Exception as error:
-        # Decoders answer damage with whatever their parsing trips over.
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        hint = "--allow-truncated reads what is there" if "truncated" in said else None
-        raise SrError(f"{name}: damaged or unsupported picture ({said})", hint) from error
+        raise _unidentified(data) from None
+    with image:
+        return _decode_image(image, data, max_pixels)
 
 
 def read_size(path: Path) -> tuple[int, int] | None:
@@ -92,14 +107,14 @@ def _readable() -> list[str]:
     return [n for n in (*FORMATS, "DIB") if n != "HEIF" or "HEIF" in Image.OPEN]
 
 
-def _what_it_is_not(data: bytes) -> str:
+def _unidentified(data: bytes) -> SrError:
+    """Why Pillow does not open it."""
     found = sniff_format(data[:32])
     if found is FORMATS["HEIF"] and "HEIF" not in Image.OPEN:
-        return "a HEIC picture; support for it is an extra: pip install 'sr-cli[heif]'"
+        return SrError("extra-missing", extra="heif")
     if found is not None:
-        return f"damaged, or a kind of {found.name} that is not supported"
-    known = ", ".join(name for name in FORMATS)
-    return f"not a picture in a known format ({known})"
+        return SrError("unsupported-image", format=found.name)
+    return SrError("unknown-image-format", known=list(FORMATS))
 
 
 @cache
@@ -116,12 +131,12 @@ def _prepare_pillow() -> None:
         pillow_heif.register_heif_opener()
 
 
-def _decode(image: Image.Image, data: bytes, name: str, max_pixels: int) -> Picture:
+def _decode_image(image: Image.Image, data: bytes, max_pixels: int) -> Picture:
     file_format = {"MPO": "JPEG", "DIB": "BMP"}.get(image.format or "", image.format or "PNG")
     # A phone's multi-picture JPEG holds previews and depth maps beside the photo.
     count = 1 if image.format in ("MPO", "HEIF") else int(getattr(image, "n_frames", 1))
     # The pages of a TIFF each have their own size.
-    _check_size(image, 1 if file_format == "TIFF" else count, name, max_pixels)
+    _check_size(image.size[0] * image.size[1] * (1 if file_format == "TIFF" else count), max_pixels)
     total = 0
     reduced = _reduced_pages(image, count) if file_format == "TIFF" else set()
     # An APNG may begin with a picture for viewers that know no animation.
@@ -135,9 +150,9 @@ def _decode(image: Image.Image, data: bytes, name: str, max_pixels: int) -> Pict
         key = image.info.get("transparency")
         if isinstance(key, int):
             image.info["transparency"] = key * (255 // (2 ** data[24] - 1))
-    notes: list[str] = []
+    notes: list[Note] = []
     if reduced:
-        _note(notes, f"smaller copies of its pages left out ({len(reduced)})")
+        notes.append(Note("reduced-pages-skipped", {"count": len(reduced)}))
     frames: dict[int, Frame] = {}
     deep: dict[int, DeepPage] = {}
     profile = image.info.get("icc_profile")
@@ -147,20 +162,21 @@ def _decode(image: Image.Image, data: bytes, name: str, max_pixels: int) -> Pict
         if count > 1:
             image.seek(index)
         total += image.size[0] * image.size[1]
-        if total > max_pixels:
-            raise SrError(f"{name}: more than {max_pixels} pixels", "--max-pixels raises the limit")
+        _check_size(total, max_pixels)
         if page := deep_page(image, data):
             deep[index] = page
             continue
         image.load()
-        duration = float(image.info.get("duration") or 0)
-        frames[index] = Frame(*_pixels(image, name, notes, profile), duration)
+        frame, converted = _frame(image, profile)
+        frame.duration = float(image.info.get("duration") or 0)
+        frames[index] = frame
+        notes += [converted] if converted and converted not in notes else []
     if file_format != "TIFF":
         image.load()
     if deep:
-        frames |= _deep_frames(image, data, deep, name, notes)
+        frames |= _deep_frames(image, data, deep, notes)
     metadata, orientation = before_pixels or read_metadata(image)
-    if any("sRGB" in note for note in notes):
+    if any(note.kind in _CONVERSIONS for note in notes):
         metadata.icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     # Pillow and OpenCV both turn the pages of a TIFF upright themselves.
     for frame in frames.values() if file_format != "TIFF" else ():
@@ -196,11 +212,11 @@ def _reduced_pages(image: Image.Image, count: int) -> set[int]:
 
 
 def _deep_frames(
-    image: Image.Image, data: bytes, wanted: dict[int, DeepPage], name: str, notes: list[str]
+    image: Image.Image, data: bytes, wanted: dict[int, DeepPage], notes: list[Note]
 ) -> dict[int, Frame]:
     """Frames of 16-bit colour; what is left of cut-off ones, where that is allowed, has 8 bits."""
     try:
-        return read_deep_frames(image, data, wanted, name)
+        return read_deep_frames(image, data, wanted)
     except SrError:
         if not ImageFile.LOAD_TRUNCATED_IMAGES:
             raise
@@ -208,8 +224,8 @@ def _deep_frames(
     for index in wanted:
         image.seek(index)
         image.load()
-        frames[index] = Frame(*_pixels(image, name, notes, None))
-    _note(notes, "damaged or cut off: read with 8 bits a channel")
+        frames[index], _ = _frame(image, None)
+    notes.append(Note("read-at-8-bits"))
     return frames
 
 
@@ -218,49 +234,36 @@ def _turn(frame: Frame, orientation: int) -> None:
     frame.alpha = None if frame.alpha is None else upright(frame.alpha, orientation)
 
 
-def _check_size(image: Image.Image, frames: int, name: str, max_pixels: int) -> None:
-    width, height = image.size
-    if width * height * frames > max_pixels:
-        times = f" in {frames} frames" if frames > 1 else ""
-        raise SrError(
-            f"{name}: declares {width}x{height} pixels{times}, more than {max_pixels}",
-            "--max-pixels raises the limit",
-        )
+def _check_size(pixels: int, max_pixels: int) -> None:
+    if pixels > max_pixels:
+        raise SrError("too-many-pixels", pixels=pixels, max_pixels=max_pixels)
 
 
 def from_pillow(image: Image.Image) -> Frame:
-    """The current frame of an image in memory, turned upright. Raises SrError for odd modes."""
+    """The current frame of an image in memory, turned upright.
+
+    Raises:
+        SrError: `unsupported-depth`.
+    """
     image.load()
-    pixels, alpha = _pixels(image, "image", [], image.info.get("icc_profile"))
-    orientation = read_metadata(image)[1]
-    return Frame(
-        upright(pixels, orientation), None if alpha is None else upright(alpha, orientation)
-    )
+    frame, _ = _frame(image, image.info.get("icc_profile"))
+    _turn(frame, read_metadata(image)[1])
+    return frame
 
 
-def _pixels(
-    image: Image.Image, name: str, notes: list[str], profile: bytes | None
-) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Gray or RGB pixels of the current frame, and its alpha."""
-    mode = image.mode
-    if mode.startswith("I;16"):
-        deep = np.asarray(image).astype(np.uint16)
-        if tiff_tag(image, 258, (16,)) in (12, (12,)):
-            deep = (deep << 4 | deep >> 8).astype(np.uint16)
-        white_is_zero = tiff_tag(image, 262, 1) == 0
-        see_through = image.info.get("transparency")
-        alpha = None
-        if isinstance(see_through, int):
-            alpha = np.where(deep == see_through, 0, 65535).astype(np.uint16)
-        return np.ascontiguousarray(65535 - deep if white_is_zero else deep), alpha
-    if mode in ("I", "F"):
+def _frame(image: Image.Image, profile: bytes | None) -> tuple[Frame, Note | None]:
+    """The current frame, gray or RGB with its alpha; the note says that colours were converted."""
+    note = None
+    if image.mode.startswith("I;16"):
+        return _sixteen_bit_gray(image), None
+    if image.mode in ("I", "F"):
         values = np.asarray(image)
-        if mode == "F" or values.min() < 0 or values.max() > 65535:
-            raise SrError(f"{name}: 32-bit pixels are not supported", "convert it to 16 or 8 bits")
-        return values.astype(np.uint16), None
-    if mode in ("CMYK", "LAB"):
-        image = _to_srgb(image, profile, notes)
-        mode = image.mode
+        if image.mode == "F" or values.min() < 0 or values.max() > 65535:
+            raise SrError("unsupported-depth", bits=32)
+        return Frame(values.astype(np.uint16)), None
+    if image.mode in ("CMYK", "LAB"):
+        image, note = _to_srgb(image, profile)
+    mode = image.mode
     transparent = mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
     gray = mode in ("1", "L", "LA", "La")
     wanted = ("LA" if gray else "RGBA") if transparent else ("L" if gray else "RGB")
@@ -268,13 +271,25 @@ def _pixels(
         image = image.convert({"La": "LA", "RGBa": "RGBA"}[mode])
     values = np.asarray(image if image.mode == wanted else image.convert(wanted))
     if not transparent:
-        return np.ascontiguousarray(values), None
+        return Frame(np.ascontiguousarray(values)), note
     colour = values[..., 0] if gray else values[..., :3]
-    return np.ascontiguousarray(colour), np.ascontiguousarray(values[..., -1])
+    return Frame(np.ascontiguousarray(colour), np.ascontiguousarray(values[..., -1])), note
 
 
-def _to_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image:
-    """CMYK and Lab as sRGB: through their profile, or CMYK by a plain formula, which is said."""
+def _sixteen_bit_gray(image: Image.Image) -> Frame:
+    gray = np.asarray(image).astype(np.uint16)
+    if tiff_tag(image, 258, (16,)) in (12, (12,)):
+        gray = (gray << 4 | gray >> 8).astype(np.uint16)
+    alpha = None
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        alpha = np.where(gray == transparent, 0, 65535).astype(np.uint16)
+    white_is_zero = tiff_tag(image, 262, 1) == 0
+    return Frame(np.ascontiguousarray(65535 - gray if white_is_zero else gray), alpha)
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, Note]:
+    """CMYK and Lab as sRGB: through their profile, or CMYK by a plain formula."""
     srgb = ImageCms.createProfile("sRGB")
     source: Any = None
     if image.mode == "LAB":
@@ -286,12 +301,5 @@ def _to_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> Ima
         with suppress(ImageCms.PyCMSError):
             converted = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")
             if converted is not None:
-                _note(notes, f"{image.mode} converted to sRGB")
-                return converted
-    _note(notes, f"{image.mode} without a usable profile: converted to sRGB, colours may shift")
-    return image.convert("RGB")
-
-
-def _note(notes: list[str], text: str) -> None:
-    if text not in notes:
-        notes.append(text)
+                return converted, Note("converted-to-srgb", {"mode": image.mode})
+    return image.convert("RGB"), Note("converted-without-profile", {"mode": image.mode})

@@ -65,32 +65,30 @@ def _silent_opencv() -> Iterator[None]:
 
 
 def read_deep_frames(
-    image: Image.Image, data: bytes, wanted: dict[int, DeepPage], name: str
+    image: Image.Image, data: bytes, wanted: dict[int, DeepPage]
 ) -> dict[int, Frame]:
     """The frames `wanted`, by index, upright where the file is a TIFF.
 
-    Raises SrError for layouts that are not supported.
+    Raises:
+        SrError: `unsupported-16-bit-image`, `damaged-image`.
     """
     pages: Sequence[NDArray[Any]] = ()
     if not all(page.in_planes for page in wanted.values()):
         with _silent_opencv():
             ok, pages = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         if not ok or len(pages) <= max(wanted):
-            raise SrError(
-                f"{name}: damaged, cut off, or a kind of 16-bit picture that is not supported",
-                "--allow-truncated reads what is there",
-            )
+            raise SrError("unsupported-16-bit-image")
     gray_with_alpha = image.format == "PNG" and data[25] == 4
     transparent = image.info.get("transparency")
     frames = {}
     for index, page in wanted.items():
         # OpenCV takes channels one after the other for pixels; what it reads, it turns upright.
-        pixels = _read_planes(data, index, page, name) if page.in_planes else pages[index]
-        frames[index] = _frame(pixels, gray_with_alpha, page.fourth, transparent, name)
+        pixels = _read_planes(data, index, page) if page.in_planes else pages[index]
+        frames[index] = _frame(pixels, gray_with_alpha, page.fourth, transparent)
     return frames
 
 
-def _read_planes(data: bytes, index: int, page: DeepPage, name: str) -> NDArray[Any]:
+def _read_planes(data: bytes, index: int, page: DeepPage) -> NDArray[Any]:
     """A TIFF's page whose channels lie one after the other, upright, in OpenCV's order."""
     import tifffile
 
@@ -99,13 +97,13 @@ def _read_planes(data: bytes, index: int, page: DeepPage, name: str) -> NDArray[
         with tifffile.TiffFile(io.BytesIO(data)) as tiff:
             values = np.moveaxis(tiff.pages[index].asarray(), 0, -1)
     except Exception as error:
-        raise SrError(f"{name}: damaged or unsupported picture ({error})") from error
+        raise SrError("damaged-image", reason=str(error)) from error
     return upright(np.dstack([values[..., 2::-1], values[..., 3:]]), page.orientation)
 
 
-def _frame(page: NDArray[Any], gray: bool, fourth: int, transparent: Any, name: str) -> Frame:
+def _frame(page: NDArray[Any], gray: bool, fourth: int, transparent: Any) -> Frame:
     if page.dtype != np.uint16:
-        raise SrError(f"{name}: this kind of 16-bit picture is not supported")
+        raise SrError("unsupported-16-bit-image")
     if page.ndim == 2:
         return Frame(page)
     colour = np.ascontiguousarray(page[:, :, 2::-1])
@@ -125,12 +123,13 @@ def _divided(values: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     return straight
 
 
-def read_gray_alpha_tiff(data: bytes, name: str, max_pixels: int) -> list[Frame] | None:
+def read_gray_alpha_tiff(data: bytes, max_pixels: int) -> list[Frame] | None:
     """A TIFF's pages of 16-bit gray with alpha, as they lie; None for anything else.
 
     Pillow does not know this kind.
 
-    Raises SrError when it is larger than `max_pixels` or compressed in an unknown way.
+    Raises:
+        SrError: `too-many-pixels`; `damaged-image`, also for an unknown compression.
     """
     import tifffile
 
@@ -140,8 +139,9 @@ def read_gray_alpha_tiff(data: bytes, name: str, max_pixels: int) -> list[Frame]
             pages = [p for p in tiff.pages if isinstance(p, tifffile.TiffPage)]
             if not pages or any(p.samplesperpixel != 2 or p.dtype != np.uint16 for p in pages):
                 return None
-            if sum(p.imagewidth * p.imagelength for p in pages) > max_pixels:
-                raise SrError(f"{name}: more than {max_pixels} pixels", "--max-pixels raises it")
+            pixels = sum(p.imagewidth * p.imagelength for p in pages)
+            if pixels > max_pixels:
+                raise SrError("too-many-pixels", pixels=pixels, max_pixels=max_pixels)
             frames = []
             for page in pages:
                 values = page.asarray()
@@ -159,4 +159,4 @@ def read_gray_alpha_tiff(data: bytes, name: str, max_pixels: int) -> list[Frame]
     except SrError:
         raise
     except Exception as error:
-        raise SrError(f"{name}: damaged or unsupported picture ({error})") from error
+        raise SrError("damaged-image", reason=str(error)) from error

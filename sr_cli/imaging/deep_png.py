@@ -10,7 +10,6 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_cli.errors import SrError
 from sr_cli.imaging.picture import Frame
 from sr_cli.system.memory import release_rows
 
@@ -70,8 +69,6 @@ def _ancillary_chunks(png: bytes) -> tuple[bytes, bytes]:
         length = int.from_bytes(png[position : position + 4], "big")
         kind = png[position + 4 : position + 8]
         chunk = png[position : position + 12 + length]
-        if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
-            raise SrError("cannot be written as PNG (damaged description)")
         seen_pixels = seen_pixels or kind == b"IDAT"
         if kind not in (b"IHDR", b"IDAT", b"IEND"):
             parts[seen_pixels].append(chunk)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from sr_cli.errors import SrError
+from sr_cli.errors import Note, SrError
 from sr_cli.imaging.deep_png import write_deep_png
 from sr_cli.imaging.formats import FORMATS, Format
 from sr_cli.imaging.metadata import (
@@ -41,18 +41,26 @@ class Encoding:
 
 
 def write_picture(picture: Picture, file: BinaryIO, target: Format, encoding: Encoding) -> None:
-    """Write all frames of `picture` in the format `target`, consuming their memory.
+    """Write all frames of `picture`, consuming their memory.
 
-    Raises SrError when the encoder fails. What the format cannot hold must have been refused
-    or flattened before.
+    Args:
+        picture: What the format does not support must have been dropped before. Its notes get
+            what could not be written.
+        file: Opened for writing and reading, at its start.
+        target: The format.
+        encoding: How to encode.
+
+    Raises:
+        SrError: `encoding-failed`, `lossless-avif-animation`, without a subject.
+        OSError: What writing into the file raises.
     """
     metadata = Metadata()
     if not encoding.strip:
         metadata = for_size(picture.metadata, picture.width, picture.height)
         if metadata.iptc and target.name not in ("JPEG", "TIFF"):
-            picture.notes.append(f"IPTC left out: {target.name} has no place for it")
+            picture.notes.append(_dropped("IPTC", target))
         if has_another_gamma(metadata) and target.name != "PNG":
-            picture.notes.append(f"its gamma left out: {target.name} has no place for it")
+            picture.notes.append(_dropped("gAMA", target))
     deep = any(f.pixels.dtype == np.uint16 for f in picture.frames)
     try:
         if deep and target.name == "PNG":
@@ -66,7 +74,11 @@ def write_picture(picture: Picture, file: BinaryIO, target: Format, encoding: En
     except (OSError, SrError):
         raise
     except (ValueError, TypeError, KeyError, RuntimeError, cv2.error) as error:
-        raise SrError(f"cannot be written as {target.name} ({error})") from error
+        raise SrError("encoding-failed", format=target.name, reason=str(error)) from error
+
+
+def _dropped(block: str, target: Format) -> Note:
+    return Note("metadata-dropped", {"block": block, "format": target.name})
 
 
 def _write_with_pillow(
@@ -132,9 +144,8 @@ def _options(
 def _too_long_for_jpeg(key: str, value: Any, picture: Picture) -> bool:
     too_long = key in ("exif", "xmp") and len(value) > _MAX_JPEG_BLOCK
     if too_long:
-        picture.notes.append(
-            f"{key.upper()} of {len(value)} bytes does not fit into a JPEG: left out"
-        )
+        facts = {"block": key.upper(), "format": "JPEG", "bytes": len(value)}
+        picture.notes.append(Note("metadata-too-large", facts))
     return too_long
 
 
@@ -203,11 +214,11 @@ def _interleaved(frame: Frame) -> NDArray[Any]:
 def _write_lossless_avif(picture: Picture, file: BinaryIO, metadata: Metadata) -> None:
     """Through OpenCV: Pillow's AVIF always passes through YCbCr, which rounds."""
     if len(picture.frames) > 1:
-        raise SrError("lossless AVIF holds one frame", "lossless WebP and PNG hold animations")
+        raise SrError("lossless-avif-animation")
     if metadata != Metadata():
-        picture.notes.append("lossless AVIF: metadata left out (lossless WebP and PNG keep it)")
+        picture.notes.append(Note("lossless-avif-without-metadata"))
     pixels = _interleaved(picture.frames[0])
     ok, encoded = cv2.imencode(".avif", pixels, [cv2.IMWRITE_AVIF_QUALITY, 100])
     if not ok:
-        raise SrError("cannot be written as AVIF")
+        raise SrError("encoding-failed", format="AVIF", reason="OpenCV refused")
     file.write(encoded.tobytes())

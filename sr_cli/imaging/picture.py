@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_cli.imaging.formats import ALPHA, ANIMATION, DEEP, DEEP_ANIMATION, PAGES, Needs
+from sr_cli.errors import Note
+from sr_cli.imaging.formats import Feature, Requirements
 
 _ROWS = 64
 
@@ -64,7 +65,7 @@ class Picture:
     metadata: Metadata = field(default_factory=Metadata)
     animation: bool = False
     loop: int | None = None
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
     @property
     def width(self) -> int:
@@ -74,42 +75,56 @@ class Picture:
     def height(self) -> int:
         return max(f.height for f in self.frames)
 
-    def needs(self, width: int, height: int) -> Needs:
-        """What a result of `width` x `height` asks of its format."""
+    @property
+    def features(self) -> frozenset[Feature]:
+        """What its format must support."""
         several = len(self.frames) > 1
-        return Needs(
-            width,
-            height,
-            sixteen_bit=any(f.pixels.dtype == np.uint16 for f in self.frames),
-            alpha=any(f.alpha is not None for f in self.frames),
-            animation=several and self.animation,
-            pages=several and not self.animation,
-        )
+        sixteen_bit = any(f.pixels.dtype == np.uint16 for f in self.frames)
+        has = {
+            Feature.SIXTEEN_BIT: sixteen_bit,
+            Feature.ALPHA: any(f.alpha is not None for f in self.frames),
+            Feature.ANIMATION: several and self.animation,
+            Feature.PAGES: several and not self.animation,
+            Feature.SIXTEEN_BIT_ANIMATION: several and self.animation and sixteen_bit,
+        }
+        return frozenset(f for f, there in has.items() if there)
+
+    def requirements(self, width: int, height: int) -> Requirements:
+        """What a result of `width` x `height` asks of its format."""
+        return Requirements(width, height, self.features)
 
 
-def flatten(
-    picture: Picture, missing: Collection[str] = (DEEP, ALPHA, ANIMATION, PAGES)
-) -> Picture:
-    """A picture without what is `missing` in a format (see `shortcomings`), by default all.
+def drop_features(picture: Picture, features: Collection[Feature]) -> Picture:
+    """A picture without some features.
 
-    The first frame of several, 8 bits, transparency laid over white.
+    Args:
+        picture: Its frames are not changed.
+        features: What to drop. Of an animation or of pages the first frame stays, transparency
+            is composited over white, 16 bits are rounded to 8.
     """
-    one = ANIMATION in missing or PAGES in missing
-    shallow = DEEP in missing or (DEEP_ANIMATION in missing and not one)
+    one = Feature.ANIMATION in features or Feature.PAGES in features
+    to_8_bit = Feature.SIXTEEN_BIT in features or (
+        Feature.SIXTEEN_BIT_ANIMATION in features and not one
+    )
     frames = [
-        _flat_frame(frame, over_white=ALPHA in missing, shallow=shallow)
+        _reduced_frame(frame, opaque=Feature.ALPHA in features, to_8_bit=to_8_bit)
         for frame in (picture.frames[:1] if one else picture.frames)
     ]
     return replace(picture, frames=frames, animation=picture.animation and not one)
 
 
-def _flat_frame(frame: Frame, *, over_white: bool, shallow: bool) -> Frame:
+def opaque_8_bit(frame: Frame) -> NDArray[np.uint8]:
+    """A frame's pixels, (h, w) or (h, w, 3), in 8 bits, transparency composited over white."""
+    return _reduced_frame(frame, opaque=True, to_8_bit=True).pixels
+
+
+def _reduced_frame(frame: Frame, *, opaque: bool, to_8_bit: bool) -> Frame:
     pixels, alpha = frame.pixels, frame.alpha
-    if over_white and alpha is not None:
+    if opaque and alpha is not None:
         pixels, alpha = _by_rows(_over_white, pixels, alpha), None
-    if shallow and pixels.dtype == np.uint16:
-        pixels = _by_rows(_in_8_bits, pixels)
-        alpha = None if alpha is None else _by_rows(_in_8_bits, alpha)
+    if to_8_bit and pixels.dtype == np.uint16:
+        pixels = _by_rows(_to_8_bit, pixels)
+        alpha = None if alpha is None else _by_rows(_to_8_bit, alpha)
     return Frame(pixels, alpha, frame.duration)
 
 
@@ -132,7 +147,7 @@ def _over_white(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     return flat
 
 
-def _in_8_bits(values: NDArray[Any]) -> NDArray[Any]:
+def _to_8_bit(values: NDArray[Any]) -> NDArray[Any]:
     return ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
 
 
