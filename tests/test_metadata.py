@@ -15,9 +15,9 @@ from helpers.inprocess import Invoke
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 from PIL.TiffImagePlugin import IFDRational
 
-from sr_cli.imaging import tiff
-from sr_cli.imaging.deep_png import write_deep_png
-from sr_cli.imaging.picture import Frame, Metadata
+from sr_cli.imaging.codecs import png16, tiff_writer
+from sr_cli.imaging.formats import Encoding
+from sr_cli.imaging.picture import Frame, Metadata, Picture
 
 BICUBIC = ("upscale", "-m", "bicubic", "-x2")
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -274,7 +274,7 @@ def test_what_the_samples_of_a_png_mean_is_kept(
     Image.fromarray(smooth(12, 12)).save(tmp_path / "a.png", pnginfo=info)
     if deep:
         made = io.BytesIO()
-        write_deep_png(
+        png16.write_frame(
             Frame(smooth(12, 12).astype(np.uint16) * 257), made, (tmp_path / "a.png").read_bytes()
         )
         (tmp_path / "a.png").write_bytes(made.getvalue())
@@ -289,11 +289,12 @@ def test_what_the_samples_of_a_png_mean_is_kept(
 
 
 def test_the_directories_of_a_bigtiff_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiff, "_BIG", 0)
+    monkeypatch.setattr(tiff_writer, "_BIG", 0)
     exif = Image.Exif()
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.LensModel] = "50mm"
     file = io.BytesIO()
-    tiff.write_tiff([Frame(smooth(16, 16))], file, Metadata(exif=exif.tobytes()))
+    picture = Picture([Frame(smooth(16, 16))], "TIFF")
+    tiff_writer.write(picture, file, Metadata(exif=exif.tobytes()), Encoding())
     assert file.getvalue()[2] == 43
     with Image.open(file) as made:
         assert made.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.LensModel] == "50mm"

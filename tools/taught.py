@@ -23,8 +23,8 @@ from PIL import Image
 
 from sr_cli.engine.device import prepare_cpu
 from sr_cli.engine.upscaler import Upscaler
+from sr_cli.imaging.conversion import opaque_8_bit
 from sr_cli.imaging.decode import read_picture
-from sr_cli.imaging.picture import opaque_8_bit
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic, resize_bicubic
 from sr_cli.registry.ref import load_model
 from sr_cli.training.images import find_sources, split

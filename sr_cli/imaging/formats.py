@@ -132,6 +132,21 @@ def writable_names() -> list[str]:
 
 
 @dataclass(frozen=True)
+class Encoding:
+    """How to write a result.
+
+    Attributes:
+        quality: 1 to 100, for formats that have one; None for the format's own.
+        lossless: For WebP and AVIF, which are lossy unless asked.
+        strip: Leave out everything beside the pixels.
+    """
+
+    quality: int | None = None
+    lossless: bool = False
+    strip: bool = False
+
+
+@dataclass(frozen=True)
 class Requirements:
     """What a result asks of its format.
 

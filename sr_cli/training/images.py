@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_cli.errors import RefusedError, SrError
+from sr_cli.imaging.conversion import opaque_8_bit
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.formats import format_of_name
 from sr_cli.imaging.names import pair_by_name
-from sr_cli.imaging.picture import Picture, opaque_8_bit
+from sr_cli.imaging.picture import Picture
 from sr_cli.imaging.resize import crop_to_multiple
 
 T = TypeVar("T")

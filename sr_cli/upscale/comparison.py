@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from sr_cli.engine.pipeline import BicubicPipeline
-from sr_cli.imaging.picture import Frame, Picture, opaque_8_bit
+from sr_cli.imaging.conversion import opaque_8_bit
+from sr_cli.imaging.picture import Frame, Picture
 from sr_cli.system.memory import empty_pixels
 
 LABEL_ROOM = 28

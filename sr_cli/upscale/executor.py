@@ -21,17 +21,19 @@ from sr_cli.engine.frames import check_result_size, upscale_picture
 from sr_cli.engine.pipeline import OnShare, Pipeline, build_pipeline
 from sr_cli.engine.size import passes_for
 from sr_cli.errors import SrError
+from sr_cli.imaging.conversion import drop_features
 from sr_cli.imaging.decode import read_picture, read_size
-from sr_cli.imaging.encode import Encoding, write_picture
+from sr_cli.imaging.encode import write_picture
 from sr_cli.imaging.formats import (
     FORMATS,
+    Encoding,
     Format,
     Requirements,
     check_supported,
     estimated_bytes,
     unsupported_features,
 )
-from sr_cli.imaging.picture import Picture, drop_features
+from sr_cli.imaging.picture import Picture
 from sr_cli.system.files import atomic_write
 from sr_cli.system.memory import trim_freed_memory
 from sr_cli.upscale.comparison import LABEL_ROOM, side_by_side

@@ -1,4 +1,4 @@
-"""TIFF pages of 8 and 16 bits, written strip by strip, with the EXIF directories behind them."""
+"""Writing TIFF: pages of 8 and 16 bits strip by strip, the EXIF directories behind them."""
 
 from __future__ import annotations
 
@@ -10,21 +10,29 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from sr_cli.imaging.metadata import directory_of, exif_of
-from sr_cli.imaging.picture import Frame, Metadata
+from sr_cli.errors import Note
+from sr_cli.imaging.exif import exif_directory, exif_of
+from sr_cli.imaging.formats import Encoding
+from sr_cli.imaging.picture import Frame, Metadata, Picture
 from sr_cli.system.memory import release_rows
 
 _LEVEL = 4
 _ROWS = 64
 _BIG = 3 << 30
-_SOFTWARE, _DESCRIPTION, _EXIF = 0x0131, 0x010E, 0x8769
-_GPS, _ICC = 0x8825, 34675
+"""Bytes of pixels from which it is a BigTIFF."""
+
+_SOFTWARE, _DESCRIPTION = 0x0131, 0x010E
+_EXIF, _GPS = 0x8769, 0x8825
+_XMP, _IPTC, _ICC = 700, 33723, 34675
 _LAYOUT = (0x0112, 0x011A, 0x011B, 0x0128)
+"""Orientation and resolution, which the writer sets itself."""
 
 
-def write_tiff(frames: list[Frame], file: BinaryIO, metadata: Metadata) -> None:
-    """Write `frames` as pages of one TIFF, consuming their memory."""
+def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encoding) -> list[Note]:
+    """Write all frames as pages, consuming their memory."""
     import tifffile
+
+    frames = picture.frames
 
     exif = exif_of(metadata.exif)
     directories = {code: dict(exif.get_ifd(code)) for code in (_EXIF, _GPS) if code in exif}
@@ -55,6 +63,7 @@ def write_tiff(frames: list[Frame], file: BinaryIO, metadata: Metadata) -> None:
             )
     for code, entries in directories.items():
         _append_directory(file, code, entries)
+    return []
 
 
 def _packed_strips(frame: Frame) -> Iterator[bytes]:
@@ -72,7 +81,7 @@ Tag = tuple[int, int, int, Any, bool]
 
 
 def _blocks(metadata: Metadata) -> list[Tag]:
-    blocks = ((700, 1, metadata.xmp), (33723, 7, metadata.iptc), (_ICC, 7, metadata.icc))
+    blocks = ((_XMP, 1, metadata.xmp), (_IPTC, 7, metadata.iptc), (_ICC, 7, metadata.icc))
     return [(code, kind, len(block), block, True) for code, kind, block in blocks if block]
 
 
@@ -104,7 +113,7 @@ def _append_directory(file: BinaryIO, code: int, entries: dict[int, Any]) -> Non
         entry = tiff.pages[0].tags[code - 1]
         tag_at, value_at = entry.offset, entry.valueoffset
         order, big = tiff.byteorder, tiff.is_bigtiff
-    directory = directory_of(code, entries, order, big=big)
+    directory = exif_directory(code, entries, order, big=big)
     end = file.seek(0, io.SEEK_END)
     end += file.write(b"\0" * (end % 2))
     file.write(directory.tobytes(end))
