@@ -10,6 +10,9 @@ from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
 ORIENTATION = 0x0112
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
+LAYOUT = (ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT)
+"""Tags that say how the image lies and how large it is printed: whoever writes sets them anew."""
+
 
 DESCRIPTIVE = {
     0x010D, 0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x8298,

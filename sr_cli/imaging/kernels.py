@@ -107,7 +107,7 @@ def _bessel_j1(x: Kernel) -> Kernel:
     return found
 
 
-def blur(picture: NDArray[Any], kernel: Kernel) -> NDArray[Any]:
+def blur(image: NDArray[Any], kernel: Kernel) -> NDArray[Any]:
     """(h, w, C) of any type, with mirrored borders."""
-    made: NDArray[Any] = cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
+    made: NDArray[Any] = cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
     return made

@@ -17,6 +17,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from sr_cli.imaging.exif import (
     DESCRIPTIVE,
     DIRECTORIES,
+    LAYOUT,
     ORIENTATION,
     RESOLUTION_UNIT,
     X_RESOLUTION,
@@ -29,16 +30,16 @@ from sr_cli.imaging.exif import (
 )
 from sr_cli.imaging.picture import Metadata
 
-_PLACED = (ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT)
-"""Tags that say how the image lies and how large it is printed."""
-
 _USUAL_GAMMA = 45_455
 """PNG's way to write 1 / 2.2."""
 
+TIFF_XMP, TIFF_IPTC, TIFF_ICC = 700, 33723, 34675
+"""Tags of the blocks that a TIFF has in its main directory."""
+
+PHOTOSHOP = b"Photoshop 3.0\0"
+"""What the JPEG segment begins with that has IPTC in it."""
+
 _IPTC_RESOURCE = 0x0404
-_PHOTOSHOP = b"Photoshop 3.0\0"
-_TIFF_XMP, _TIFF_IPTC, _TIFF_ICC = 700, 33723, 34675
-_MAX_SEGMENT = 65_500
 
 
 def read_metadata(image: Image.Image) -> tuple[Metadata, int]:
@@ -115,8 +116,8 @@ def _dpi_of_exif(exif: Image.Exif) -> tuple[float, float] | None:
 
 def _read_iptc(image: Image.Image) -> bytes | None:
     for name, segment in getattr(image, "applist", []):
-        if name == "APP13" and segment.startswith(_PHOTOSHOP):
-            found = _resource(segment[len(_PHOTOSHOP) :], _IPTC_RESOURCE)
+        if name == "APP13" and segment.startswith(PHOTOSHOP):
+            found = _resource(segment[len(PHOTOSHOP) :], _IPTC_RESOURCE)
             if found:
                 return found
     tags: Any = getattr(image, "tag_v2", None)
@@ -125,7 +126,7 @@ def _read_iptc(image: Image.Image) -> bytes | None:
 
 def _iptc_of_tags(tags: Any) -> bytes | None:
     """The IIM records of a TIFF's directory, as they lie: many files call them numbers."""
-    raw = tags._tagdata.get(_TIFF_IPTC)
+    raw = tags._tagdata.get(TIFF_IPTC)
     return bytes(raw) if raw else None
 
 
@@ -136,7 +137,7 @@ def read_tiff_metadata(data: bytes) -> tuple[Metadata, int]:
     with suppress(Exception):
         head = data[:16] if data[2:4] == b"\x2b\0" else data[:8]
         tags = _load_directory(data, head, ImageFileDirectory_v2(head).next)
-        main = {t: tags[t] for t in (*DESCRIPTIVE, *_PLACED) if t in tags}
+        main = {t: tags[t] for t in (*DESCRIPTIVE, *LAYOUT) if t in tags}
         inner: dict[int, dict[int, Any]] = {
             code: dict(_load_directory(data, head, tags[code], code))
             for code in DIRECTORIES
@@ -145,7 +146,7 @@ def read_tiff_metadata(data: bytes) -> tuple[Metadata, int]:
         for entries in (main, *inner.values()):
             text_as_bytes(entries)
         order = "<" if head[:2] == b"II" else ">"
-        stand_in.info |= {"icc_profile": tags.get(_TIFF_ICC), "xmp": tags.get(_TIFF_XMP)}
+        stand_in.info |= {"icc_profile": tags.get(TIFF_ICC), "xmp": tags.get(TIFF_XMP)}
         iptc = _iptc_of_tags(tags)
         stand_in.info["exif"] = exif_block(main, inner, order)
     found, orientation = read_metadata(stand_in)
@@ -176,15 +177,6 @@ def _resource(blocks: bytes, wanted: int) -> bytes | None:
             return data
         position = start + 4 + length + length % 2
     return None
-
-
-def jpeg_iptc_segment(iptc: bytes) -> bytes:
-    """An APP13 segment that carries IIM records; empty when they do not fit into one."""
-    padded = iptc + b"\0" * (len(iptc) % 2)
-    block = _PHOTOSHOP + b"8BIM\x04\x04\0\0" + len(iptc).to_bytes(4, "big") + padded
-    if len(block) > _MAX_SEGMENT:
-        return b""
-    return b"\xff\xed" + (len(block) + 2).to_bytes(2, "big") + block
 
 
 def for_size(metadata: Metadata, width: int, height: int) -> Metadata:

@@ -34,8 +34,8 @@ class Taps:
         return total
 
 
-def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Keys's cubic, a = -0.5 (Keys 1981, equation 15)."""
+def keys_cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Keys's cubic with a = -0.5 (Keys 1981, equation 15), MATLAB's and the field's bicubic."""
     d = np.abs(x)
     near = 1.5 * d**3 - 2.5 * d**2 + 1
     far = -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
@@ -53,7 +53,7 @@ def bicubic_taps(length: int, out: int, scale: float) -> Taps:
     centre = (np.arange(1, out + 1)) / scale + 0.5 * (1 - 1 / scale)
     left = np.floor(centre - width / 2)
     position = left[:, None] + np.arange(math.ceil(width) + 2)[None, :]
-    weight = stretch * _cubic(stretch * (centre[:, None] - position))
+    weight = stretch * keys_cubic(stretch * (centre[:, None] - position))
     weight /= weight.sum(1, keepdims=True)
     mirror = np.concatenate([np.arange(length), np.arange(length)[::-1]])
     index = mirror[(position.astype(np.int64) - 1) % (2 * length)]

@@ -17,7 +17,7 @@ from sr_cli.imaging.picture import Frame, Metadata, Picture
 from sr_cli.system.memory import release_rows
 
 _BAND_BYTES = 64 << 20
-_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
+BITS_PER_SAMPLE, PHOTOMETRIC = 258, 262
 
 
 def from_pillow(image: Image.Image) -> Frame:
@@ -76,13 +76,13 @@ def tiff_tag(image: Image.Image, tag: int, default: Any) -> Any:
 
 def _sixteen_bit_gray(image: Image.Image) -> Frame:
     gray = np.asarray(image).astype(np.uint16)
-    if tiff_tag(image, _BITS_PER_SAMPLE, (16,)) in (12, (12,)):
+    if tiff_tag(image, BITS_PER_SAMPLE, (16,)) in (12, (12,)):
         gray = (gray << 4 | gray >> 8).astype(np.uint16)
     alpha = None
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
         alpha = np.where(gray == transparent, 0, 65535).astype(np.uint16)
-    white_is_zero = tiff_tag(image, _PHOTOMETRIC, 1) == 0
+    white_is_zero = tiff_tag(image, PHOTOMETRIC, 1) == 0
     return Frame(np.ascontiguousarray(65535 - gray if white_is_zero else gray), alpha)
 
 

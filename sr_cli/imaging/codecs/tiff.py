@@ -14,14 +14,14 @@ from PIL import Image
 
 from sr_cli.errors import SrError
 from sr_cli.imaging.codecs import opencv
-from sr_cli.imaging.codecs.pillow import tiff_tag
+from sr_cli.imaging.codecs.pillow import BITS_PER_SAMPLE, PHOTOMETRIC, tiff_tag
 from sr_cli.imaging.codecs.source import Source
 from sr_cli.imaging.conversion import turn, unpremultiply, upright
+from sr_cli.imaging.exif import ORIENTATION
 from sr_cli.imaging.metadata import read_metadata, read_tiff_metadata
 from sr_cli.imaging.picture import Frame, Picture
 
-_NEW_SUBFILE_TYPE, _BITS_PER_SAMPLE, _PHOTOMETRIC = 254, 258, 262
-_ORIENTATION, _PLANAR_CONFIGURATION, _EXTRA_SAMPLES = 274, 284, 338
+_NEW_SUBFILE_TYPE, _PLANAR_CONFIGURATION, _EXTRA_SAMPLES = 254, 284, 338
 _REDUCED = (1, 3, 5, 7)
 """NewSubfileType with its lowest bit set, whatever else it says; damaged ones are none of these."""
 
@@ -98,14 +98,14 @@ class _Layout:
 
 def _sixteen_bit_layout(image: Image.Image) -> _Layout | None:
     """The current page's layout; None where Pillow decodes all of its bits."""
-    bits = tiff_tag(image, _BITS_PER_SAMPLE, (8,))
+    bits = tiff_tag(image, BITS_PER_SAMPLE, (8,))
     bits = bits if isinstance(bits, tuple) else (bits,)
-    if len(bits) < 2 or set(bits) != {16} or tiff_tag(image, _PHOTOMETRIC, 2) not in (1, 2):
+    if len(bits) < 2 or set(bits) != {16} or tiff_tag(image, PHOTOMETRIC, 2) not in (1, 2):
         return None
     extra = tiff_tag(image, _EXTRA_SAMPLES, _STRAIGHT)
     extra = extra[0] if isinstance(extra, tuple) else extra
     planar = tiff_tag(image, _PLANAR_CONFIGURATION, 1) == 2
-    return _Layout(extra, planar, tiff_tag(image, _ORIENTATION, 1))
+    return _Layout(extra, planar, tiff_tag(image, ORIENTATION, 1))
 
 
 def _read_sixteen_bit(source: Source, number: int, layout: _Layout) -> Frame:

@@ -11,8 +11,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from sr_cli.errors import Note
-from sr_cli.imaging.exif import exif_directory, exif_of
+from sr_cli.imaging.exif import DIRECTORIES, LAYOUT, exif_directory, exif_of
 from sr_cli.imaging.formats import Encoding
+from sr_cli.imaging.metadata import TIFF_ICC, TIFF_IPTC, TIFF_XMP
 from sr_cli.imaging.picture import Frame, Metadata, Picture
 from sr_cli.system.memory import release_rows
 
@@ -22,10 +23,6 @@ _BIG = 3 << 30
 """Bytes of pixels from which it is a BigTIFF."""
 
 _SOFTWARE, _DESCRIPTION = 0x0131, 0x010E
-_EXIF, _GPS = 0x8769, 0x8825
-_XMP, _IPTC, _ICC = 700, 33723, 34675
-_LAYOUT = (0x0112, 0x011A, 0x011B, 0x0128)
-"""Orientation and resolution, which the writer sets itself."""
 
 
 def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encoding) -> list[Note]:
@@ -33,11 +30,10 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
     import tifffile
 
     frames = picture.frames
-
     exif = exif_of(metadata.exif)
-    directories = {code: dict(exif.get_ifd(code)) for code in (_EXIF, _GPS) if code in exif}
+    directories = {code: dict(exif.get_ifd(code)) for code in DIRECTORIES if code in exif}
     tags = _blocks(metadata) + _text_tags(exif)
-    profile = [tag for tag in tags if tag[0] == _ICC]
+    profile = [tag for tag in tags if tag[0] == TIFF_ICC]
     tags += [(code - 1, 4, 1, 0, True) for code in directories]
     size = sum(f.pixels.nbytes * (2 if f.alpha is not None else 1) for f in frames)
     with tifffile.TiffWriter(file, bigtiff=size > _BIG) as writer:
@@ -81,14 +77,18 @@ Tag = tuple[int, int, int, Any, bool]
 
 
 def _blocks(metadata: Metadata) -> list[Tag]:
-    blocks = ((_XMP, 1, metadata.xmp), (_IPTC, 7, metadata.iptc), (_ICC, 7, metadata.icc))
+    blocks = (
+        (TIFF_XMP, 1, metadata.xmp),
+        (TIFF_IPTC, 7, metadata.iptc),
+        (TIFF_ICC, 7, metadata.icc),
+    )
     return [(code, kind, len(block), block, True) for code, kind, block in blocks if block]
 
 
 def _text_tags(exif: Any) -> list[Tag]:
     tags: list[Tag] = []
     for tag, text in exif.items():
-        if tag in (_SOFTWARE, _DESCRIPTION, *_LAYOUT, _EXIF, _GPS):
+        if tag in (_SOFTWARE, _DESCRIPTION, *LAYOUT, *DIRECTORIES):
             continue
         if isinstance(text, bytes):
             # 0x9C9B to 0x9C9F are Windows's titles and authors, which are bytes; the rest is text.
