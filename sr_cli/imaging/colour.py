@@ -15,7 +15,14 @@ LUMA_RANGE = 219 / 255
 
 
 def luma(rgb: NDArray[Any]) -> NDArray[np.float64]:
-    """(h, w, 3) uint8 -> (h, w) luma in [16, 235], not rounded."""
+    """The luma of an image, not rounded.
+
+    Args:
+        rgb: (h, w, 3) uint8.
+
+    Returns:
+        (h, w) in [16, 235].
+    """
     y: NDArray[np.float64] = rgb.astype(np.float64) @ LUMA_WEIGHTS
     y += 255 * LUMA_BLACK
     return y

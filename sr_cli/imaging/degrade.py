@@ -1,4 +1,4 @@
-"""hr -> lr: bicubic, noise, and what happens to photographs on their way."""
+"""Degradation of hr to lr: bicubic, noise, and what happens to photographs on their way."""
 
 from __future__ import annotations
 
@@ -28,7 +28,19 @@ def degrade(
     noise_sigma: tuple[float, float] = (0.0, 25.0),
     photo: Photo | None = None,
 ) -> NDArray[np.uint8]:
-    """hr (h*scale, w*scale, 3) -> lr (h, w, 3), the same for the same state of `random`."""
+    """Make lr of hr, the same for the same state of `random`.
+
+    Args:
+        hr: (h*scale, w*scale, 3).
+        scale: How many times smaller lr is.
+        degradation: One of DEGRADATIONS.
+        random: Where noise and parameters come from.
+        noise_sigma: Range of the noise's standard deviation in 8-bit steps, for `noise`.
+        photo: Ranges, for `photo`; None for those of Real-ESRGAN.
+
+    Returns:
+        (h, w, 3).
+    """
     if degradation == "photo":
         return degrade_photo(hr, scale, photo or Photo(), random)
     lr = downscale_bicubic(hr, scale)
@@ -38,7 +50,13 @@ def degrade(
 def add_noise(
     lr: NDArray[np.uint8], sigma: tuple[float, float], random: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Gaussian noise of one sigma from the range, in 8-bit steps, on every channel."""
+    """Add Gaussian noise to every channel, its sigma drawn once from the range.
+
+    Args:
+        lr: (h, w, 3).
+        sigma: Range of the standard deviation in 8-bit steps.
+        random: Where the noise comes from.
+    """
     noise = random.standard_normal(lr.shape, dtype=np.float32) * random.uniform(*sigma)
     return _to_uint8((lr + noise) / 255)
 

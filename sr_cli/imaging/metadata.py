@@ -87,7 +87,7 @@ def _png_colour(info: Mapping[Any, Any]) -> dict[bytes, bytes]:
 
 
 def has_unusual_gamma(metadata: Metadata) -> bool:
-    """Whether a PNG's samples are meant brighter or darker than nearly all pictures' are."""
+    """Whether a PNG's samples are meant brighter or darker than in nearly all images."""
     gamma = metadata.png_colour.get(b"gAMA")
     if gamma is None or b"sRGB" in metadata.png_colour:
         return False

@@ -16,7 +16,7 @@ def partner_name(stem: str, scale: int) -> str:
 
 
 def _by_name(files: Sequence[Path], scale: int) -> dict[str, Path]:
-    """Files by their names, with the folders where names alone do not tell them apart."""
+    """Files by their names, with their folders where names alone do not tell them apart."""
     found = {partner_name(p.stem, scale): p for p in files}
     if len(found) == len(files):
         return found
