@@ -176,6 +176,16 @@ def fits(target: Format, width: int, height: int) -> bool:
     return max(width, height) <= target.max_side and width * height <= most
 
 
+def check_pixels(pixels: int, max_pixels: int) -> None:
+    """Check that an image may have so many pixels over all its frames.
+
+    Raises:
+        SrError: `too-many-pixels`, without a subject.
+    """
+    if pixels > max_pixels:
+        raise SrError("too-many-pixels", pixels=pixels, max_pixels=max_pixels)
+
+
 def estimated_bytes(target: Format, wanted: Requirements, frames: int) -> int:
     """About how much room `frames` frames of a result take on disk."""
     samples = wanted.width * wanted.height * frames * (4 if Feature.ALPHA in wanted.features else 3)

@@ -13,6 +13,7 @@ from PIL import Image
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.codecs import opencv
 from sr_cli.imaging.codecs.pillow import to_frame
+from sr_cli.imaging.formats import check_pixels
 from sr_cli.imaging.picture import Frame
 
 
@@ -42,8 +43,7 @@ class Source:
         Raises:
             SrError: `too-many-pixels`.
         """
-        if pixels > self.max_pixels:
-            raise SrError("too-many-pixels", pixels=pixels, max_pixels=self.max_pixels)
+        check_pixels(pixels, self.max_pixels)
 
     def note(self, kind: str, **facts: object) -> None:
         """Add a note, once."""

@@ -18,6 +18,7 @@ from sr_cli.imaging.codecs.pillow import BITS_PER_SAMPLE, PHOTOMETRIC, tiff_tag
 from sr_cli.imaging.codecs.source import Source
 from sr_cli.imaging.conversion import turn, unpremultiply, upright
 from sr_cli.imaging.exif import ORIENTATION
+from sr_cli.imaging.formats import check_pixels
 from sr_cli.imaging.metadata import read_metadata, read_tiff_metadata
 from sr_cli.imaging.picture import Frame, Picture
 
@@ -155,9 +156,7 @@ def read_gray_alpha(data: bytes, max_pixels: int) -> Picture | None:
             pages = [p for p in file.pages if isinstance(p, tifffile.TiffPage)]
             if not pages or any(p.samplesperpixel != 2 or p.dtype != np.uint16 for p in pages):
                 return None
-            pixels = sum(p.imagewidth * p.imagelength for p in pages)
-            if pixels > max_pixels:
-                raise SrError("too-many-pixels", pixels=pixels, max_pixels=max_pixels)
+            check_pixels(sum(p.imagewidth * p.imagelength for p in pages), max_pixels)
             frames = [_gray_alpha_frame(page) for page in pages]
     except SrError:
         raise
