@@ -73,6 +73,11 @@ def test_kernels_are_their_equations(
     bell, plateau = np.exp(-(distance**power) / 2), 1 / (1 + distance**power)
     made = gaussian_kernel(side, sigma, angle, power=power)
     assert np.allclose(made, bell / bell.sum(), atol=1e-14)
+    if power == 1:
+        assert np.array_equal(made, gaussian_kernel(side, sigma, angle))
+        assert np.array_equal(
+            plateau_kernel(side, sigma, angle), plateau_kernel(side, sigma, angle, power=1.0)
+        )
     made = plateau_kernel(side, sigma, angle, power=power)
     assert np.allclose(made, plateau / plateau.sum(), atol=1e-14)
 

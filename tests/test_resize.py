@@ -147,6 +147,7 @@ def test_up_to_x4_lr_is_rounded_between_the_directions(scale: int) -> None:
     ]
     assert not np.array_equal(*both)
     assert np.array_equal(lr, both[scale > 4])
+    assert np.array_equal(resize_bicubic(cropped, *lr.shape[:2]), both[0])
 
 
 def test_which_direction_goes_first() -> None:
@@ -155,6 +156,10 @@ def test_which_direction_goes_first() -> None:
     # x0.33 of 101 and 100 pixels, rounded: one factor for both.
     assert vertical_first(100, 101, 33, 33) and vertical_first(101, 100, 33, 33)
     image = np.random.default_rng(1).integers(0, 256, (40, 40), dtype=np.uint8)
+    columns, rows = bicubic_taps(40, 10, 0.25), bicubic_taps(40, 30, 0.75)
+    wide = to_integers(columns.apply(image.T), image.dtype).T
+    by_columns_first = to_integers(rows.apply(wide), image.dtype)
+    assert np.array_equal(resize_bicubic(image, 30, 10), by_columns_first)
     turned = resize_bicubic(np.ascontiguousarray(image.T), 10, 30)
     assert np.array_equal(resize_bicubic(image, 30, 10), turned.T)
 
