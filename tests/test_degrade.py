@@ -304,6 +304,8 @@ def test_compression_takes_the_codec_and_quality_drawn(
     assert asked == [(".webp" if is_webp else ".jpg", [option, 86])]
     assert made.shape == image.shape and made.dtype == np.float32
     assert 0 < np.abs(made - image).mean() < 0.03
+    white = np.ones((16, 16, 3), np.float32)
+    assert (steps._compress(white, Round(webp=0.0), Drawn(0.5)) == 1).all()  # type: ignore[arg-type]
 
 
 def test_results_are_rounded_half_up() -> None:
