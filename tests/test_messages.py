@@ -15,7 +15,7 @@ from sr_cli.errors import Note, SrError
 
 PACKAGE = REPOSITORY / "sr_cli"
 
-UNFINISHED = ("store", "training")
+UNFINISHED = ("store",)
 """Rooms whose sentences are still being written."""
 
 
