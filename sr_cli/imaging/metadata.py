@@ -135,17 +135,16 @@ def read_tiff_metadata(data: bytes) -> tuple[Metadata, int]:
     stand_in = Image.new("L", (1, 1))
     iptc = None
     with suppress(Exception):
-        head = data[:16] if data[2:4] == b"\x2b\0" else data[:8]
-        tags = _load_directory(data, head, ImageFileDirectory_v2(head).next)
+        tags = _load_directory(data, _directory(data).next)
         main = {t: tags[t] for t in (*DESCRIPTIVE, *LAYOUT) if t in tags}
         inner: dict[int, dict[int, Any]] = {
-            code: dict(_load_directory(data, head, tags[code], code))
+            code: dict(_load_directory(data, tags[code], code))
             for code in DIRECTORIES
             if code in tags
         }
         for entries in (main, *inner.values()):
             text_as_bytes(entries)
-        order = "<" if head[:2] == b"II" else ">"
+        order = "<" if data[:2] == b"II" else ">"
         stand_in.info |= {"icc_profile": tags.get(TIFF_ICC), "xmp": tags.get(TIFF_XMP)}
         iptc = _iptc_of_tags(tags)
         stand_in.info["exif"] = exif_block(main, inner, order)
@@ -154,12 +153,17 @@ def read_tiff_metadata(data: bytes) -> tuple[Metadata, int]:
     return found, orientation
 
 
-def _load_directory(
-    data: bytes, head: bytes, place: int, code: int | None = None
-) -> ImageFileDirectory_v2:
+def _directory(data: bytes, code: int | None = None) -> ImageFileDirectory_v2:
+    """An empty directory laid out as in this TIFF; `next` is where its first one lies."""
+    # Pillow takes a BigTIFF for one only by the number's first byte, as little-endian ones have it.
+    head = b"II\x2b\0" + data[4:16] if 43 in data[2:4] else data[:8]
+    return ImageFileDirectory_v2(head, data[:2], code)
+
+
+def _load_directory(data: bytes, place: int, code: int | None = None) -> ImageFileDirectory_v2:
     file = io.BytesIO(data)
     file.seek(place)
-    found = ImageFileDirectory_v2(head, group=code)
+    found = _directory(data, code)
     found.load(file)
     return found
 
