@@ -17,8 +17,9 @@ from PIL.TiffImagePlugin import IFDRational
 
 from sr_cli.imaging.codecs import png16, tiff_writer
 from sr_cli.imaging.decode import read_picture
+from sr_cli.imaging.exif import clean_exif, exif_directory
 from sr_cli.imaging.formats import Encoding
-from sr_cli.imaging.metadata import for_size, has_unusual_gamma
+from sr_cli.imaging.metadata import for_size, has_unusual_gamma, read_metadata
 from sr_cli.imaging.picture import Frame, Metadata, Picture
 
 BICUBIC = ("upscale", "-m", "bicubic", "-x2")
@@ -432,3 +433,72 @@ def test_a_tiff_keeps_text_bytes_and_numbers_of_its_main_directory() -> None:
     with Image.open(file) as again:
         assert again.getexif().get_ifd(ExifTags.IFD.Exif)[0x8827] == 200
         assert again.getexif().get_ifd(ExifTags.IFD.GPSInfo)[1] == "N"
+
+
+DESCRIBING = (
+    "DocumentName", "ImageDescription", "Make", "Model", "Software", "DateTime", "Artist",
+    "HostComputer", "Copyright", "XPTitle", "XPComment", "XPAuthor", "XPKeywords", "XPSubject",
+    "Rating", "RatingPercent",
+)  # fmt: skip
+
+
+def test_tags_that_describe_the_photo_stay_and_those_of_the_old_file_go() -> None:
+    exif = Image.Exif()
+    kept = {int(ExifTags.Base[name]) for name in DESCRIBING}
+    for tag in kept:
+        exif[tag] = 3 if tag in (0x4746, 0x4749) else b"text"
+    old = [ExifTags.Base[n] for n in ("ImageWidth", "Orientation", "JpegIFOffset", "StripOffsets")]
+    for tag in old:
+        exif[tag] = 1
+    exif.get_ifd(ExifTags.IFD.Exif)[0x8827] = 200
+    found = Image.Exif()
+    found.load(clean_exif(exif))
+    assert set(found) == kept | {ExifTags.IFD.Exif}
+    assert clean_exif(Image.Exif()) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "names"),
+    [
+        (2, b"2024", (
+            "SpectralSensitivity", "DateTimeOriginal", "DateTimeDigitized", "OffsetTime",
+            "OffsetTimeOriginal", "OffsetTimeDigitized", "SubsecTime", "SubsecTimeOriginal",
+            "SubsecTimeDigitized", "RelatedSoundFile", "ImageUniqueID", "CameraOwnerName",
+            "BodySerialNumber", "LensMake", "LensModel", "LensSerialNumber",
+        )),
+        (7, b"0230", (
+            "OECF", "ExifVersion", "ComponentsConfiguration", "MakerNote", "UserComment",
+            "FlashPixVersion", "SpatialFrequencyResponse", "FileSource", "SceneType", "CFAPattern",
+            "DeviceSettingDescription",
+        )),
+        (10, IFDRational(-1, 3), (
+            "ShutterSpeedValue", "BrightnessValue", "ExposureBiasValue", "AmbientTemperature",
+            "WaterDepth", "CameraElevationAngle",
+        )),
+    ],
+)  # fmt: skip
+def test_types_are_those_of_the_standard(kind: int, value: object, names: tuple[str, ...]) -> None:
+    for name in names:
+        tag = int(ExifTags.Base[name])
+        assert exif_directory(ExifTags.IFD.Exif, {tag: value}).tagtype[tag] == kind, name
+    assert exif_directory(ExifTags.IFD.GPSInfo, {0x9000: b"0230"}).tagtype[0x9000] != 7
+
+
+@pytest.mark.parametrize(("unit", "dpi"), [(2, 300.0), (3, 762.0), (None, 300.0)])
+def test_the_resolution_may_stand_in_exif_alone(unit: int | None, dpi: float) -> None:
+    exif = Image.Exif()
+    exif[0x011A] = exif[0x011B] = IFDRational(300, 1)
+    if unit is not None:
+        exif[0x0128] = unit
+    file = io.BytesIO()
+    Image.fromarray(smooth(9, 9)).save(file, "WEBP", exif=exif)
+    assert read_picture(file.getvalue()).metadata.dpi == pytest.approx((dpi, dpi))
+
+
+@pytest.mark.parametrize("bad", [(0, 0), (float("nan"), 1), (1e6, 1), (-1, 1), (1,), None, "ab"])
+def test_resolutions_that_cannot_be_are_left_out(bad: object) -> None:
+    image = Image.fromarray(smooth(9, 9))
+    image.info["dpi"] = bad
+    assert read_metadata(image)[0].dpi is None
+    image.info["dpi"] = (999_999, 1)
+    assert read_metadata(image)[0].dpi == (999_999, 1)
