@@ -36,19 +36,20 @@ def median_seconds(run: Callable[[], Any], least: float = 1.5) -> float:
 def build(name: str) -> Any:
     """A network; `rrdb` is Real-ESRGAN's with random weights, which comes through spandrel."""
     from sr_cli.networks import create_model
+    from sr_cli.registry.loaded import plain
     from sr_cli.registry.manifest import load_manifest
     from sr_cli.registry.ref import load_model
 
     if any(e.scale == SCALE and not e.url for e in load_manifest().family(name)):
-        return load_model(name, scale=SCALE).network
+        return load_model(name, scale=SCALE)
     if name != "rrdb":
-        return create_model(name, scale=SCALE).eval()
+        return plain(create_model(name, scale=SCALE).eval())
     from spandrel import ModelLoader
     from spandrel.architectures.ESRGAN import ESRGAN
 
     from sr_cli.registry.foreign import ForeignModel
 
-    return ForeignModel(ModelLoader().load_from_state_dict(ESRGAN().state_dict()).eval())
+    return plain(ForeignModel(ModelLoader().load_from_state_dict(ESRGAN().state_dict()).eval()))
 
 
 def measure(side: str, name: str, size: int) -> float:
@@ -66,7 +67,8 @@ def measure(side: str, name: str, size: int) -> float:
     from sr_cli.layers.fusion import fuse_activations
 
     torch.manual_seed(0)
-    model = build(name)
+    loaded = build(name)
+    model = loaded.network
     x = torch.rand(1, model.channels, size, size)
     with torch.inference_mode():
         if side == "plain":
@@ -74,7 +76,7 @@ def measure(side: str, name: str, size: int) -> float:
         if side == "openvino":
             return measure_openvino(model, x)
         if side == "engine":
-            upscaler = Upscaler(model)
+            upscaler = Upscaler(loaded)
             pixels = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
             return median_seconds(lambda: upscaler(pixels))
         dtype = torch.float32 if side == "fp32" else pick_precision(torch.device("cpu"))

@@ -13,9 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sr_cli.errors import Note, RefusedError, SrError
+from sr_cli.version import __version__
 
 if TYPE_CHECKING:
     from sr_cli.engine.options import EngineOptions
+    from sr_cli.evaluation.benchmark import benchmark
+    from sr_cli.evaluation.report import Report
+    from sr_cli.evaluation.request import BenchmarkOptions
     from sr_cli.registry.ref import load_model
     from sr_cli.training.recipe import Recipe
     from sr_cli.training.request import TrainingRequest, TrainingResult
@@ -25,30 +29,35 @@ if TYPE_CHECKING:
     from sr_cli.upscale.request import Result, UpscaleOptions
 
 __all__ = [
+    "BenchmarkOptions",
     "EngineOptions",
     "Note",
     "Recipe",
     "RefusedError",
+    "Report",
     "Result",
     "SrError",
     "TrainingRequest",
     "TrainingResult",
     "UpscaleOptions",
     "__version__",
+    "benchmark",
     "load_model",
     "train",
     "upscale_files",
     "upscale_image",
 ]
-__version__ = "0.1.0"
 
 _HOME = {
+    "BenchmarkOptions": "evaluation.request",
     "EngineOptions": "engine.options",
     "Recipe": "training.recipe",
+    "Report": "evaluation.report",
     "Result": "upscale.request",
     "TrainingRequest": "training.request",
     "TrainingResult": "training.request",
     "UpscaleOptions": "upscale.request",
+    "benchmark": "evaluation.benchmark",
     "load_model": "registry.ref",
     "train": "training.train",
     "upscale_files": "upscale.files",

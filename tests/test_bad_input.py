@@ -9,112 +9,136 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Run, smooth
-from PIL import Image
+from helpers import PACKAGE
+from helpers.command import BICUBIC, Run
+from helpers.images import save
+from safetensors.numpy import save as tensors_as_bytes
 
 from sr_cli.engine.device import cpu_precisions
 from sr_cli.engine.options import PRECISION_NAMES
 from sr_cli.errors import SrError
-
-BICUBIC = ("upscale", "-m", "bicubic", "-x2")
+from sr_cli.system.files import atomic_write
+from sr_cli.upscale import executor
 
 
 @pytest.mark.parametrize("name", [n for n in PRECISION_NAMES if n not in cpu_precisions()])
-def test_a_precision_that_this_cpu_has_not_is_refused(sr: Run, photo: Path, name: str) -> None:
+def test_a_precision_that_this_cpu_does_not_support_is_refused(
+    sr: Run, photo: Path, name: str
+) -> None:
     for command in (
         ("upscale", photo, "-m", "edsr", "-x4"),
         ("benchmark", photo.parent, "-m", "edsr", "-x4"),
         ("train", "-m", "espcn", "-x2", "--data", photo.parent, "-o", "a.safetensors"),
     ):
         done = sr(*command, "--device", "cpu", "--precision", name)
-        assert done.returncode == 2
-        assert f"this CPU cannot compute in {name}".encode() in done.stderr
-        assert b"fp32" in done.stderr
+        assert done.returncode == 2 and done.error_codes == ["precision-not-supported"]
+        assert name.encode() in done.stderr and b"fp32" in done.stderr
     assert [p.name for p in photo.parent.iterdir()] == [photo.name]
 
 
 def test_max_pixels_bounds_the_result_too(sr: Run, tmp_path: Path) -> None:
-    Image.fromarray(smooth(20, 20)).save(tmp_path / "a.png")
-    done = sr(*BICUBIC, "a.png", "--max-pixels", "1000")
+    save(tmp_path / "a.png", 20, 20)
+    done = sr(*BICUBIC, "a.png", "--max-pixels", "1600")
+    assert done.returncode == 0
+    done = sr(*BICUBIC, "a.png", "-y", "--max-pixels", "1599", "--json")
     assert done.returncode == 1
-    assert b"the result would be 40x40" in done.stderr
+    error = done.records[0]["error"]
+    assert error["code"] == "result-too-large"
+    assert (error["width"], error["height"], error["total"]) == (40, 40, 1600)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "code", "said"),
     [
-        (["-m", "nonsense"], "known: bicubic"),
-        (["-m", "missing.safetensors"], "no such checkpoint"),
-        (["-x", "1"], "scale '1' is out of range"),
-        (["-x", "0"], "out of range"),
-        (["-x", "17"], "out of range"),
-        (["-x", "abc"], "out of range"),
-        (["-x", "2", "-s", "3"], "scale given twice"),
-        (["-x2", "--width", "100"], "contradict"),
-        (["-t", "0"], "--tile 0: must be at least 1"),
-        (["--width", "0"], "--width 0"),
-        (["--max-side", "-5"], "--max-side -5"),
-        (["-q", "101"], "quality 101"),
-        (["-f", "docx"], "cannot be written"),
-        (["-f", "heic"], "cannot be written"),
-        (["-o", "x.docx"], "no format that can be written"),
-        (["-o", "x.png", "-f", "jpg"], "contradict"),
-        (["--device", "cuda:9"], "no device 'cuda:9'"),
-        (["--device", "toaster"], "no device 'toaster'"),
-        (["--precision", "int3"], "unknown precision"),
-        (["--threads", "100000"], "at most 1024"),
-        (["--nonsense"], "No such option"),
-        (["-y", "--skip-existing"], "contradict"),
+        (["-m", "nonsense"], "unknown-model", "bicubic"),
+        (["-m", "missing.safetensors"], "file-not-found", "missing.safetensors"),
+        (["-x", "1"], "out-of-range", "scale 1"),
+        (["-x", "0"], "out-of-range", "scale 0"),
+        (["-x", "17"], "out-of-range", "scale 17"),
+        (["-x", "abc"], "out-of-range", "scale 'abc'"),
+        (["-x", "2", "-s", "3"], "conflicting-options", "scale"),
+        (["-x2", "--width", "100"], "conflicting-options", "width"),
+        (["-t", "0"], "out-of-range", "tile 0"),
+        (["--width", "0"], "out-of-range", "width 0"),
+        (["--max-side", "-5"], "out-of-range", "max-side -5"),
+        (["--max-pixels", "0"], "out-of-range", "max-pixels 0"),
+        (["-q", "101"], "out-of-range", "quality 101"),
+        (["-f", "docx"], "unknown-value", "format 'docx'"),
+        (["-f", "heic"], "unknown-value", "format 'heic'"),
+        (["-o", "x.docx"], "format-not-in-name", "x.docx"),
+        (["-o", "x.png", "-f", "jpg"], "format-contradicts-name", "x.png"),
+        (["--device", "cuda:9"], "device-not-available", "cuda:9"),
+        (["--device", "toaster"], "unknown-value", "device 'toaster'"),
+        (["--precision", "int3"], "unknown-value", "precision 'int3'"),
+        (["--threads", "100000"], "out-of-range", "threads 100000"),
+        (["--threads", "0"], "out-of-range", "threads 0"),
+        (["-y", "--skip-existing"], "conflicting-options", "skip-existing"),
+        (["--compare", "-o", "-"], "conflicting-options", "compare"),
+        (["b.png", "-o", "-"], "one-image-on-stdout", ""),
     ],
 )
-def test_refused_before_any_picture_is_opened(
-    sr: Run, tmp_path: Path, arguments: list[str], said: str
+def test_refused_before_any_image_is_opened(
+    sr: Run, tmp_path: Path, arguments: list[str], code: str, said: str
 ) -> None:
-    Image.fromarray(smooth(9, 9)).save(tmp_path / "a.png")
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_text("nobody opens this")
     model = [] if "-m" in arguments else ["-m", "espcn"]
     done = sr("upscale", "a.png", *model, *arguments)
     assert done.returncode == 2, done.stderr
-    assert said.encode() in done.stderr
-    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+    assert done.error_codes == [code]
+    assert said in done.stderr.decode()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.png"]
 
 
-def test_untrained_networks_are_refused(sr: Run, tmp_path: Path) -> None:
-    Image.fromarray(smooth(9, 9)).save(tmp_path / "a.png")
-    done = sr("upscale", "a.png", "-m", "espcn-x7")
-    assert done.returncode == 2
-    assert b"no trained weights" in done.stderr and b"x2, x3, x4" in done.stderr
+def test_an_unknown_option_is_refused(sr: Run) -> None:
+    done = sr("upscale", "a.png", "--nonsense")
+    assert done.returncode == 2 and b"--nonsense" in done.stderr
+
+
+def test_scales_without_weights_are_refused(sr: Run, tmp_path: Path) -> None:
+    save(tmp_path / "a.png")
+    done = sr("upscale", "a.png", "-m", "edsr-x9")
+    assert done.returncode == 2 and done.error_codes == ["no-weights"]
+    assert b"trained scales: x2, x3, x4" in done.stderr
 
 
 def test_colliding_names_are_refused(sr: Run, tmp_path: Path) -> None:
     for name in ("a/x.png", "b/x.png", "x.jpg", "x.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.fromarray(smooth(9, 9)).save(tmp_path / name)
+        save(tmp_path / name)
     for arguments in (["a/x.png", "b/x.png", "-o", "out/"], ["x.jpg", "x.png", "-f", "webp"]):
         done = sr(*BICUBIC, *arguments)
-        assert done.returncode == 2
-        assert b"would both become" in done.stderr
+        assert done.returncode == 2 and done.error_codes == ["outputs-collide"]
     done = sr(*BICUBIC, "x.png", "a/x.png", "-o", "a/", "-y")
-    assert done.returncode == 2
-    assert b"itself an input" in done.stderr
+    assert done.returncode == 2 and done.error_codes == ["output-is-an-input"]
 
 
 def test_folders_and_places(sr: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    Image.fromarray(smooth(9, 9)).save(tmp_path / "a.png")
+    save(tmp_path / "a.png")
     done = sr(*BICUBIC, "empty")
-    assert done.returncode == 1
-    assert b"no pictures in this folder" in done.stderr
+    assert done.returncode == 1 and done.error_codes == ["no-images-in-folder"]
+    assert b"-r searches" in done.stderr
+    assert b"-r searches" not in sr(*BICUBIC, "empty", "-r").stderr
+    done = sr(*BICUBIC, "*.webp")
+    assert done.returncode == 1 and done.error_codes == ["no-images-match"]
     done = sr(*BICUBIC, "a.png", "empty", "-o", "a.png")
-    assert done.returncode == 2
-    assert b"several results need a folder" in done.stderr
-    assert sr(*BICUBIC, "a.png", "-o", "a.png/x.png").returncode == 1
-    assert sr(*BICUBIC, "a.png", "-o", "/proc/nowhere/x.png").returncode == 1
+    assert done.returncode == 2 and done.error_codes == ["output-not-a-folder"]
+    for place in ("a.png/x.png", "/proc/nowhere/x.png"):
+        done = sr(*BICUBIC, "a.png", "-o", place)
+        assert done.returncode == 1 and done.error_codes == ["unwritable-file"]
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux")
+def test_a_result_that_clearly_does_not_fit_is_not_begun(
+    sr: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path / "a.png")
+    usage = executor.shutil.disk_usage(tmp_path)._replace(free=100)
+    monkeypatch.setattr(executor.shutil, "disk_usage", lambda _: usage)
+    done = sr(*BICUBIC, "a.png")
+    assert done.returncode == 1 and done.error_codes == ["disk-full"]
+
+
 def test_a_full_disk_keeps_what_was_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from sr_cli.system.files import atomic_write
-
     target = tmp_path / "a.png"
     target.write_bytes(b"before")
 
@@ -122,8 +146,10 @@ def test_a_full_disk_keeps_what_was_there(monkeypatch: pytest.MonkeyPatch, tmp_p
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(SrError, match="No space left"), atomic_write(target) as file:
+    with pytest.raises(SrError) as caught, atomic_write(target) as file:
         file.write(b"after")
+    assert caught.value.code == "unwritable-file"
+    assert caught.value.facts == {"reason": "No space left on device"}
     assert target.read_bytes() == b"before"
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
 
@@ -134,37 +160,33 @@ class Hostile:
 
 
 def test_bad_checkpoints_never_execute(sr: Run, tmp_path: Path) -> None:
-    from safetensors.numpy import save
-
-    Image.fromarray(smooth(9, 9)).save(tmp_path / "a.png")
-    good = next(
-        (Path(__file__).parent.parent / "sr_cli/registry/files").glob("espcn-x4*")
-    ).read_bytes()
+    save(tmp_path / "a.png")
+    (shipped,) = (PACKAGE / "registry/files").glob("espcn-x4*")
+    good = shipped.read_bytes()
     length = int.from_bytes(good[:8], "little")
     header = json.loads(good[8 : 8 + length])
     described = json.loads(header["__metadata__"]["sr"])
     other = {"sr": json.dumps({**described, "model": "fsrcnn", "config": {}})}
     weights = {"layers.0.weight": np.zeros((64, 1, 5, 5), np.float32)}
-    files = {
-        "junk.safetensors": b"\1\2\3 junk",
-        "cut.safetensors": good[:-1000],
-        "huge.safetensors": (2**62).to_bytes(8, "little") + b"{}",
-        "plain.safetensors": save(weights),
-        "other.safetensors": save(weights, metadata=other),
-        "some.safetensors": save(weights, metadata={"sr": json.dumps(described)}),
-        "hostile.pth": pickle.dumps(Hostile()),
-        "hostile.safetensors": pickle.dumps(Hostile()),
+    bad = {
+        "junk.safetensors": (b"\1\2\3 junk", "unreadable-checkpoint"),
+        "cut.safetensors": (good[:-1000], "unreadable-checkpoint"),
+        "huge.safetensors": ((2**62).to_bytes(8, "little") + b"{}", "unreadable-checkpoint"),
+        "plain.safetensors": (tensors_as_bytes(weights), "unknown-architecture"),
+        "other.safetensors": (tensors_as_bytes(weights, metadata=other), "tensors-do-not-fit"),
+        "some.safetensors": (
+            tensors_as_bytes(weights, metadata={"sr": json.dumps(described)}),
+            "tensors-do-not-fit",
+        ),
+        "hostile.pth": (pickle.dumps(Hostile()), "unreadable-checkpoint"),
+        "hostile.safetensors": (pickle.dumps(Hostile()), "unreadable-checkpoint"),
     }
-    said = {
-        "plain.safetensors": b"not a kind of network that is known",
-        "other.safetensors": b"its tensors are not those of fsrcnn",
-        "some.safetensors": b"missing layers.0.bias",
-    }
-    for name, content in files.items():
+    for name, (content, code) in bad.items():
         (tmp_path / name).write_bytes(content)
         done = sr("upscale", "a.png", "-m", name)
         assert done.returncode == 1, (name, done.stderr)
+        assert done.error_codes == [code], (name, done.stderr)
         assert name.encode() in done.stderr
-        assert said.get(name, b"") in done.stderr
+    assert b"missing: layers.0.bias" in sr("upscale", "a.png", "-m", "some.safetensors").stderr
     assert not (tmp_path / "executed").exists()
     assert not (tmp_path / "a_x4.png").exists()

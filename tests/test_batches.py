@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
-from conftest import BICUBIC, Run, picture, size_of, smooth
+from helpers.command import BICUBIC, Run, start_process
+from helpers.images import pixels_of, save, size_of
 from PIL import Image
+
+from sr_cli import UpscaleOptions, upscale_files
+from sr_cli.upscale import executor
+from sr_cli.upscale.request import Event, Planned, Progress
 
 
 def test_folders_recursion_and_structure(sr: Run, tmp_path: Path) -> None:
     for name in ("in/a.png", "in/sub/b.jpg", "in/sub/deep/c.webp", "in/.hidden.png"):
-        picture(tmp_path / name)
-    (tmp_path / "in" / "notes.txt").write_text("no picture")
+        save(tmp_path / name)
+    (tmp_path / "in" / "notes.txt").write_text("not an image")
     done = sr(*BICUBIC, "in", "-o", "out")
     assert done.returncode == 0
     assert sorted(p.name for p in (tmp_path / "out").rglob("*.*")) == ["a.png"]
@@ -30,13 +33,13 @@ def test_folders_recursion_and_structure(sr: Run, tmp_path: Path) -> None:
     assert (tmp_path / "out/sub/deep/c.webp").exists()
     done = sr(*BICUBIC, "in", "-o", "out", "-r")
     assert done.returncode == 1
-    assert done.stderr.count(b"exists already") == 3
+    assert done.error_codes == ["already-exists"] * 3
     assert sr(*BICUBIC, "in", "-o", "out", "-r", "-y").returncode == 0
 
 
 def test_results_beside_originals_are_not_inputs(sr: Run, tmp_path: Path) -> None:
-    picture(tmp_path / "a.png")
-    picture(tmp_path / "b_x2.png")
+    save(tmp_path / "a.png")
+    save(tmp_path / "b_x2.png")
     assert sr(*BICUBIC, ".").returncode == 0
     names = sorted(p.name for p in tmp_path.iterdir())
     assert names == ["a.png", "a_x2.png", "b_x2.png", "b_x2_x2.png"]
@@ -45,19 +48,17 @@ def test_results_beside_originals_are_not_inputs(sr: Run, tmp_path: Path) -> Non
 
 
 def test_an_output_folder_inside_the_input_is_not_read(sr: Run, tmp_path: Path) -> None:
-    picture(tmp_path / "a.png")
+    save(tmp_path / "a.png")
     for _ in range(2):
         assert sr(*BICUBIC, ".", "-r", "-o", "big", "-y").returncode == 0
-    assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.png")] in (
-        ["a.png", "big/a.png"],
-        ["big/a.png", "a.png"],
-    )
+    files = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.png")}
+    assert files == {"a.png", "big/a.png"}
 
 
 def test_strange_names(sr: Run, tmp_path: Path) -> None:
     names = ["with space.png", "smile 😀.png", "-dash.png", "ünï.png"]
     for name in names:
-        picture(tmp_path / name)
+        save(tmp_path / name)
     raw = os.fsencode(tmp_path) + b"/bad\xff.png"
     with open(raw, "wb") as file:  # noqa: PTH123 - a name that is no text
         file.write((tmp_path / names[0]).read_bytes())
@@ -66,52 +67,51 @@ def test_strange_names(sr: Run, tmp_path: Path) -> None:
     assert (tmp_path / "-dash_x2.png").exists()
     assert (tmp_path / "smile 😀_x2.png").exists()
     assert os.path.exists(os.fsencode(tmp_path) + b"/bad\xff_x2.png")
-    assert len([json.loads(line) for line in done.stdout.splitlines()]) == 5
+    assert [r["status"] for r in done.records] == ["done"] * 5
 
 
 def test_symlink_loops_end(sr: Run, tmp_path: Path) -> None:
-    picture(tmp_path / "in/a.png")
+    save(tmp_path / "in/a.png")
     (tmp_path / "in/loop").symlink_to(tmp_path / "in", target_is_directory=True)
     done = sr(*BICUBIC, "in", "-r", "-o", "out/")
     assert done.returncode == 0
     assert len(list((tmp_path / "out").rglob("*.png"))) == 1
 
 
-def test_the_input_itself_is_replaced_only_with_y_and_a_warning(sr: Run, tmp_path: Path) -> None:
-    path = picture(tmp_path / "a.png")
+def test_the_input_itself_is_overwritten_only_with_y_and_a_warning(sr: Run, tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png")
     before = path.read_bytes()
-    assert sr(*BICUBIC, "a.png", "-o", "a.png").returncode == 1
+    assert sr(*BICUBIC, "a.png", "-o", "a.png").error_codes == ["already-exists"]
     assert path.read_bytes() == before
     done = sr(*BICUBIC, "a.png", "-o", "a.png", "-y")
     assert done.returncode == 0
-    assert b"will be replaced" in done.stderr
+    assert b"warning: a.png will be overwritten" in done.stderr
     assert size_of(path) == (32, 24)
 
 
-def test_interruption_leaves_no_partial_file(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interruption_leaves_no_partial_file(tmp_path: Path, number: int, code: int) -> None:
     for index in range(12):
-        picture(tmp_path / f"in/{index:02}.png", 300, 300)
-    command = [sys.executable, "-m", "sr_cli", "upscale", "in", "-o", "out", "-m", "bicubic", "-x8"]
-    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
-        deadline = time.monotonic() + 60
-        while not list(tmp_path.glob("out/*.png")) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        process.send_signal(number)
-        _, said = process.communicate(timeout=60)
-        assert process.returncode == code, said
-        assert b"Traceback" not in said
-        made = list((tmp_path / "out").iterdir())
-        assert 0 < len(made) < 12
-        assert all(p.suffix == ".png" and size_of(p) == (2400, 2400) for p in made)
-        shutil.rmtree(tmp_path / "out")
+        save(tmp_path / f"in/{index:02}.png", 200, 200)
+    process = start_process("upscale", "in", "-o", "out", "-m", "bicubic", "-x8", cwd=tmp_path)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("out/*.png")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code, said
+    assert b"Traceback" not in said
+    made = list((tmp_path / "out").iterdir())
+    assert 0 < len(made) < 12
+    assert all(p.suffix == ".png" and size_of(p) == (1600, 1600) for p in made)
 
 
 def test_two_processes_on_one_folder(tmp_path: Path) -> None:
     for index in range(6):
-        picture(tmp_path / f"in/{index}.png", 100, 100)
-    command = [sys.executable, "-m", "sr_cli", "upscale", "in", "-o", "out", "-m", "bicubic", "-x4"]
-    both = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) for _ in range(2)]
+        save(tmp_path / f"in/{index}.png", 100, 100)
+    command = ("upscale", "in", "-o", "out", "-m", "bicubic", "-x4")
+    both = [start_process(*command, cwd=tmp_path) for _ in range(2)]
     said = [p.communicate(timeout=120)[1] for p in both]
     assert all(b"Traceback" not in s for s in said)
     assert {p.returncode for p in both} <= {0, 1}
@@ -121,44 +121,39 @@ def test_two_processes_on_one_folder(tmp_path: Path) -> None:
 
 
 def test_an_output_that_appears_meanwhile_does_not_shift_the_others(tmp_path: Path) -> None:
-    from sr_cli.engine.pipeline import BicubicPipeline
-    from sr_cli.engine.size import Size
-    from sr_cli.upscale.batch import Options, run_batch
-    from sr_cli.upscale.inputs import InputFile
-from sr_cli.upscale.outputs import Naming, plan_jobs
+    names = [tmp_path / f"{n}.png" for n in "abcd"]
+    for index, path in enumerate(names):
+        Image.new("L", (8, 8), 50 * index).save(path)
 
-    for index, name in enumerate("abcd"):
-        Image.new("L", (8, 8), 50 * index).save(tmp_path / f"{name}.png")
-    found = [InputFile(tmp_path / f"{n}.png", tmp_path, False) for n in "abcd"]
-    jobs = plan_jobs(found, Naming(None, "_x2"), several=True)
-    options = Options(Size(2.0), skip_existing=True)
+    def another_process(event: Event) -> None:
+        if isinstance(event, Progress) and event.source == names[0]:
+            Image.new("L", (1, 1)).save(tmp_path / "b_x2.png")
 
-    def another_process(job: object, share: float) -> None:
-        if job is jobs[0]:
-            Image.new("L", (1, 1)).save(jobs[1].target)
-
-    results = list(run_batch(jobs, BicubicPipeline(), options, another_process))
-    assert [r.skipped for r in results] == [False, True, False, False]
+    options = UpscaleOptions(skip_existing=True)
+    found = upscale_files(
+        names, model="bicubic", scale=2, options=options, on_event=another_process
+    )
+    results = list(found)
+    assert [r.status for r in results] == ["done", "skipped", "done", "done"]
+    assert [r.reason for r in results] == ["", "exists", "", ""]
     for index in (0, 2, 3):
-        assert (np.asarray(Image.open(jobs[index].target)) == 50 * index).all()
+        target = results[index].target
+        assert target is not None and (pixels_of(target) == 50 * index).all()
 
 
 def test_names_that_are_too_long_fail_alone(sr: Run, tmp_path: Path) -> None:
-    picture(tmp_path / ("x" * 250 + ".png"))
-    picture(tmp_path / "b.png")
+    save(tmp_path / ("x" * 250 + ".png"))
+    save(tmp_path / "b.png")
     done = sr(*BICUBIC, "x" * 250 + ".png", "b.png", "y" * 300)
     assert done.returncode == 1
     assert (tmp_path / "b_x2.png").exists()
     assert b"1 done, 2 failed" in done.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_ctrl_c_while_waiting_for_stdin(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sr_cli", *BICUBIC, "-"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=tmp_path,
+    process = start_process(
+        *BICUBIC, "-", cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     time.sleep(2)
     process.send_signal(signal.SIGINT)
@@ -167,45 +162,44 @@ def test_ctrl_c_while_waiting_for_stdin(tmp_path: Path) -> None:
     assert b"Traceback" not in said
 
 
-def test_an_unexpected_failure_of_one_picture_does_not_end_the_batch(
+def test_an_unexpected_failure_of_one_image_does_not_end_the_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sr_cli.engine import batch
-    from sr_cli.engine.pipeline import BicubicPipeline
-    from sr_cli.engine.size import Size
-    from sr_cli.upscale.inputs import InputFile
-from sr_cli.upscale.outputs import Naming, plan_jobs
+    inputs = [save(tmp_path / f"{n}.png") for n in "abcd"]
+    real = executor.write_picture
+    failures = iter([MemoryError(), None, RuntimeError("odd\nthing"), OSError(5, "broken disk")])
 
-    found = [InputFile(picture(tmp_path / f"{n}.png"), tmp_path, False) for n in "abc"]
-    real = batch.write_picture
-    failures = iter([MemoryError(), None, RuntimeError("odd\nthing")])
-
-    def sometimes(*arguments: object) -> None:
+    def sometimes(*arguments: Any) -> None:
         failure = next(failures)
         if failure:
             raise failure
-        real(*arguments)  # type: ignore[arg-type]
+        real(*arguments)
 
-    monkeypatch.setattr(batch, "write_picture", sometimes)
-    jobs = plan_jobs(found, Naming(None, "_x2"), several=True)
-    results = list(batch.run_batch(jobs, BicubicPipeline(), batch.Options(Size(2.0))))
-    errors = [r.error.message if r.error else None for r in results]
-    assert errors[1] is None
-    assert "a.png: out of memory" in errors[0]
-    assert errors[2].endswith("c.png: odd")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.png", "b_x2.png", "c.png"]
+    monkeypatch.setattr(executor, "write_picture", sometimes)
+    told: list[Event] = []
+    results = list(upscale_files(inputs, model="bicubic", scale=2, on_event=told.append))
+    errors = [r.error for r in results]
+    assert [e and e.code for e in errors] == [
+        "image-out-of-memory", None, "image-failed", "unwritable-file"
+    ]  # fmt: skip
+    assert errors[0] is not None and errors[0].subject == str(inputs[0])
+    assert errors[2] is not None and errors[2].facts == {"reason": "odd"}
+    left = sorted(p.name for p in tmp_path.iterdir())
+    assert left == ["a.png", "b.png", "b_x2.png", "c.png", "d.png"]
+    assert [e.images for e in told if isinstance(e, Planned)] == [4]
+    assert {e.share for e in told if isinstance(e, Progress)} == {1.0}
 
 
 def test_a_pattern_can_be_run_again(sr: Run, tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
-        Image.fromarray(smooth(16, 16)).save(tmp_path / name)
+        save(tmp_path / name)
     assert sr(*BICUBIC, "*.png").returncode == 0
     again = sr(*BICUBIC, *sorted(p.name for p in tmp_path.iterdir()), "--skip-existing")
-    assert again.returncode == 0 and again.stderr.count(b"passed over") == 2
+    assert again.returncode == 0 and again.stderr.count(b"result of an earlier run") == 2
     told = sr(*BICUBIC, *sorted(p.name for p in tmp_path.iterdir()), "--quiet", "--json", "-y")
-    lines = [json.loads(line) for line in told.stdout.splitlines()]
-    assert {r["input"] for r in lines if r.get("passed_over")} == {"a_x2.png", "b_x2.png"}
-    assert len(lines) == 4
+    skipped = {r["input"] for r in told.records if r.get("reason") == "earlier-result"}
+    assert skipped == {"a_x2.png", "b_x2.png"}
+    assert len(told.records) == 4 and told.stderr == b""
     assert sr("upscale", "-m", "bicubic", "-x3", "*.png").returncode == 0
     names = {f"{n}{label}.png" for n in "ab" for label in ("", "_x2", "_x3")}
     assert {p.name for p in tmp_path.iterdir()} == names
@@ -214,7 +208,7 @@ def test_a_pattern_can_be_run_again(sr: Run, tmp_path: Path) -> None:
 
 
 def test_a_batch_with_comparisons_resumes(sr: Run, tmp_path: Path) -> None:
-    Image.fromarray(smooth(16, 16)).save(tmp_path / "a.png")
+    save(tmp_path / "a.png")
     run = (*BICUBIC, ".", "--suffix", "_big", "--compare", "--skip-existing", "-v")
     assert sr(*run).returncode == 0
     both = [tmp_path / "a_big.png", tmp_path / "a_big_compare.png"]
@@ -227,11 +221,9 @@ def test_a_batch_with_comparisons_resumes(sr: Run, tmp_path: Path) -> None:
     assert b"skipped" in sr(*run).stderr
 
 
-def test_a_picture_comes_out_the_same_whatever_else_is_in_the_batch(
-    sr: Run, tmp_path: Path
-) -> None:
-    Image.fromarray(smooth(40, 40)).save(tmp_path / "large.png")
-    Image.fromarray(smooth(12, 12)).save(tmp_path / "small.png")
+def test_an_image_comes_out_the_same_whatever_else_is_in_the_batch(sr: Run, tmp_path: Path) -> None:
+    save(tmp_path / "large.png", 40, 40)
+    save(tmp_path / "small.png", 12, 12)
     run = ("upscale", "-m", "espcn", "--precision", "fp32", "--width", "60")
     assert sr(*run, "large.png", "-o", "alone.png").returncode == 0
     assert sr(*run, "large.png", "small.png", "-o", "all/").returncode == 0
@@ -240,7 +232,7 @@ def test_a_picture_comes_out_the_same_whatever_else_is_in_the_batch(
 
 def test_one_network_serves_all_factors_that_it_reaches(sr: Run, tmp_path: Path) -> None:
     for side in (12, 15, 20, 40):
-        Image.fromarray(smooth(side, side)).save(tmp_path / f"{side}.png")
+        save(tmp_path / f"{side}.png", side, side)
     run = ("upscale", "-m", "espcn-x4", "--width", "60", "-v", "12.png", "15.png", "20.png")
     done = sr(*run, "40.png", "-o", "all/")
     assert done.returncode == 0 and done.stderr.count(b"precision") == 1, done.stderr.decode()
@@ -248,7 +240,7 @@ def test_one_network_serves_all_factors_that_it_reaches(sr: Run, tmp_path: Path)
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux")
 def test_a_full_or_closed_stdout_is_one_clean_error(tmp_path: Path) -> None:
-    Image.fromarray(smooth(16, 16)).save(tmp_path / "a.png")
+    save(tmp_path / "a.png")
     command = f"{sys.executable} -m sr_cli upscale a.png -m bicubic -x2 -y --json"
     for where, code in ((">/dev/full", 1), (">&-", 0)):
         done = subprocess.run(
@@ -258,16 +250,17 @@ def test_a_full_or_closed_stdout_is_one_clean_error(tmp_path: Path) -> None:
         assert b"Traceback" not in done.stderr and b"Exception ignored" not in done.stderr
 
 
-def test_json_names_an_input_that_is_not_there(sr: Run) -> None:
-    for extra in ((), ("--dry-run",)):
-        done = sr(*BICUBIC, "missing.png", "--json", *extra)
-        assert done.returncode == 1
-        assert json.loads(done.stdout)["input"] == "missing.png"
+@pytest.mark.parametrize("extra", [(), ("--dry-run",)])
+def test_json_names_an_input_that_is_not_there(sr: Run, extra: tuple[str, ...]) -> None:
+    done = sr(*BICUBIC, "missing.png", "--json", *extra)
+    assert done.returncode == 1
+    (record,) = done.records
+    assert record["input"] == "missing.png" and record["error"]["code"] == "path-not-found"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
 def test_a_reader_that_goes_away_is_an_error_without_a_buffer_too(tmp_path: Path) -> None:
-    Image.fromarray(smooth(200, 200)).save(tmp_path / "a.png")
+    save(tmp_path / "a.png", 200, 200)
     command = f"{sys.executable} -u -m sr_cli upscale a.png -m bicubic -x4 -o - | head -c 10"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command], cwd=tmp_path, capture_output=True, check=False
@@ -277,7 +270,7 @@ def test_a_reader_that_goes_away_is_an_error_without_a_buffer_too(tmp_path: Path
 
 
 def test_max_side_chooses_the_network_that_reaches_it(sr: Run, tmp_path: Path) -> None:
-    Image.fromarray(smooth(20, 30)).save(tmp_path / "a.png")
+    save(tmp_path / "a.png", 30, 20)
     run = ("upscale", "-m", "espcn", "--precision", "fp32", "a.png", "-o")
     assert sr(*run, "capped.png", "-x4", "--max-side", "60").returncode == 0
     assert sr(*run, "wide.png", "--width", "60").returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -9,17 +10,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BICUBIC, REPOSITORY, Run, picture, size_of
+from helpers import PACKAGE, REPOSITORY
+from helpers.command import BICUBIC, Run
+from helpers.images import pixels_of, save, size_of
 from PIL import Image
+
+from sr_cli import __version__
+from sr_cli.networks import model_names
 
 
 def test_a_trained_network_from_the_package(sr: Run, photo: Path) -> None:
     done = sr("upscale", photo, "--model", "srgan", "-x4", "--json")
     assert done.returncode == 0, done.stderr
-    record = json.loads(done.stdout)
-    assert record["model"] == "srgan"
+    (record,) = done.records
+    assert record["model"] == "srgan" and record["device"] == "cpu" and record["tile"] >= 1
     assert record["precision"] in ("fp32", "bf16", "fp16")
-    assert record["tile"] >= 1
     assert size_of(photo.with_name("photo_x4.jpg")) == (128, 96)
 
 
@@ -31,15 +36,15 @@ def test_the_default_model_and_the_same_bytes_twice(sr: Run, photo: Path) -> Non
     assert size_of(photo.parent / "a.png") == (128, 96)
 
 
-def test_a_choice_of_precision_that_cannot_be_read_is_made_again(
+def test_a_remembered_precision_that_cannot_be_read_is_measured_again(
     sr: Run, photo: Path, tmp_path: Path
 ) -> None:
-    kept = tmp_path / "own" / "precision.json"
-    kept.parent.mkdir()
-    kept.write_text("[1]")
-    env = {"SR_CACHE": str(kept.parent)}
+    remembered = tmp_path / "own" / "precision.json"
+    remembered.parent.mkdir()
+    remembered.write_text("[1]")
+    env = {"SR_CACHE": str(remembered.parent)}
     assert sr("upscale", photo, "-m", "espcn", "-x2", "-o", "a.png", env=env).returncode == 0
-    assert isinstance(json.loads(kept.read_text()), dict)
+    assert set(json.loads(remembered.read_text()).values()) <= {"fp32", "bf16", "fp16"}
 
 
 @pytest.mark.parametrize(
@@ -57,13 +62,13 @@ def test_a_choice_of_precision_that_cannot_be_read_is_made_again(
     ],
 )
 def test_sizes(sr: Run, tmp_path: Path, options: list[str], size: tuple[int, int]) -> None:
-    picture(tmp_path / "a.png")
+    save(tmp_path / "a.png")
     assert sr("upscale", "-m", "bicubic", "a.png", "-o", "b.png", *options).returncode == 0
     assert size_of(tmp_path / "b.png") == size
 
 
-def test_a_factor_that_the_network_has_not_is_said(sr: Run, tmp_path: Path) -> None:
-    picture(tmp_path / "a.png")
+def test_a_factor_beyond_the_networks_scale_is_said(sr: Run, tmp_path: Path) -> None:
+    save(tmp_path / "a.png")
     done = sr("upscale", "a.png", "-m", "espcn-x4", "-x5", "-o", "b.png")
     assert done.returncode == 0
     assert b"the network's x4 2 times, then bicubic down to x5" in done.stderr
@@ -71,36 +76,38 @@ def test_a_factor_that_the_network_has_not_is_said(sr: Run, tmp_path: Path) -> N
 
 
 def test_several_models_are_averaged(sr: Run, tmp_path: Path) -> None:
-    picture(tmp_path / "a.png")
-    for name, models in (("e", ["espcn"]), ("s", ["srgan"]), ("both", ["espcn", "srgan"])):
+    save(tmp_path / "a.png")
+    for name, models in (("e", ["espcn"]), ("f", ["fsrcnn"]), ("both", ["espcn", "fsrcnn"])):
         flags = [f for m in models for f in ("-m", m)]
-        done = sr("upscale", "a.png", "-x4", "-o", f"{name}.png", "--precision", "fp32", *flags)
+        done = sr("upscale", "a.png", "-x2", "-o", f"{name}.png", "--precision", "fp32", *flags)
         assert done.returncode == 0
-    e, s, both = (
-        np.asarray(Image.open(tmp_path / f"{n}.png")).astype(float) for n in ("e", "s", "both")
-    )
-    inside = (e > 2) & (e < 253) & (s > 2) & (s < 253)
-    assert np.abs((e + s) / 2 - both)[inside].max() <= 1.01
+    e, f, both = (pixels_of(tmp_path / f"{n}.png").astype(float) for n in ("e", "f", "both"))
+    inside = (e > 2) & (e < 253) & (f > 2) & (f < 253)
+    assert np.abs((e + f) / 2 - both)[inside].max() <= 1.01
+    assert (e != f).any()
 
 
-def test_streams(sr: Run, photo: Path, tmp_path: Path) -> None:
-    done = sr(*BICUBIC, "-", input=photo.read_bytes())
+def test_streams(sr_process: Run, photo: Path, tmp_path: Path) -> None:
+    done = sr_process(*BICUBIC, "-", input=photo.read_bytes())
     assert done.returncode == 0
     assert done.stdout[:3] == b"\xff\xd8\xff"
-    done = sr(*BICUBIC, "-", "-f", "png", "-o", "-", input=photo.read_bytes())
+    done = sr_process(*BICUBIC, "-", "-f", "png", "-o", "-", input=photo.read_bytes())
     assert done.stdout[:4] == b"\x89PNG"
-    assert sr(*BICUBIC, "-", "-o", "x.png", input=photo.read_bytes()).returncode == 0
+    assert sr_process(*BICUBIC, "-", "-o", "x.png", input=photo.read_bytes()).returncode == 0
     assert size_of(tmp_path / "x.png") == (64, 48)
-    assert sr(*BICUBIC, "-", "--json", input=b"").returncode == 2
+
+
+def test_stdout_is_either_an_image_or_json(sr: Run) -> None:
+    done = sr(*BICUBIC, "-", "--json")
+    assert done.returncode == 2 and done.error_codes == ["conflicting-options"]
+    assert done.stdout == b""
 
 
 def test_globs_suffix_format_and_quality(sr: Run, tmp_path: Path) -> None:
-    picture(tmp_path / "a1.png", 64, 64)
-    picture(tmp_path / "a2.png", 64, 64)
-    assert (
-        sr(*BICUBIC, "a*.png", "-o", "out/", "--suffix", "_big", "-f", "jpg", "-q", "30").returncode
-        == 0
-    )
+    save(tmp_path / "a1.png", 64, 64)
+    save(tmp_path / "a2.png", 64, 64)
+    coarse = ("--suffix", "_big", "-f", "jpg", "-q", "30")
+    assert sr(*BICUBIC, "a*.png", "-o", "out/", *coarse).returncode == 0
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a1_big.jpg", "a2_big.jpg"]
     assert sr(*BICUBIC, "a1.png", "-o", "fine.jpg").returncode == 0
     assert (tmp_path / "fine.jpg").stat().st_size > (tmp_path / "out/a1_big.jpg").stat().st_size
@@ -109,7 +116,7 @@ def test_globs_suffix_format_and_quality(sr: Run, tmp_path: Path) -> None:
 
 
 def test_compare_writes_a_labelled_sheet(sr: Run, tmp_path: Path) -> None:
-    picture(tmp_path / "a.png", 80, 60)
+    save(tmp_path / "a.png", 80, 60)
     assert sr("upscale", "a.png", "-m", "espcn", "-x4", "--compare").returncode == 0
     width, height = size_of(tmp_path / "a_x4_compare.png")
     assert width == 2 * 320
@@ -117,86 +124,71 @@ def test_compare_writes_a_labelled_sheet(sr: Run, tmp_path: Path) -> None:
     assert sr("upscale", ".", "-m", "espcn", "-x4", "--dry-run").stdout.count(b" -> ") == 1
 
 
+def test_a_comparison_is_never_written_over_something(sr: Run, tmp_path: Path) -> None:
+    save(tmp_path / "a.png")
+    (tmp_path / "a_x2_compare.png").write_bytes(b"mine")
+    done = sr(*BICUBIC, "a.png", "--compare")
+    assert done.returncode == 1 and done.error_codes == ["already-exists"]
+    assert (tmp_path / "a_x2_compare.png").read_bytes() == b"mine"
+    save(tmp_path / "c.png")
+    save(tmp_path / "c_compare.png")
+    done = sr(*BICUBIC, "c.png", "c_compare.png", "-o", "out/", "--compare")
+    assert done.returncode == 2 and done.error_codes == ["outputs-collide"]
+
+
 @pytest.mark.parametrize(
     "environment", [{"LC_ALL": "C", "PYTHONUTF8": "0"}, {"PYTHONIOENCODING": "cp437"}]
 )
-def test_narrow_code_pages(sr: Run, tmp_path: Path, environment: dict[str, str]) -> None:
-    picture(tmp_path / "smile 😀 ☃.png")
-    done = sr(*BICUBIC, "smile 😀 ☃.png", env=environment)
+def test_narrow_code_pages(sr_process: Run, tmp_path: Path, environment: dict[str, str]) -> None:
+    save(tmp_path / "smile 😀 ☃.png")
+    done = sr_process(*BICUBIC, "smile 😀 ☃.png", env=environment)
     assert done.returncode == 0
-    assert sr("models", env=environment).returncode == 0
-    assert sr("upscale", "--help", env=environment).returncode == 0
+    assert sr_process("models", env=environment).returncode == 0
+    assert sr_process("upscale", "--help", env=environment).returncode == 0
 
 
-def test_help_errors_and_version_are_quick_and_load_nothing_heavy(sr: Run) -> None:
-    for arguments in (
-        ["--help"],
-        ["upscale", "--help"],
-        ["upscale", "x", "-x", "99"],
-        ["--version"],
-        ["models"],
-    ):
-        code = (
-            "import sys, sr_cli.cli.main as m\n"
-            f"sys.argv = ['sr', *{arguments!r}]\n"
-            "try: m.main()\n"
-            "except SystemExit: pass\n"
-            "heavy = {'torch', 'cv2', 'numpy'} & set(sys.modules)\n"
-            "sys.stderr.write(f'HEAVY={sorted(heavy)}')\n"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
-        assert b"HEAVY=[]" in done.stderr, arguments
+def test_help_errors_and_version_are_quick_and_load_nothing_heavy() -> None:
+    code = """
+import sys
+import sr_cli.cli.main as m
+m.prepare_streams()
+for arguments in (["--help"], ["upscale", "--help"], ["upscale", "x", "-x", "99"],
+                  ["upscale", "x", "--device", "toaster"], ["--version"], ["models"]):
+    sys.argv = ["sr", *arguments]
+    try:
+        m.app()
+    except SystemExit:
+        pass
+    heavy = {"torch", "cv2", "numpy", "PIL"} & set(sys.modules)
+    assert not heavy, (arguments, heavy)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
 
 
-def test_version_and_module(sr: Run) -> None:
-    from sr_cli import __version__
-
-    assert sr("--version").stdout.decode().strip() == f"sr {__version__}"
-    assert b"Upscale pictures" in sr("--help").stdout
+def test_version_and_module(sr_process: Run) -> None:
+    assert sr_process("--version").stdout.decode().strip() == f"sr {__version__}"
+    assert b"upscale" in sr_process("--help").stdout
 
 
 def test_models_lists_every_network(sr: Run) -> None:
-    rows = json.loads(sr("models", "--json", "--verify").stdout)
-    names = {row["network"] for row in rows}
-    assert {
-        "srcnn",
-        "fsrcnn",
-        "espcn",
-        "vdsr",
-        "srresnet",
-        "srgan",
-        "edsr",
-        "rcan",
-        "bicubic",
-    } <= names
+    rows = sr("models", "--json", "--verify").document
+    assert {row["network"] for row in rows} >= set(model_names())
     for row in rows:
         if row["trained"] and row["network"] != "bicubic":
             assert row["figures"]["Set5 PSNR-Y"] > 20
             assert row["licence"]
-    text = sr("models").stdout.decode()
-    assert "srgan-x4" in text
+    assert sum(row.get("general_default", False) for row in rows) >= 1
+    assert b"srgan-x4" in sr("models").stdout
 
 
 def test_the_manifest_matches_the_files() -> None:
-    import hashlib
-
     document = json.loads((REPOSITORY / "weights_manifest.json").read_text())
     files = {e["file"]: e for e in document["weights"] if not e.get("url")}
-    there = {p.name for p in (REPOSITORY / "sr_cli/registry/files").glob("*.safetensors")}
-    assert there == set(files)
+    folder = PACKAGE / "registry/files"
+    assert {p.name for p in folder.glob("*.safetensors")} == set(files)
     for name, entry in files.items():
-        content = (REPOSITORY / "sr_cli/registry/files" / name).read_bytes()
+        content = (folder / name).read_bytes()
         assert hashlib.sha256(content).hexdigest() == entry["sha256"]
         assert len(content) == entry["bytes"]
     assert sum(e["bytes"] for e in files.values()) < 30e6
-
-
-def test_a_comparison_is_never_written_over_something(sr: Run, tmp_path: Path) -> None:
-    picture(tmp_path / "a.png")
-    (tmp_path / "a_x2_compare.png").write_bytes(b"mine")
-    done = sr(*BICUBIC, "a.png", "--compare")
-    assert done.returncode == 1
-    assert (tmp_path / "a_x2_compare.png").read_bytes() == b"mine"
-    picture(tmp_path / "c.png")
-    picture(tmp_path / "c_compare.png")
-    assert sr(*BICUBIC, "c.png", "c_compare.png", "-o", "out/", "--compare").returncode == 2

@@ -1,4 +1,4 @@
-"""Other tools' layouts of our networks: the same pictures, computed in two ways."""
+"""Other tools' layouts of our networks: the same images, computed in two ways."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sr_cli.errors import SrError
 from sr_cli.networks import create_model
 from sr_cli.networks.base import SRModel
 from sr_cli.registry import converters
-from sr_cli.registry.foreign import known_kinds, load_foreign
+from sr_cli.registry.foreign import known_architectures, load_foreign
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, bias: bool = True) -> nn.Conv2d:
@@ -126,9 +126,9 @@ class LornatangsESPCN(nn.Module):
 
 
 def agree(net: nn.Module, file: Path, name: str, scale: int, channels: int = 3) -> None:
-    """The file gives our network `name`, and that the pictures of `net`; on the fast path too."""
+    """The file gives our network `name`, and that the images of `net`; on the fast path too."""
     torch.save({"state_dict": net.state_dict(), "epoch": 3}, file)
-    found = load_foreign(file)
+    found = load_foreign(file).network
     assert (found.name, found.scale, found.channels) == (name, scale, channels)
     x = torch.rand(1, channels, 9, 11)
     with torch.inference_mode():
@@ -165,9 +165,11 @@ def test_what_only_looks_like_a_layout_is_left_to_others(tmp_path: Path) -> None
     tensors = LornatangsESPCN(2).state_dict()
     tensors["feature_maps.2.weight"] = torch.zeros(5, 5, 3, 3)
     torch.save(tensors, tmp_path / "a.pth")
-    with pytest.raises(SrError, match="not a kind of network that is known"):
+    with pytest.raises(SrError) as caught:
         load_foreign(tmp_path / "a.pth")
-    assert {"EDSR (sanghyun-son)", "SRResNet (Lornatang, leftthomas)"} <= set(known_kinds())
+    assert caught.value.code == "unknown-architecture"
+    known = {"EDSR (sanghyun-son)", "SRResNet (Lornatang, leftthomas)"}
+    assert known <= set(known_architectures()) == set(caught.value.facts["known"])
 
 
 def test_a_converted_file_runs_in_the_engine(tmp_path: Path) -> None:
@@ -194,7 +196,7 @@ def test_edsr_of_its_authors_becomes_ours(tmp_path: Path, scale: int) -> None:
             parts = ["tail", "1", *parts[2:]] if parts[1] == last else ["tail", "0", *parts[1:]]
         theirs[".".join(parts)] = tensor * 255 if name.endswith("bias") else tensor
     torch.save(theirs, tmp_path / "edsr.pt")
-    found = load_foreign(tmp_path / "edsr.pt")
+    found = load_foreign(tmp_path / "edsr.pt").network
     assert found.name == "edsr" and found.scale == scale
     x = torch.rand(1, 3, 9, 11)
     with torch.inference_mode():

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from conftest import smooth
 from faults import Server, cut, status
 from PIL import Image
-from sr_cli.store.download import Remote
 
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.evaluation import datasets
 from sr_cli.evaluation.datasets import open_set, paired_set, set_names
 from sr_cli.imaging.names import pair_by_name
-
-CONTENT = bytes(range(256)) * 4000
-DIGEST = hashlib.sha256(CONTENT).hexdigest()
+from sr_cli.store.remote import Remote
 
 
 @pytest.fixture
@@ -33,7 +31,12 @@ def small_set(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         "Small": [
             (
                 name,
-                Remote(f"https://example.org/s/{name}", len(c), hashlib.sha256(c).hexdigest()),
+                Remote(
+                    f"https://example.org/s/{name}",
+                    f"datasets/Small/{name}",
+                    len(c),
+                    hashlib.sha256(c).hexdigest(),
+                ),
             )
             for name, c in files.items()
         ]
@@ -49,7 +52,9 @@ def test_a_set_is_fetched_by_name_and_kept(
     server: Server, small_set: dict[str, bytes], tmp_path: Path
 ) -> None:
     server.faults["/example.org/s/img_1.png"] = [cut(20), status(503)]
-    found = open_set("small")
+    told: list[tuple[str, int, int]] = []
+    found = open_set("small", on_file=lambda *event: told.append(event))
+    assert told == [("Small", n, 3) for n in (1, 2, 3)]
     assert found.known and [i.name for i in found.images] == ["img_0", "img_1", "img_2"]
     asked = len(server.requests)
     open_set("Small")
@@ -64,23 +69,55 @@ def test_a_copy_of_ones_own_is_verified(small_set: dict[str, bytes], tmp_path: P
     for name, content in small_set.items():
         (own / name).write_bytes(content)
     assert len(open_set("Small", data_dir=own).images) == 3
+    assert open_set("Small", data_dir=own).known
     assert len(open_set("Small", data_dir=own.parent).images) == 3
+    copy = shutil.copytree(own, tmp_path / "small")
+    assert open_set(str(own)).known, "a folder that is the set, file by file"
+    assert (open_set(str(copy)).name, open_set(str(copy)).known) == ("Small", True)
     (own / "img_1.png").write_bytes(b"other")
-    with pytest.raises(SrError, match="sha256"):
+    assert not open_set(str(own)).known
+    with pytest.raises(SrError) as caught:
         open_set("Small", data_dir=own)
+    assert (caught.value.code, caught.value.subject) == ("set-modified", str(own / "img_1.png"))
     (own / "img_1.png").unlink()
-    with pytest.raises(SrError, match="missing"):
+    with pytest.raises(SrError) as caught:
         open_set("Small", data_dir=own)
-    with pytest.raises(SrError, match="holds no Small"):
+    assert (caught.value.code, caught.value.subject) == ("set-incomplete", str(own / "img_1.png"))
+    assert not open_set(str(own)).known
+    with pytest.raises(SrError) as caught:
         open_set("Small", data_dir=tmp_path)
+    assert caught.value.code == "set-not-found"
+    assert caught.value.facts == {"test_set": "Small", "example": "img_0.png"}
+
+
+def test_a_copy_may_lie_in_a_folder_of_another_spelling(
+    small_set: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets, "_ALIASES", {"tiny": "Small", "other": "Else"})
+    assert datasets.known_name("TINY") == "Small" and datasets.known_name("smal") is None
+    for folder, found in (("other", False), ("tiny", True)):
+        (tmp_path / folder).mkdir()
+        for name, content in small_set.items():
+            (tmp_path / folder / name).write_bytes(content)
+        if found:
+            images = open_set("Small", data_dir=tmp_path).images
+            assert images[0].hr == tmp_path / "tiny" / "img_0.png"
+        else:
+            with pytest.raises(SrError):
+                open_set("Small", data_dir=tmp_path)
 
 
 def test_unknown_sets_and_empty_folders(tmp_path: Path) -> None:
     with pytest.raises(RefusedError) as caught:
         open_set("Set6")
-    assert "Set5, Set14, BSD100, Urban100" in str(caught.value.hint)
-    with pytest.raises(SrError, match="no pictures"):
+    assert caught.value.code == "unknown-test-set"
+    assert caught.value.facts["known"] == ["Set5", "Set14", "BSD100", "Urban100"]
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / ".hidden.png").touch()
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(SrError) as failed:
         open_set(str(tmp_path))
+    assert failed.value.code == "no-images-in-folder" and failed.value.subject == str(tmp_path)
 
 
 def test_a_folder_has_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,14 +128,31 @@ def test_a_folder_has_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_folders_in_pairs(tmp_path: Path) -> None:
-    for folder, name in (("h", "a.png"), ("l", "ax2.png")):
+    for folder, names in (("h", ("a.png", "b.png")), ("l", ("ax2.png", "bx2.png"))):
         (tmp_path / folder).mkdir()
-        Image.fromarray(smooth(8, 8)).save(tmp_path / folder / name)
-    (image,) = paired_set(tmp_path / "h", tmp_path / "l", 2).images
+        for name in names:
+            Image.fromarray(smooth(8, 8)).save(tmp_path / folder / name)
+    image, _ = paired_set(tmp_path / "h", tmp_path / "l", 2).images
     assert image.lr is not None and image.lr.name == "ax2.png"
     (tmp_path / "l" / "ax2.png").unlink()
     with pytest.raises(SrError, match="missing-partner"):
         paired_set(tmp_path / "h", tmp_path / "l", 2)
+
+
+def test_images_of_one_name_are_told_apart_by_their_endings(tmp_path: Path) -> None:
+    for name in ("a.png", "a.bmp", "b.png"):
+        Image.fromarray(smooth(8, 8)).save(tmp_path / name)
+    found = open_set(str(tmp_path))
+    assert [i.name for i in found.images] == ["a.bmp", "a.png", "b"] and not found.known
+    with pytest.raises(SrError) as caught:
+        paired_set(tmp_path, tmp_path / "nowhere", 2)
+    assert caught.value.code == "folder-not-found"
+
+
+def test_sets_are_known_by_other_spellings() -> None:
+    spelled = {"set5": "Set5", "SET14": "Set14", "b100": "BSD100", "BSDS100": "BSD100",
+               "bsd100": "BSD100", "urban": "Urban100", "Urban100": "Urban100"}  # fmt: skip
+    assert {name: datasets.known_name(name) for name in spelled} == spelled
 
 
 def test_the_table_is_whole() -> None:
@@ -107,7 +161,7 @@ def test_the_table_is_whole() -> None:
     assert counts == {"Set5": 5, "Set14": 14, "BSD100": 100, "Urban100": 100}
     for files in datasets._table().values():
         for _, file in files:
-            assert file.url.startswith("https://") and file.sha256 and len(file.sha256) == 64
+            assert file.address.startswith("https://") and file.sha256 and len(file.sha256) == 64
             assert file.size
 
 

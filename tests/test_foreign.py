@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import pickle
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from conftest import SHARED, Run, needs_bf16, smooth
-from manifest_world import compact
+from helpers import SHARED
+from helpers.command import Run
+from helpers.images import pixels_of, save, size_of, smooth
+from helpers.networks import compact, needs_bf16
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -36,12 +38,12 @@ def wanted(path: Path, lr: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the real checkpoint is not here")
-def test_a_real_checkpoint_gives_its_own_pictures(sr: Run, tmp_path: Path) -> None:
+def test_a_real_checkpoint_gives_its_own_images(sr: Run, tmp_path: Path) -> None:
     lr = smooth(40, 56)
     Image.fromarray(lr).save(tmp_path / "a.png")
     done = sr("upscale", "a.png", "-m", REAL, "--precision", "fp32", "-t", "20")
     assert done.returncode == 0, done.stderr.decode()
-    made = np.asarray(Image.open(tmp_path / "a_x4.png")).astype(int)
+    made = pixels_of(tmp_path / "a_x4.png").astype(int)
     assert np.abs(made - wanted(REAL, lr)).max() <= 1
     told = sr("models", REAL)
     assert b"Compact" in told.stdout and b"scales: [4]" in told.stdout
@@ -51,49 +53,67 @@ def test_a_real_checkpoint_gives_its_own_pictures(sr: Run, tmp_path: Path) -> No
 def test_wrapped_and_plain_tensors(tmp_path: Path, wrapper: str | None) -> None:
     tensors = compact(2)
     torch.save(tensors if wrapper is None else {wrapper: tensors}, tmp_path / "a.pth")
-    model = load_foreign(tmp_path / "a.pth")
-    assert isinstance(model, ForeignModel) and model.scale == 2 and "Compact" in model.kind
-    assert model.halo == 3
+    loaded = load_foreign(tmp_path / "a.pth")
+    assert isinstance(loaded.network, ForeignModel) and loaded.network.scale == 2
+    traits = loaded.traits
+    assert "Compact" in traits.architecture and traits.halo == 3 and traits.half_is_safe
+    assert traits.size_multiple == 1 and traits.smallest_side <= 1
 
 
 def test_averaged_weights_are_preferred(tmp_path: Path) -> None:
     plain, averaged = compact(2), compact(2, seed=1)
     torch.save({"params": plain, "params_ema": averaged}, tmp_path / "a.pth")
-    found = load_foreign(tmp_path / "a.pth").state_dict()
+    found = load_foreign(tmp_path / "a.pth").network.state_dict()
     assert torch.equal(found["net.body.0.weight"], averaged["body.0.weight"])
 
 
 def test_the_default_factor_is_the_networks_own(sr: Run, tmp_path: Path) -> None:
-    Image.fromarray(smooth(20, 24)).save(tmp_path / "a.png")
+    save(tmp_path / "a.png", 24, 20)
     save_file(compact(2), tmp_path / "two.safetensors")
     assert sr("upscale", "a.png", "-m", "two.safetensors").returncode == 0
-    with Image.open(tmp_path / "a_x2.png") as made:
-        assert made.size == (48, 40)
+    assert size_of(tmp_path / "a_x2.png") == (48, 40)
 
 
 def test_networks_that_keep_the_size_are_chained(sr: Run, tmp_path: Path) -> None:
-    Image.fromarray(smooth(20, 24)).save(tmp_path / "a.png")
+    save(tmp_path / "a.png", 24, 20)
     torch.save(compact(1), tmp_path / "one.pth")
     torch.save(compact(2), tmp_path / "two.pth")
     alone = sr("upscale", "a.png", "-m", "one.pth")
     assert alone.returncode == 0, alone.stderr.decode()
-    with Image.open(tmp_path / "a_x1.png") as made:
-        assert made.size == (24, 20)
+    assert size_of(tmp_path / "a_x1.png") == (24, 20)
     both = sr("upscale", "a.png", "-m", "one.pth+two.pth", "--precision", "fp32", "-o", "b.png")
     assert both.returncode == 0, both.stderr.decode()
-    lr = np.asarray(Image.open(tmp_path / "a.png"))
+    lr = pixels_of(tmp_path / "a.png")
     between = wanted(tmp_path / "one.pth", lr)
-    made = np.asarray(Image.open(tmp_path / "b.png")).astype(int)
+    made = pixels_of(tmp_path / "b.png").astype(int)
     assert np.abs(made - wanted(tmp_path / "two.pth", between)).max() <= 1
     done = sr("upscale", "a.png", "-m", "one.pth+espcn", "-x4", "-o", "c.png", "--json")
-    told = json.loads(done.stdout)
+    (told,) = done.records
     assert done.returncode == 0 and told["precision"] in PRECISION_NAMES and told["tile"] >= 20
-    wrong = sr("upscale", "a.png", "-m", "two.pth+one.pth", "-o", "d.png")
-    assert wrong.returncode == 2 and b"only the last" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("models", "code"),
+    [
+        (["two.pth+one.pth"], "chain-enlarges-early"),
+        (["bicubic+espcn"], "chain-enlarges-early"),
+        (["one.pth", "espcn"], "chain-is-not-averaged"),
+        (["one.pth+two.pth", "espcn"], "chain-is-not-averaged"),
+        (["two.pth", "espcn-x4"], "no-common-scale"),
+    ],
+)
+def test_models_that_do_not_go_together(
+    sr: Run, tmp_path: Path, models: list[str], code: str
+) -> None:
+    save(tmp_path / "a.png")
+    torch.save(compact(1), tmp_path / "one.pth")
+    torch.save(compact(2), tmp_path / "two.pth")
+    done = sr("upscale", "a.png", *(f for m in models for f in ("-m", m)), "-x2")
+    assert done.returncode == 2 and done.error_codes == [code], done.stderr.decode()
 
 
 def test_a_file_with_a_plus_in_its_name_wins(sr: Run, tmp_path: Path) -> None:
-    Image.fromarray(smooth(20, 24)).save(tmp_path / "a.png")
+    save(tmp_path / "a.png", 24, 20)
     torch.save(compact(2), tmp_path / "a+b.pth")
     assert sr("upscale", "a.png", "-m", "a+b.pth").returncode == 0
 
@@ -106,7 +126,7 @@ def test_alpha_and_gray_go_through(sr: Run, tmp_path: Path) -> None:
     Image.fromarray(rgba, "RGBA").save(tmp_path / "alpha.png")
     assert sr("upscale", "gray.png", "alpha.png", "-m", "two.pth").returncode == 0
     assert Image.open(tmp_path / "gray_x2.png").mode == "L"
-    made = np.asarray(Image.open(tmp_path / "alpha_x2.png"))
+    made = pixels_of(tmp_path / "alpha_x2.png")
     assert made.shape == (40, 48, 4) and (made[..., 3] == 200).all()
 
 
@@ -141,12 +161,11 @@ def test_networks_with_ways_of_their_own(kind: str, sr: Run, tmp_path: Path) -> 
     """SwinIR mixes precisions; DnCNN's names start with model., and it is called in its own way."""
     pytest.importorskip("spandrel")
     random_checkpoint(kind, tmp_path / "net.safetensors")
-    Image.fromarray(smooth(13, 19)).save(tmp_path / "a.png")
+    save(tmp_path / "a.png", 19, 13)
     done = sr("upscale", "a.png", "-m", "net.safetensors", "-o", "b.png", "-v")
     assert done.returncode == 0, done.stderr.decode()
     factor = 2 if kind == "SwinIR" else 1
-    with Image.open(tmp_path / "b.png") as made:
-        assert made.size == (19 * factor, 13 * factor)
+    assert size_of(tmp_path / "b.png") == (19 * factor, 13 * factor)
 
 
 def test_old_esrgan_names_are_known(tmp_path: Path) -> None:
@@ -154,7 +173,7 @@ def test_old_esrgan_names_are_known(tmp_path: Path) -> None:
     net = esrgan(num_filters=8, num_blocks=1)
     torch.save(net.state_dict(), tmp_path / "old.pth")
     assert all(n.startswith("model.") for n in net.state_dict())
-    assert load_foreign(tmp_path / "old.pth").scale == 4
+    assert load_foreign(tmp_path / "old.pth").network.scale == 4
 
 
 @needs_bf16
@@ -162,10 +181,10 @@ def test_a_network_that_fails_fails_alone(sr: Run, tmp_path: Path) -> None:
     pytest.importorskip("spandrel")
     random_checkpoint("SwinIR", tmp_path / "net.safetensors")
     for name in "ab":
-        Image.fromarray(smooth(12, 12)).save(tmp_path / f"{name}.png")
+        save(tmp_path / f"{name}.png", 12, 12)
     done = sr("upscale", "a.png", "b.png", "-m", "net.safetensors", "--precision", "bf16")
-    assert done.returncode == 1
-    assert b"SwinIR cannot compute in bfloat16" in done.stderr and b"fp32" in done.stderr
+    assert done.returncode == 1 and set(done.error_codes) == {"network-failed"}
+    assert b"SwinIR" in done.stderr and b"--precision fp32" in done.stderr
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 40), (17, 16), (33, 70)])
@@ -192,17 +211,17 @@ class _Hostile:
 
 
 def test_nothing_in_a_file_is_run(sr: Run, tmp_path: Path) -> None:
-    Image.fromarray(smooth(20, 24)).save(tmp_path / "a.png")
+    save(tmp_path / "a.png", 24, 20)
     (tmp_path / "evil.pth").write_bytes(pickle.dumps({"params": _Hostile()}))
     torch.save({"params": _Hostile()}, tmp_path / "evil2.pth")
     for name in ("evil.pth", "evil2.pth"):
         done = sr("upscale", "a.png", "-m", name)
-        assert done.returncode == 1, done.stderr.decode()
+        assert done.returncode == 1 and done.error_codes == ["unreadable-checkpoint"]
         assert not (tmp_path / "executed").exists()
 
 
 def test_junk_is_named(sr: Run, tmp_path: Path) -> None:
-    Image.fromarray(smooth(20, 24)).save(tmp_path / "a.png")
+    save(tmp_path / "a.png", 24, 20)
     whole = tmp_path / "whole.pth"
     torch.save(compact(2), whole)
     (tmp_path / "cut.pth").write_bytes(whole.read_bytes()[:2000])
@@ -211,19 +230,52 @@ def test_junk_is_named(sr: Run, tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "list.pth")
     (tmp_path / "head.safetensors").write_bytes(b"\xff" * 8 + b"{}")
     for name in ("cut.pth", "text.pth", "unknown.pth", "list.pth", "head.safetensors"):
-        done = sr("upscale", "a.png", "-m", name)
-        assert done.returncode == 1 and name.encode() in done.stderr, done.stderr.decode()
-        assert sr("models", name).returncode == 1
+        code = "unknown-architecture" if name == "unknown.pth" else "unreadable-checkpoint"
+        for command in (("upscale", "a.png", "-m", name), ("models", name)):
+            done = sr(*command)
+            assert done.returncode == 1 and done.error_codes == [code], done.stderr.decode()
+            assert name.encode() in done.stderr
     assert b"ESRGAN" in sr("models", "unknown.pth").stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"purpose": "Inpainting"}, "wrong-purpose"),
+        ({"purpose": "SR", "input_channels": 4}, "unsupported-channels"),
+    ],
+)
+def test_networks_for_something_else_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object], code: str
+) -> None:
+    torch.save(compact(2), tmp_path / "a.pth")
+    kind = type(spandrel.ModelLoader(device="cpu").load_from_state_dict(compact(2)))
+    for name, value in change.items():
+        fixed = property(lambda _, v=value: v, lambda *_: None)
+        monkeypatch.setattr(kind, name, fixed, raising=False)
+    with pytest.raises(SrError) as caught:
+        load_foreign(tmp_path / "a.pth")
+    assert caught.value.code == code
+
+
+def test_without_spandrel_only_our_own_layouts_are_read(
+    sr: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(compact(2), tmp_path / "a.pth")
+    monkeypatch.setitem(sys.modules, "spandrel", None)
+    done = sr("models", "a.pth")
+    assert done.returncode == 2 and done.error_codes == ["extra-missing"]
+    assert b"sr-cli[foreign]" in done.stderr
 
 
 def test_a_view_beyond_its_storage_is_refused(tmp_path: Path) -> None:
     tensors = compact(2)
     tensors["body.0.weight"] = torch.zeros(1).expand(8, 3, 3, 3)
     torch.save(tensors, tmp_path / "a.pth")
-    assert load_foreign(tmp_path / "a.pth").scale == 2
-    with pytest.raises(SrError):
+    assert load_foreign(tmp_path / "a.pth").network.scale == 2
+    with pytest.raises(SrError) as caught:
         load_foreign(tmp_path / "missing.pth")
+    assert caught.value.code == "file-not-found"
 
 
 def test_files_that_grow_when_read_are_refused(sr: Run, tmp_path: Path) -> None:
@@ -242,15 +294,15 @@ def test_files_that_grow_when_read_are_refused(sr: Run, tmp_path: Path) -> None:
     endless["state_dict"] = endless
     torch.save(endless, tmp_path / "endless.pth")
     torch.save({"model." * 3000 + "a": torch.zeros(1)}, tmp_path / "deep.pth")
-    said = {
-        "bomb": b"compressed",
-        "wide": b"declares",
-        "endless": b"no named",
-        "deep": b"not a kind",
+    codes = {
+        "bomb": "expands-too-far",
+        "wide": "expands-too-far",
+        "endless": "unreadable-checkpoint",
+        "deep": "unknown-architecture",
     }
-    for name, words in said.items():
+    for name, code in codes.items():
         done = sr("models", f"{name}.pth")
-        assert done.returncode == 1 and words in done.stderr, (name, done.stderr)
+        assert done.returncode == 1 and done.error_codes == [code], (name, done.stderr)
 
 
 def test_a_header_that_describes_too_much_is_refused_at_once(sr: Run, tmp_path: Path) -> None:
@@ -260,10 +312,10 @@ def test_a_header_that_describes_too_much_is_refused_at_once(sr: Run, tmp_path: 
         header = Header(model="rcan", scales=[2], config=config)
         save_checkpoint(tmp_path / f"{name}.safetensors", header, {"a": torch.zeros(1)})
         done = sr("models", f"{name}.safetensors")
-        assert done.returncode == 1 and b"header" in done.stderr, done.stderr
+        assert done.returncode == 1 and done.error_codes == ["invalid-header"], done.stderr
 
 
 def test_the_suffix_does_not_decide(sr: Run, tmp_path: Path) -> None:
     save_file(compact(2), tmp_path / "a.safetensors")
     (tmp_path / "a.safetensors").rename(tmp_path / "a.pth")
-    assert load_foreign(tmp_path / "a.pth").scale == 2
+    assert load_foreign(tmp_path / "a.pth").network.scale == 2

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
-from conftest import REPOSITORY, smooth
-from PIL import Image
+from helpers.images import save, smooth
+from helpers.tools import run_tool
 
 from sr_cli.networks import create_model
 from sr_cli.registry.checkpoint import Header, save_checkpoint
@@ -25,16 +23,13 @@ def started(tmp_path: Path, kind: str, scale: int, *more: str) -> tuple[torch.Te
     header = Header(model="edsr", config=edsr.config, scales=[scale])
     save_checkpoint(tmp_path / "edsr.safetensors", header, edsr.state_dict())
     for number in range(3):
-        Image.fromarray(smooth(256, 256, seed=number)).save(tmp_path / f"{number}.png")
-    done = subprocess.run(
-        [sys.executable, REPOSITORY / "tools/from_edsr.py", "edsr.safetensors", "--to", kind,
-         "--scale", str(scale), "-o", "start.safetensors", *more],
-        cwd=tmp_path, check=False, capture_output=True,
-    )  # fmt: skip
+        save(tmp_path / f"{number}.png", 256, 256, seed=number)
+    command = ("from_edsr", "edsr.safetensors", "--to", kind, "--scale", scale)
+    done = run_tool(*command, "-o", "start.safetensors", *more, cwd=tmp_path)
     assert done.returncode == 0, done.stderr.decode()
     x = torch.from_numpy(smooth(48, 52)).permute(2, 0, 1)[None] / np.float32(255)
     with torch.inference_mode():
-        made = load_model(tmp_path / "start.safetensors")(x)
+        made = load_model(tmp_path / "start.safetensors").network(x)
         return made, edsr.eval()(x)
 
 
@@ -50,8 +45,8 @@ def test_srresnet_starts_as_the_same_function(tmp_path: Path) -> None:
 def test_rcan_starts_with_edsrs_layers(tmp_path: Path) -> None:
     made, wanted = started(tmp_path, "rcan", 2, "--groups", "2")
     assert made.shape == wanted.shape
-    rcan = load_model(tmp_path / "start.safetensors")
-    edsr = load_model(tmp_path / "edsr.safetensors")
+    rcan = load_model(tmp_path / "start.safetensors").network
+    edsr = load_model(tmp_path / "edsr.safetensors").network
     assert rcan.config["groups"] == rcan.config["blocks"] == 2
     first, last = rcan.body[0].branch[0].branch[0], rcan.body[1].branch[1].branch[0]
     assert torch.equal(first.weight, edsr.body[0].branch[0].weight)

@@ -1,39 +1,16 @@
-"""The contract of every network, found by name: a new file in models/ is tested by being there."""
+"""The contract of every network, found by name: a new file in networks/ is tested at once."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from conftest import needs_bf16
+from helpers.networks import needs_bf16, small_model
 
 from sr_cli.errors import RefusedError
 from sr_cli.networks import create_model, model_class, model_names
-from sr_cli.networks.base import SRModel
 from sr_cli.networks.srgan import Discriminator
 
-SMALL = {
-    "rcan": {"groups": 2, "blocks": 2, "features": 16, "reduction": 4},
-    "edsr": {"blocks": 2, "features": 8},
-    "srresnet": {"blocks": 2, "features": 8},
-    "srgan": {"blocks": 2, "features": 8},
-    "vdsr": {"layers": 5, "features": 8},
-}
 EVERY = [(n, s) for n in model_names() for s in model_class(n).scales]
-
-
-def small_model(name: str, scale: int) -> SRModel:
-    """A small configuration with lively random weights and batch statistics."""
-    torch.manual_seed(1)
-    model = create_model(name, scale=scale, **SMALL.get(name, {}))
-    for part in model.modules():
-        if isinstance(part, torch.nn.BatchNorm2d):
-            part.running_mean.normal_(0, 0.1)
-            part.running_var.uniform_(0.5, 2)
-            torch.nn.init.uniform_(part.weight, 0.2, 1)
-        if isinstance(part, torch.nn.Conv2d):
-            torch.nn.init.normal_(part.weight, std=0.7 / part.weight[0].numel() ** 0.5)
-            torch.nn.init.normal_(part.bias, std=0.05)
-    return model.eval()
 
 
 def test_all_networks_of_the_papers_are_there() -> None:
@@ -149,12 +126,33 @@ def test_discriminator_takes_any_crop_and_gives_logits() -> None:
     assert torch.nn.Sigmoid not in kinds
 
 
-def test_wrong_requests_name_what_there_is() -> None:
-    with pytest.raises(RefusedError, match="unknown network") as caught:
+@pytest.mark.parametrize(
+    ("name", "scale", "config", "code", "facts"),
+    [
+        ("nonsense", 2, {}, "unknown-value", {"value": "nonsense"}),
+        ("edsr", 5, {}, "network-cannot-be-built", {}),
+        ("edsr", 2, {"widht": 3}, "unknown-setting", {"unknown": ["widht"]}),
+        ("edsr", 2, {"features": 0}, "wrong-type", {"value": "0"}),
+        ("edsr", 2, {"features": True}, "wrong-type", {"value": "True"}),
+        ("edsr", 2, {"features": 5000}, "wrong-type", {"value": "5000"}),
+        ("edsr", 2, {"residual_scaling": 0}, "wrong-type", {"value": "0"}),
+        ("srcnn", 2, {"kernels": [9, 1]}, "wrong-type", {"value": "[9, 1]"}),
+        ("srcnn", 2, {"kernels": "915"}, "wrong-type", {"value": "'915'"}),
+    ],
+)
+def test_what_cannot_be_built_is_refused(
+    name: str, scale: int, config: dict[str, object], code: str, facts: dict[str, object]
+) -> None:
+    with pytest.raises(RefusedError) as caught:
+        create_model(name, scale=scale, **config)
+    assert caught.value.code == code
+    assert facts.items() <= caught.value.facts.items()
+
+
+def test_a_refusal_names_what_there_is() -> None:
+    with pytest.raises(RefusedError) as caught:
         create_model("nonsense", scale=2)
-    assert "edsr" in (caught.value.hint or "")
-    with pytest.raises(RefusedError, match="no x5"):
-        create_model("edsr", scale=5)
-    with pytest.raises(RefusedError, match="no setting widht") as caught:
+    assert "edsr" in caught.value.facts["known"]
+    with pytest.raises(RefusedError) as caught:
         create_model("edsr", scale=2, widht=3)
-    assert "features" in (caught.value.hint or "")
+    assert "features" in caught.value.facts["known"]

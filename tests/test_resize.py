@@ -188,15 +188,3 @@ def test_cropping_keeps_the_top_left() -> None:
     image = np.arange(7 * 9 * 3).reshape(7, 9, 3)
     assert np.array_equal(crop_to_multiple(image, 4), image[:4, :8])
     assert np.array_equal(crop_to_multiple(image[..., 0], 1), image[..., 0])
-
-
-def test_metrics_know_equal_pictures_and_refuse_unequal_ones() -> None:
-    from sr_cli.errors import SrError
-
-    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-    assert psnr_y(picture, picture, border=4) == float("inf")
-    assert ssim_y(picture, picture, border=4) == pytest.approx(1)
-    with pytest.raises(SrError, match="unequal"):
-        psnr_y(picture, picture[1:], border=4)
-    with pytest.raises(SrError, match="too few"):
-        ssim_y(picture[:12], picture[:12], border=4)

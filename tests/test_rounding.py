@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import needs_bf16, smooth
+from helpers.images import smooth
+from helpers.networks import needs_bf16
 from helpers.training import quick, tiny_recipe
 from safetensors.torch import load_file
 

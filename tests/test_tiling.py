@@ -1,13 +1,14 @@
-"""Tile geometry, and what tiles must not change: the picture."""
+"""Tile geometry, and what tiles must not change: the image."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
+from helpers.images import noise
+from helpers.networks import SMALL, small_model
 from hypothesis import given
 from hypothesis import strategies as st
-from test_models import SMALL, small_model
 
 from sr_cli.engine import upscaler as engine
 from sr_cli.engine.device import cpu_precisions
@@ -49,6 +50,9 @@ def test_a_split_tile_covers_the_same_core(h: int, w: int, halo: int) -> None:
     count = np.zeros((h, w), int)
     for t in parts:
         count[t.rows.start : t.rows.stop, t.columns.start : t.columns.stop] += 1
+        # Halves, to a pixel: less memory than what did not fit.
+        assert 0 < t.rows.stop - t.rows.start <= (h + 1) // 2
+        assert 0 < t.columns.stop - t.columns.start <= (w + 1) // 2
     assert (count == 1).all()
     assert len(parts) == 4
 
@@ -66,25 +70,25 @@ def floats(upscaler: Upscaler, lr: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", [n for n in model_names() if n != "rcan"])
-def test_tile_size_does_not_change_the_picture(name: str) -> None:
+def test_tile_size_does_not_change_the_image(name: str) -> None:
     model = small_model(name, model_class(name).scales[-1])
-    lr = np.random.default_rng(0).integers(0, 256, (45, 38, 3), dtype=np.uint8)
+    lr = noise(45, 38)
     whole = floats(Upscaler(model, precision="fp32", tile=64), lr)
     for tile in (9, 20):
         assert np.abs(floats(Upscaler(model, precision="fp32", tile=tile), lr) - whole).max() < 1e-4
 
 
-def test_tile_size_does_not_change_a_resampled_picture() -> None:
+def test_tile_size_does_not_change_a_resampled_image() -> None:
     upscaler = Upscaler(create_model("bicubic", scale=4), precision="fp32", tile=64)
     narrow = Upscaler(create_model("bicubic", scale=4), precision="fp32", tile=9)
-    lr = np.random.default_rng(0).integers(0, 256, (41, 30, 3), dtype=np.uint8)
+    lr = noise(41, 30)
     for size in [(103, 76), (164, 119), (50, 40), (42, 31)]:
         assert np.abs(upscaler(lr, size=size).astype(int) - narrow(lr, size=size)).max() <= 1
 
 
 def test_pooling_networks_differ_little_between_tiles() -> None:
     model = small_model("rcan", 2)
-    lr = np.random.default_rng(0).integers(0, 256, (80, 80, 3), dtype=np.uint8)
+    lr = noise(80, 80)
     whole = floats(Upscaler(model, precision="fp32", tile=80), lr)
     tiled = floats(Upscaler(model, precision="fp32", tile=40), lr)
     assert np.abs(whole - tiled).max() < 0.02
@@ -101,7 +105,7 @@ def test_gray_deep_and_tta_shapes() -> None:
 
 def test_ensemble_is_the_mean_before_rounding() -> None:
     a, b = small_model("edsr", 2), small_model("espcn", 2)
-    lr = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    lr = noise(20, 20)
     one, two = (floats(Upscaler(m, precision="fp32"), lr) for m in (a, b))
     both = floats(Upscaler([a, b], precision="fp32"), lr)
     inside = (one > 0) & (one < 1) & (two > 0) & (two < 1)
@@ -109,7 +113,7 @@ def test_ensemble_is_the_mean_before_rounding() -> None:
 
 
 def test_tta_of_a_symmetric_network_changes_nothing() -> None:
-    lr = np.random.default_rng(0).integers(0, 256, (13, 21, 3), dtype=np.uint8)
+    lr = noise(13, 21)
     model = create_model("bicubic", scale=3)
     plain, tta = (
         Upscaler(model, precision="fp32")(lr),
@@ -123,7 +127,7 @@ def test_a_tile_that_is_not_finite_is_done_again_in_fp32(
     monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
     model = small_model("edsr", 2)
-    lr = np.random.default_rng(0).integers(0, 256, (30, 30, 3), dtype=np.uint8)
+    lr = noise(30, 30)
     wanted = Upscaler(model, precision="fp32")(lr)
     upscaler = Upscaler(model, precision=precision, tile=15)
     broken = upscaler._nets[0].forward
@@ -138,17 +142,18 @@ def test_a_tile_that_is_not_finite_is_done_again_in_fp32(
     assert np.abs(upscaler(lr).astype(int) - wanted).max() <= 1
 
 
-def test_a_network_that_is_never_finite_is_an_error_not_a_black_picture() -> None:
+def test_a_network_that_is_never_finite_is_an_error_not_a_black_image() -> None:
     model = small_model("espcn", 2)
     with torch.no_grad():
         next(model.parameters()).fill_(float("nan"))
-    with pytest.raises(SrError, match="no finite picture"):
+    with pytest.raises(SrError) as caught:
         Upscaler(model)(np.zeros((8, 8, 3), np.uint8))
+    assert caught.value.code == "not-finite" and caught.value.facts == {"network": "espcn"}
 
 
-def test_out_of_memory_halves_the_tile_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_halves_the_tile_and_continues(monkeypatch: pytest.MonkeyPatch) -> None:
     model = create_model("bicubic", scale=2)
-    lr = np.random.default_rng(0).integers(0, 256, (100, 90, 3), dtype=np.uint8)
+    lr = noise(100, 90)
     wanted = Upscaler(model)(lr)
     upscaler = Upscaler(model, tile=128)
     real = InferenceNet.__call__
@@ -162,8 +167,9 @@ def test_out_of_memory_halves_the_tile_and_goes_on(monkeypatch: pytest.MonkeyPat
     assert np.array_equal(upscaler(lr), wanted)
     assert upscaler.tile < 40
     monkeypatch.setattr(engine, "_SMALLEST_TILE", 64)
-    with pytest.raises(SrError, match="out of memory"):
+    with pytest.raises(SrError) as caught:
         Upscaler(model, tile=64)(lr)
+    assert caught.value.code == "out-of-memory"
 
 
 def test_a_tile_counts_what_its_widest_layer_holds() -> None:

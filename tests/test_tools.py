@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.images import noise
+from helpers.tools import run_tool, tool
 from PIL import Image
 from torch import nn
 
 from sr_cli.engine.upscaler import Upscaler
 from sr_cli.imaging.decode import read_picture
 from sr_cli.networks import create_model
+from sr_cli.networks.base import SRModel
 from sr_cli.networks.vdsr import VDSR
 from sr_cli.registry.checkpoint import Header, load_checkpoint, save_checkpoint
 from sr_cli.registry.ref import load_model
-
-TOOLS = Path(__file__).parents[1] / "tools"
-
-
-@pytest.fixture(autouse=True)
-def _tools(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(TOOLS))
-    for name in ("deepen_vdsr", "revive", "from_edsr", "taught"):
-        sys.modules.pop(name, None)
 
 
 def trained(layers: int = 5) -> VDSR:
@@ -41,8 +33,7 @@ def trained(layers: int = 5) -> VDSR:
 
 
 def test_a_deepened_vdsr_is_the_shallow_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    import deepen_vdsr  # type: ignore[import-not-found]  # lies in tools/
-
+    deepen_vdsr = tool("deepen_vdsr")
     monkeypatch.setattr(deepen_vdsr, "NOISE", 0.0)
     shallow = trained()
     deep = deepen_vdsr.deepen(shallow, 20)
@@ -52,8 +43,7 @@ def test_a_deepened_vdsr_is_the_shallow_one(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_revived_features_live_and_change_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    import revive  # type: ignore[import-not-found]  # lies in tools/
-
+    revive = tool("revive")
     monkeypatch.setattr(revive, "TAKEN", 1e-6)
     model = trained()
     first = model.layers[0]
@@ -77,8 +67,9 @@ def test_a_mix_lies_between_two_checkpoints(tmp_path: Path) -> None:
             nn.init.normal_(parameter)
         header = Header(model="srresnet", config=model.config, scales=[2])
         save_checkpoint(tmp_path / f"{name}.safetensors", header, model.state_dict())
-    command = [sys.executable, TOOLS / "interpolate.py", "a.safetensors", "b.safetensors"]
-    subprocess.run([*command, "--share", "0.75", "-o", "c.safetensors"], cwd=tmp_path, check=True)
+    command = ("interpolate", "a.safetensors", "b.safetensors", "-o", "c.safetensors")
+    assert run_tool(*command, "--share", "1.5", cwd=tmp_path).returncode == 2
+    assert run_tool(*command, "--share", "0.75", cwd=tmp_path).returncode == 0
     a, b, c = (load_checkpoint(tmp_path / f"{n}.safetensors")[0].state_dict() for n in "abc")
     floats = [k for k in a if a[k].is_floating_point()]
     assert all(torch.allclose(c[k], 0.75 * a[k] + 0.25 * b[k], atol=1e-6) for k in floats)
@@ -89,10 +80,10 @@ def test_what_a_relative_learnt_is_transferred(tmp_path: Path) -> None:
         model = create_model("edsr", scale=scale, features=8, blocks=1)
         header = Header(model="edsr", config=model.config, scales=[scale])
         save_checkpoint(tmp_path / f"{name}.safetensors", header, model.state_dict())
-    command = [sys.executable, TOOLS / "transfer.py", "own.safetensors"]
-    states = ["--from", "later.safetensors", "--since", "earlier.safetensors"]
-    options = ["--share", "0.25", "--layers", "head", "body", "-o", "made.safetensors"]
-    subprocess.run([*command, *states, *options], cwd=tmp_path, check=True)
+    command = ("transfer", "own.safetensors", "--from", "later.safetensors")
+    command = (*command, "--since", "earlier.safetensors")
+    options = ("--share", "0.25", "--layers", "head", "body", "-o", "made.safetensors")
+    assert run_tool(*command, *options, cwd=tmp_path).returncode == 0
     names = ("own", "later", "earlier", "made")
     own, later, earlier, made = (
         load_checkpoint(tmp_path / f"{n}.safetensors")[0].state_dict() for n in names
@@ -102,19 +93,18 @@ def test_what_a_relative_learnt_is_transferred(tmp_path: Path) -> None:
         wanted = tensor + 0.25 * (later[name] - earlier[name]) if moved else tensor
         assert torch.allclose(made[name], wanted, atol=1e-6)
         assert moved == (not torch.equal(made[name], tensor))
-    none = [*command, *states, "--layers", "none", "-o", "b.safetensors"]
-    wrong = subprocess.run(none, cwd=tmp_path, capture_output=True, check=False)
-    assert wrong.returncode != 0 and b"in common" in wrong.stderr
+    none = run_tool(*command, "--layers", "none", "-o", "b.safetensors", cwd=tmp_path)
+    assert none.returncode == 2 and b"in common" in none.stderr
+    assert not (tmp_path / "b.safetensors").exists()
 
 
 def test_pairs_are_taught_by_the_self_ensemble(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
-    random = np.random.default_rng(0)
     for number in range(5):
-        noise = random.integers(0, 256, (50, 62, 3), dtype=np.uint8)
-        Image.fromarray(noise).resize((124, 100)).save(tmp_path / f"photos/{number}.png")
-    command = [sys.executable, TOOLS / "taught.py", "espcn-x4", "--data", "photos", "-o", "taught"]
-    subprocess.run([*command, "--count", "9", "--side", "20"], cwd=tmp_path, check=True)
+        grain = Image.fromarray(noise(50, 62, seed=number))
+        grain.resize((124, 100)).save(tmp_path / f"photos/{number}.png")
+    command = ("taught", "espcn-x4", "--data", "photos", "-o", "taught", "--count", "9")
+    assert run_tool(*command, "--side", "20", cwd=tmp_path).returncode == 0
     (held_back,) = (tmp_path / "taught/val").iterdir()
     lr = {p.stem: read_picture(p).frames[0].pixels for p in (tmp_path / "taught/lr").iterdir()}
     assert sorted([*(name[0] for name in lr), held_back.stem]) == list("01234")
@@ -125,27 +115,61 @@ def test_pairs_are_taught_by_the_self_ensemble(tmp_path: Path) -> None:
         assert np.array_equal(hr, teacher(pixels))
 
 
-def test_taught_pictures_may_be_made_smaller_first(tmp_path: Path) -> None:
-    import taught  # type: ignore[import-not-found]  # lies in tools/
-
+def test_taught_images_may_be_made_smaller_first(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     gray = np.full((240, 320, 3), 90, np.uint8)
     for number in range(3):
         Image.fromarray(gray).save(tmp_path / f"photos/{number}.png")
-    command = [sys.executable, TOOLS / "taught.py", "espcn-x4", "--data", "photos", "-o", "taught"]
-    subprocess.run([*command, "--rescale", "0.5", "0.5"], cwd=tmp_path, check=True)
+    command = ("taught", "espcn-x4", "--data", "photos", "-o", "taught")
+    assert run_tool(*command, "--rescale", "0.5", "0.5", cwd=tmp_path).returncode == 0
     pairs = [Image.open(file).size for file in sorted((tmp_path / "taught/lr").iterdir())]
     assert pairs == [(160 // 4, 120 // 4)] * 2
-    assert taught.rescaled(gray, 0.1).shape == (96, 128, 3)
-    assert np.array_equal(taught.rescaled(gray[:60], 0.5), gray[:60])
+    rescaled = tool("taught").rescaled
+    assert rescaled(gray, 0.1).shape == (96, 128, 3)
+    assert np.array_equal(rescaled(gray[:60], 0.5), gray[:60])
 
 
-def test_where_the_ensemble_is_no_better_the_true_picture_is_taught() -> None:
-    import taught  # type: ignore[import-not-found]  # lies in tools/
-
+def test_where_the_ensemble_is_no_better_the_true_image_is_taught() -> None:
+    taught = tool("taught")
     true, near, far = (np.full((2, 2, 3), value, np.uint8) for value in (100, 90, 80))
     assert np.array_equal(taught.aim(true, far, near, truth=0.0), near)
     assert np.array_equal(taught.aim(true, far, near, truth=0.2), near + 2)
     for made in (near, true):
         assert np.array_equal(taught.aim(true, made, far, truth=0.2), true)
     assert np.array_equal(taught.aim(true, near, near, truth=0.0), true)
+
+
+class Near(SRModel):
+    """Each pixel depends on what is left of it, ever less: 0.5 per pixel, up to a radius of 16."""
+
+    name = "near"
+    channels = 1
+
+    def __init__(self, share: float = 0.5) -> None:
+        super().__init__(2, {})
+        self.layer = nn.Conv2d(1, 4, (1, 33), padding=(0, 16))
+        with torch.no_grad():
+            self.layer.weight.zero_()
+            self.layer.weight[..., : 16 + 1] = share ** torch.arange(16.0, -1, -1)
+
+    @property
+    def receptive_radius(self) -> int:
+        return 16
+
+    def forward(self, lr: torch.Tensor) -> torch.Tensor:
+        return nn.functional.pixel_shuffle(self.layer(lr), 2)
+
+
+def test_the_halo_is_what_a_tiles_core_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = tool("release")
+    large = [noise(120, 120), noise(20, 20)]
+    # What lies beyond a halo of h adds up to 2 ** -h, within a radius of 16.
+    for allowed, halo in ((2**-5.5, 6), (2**-9.5, 10), (2**-3.0, 4), (1e-9, None)):
+        monkeypatch.setattr(release, "ALLOWED_DIFFERENCE", allowed)
+        assert release.measured_halo(Near(), large) == halo
+    assert release.measured_halo(create_model("espcn", scale=2), large) is None
+
+
+def test_networks_that_pool_have_no_halo_to_measure() -> None:
+    rcan = create_model("rcan", scale=2, groups=1, blocks=1, features=8, reduction=4)
+    assert tool("release").measured_halo(rcan, []) is None

@@ -31,6 +31,7 @@ from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic
 from sr_cli.networks.base import SRModel
 from sr_cli.registry.checkpoint import load_checkpoint, save_checkpoint
 from sr_cli.registry.manifest import FOLDER, Entry, as_json, load_manifest
+from sr_cli.registry.ref import load_model
 from sr_cli.training.flat import calibrate_flat, flat_error
 from sr_cli.training.network import round_all_to_bf16
 
@@ -104,9 +105,8 @@ def bf16_anywhere() -> Iterator[None]:
         changed.enter_context(torch.backends.mkldnn.flags(enabled=False))
         device = "sr_cli.engine.device.cpu_precisions"
         changed.enter_context(patch(device, lambda: ("fp32", "bf16")))
-        for place in ("fusion", "srresnet", "espcn"):
-            works = f"sr_cli.networks.{place}.fusion_works"
-            changed.enter_context(patch(works, lambda: False))
+        for place in ("layers.fusion", "networks.srresnet", "networks.espcn"):
+            changed.enter_context(patch(f"sr_cli.{place}.fusion_works", lambda: False))
         yield
 
 
@@ -200,8 +200,7 @@ def main() -> None:
     lpips = LPIPS("alex", options.lpips) if options.lpips else None
     figures = {}
     for scale in scales:
-        model, _ = load_checkpoint(target, scale=scale)
-        figures[scale] = measure(Upscaler(model), sets, scale, lpips)
+        figures[scale] = measure(Upscaler(load_model(target, scale=scale)), sets, scale, lpips)
         print(f"{family}-x{scale}: {figures[scale]}", flush=True)
     told = (
         {f"x{scale} {name}": value for scale in scales for name, value in figures[scale].items()}

@@ -63,8 +63,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     prepare_cpu()
-    model = load_model(options.model, scale=options.scale).network
-    network, teacher = Upscaler(model), Upscaler(model, tta=True)
+    loaded = load_model(options.model, scale=options.scale)
+    network, teacher = Upscaler(loaded), Upscaler(loaded, tta=True)
     files = [source.hr for source in find_sources(options.data, scale=None)]
     train, held_back = split(files, HELD_BACK)
     for name in ("lr", "hr", "val"):
@@ -72,13 +72,13 @@ def main() -> None:
     for file in held_back:
         shutil.copy(file, options.output / "val")
     random = np.random.default_rng(options.seed)
-    side = options.side * model.scale
+    side = options.side * network.scale
     for number in random.permutation(len(train))[: options.count]:
         hr = opaque_8_bit(read_picture(train[number]).frames[0])
         hr = rescaled(hr, random.uniform(*options.rescale))
         y, x = (int(random.integers(max(n - side, 0) + 1)) for n in hr.shape[:2])
-        true = crop_to_multiple(hr[y : y + side, x : x + side], model.scale)
-        lr = downscale_bicubic(true, model.scale)
+        true = crop_to_multiple(hr[y : y + side, x : x + side], network.scale)
+        lr = downscale_bicubic(true, network.scale)
         target = aim(true, network(lr), teacher(lr), truth=options.truth)
         file = f"{train[number].stem}-{number}.png"
         for name, pixels in (("lr", lr), ("hr", target)):

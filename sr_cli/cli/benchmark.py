@@ -2,254 +2,140 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
 
 import typer
 
 from sr_cli.cli.benchmark_check import check_shipped
-from sr_cli.cli.benchmark_report import Fetching, measure, print_rows
-from sr_cli.cli.console import print_json, report_error, say
+from sr_cli.cli.benchmark_options import Arguments, check_arguments, parse_region
+from sr_cli.cli.benchmark_report import Progress, print_report, report_failures
+from sr_cli.cli.console import say, shown
+from sr_cli.cli.options import takes
 from sr_cli.cli.upscale import parse_scale
-from sr_cli.errors import ExitCode, RefusedError, SrError
-from sr_cli.imaging.degradation import DEGRADATIONS
+from sr_cli.errors import ExitCode, RefusedError
 
 if TYPE_CHECKING:
-    from sr_cli.evaluation.report import Row
+    from sr_cli.engine.options import EngineOptions
+    from sr_cli.evaluation.metrics import Luma
+    from sr_cli.evaluation.plan import BenchmarkOptions, BenchmarkPlan
+    from sr_cli.evaluation.report import Report
+    from sr_cli.evaluation.sheet import Crop
 
-_DEFAULT_SETS = ["Set5", "Set14"]
 
-
-def benchmark(
-    sets: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[SET]...", help="Set5, Set14, BSD100, Urban100, or folders. Default: 5, 14."
-        ),
-    ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option("-m", "--model", help="Network, id or file. Default: all that are trained."),
-    ] = None,
-    scale: Annotated[
-        str | None, typer.Option("-x", "-s", "--scale", help="2, 3 or 4. Default 4.")
-    ] = None,
-    hr: Annotated[
-        Path | None, typer.Option("--hr", help="Folder of originals, paired by name with --lr.")
-    ] = None,
-    lr: Annotated[Path | None, typer.Option("--lr", help="Folder of their lr pictures.")] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="A copy of the sets of your own; verified.")
-    ] = None,
-    luma: Annotated[
-        str, typer.Option("--luma", help="unrounded, or rounded as in the oldest papers.")
-    ] = "unrounded",
-    rgb: Annotated[bool, typer.Option("--rgb", help="Also PSNR on RGB.")] = False,
-    lpips: Annotated[
-        str | None, typer.Option("--lpips", help="Also LPIPS: alex or vgg (fetched once).")
-    ] = None,
-    lpips_weights: Annotated[
-        Path | None, typer.Option("--lpips-weights", help="LPIPS's weights from a file.")
-    ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout.")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Markdown on stdout.")] = False,
-    per_image: Annotated[bool, typer.Option("--per-image", help="A line for each image.")] = False,
-    plot: Annotated[
-        Path | None, typer.Option("--plot", help="PSNR over speed as PNG (an extra: plot).")
-    ] = None,
-    save: Annotated[
-        Path | None, typer.Option("--save", help="Folder for the enlarged pictures.")
-    ] = None,
-    compare: Annotated[
-        Path | None, typer.Option("--compare", help="Sheet of crops through every model, PNG.")
-    ] = None,
-    region: Annotated[
-        str,
-        typer.Option(
-            "--region", help="What --compare shows: differ, edges, texture, or IMAGE:LEFT,TOP,SIDE."
-        ),
-    ] = "differ",
-    ab: Annotated[
-        Path | None,
-        typer.Option("--ab", help="Folder for a page that compares the models blindly, by eye."),
-    ] = None,
-    degradation: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--degradation", help="How lr is made: bicubic, noise, photo. --ab takes several."
-        ),
-    ] = None,
-    check: Annotated[
-        bool,
-        typer.Option(
-            "--check",
-            help="Exit 1 unless the shipped PSNR-Y on these sets holds, at every scale or -x.",
-        ),
-    ] = False,
-    tile: Annotated[int | None, typer.Option("-t", "--tile", help="Tile side.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads. Default: all cores.")] = None,
-    overwrite: Annotated[
-        bool, typer.Option("-y", "--overwrite", help="Replace files that exist.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say only errors.")] = False,
-) -> None:
+@takes(Arguments)
+def benchmark(given: Arguments) -> None:
     """Measure models on test sets by the papers' protocol, next to the published figures.
 
     What is measured is what sr upscale writes. lr is made as MATLAB does; PSNR and SSIM are on
-    luma, a border of as many pixels as the scale left out. Sets are fetched once and verified.
+    luma, without a border of as many pixels as the scale. Sets are fetched once and verified.
 
-    Exit codes: 0 all measured (with --check: all figures hold); 1 a picture, set or figure
+    Exit codes: 0 all measured (with --check: all figures hold); 1 an image, set or figure
     failed; 2 refused before anything was measured; 130 interrupted.
     """
-    if sum((json_, csv, markdown)) > 1:
-        raise RefusedError("--json, --csv and --markdown share stdout", "give one of them")
-    if luma not in ("unrounded", "rounded"):
-        raise RefusedError(f"--luma {luma}", "unrounded or rounded")
-    if lpips is not None and lpips not in ("alex", "vgg"):
-        raise RefusedError(f"no LPIPS network '{lpips}'", "alex or vgg")
-    if (hr is None) != (lr is None):
-        raise RefusedError("--hr and --lr belong together")
-    if hr is not None and sets:
-        raise RefusedError("--hr and --lr replace the names of sets")
-    factor = 4 if scale is None else _whole(parse_scale(scale))
-    kinds = degradation or ["bicubic"]
-    for kind in kinds:
-        if kind not in DEGRADATIONS:
-            raise RefusedError(f"no degradation '{kind}'", ", ".join(DEGRADATIONS))
-    if len(kinds) > 1 and ab is None:
-        raise RefusedError("several degradations are for --ab", "give one, or --ab FOLDER")
-    if len(kinds) > 1 and (plot or compare or save):
-        raise RefusedError("--plot, --compare and --save are for one degradation")
-    if ab is not None and (ab / "index.html").exists() and not overwrite:
-        raise RefusedError(f"{ab / 'index.html'}: exists already", "-y overwrites")
-    _check_outputs([plot, compare], overwrite)
-    for name, value in (("tile", tile), ("threads", threads)):
-        if value is not None and value < 1:
-            raise RefusedError(f"--{name} {value}: must be at least 1")
-    pin = _region(region)
-    if region != "differ" and compare is None:
-        raise RefusedError("--region says what --compare shows", "give --compare FILE.png")
-
-    from sr_cli.engine.options import EngineOptions, check_precision
-
-    check_precision(precision)
-    options = EngineOptions(device, threads, precision, tile)
-    names = sets or _DEFAULT_SETS
-    if check:
-        others = (hr, rgb, lpips, lpips_weights, csv, markdown, per_image, plot, save, compare, ab)
-        if any(others) or degradation or luma == "rounded" or precision != "auto":
-            raise RefusedError(
-                "--check measures PSNR-Y of what ships, on sets, in fp32 and as upscale computes",
-                "with -m, -x, --data-dir, --json and nothing else",
-            )
-        only = None if scale is None else factor
-        check_shipped(names, model, only, data_dir, options, json_, quiet)
-    if plot is not None:
+    check_arguments(given)
+    scale = None if given.scale is None else _whole(parse_scale(given.scale))
+    engine = _engine_options(given)
+    if given.check:
+        raise typer.Exit(check_shipped(given, scale, engine))
+    region = parse_region(given.region)
+    if given.plot is not None:
         from sr_cli.evaluation.plot import require_matplotlib
 
         require_matplotlib()
 
-    from sr_cli.evaluation.benchmark import (
-        Benchmark,
-        check_free,
-        check_names,
-        check_pin,
-        choose_models,
+    from sr_cli.evaluation.benchmark import run_benchmark
+
+    with Progress(given.quiet) as progress:
+        plan = _plan(given, scale or 4, engine, progress)
+        compared = _compared(given, plan)
+        if given.compare is not None and not isinstance(region, str):
+            from sr_cli.evaluation.sheet import check_crop
+
+            check_crop(region, plan.sets)
+        report = run_benchmark(plan, progress)
+    print_report(report, given)
+    _write_files(report, given, plan.sets[0].name, region, compared)
+    failed = report_failures(report)
+    raise typer.Exit(ExitCode.FAILED if failed else ExitCode.OK)
+
+
+def _whole(scale: float) -> int:
+    if scale != int(scale):
+        raise RefusedError("wrong-type", "--scale", value=scale, wanted="a whole number")
+    return int(scale)
+
+
+def _engine_options(given: Arguments) -> EngineOptions:
+    from sr_cli.engine.options import EngineOptions
+
+    options = EngineOptions(given.device, given.threads, given.precision, given.tile)
+    options.check()
+    return options
+
+
+def _plan(given: Arguments, scale: int, engine: EngineOptions, progress: Progress) -> BenchmarkPlan:
+    from sr_cli.evaluation.plan import DEFAULT_SETS, Pairs, plan_benchmark
+
+    sets: Sequence[str | Pairs] = given.sets or DEFAULT_SETS
+    if given.hr is not None and given.lr is not None:
+        sets = [Pairs(given.hr, given.lr)]
+    return plan_benchmark(
+        sets,
+        models=given.model,
+        scale=scale,
+        options=_options(given, engine),
+        on_event=progress,
     )
-    from sr_cli.evaluation.datasets import open_set, paired_set
-    from sr_cli.evaluation.lpips import LPIPS
-    from sr_cli.evaluation.measure import Protocol
 
-    models = choose_models(model, factor)
-    if hr is not None and lr is not None:
-        opened = [paired_set(hr, lr, factor)]
-    else:
-        with Fetching(quiet) as fetching:
-            opened = [open_set(n, data_dir=data_dir, on_file=fetching) for n in names]
-    check_names(opened)
-    if pin is not None:
-        check_pin(opened, pin)
-    # Bicubic is in every table, but in a blind comparison only where it is asked for.
-    asked = [m.name for m in models if m.name != "bicubic"]
-    if model is None or "bicubic" in model or len(asked) == 1:
-        asked = [m.name for m in models]
-    if ab is not None and len(asked) < 2:
-        raise RefusedError("--ab needs two models", "-m NAME -m NAME")
-    if save is not None and not overwrite:
-        check_free(save, opened, models)
-    if lpips is None and lpips_weights is not None:
-        lpips = "alex"
-    distance = None if lpips is None else LPIPS(lpips, lpips_weights).distance
-    keep = compare is not None or ab is not None
-    rows: list[Row] = []
-    trials = []
-    for kind in kinds:
-        protocol = Protocol("rounded" if luma == "rounded" else "unrounded", rgb, distance, kind)
-        run = Benchmark(opened, factor, protocol, options, save=save, keep=keep)
-        rows += measure(run, models, quiet)
-        trials += run.trials(asked) if ab is not None else []
-    if json_:
-        from sr_cli.evaluation.report import as_document
 
-        print_json(as_document(rows, per_image=per_image), indent=1)
-    else:
-        print_rows(rows, csv=csv, markdown=markdown, per_image=per_image)
+def _options(given: Arguments, engine: EngineOptions) -> BenchmarkOptions:
+    from sr_cli.evaluation.plan import BenchmarkOptions
+
+    return BenchmarkOptions(
+        # Whether it is one of the two is checked with the plan.
+        luma=cast("Luma", given.luma),
+        rgb=given.rgb,
+        lpips=given.lpips,
+        lpips_weights=given.lpips_weights,
+        degradations=given.degradations,
+        engine=engine,
+        data_dir=given.data_dir,
+        save=given.save,
+        overwrite=given.overwrite,
+        keep_images=given.compare is not None or given.ab is not None,
+    )
+
+
+def _compared(given: Arguments, plan: BenchmarkPlan) -> list[str]:
+    """The models on the blind page: bicubic where it was asked for, or there is only one other."""
+    names = [m.name for m in plan.models]
+    others = [name for name in names if name != "bicubic"]
+    wanted = given.model is None or "bicubic" in given.model or len(others) == 1
+    compared = names if wanted else others
+    if given.ab is not None and len(compared) < 2:
+        raise RefusedError("option-requires", "--ab", other="two models")
+    return compared
+
+
+def _write_files(
+    report: Report, given: Arguments, first_set: str, region: str | Crop, compared: list[str]
+) -> None:
     written = []
-    if plot is not None:
-        from sr_cli.evaluation.plot import plot_speed
+    if given.plot is not None:
+        from sr_cli.evaluation.plot import write_plot
 
-        plot_speed(rows, opened[0].name, plot)
-        written.append(f"{plot}: PSNR-Y over speed")
-    if compare is not None:
-        run.write_sheet(compare, region, pin)
-        written.append(f"{compare}: crops through every model")
-    if ab is not None:
+        write_plot(report, first_set, given.plot)
+        written.append(f"{shown(given.plot)}: PSNR-Y over speed")
+    if given.compare is not None:
+        from sr_cli.evaluation.sheet import write_sheet
+
+        write_sheet(report.comparisons, given.compare, region)
+        written.append(f"{shown(given.compare)}: crops through every model")
+    if given.ab is not None:
         from sr_cli.evaluation.blind import write_page
 
-        written.append(f"{write_page(trials, ab)}: open it in a browser")
-    for text in () if quiet else written:
+        page = write_page(report.comparisons, given.ab, compared)
+        written.append(f"{shown(page)}: open it in a browser")
+    for text in () if given.quiet else written:
         say(text)
-    failed = [e for row in rows for found in row.sets.values() for e in found.errors]
-    for text in dict.fromkeys(failed):
-        report_error(SrError(text))
-    broken = [row for row in rows if row.error]
-    for row in broken:
-        report_error(SrError(f"{row.model}: {row.error}"))
-    if failed:
-        say(f"{len(set(failed))} pictures could not be measured")
-    raise typer.Exit(ExitCode.FAILED if failed or broken else ExitCode.OK)
-
-
-def _whole(factor: float) -> int:
-    if factor != int(factor):
-        raise RefusedError(f"scale {factor:g}: benchmarks are at whole factors")
-    return int(factor)
-
-
-def _check_outputs(paths: list[Path | None], overwrite: bool) -> None:
-    for path in paths:
-        if path is None:
-            continue
-        if path.suffix.lower() != ".png":
-            raise RefusedError(f"{path}: is written as PNG", "end it with .png")
-        if path.exists() and not overwrite:
-            raise RefusedError(f"{path}: exists already", "-y overwrites")
-        if not path.parent.is_dir():
-            raise RefusedError(f"{path.parent}: no such folder")
-
-
-def _region(text: str) -> tuple[str, int, int, int] | None:
-    """A place given by hand; None for the kinds that are looked for."""
-    if text in ("differ", "edges", "texture"):
-        return None
-    match = re.fullmatch(r"(.+):(\d+),(\d+),(\d+)", text)
-    if not match or int(match.group(4)) < 1:
-        raise RefusedError(
-            f"--region {text}", "differ, edges, texture, or IMAGE:LEFT,TOP,SIDE in pixels"
-        )
-    name, left, top, side = match.groups()
-    return name, int(left), int(top), int(side)

@@ -1,104 +1,112 @@
-"""What `sr benchmark` tells: bars while it works, and the table."""
+"""What `sr benchmark` prints: progress while it works, the report, what failed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from sr_cli.cli.console import print_table, shown, talk
+from sr_cli.cli.console import print_json, print_table, report_error, say, shown, talk
+from sr_cli.cli.messages import as_record
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-    from rich.table import Table
+    from rich.table import Table as RichTable
 
-    from sr_cli.evaluation.benchmark import Benchmark, Model
-    from sr_cli.evaluation.report import Row
-
-
-def measure(run: Benchmark, models: list[Model], quiet: bool) -> list[Row]:
-    """Every model, with a bar on a terminal; sorted by quality."""
-    if quiet or not talk().is_terminal:
-        rows = run.measure(models)
-    else:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=talk(), transient=True) as progress:
-            task = progress.add_task("", total=run.count() * len(models))
-
-            def tick(model: str) -> None:
-                progress.update(task, advance=1, description=model)
-
-            rows = run.measure(models, tick)
-    return sorted(rows, key=lambda r: r.quality())
+    from sr_cli.cli.benchmark_options import Arguments
+    from sr_cli.evaluation.plan import Event
+    from sr_cli.evaluation.report import Report
+    from sr_cli.evaluation.table import Table
 
 
-def print_rows(rows: list[Row], *, csv: bool, markdown: bool, per_image: bool) -> None:
-    from sr_cli.evaluation.report import as_csv, as_markdown, as_table
-
-    headings, lines = as_table(rows, per_image=per_image)
-    if csv:
-        typer.echo(as_csv(headings, lines), nl=False)
-    elif markdown:
-        typer.echo(as_markdown(headings, lines), nl=False)
-    else:
-        print_table(_table(rows, headings, lines, per_image))
-        if any("(" in text for line in lines for text in line):
-            typer.echo("in brackets: how far from the published figure", err=True)
-
-
-def _table(rows: list[Row], headings: list[str], lines: list[list[str]], per_image: bool) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
-
-    from sr_cli.evaluation.report import HEADINGS, best, measured, shown
-
-    table = Table(box=None, pad_edge=False)
-    for number, heading in enumerate(headings):
-        left = number == 0 or heading in ("degradation", "set", "image")
-        table.add_column(heading, justify="left" if left else "right", no_wrap=True)
-    tops: dict[tuple[str, str], str] = {}
-    if not per_image:
-        for kind in {row.degradation for row in rows}:
-            alike = [row for row in rows if row.degradation == kind]
-            for name in dict.fromkeys(n for row in alike for n in row.sets):
-                for what in measured(alike):
-                    top = shown(what, best(alike, name, what))
-                    tops[kind, f"{name} {HEADINGS[what]}"] = top
-    for number, line in enumerate(lines):
-        cells = []
-        kind = "" if per_image else rows[number].degradation
-        for heading, text in zip(headings, line, strict=True):
-            is_top = bool(text) and text.split(" (")[0] == tops.get((kind, heading))
-            cells.append(f"[bold]{escape(text)}[/]" if is_top else escape(text))
-        table.add_row(*cells)
-    return table
-
-
-class Fetching:
-    """A bar while a set's files are fetched or verified."""
+class Progress:
+    """A bar for each set that is fetched and one for what is measured, on a terminal."""
 
     def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._progress: Progress | None = None
-        self._tasks: dict[str, TaskID] = {}
+        self._shows = talk().is_terminal and not quiet
+        self._progress: Any = None
+        self._tasks: dict[str, Any] = {}
 
-    def __enter__(self) -> Fetching:
+    def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._progress is not None:
             self._progress.stop()
 
-    def __call__(self, name: str, there: int, total: int) -> None:
-        from rich.progress import Progress
-
-        if self._quiet or not talk().is_terminal:
+    def __call__(self, event: Event) -> None:
+        """Show an event of a benchmark."""
+        if not self._shows:
             return
+
+        from sr_cli.evaluation.plan import FetchProgress
+
+        if isinstance(event, FetchProgress):
+            self._update(event.name, event.name, event.done, event.total)
+        else:
+            self._update("", event.model, event.done, event.total)
+
+    def _update(self, key: str, text: str, done: int, total: int | None) -> None:
         if self._progress is None:
-            self._progress = Progress(console=talk(), transient=True)
+            from rich.progress import Progress as Bars
+
+            self._progress = Bars(console=talk(), transient=True)
             self._progress.start()
-        if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(shown(name), total=float(total))
-        self._progress.update(self._tasks[name], completed=there)
+        if key not in self._tasks:
+            self._tasks[key] = self._progress.add_task("", total=total)
+        self._progress.update(
+            self._tasks[key],
+            completed=done,
+            description=shown(text),
+            visible=done != total,
+        )
+
+
+def print_report(report: Report, given: Arguments) -> None:
+    """On stdout, in the format that was asked for."""
+    from sr_cli.evaluation.table import as_csv, as_document, as_markdown, table_of
+
+    if given.json:
+        document = as_document(report, per_image=given.per_image, record=as_record)
+        print_json(document, indent=1)
+        return
+    table = table_of(report, per_image=given.per_image)
+    if given.csv:
+        typer.echo(as_csv(table), nl=False)
+    elif given.markdown:
+        typer.echo(as_markdown(table), nl=False)
+    else:
+        print_table(_rendered(table))
+        if table.has_differences:
+            say("in brackets: the difference to the published figure")
+
+
+def _rendered(table: Table) -> RichTable:
+    """For a terminal, the best figures in bold."""
+    from rich.markup import escape
+    from rich.table import Table as RichTable
+
+    from sr_cli.evaluation.report import Figure
+    from sr_cli.evaluation.table import text_of
+
+    rendered = RichTable(box=None, pad_edge=False)
+    for column in table.columns:
+        rendered.add_column(
+            column.heading, justify="left" if column.is_name else "right", no_wrap=True
+        )
+    for line in table.lines:
+        cells = []
+        for column, value in zip(table.columns, line, strict=True):
+            text = escape(text_of(value, column.form))
+            bold = isinstance(value, Figure) and value.is_best
+            cells.append(f"[bold]{text}[/]" if bold else text)
+        rendered.add_row(*cells)
+    return rendered
+
+
+def report_failures(report: Report) -> bool:
+    """Each image and model that could not be measured, on stderr; whether there are any."""
+    for error in [*report.image_errors, *report.model_errors]:
+        report_error(error)
+    if count := len(report.image_errors):
+        say(f"{count} {'image' if count == 1 else 'images'} could not be measured")
+    return bool(report.image_errors or report.model_errors)

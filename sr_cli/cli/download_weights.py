@@ -18,7 +18,7 @@ from sr_cli.errors import ExitCode, RefusedError
 if TYPE_CHECKING:
     from sr_cli.registry.manifest import Entry
     from sr_cli.registry.ref import Download
-    from sr_cli.store import Remote
+    from sr_cli.store.remote import Remote
 
 
 @dataclass(frozen=True)
@@ -27,39 +27,43 @@ class Options:
 
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID]...", help="Ids or addresses; none lists all ids."),
+        typer.Argument(metavar="ID", help="Ids or addresses. Without any, list all ids."),
     ] = None
-    all: Annotated[bool, typer.Option("--all", help="Fetch all there are.")] = False
+    all: Annotated[bool, typer.Option("--all", help="Download all ids.")] = False
     verify: Annotated[
-        bool, typer.Option("--verify", help="Check what is cached by its sha256; refetch bad ones.")
+        bool, typer.Option("--verify", help="Verify cached files and download damaged ones again.")
     ] = False
     prune: Annotated[
-        bool, typer.Option("--prune", help="Remove the cached ones (all, or those named).")
+        bool, typer.Option("--prune", help="Remove cached files: all, or those named.")
     ] = False
     accept_license: Annotated[
         bool, typer.Option("--accept-license", help="Accept licences that forbid some uses.")
     ] = False
     manifest: Annotated[
-        Path | None, typer.Option("--manifest", help="A manifest of your own (SR_MANIFEST).")
+        Path | None,
+        typer.Option("--manifest", help="Use this manifest instead of the built-in one."),
     ] = None
     mirror: Annotated[
         str | None,
         typer.Option(
-            "--mirror", help="Fetch MIRROR/host/path instead (SR_MIRROR). For hf://: HF_ENDPOINT."
+            "--mirror",
+            help="Download from MIRROR/host/path (SR_MIRROR). For hf://, set HF_ENDPOINT.",
         ),
     ] = None
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say only errors.")] = False
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only errors.")] = False
 
 
 @takes(Options)
 def download_weights(options: Options) -> None:
-    """List and fetch public checkpoints for -m. Each is checked by its full sha256.
+    """List and download public checkpoints for -m.
 
-    They are stored in the cache (SR_CACHE); an interrupted download is resumed. SR_OFFLINE or
-    HF_HUB_OFFLINE forbid downloads; proxies are taken from the environment.
+    Each file is verified by its full sha256 and kept in the cache
+    (SR_CACHE). Interrupted downloads are resumed. SR_OFFLINE or
+    HF_HUB_OFFLINE forbid downloads. Proxies are taken from the environment.
 
-    Exit codes: 0 all there; 1 one could not be fetched; 2 refused; 130 interrupted.
+    Exit codes: 0 all done; 1 a download failed; 2 refused;
+    130 interrupted; 143 terminated.
     """
     from sr_cli.registry import downloads
 
@@ -110,9 +114,9 @@ def _entries(options: Options) -> Sequence[Entry]:
 
 def _all_cached(entries: Sequence[Entry]) -> list[Download]:
     """Every entry and every pinned address that is in the cache."""
-    from sr_cli import store
     from sr_cli.registry.downloads import as_download
     from sr_cli.registry.ref import Download
+    from sr_cli.store import store
     from sr_cli.store.remote import is_address
 
     cached = [as_download(e) for e in entries if e.is_here]
@@ -122,8 +126,8 @@ def _all_cached(entries: Sequence[Entry]) -> list[Download]:
 
 def _fetch(chosen: Sequence[Download], quiet: bool) -> bool:
     """Fetch and say what became of each; whether all are there."""
-    from sr_cli import store
     from sr_cli.registry.downloads import fetch_all
+    from sr_cli.store.pins import pinned
 
     with DownloadBars(quiet) as bars:
         results = fetch_all(chosen, lambda d, done, total: bars.update(d.name, done, total))
@@ -132,7 +136,7 @@ def _fetch(chosen: Sequence[Download], quiet: bool) -> bool:
             report_error(result.error.about(result.download.name))
         elif not quiet:
             name, remote = result.download.name, result.download.remote
-            sha256 = None if remote.sha256 else store.pinned(remote.address)
+            sha256 = None if remote.sha256 else pinned(remote.address)
             pin = f" (sha256 {sha256}, pinned)" if sha256 else ""
             say(f"{name}: {shown(result.path or '')}{pin}")
     return all(result.error is None for result in results)
@@ -140,7 +144,7 @@ def _fetch(chosen: Sequence[Download], quiet: bool) -> bool:
 
 def _prune(entries: Sequence[Entry], chosen: Sequence[Download] | None, quiet: bool) -> None:
     """Remove what was named and forget its pins, or everything that was fetched."""
-    from sr_cli import store
+    from sr_cli.store import store
 
     remotes: list[Remote]
     if chosen is None:
@@ -163,11 +167,12 @@ def _rows(entries: Sequence[Entry], chosen: Sequence[Download]) -> list[dict[str
 
 
 def _address_row(remote: Remote) -> dict[str, Any]:
-    from sr_cli import store
+    from sr_cli.store import store
+    from sr_cli.store.pins import pinned
 
     return {
         "id": remote.address,
-        "sha256": store.pinned(remote.address),
+        "sha256": pinned(remote.address),
         "cached": store.is_cached(remote),
         "file": str(remote.path),
     }
@@ -202,4 +207,4 @@ def _list(entries: Sequence[Entry]) -> None:
         cached = "yes" if entry.is_here else ""
         table.add_row(entry.id, size, cached, escape(licence), escape(entry.note))
     print_table(table)
-    say("sr download-weights ID fetches one, -m ID uses it")
+    say("sr download-weights ID downloads one, sr upscale -m ID uses it")

@@ -14,7 +14,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from sr_cli import __version__
 from sr_cli.cli.benchmark import benchmark
 from sr_cli.cli.console import prepare_streams, report_error, say
 from sr_cli.cli.download_weights import download_weights
@@ -22,9 +21,10 @@ from sr_cli.cli.models import models
 from sr_cli.cli.train import train
 from sr_cli.cli.upscale import upscale
 from sr_cli.errors import ExitCode, SrError
+from sr_cli.version import __version__
 
 EPILOG = (
-    "Exit codes: 0 all done; 1 a picture or checkpoint failed; 2 refused before any picture "
+    "Exit codes: 0 all done; 1 an image or checkpoint failed; 2 refused before any image "
     "was opened; 130 interrupted; 143 terminated."
 )
 
@@ -64,7 +64,7 @@ def _interrupted() -> SystemExit:
 
 app = typer.Typer(
     cls=_Group,
-    help="Upscale pictures with neural networks.",
+    help="Upscale images with neural networks.",
     epilog=EPILOG,
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -87,10 +87,13 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """Upscale pictures with neural networks."""
+    """Upscale images with neural networks."""
 
 
 def _on_sigterm(_: int, __: FrameType | None) -> None:
@@ -113,7 +116,7 @@ def main() -> None:
 
 
 def _leave_at_once(code: object) -> None:
-    """End without unloading torch's libraries, which takes longer than a small picture.
+    """End without unloading torch's libraries, which takes longer than a small image.
 
     Returns where Python has something left to do that only its own end does.
     """

@@ -21,19 +21,23 @@ class Options:
 
     file: Annotated[
         str | None,
-        typer.Argument(help="A checkpoint, of sr or another tool, or its address, to describe."),
+        typer.Argument(metavar="FILE", help="Checkpoint file or address to describe."),
     ] = None
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False
     verify: Annotated[
-        bool, typer.Option("--verify", help="Check every shipped file against its sha256.")
+        bool, typer.Option("--verify", help="Verify all weights by their sha256.")
     ] = False
 
 
 @takes(Options)
 def models(options: Options) -> None:
-    """List networks: trained or not, parameters, PSNR on Set5, licence, where weights are.
+    """List the available networks, or describe a checkpoint file.
 
-    With a file: what it is.
+    The list shows each network's scale, parameters, PSNR on Set5, licence,
+    and where its weights are.
+
+    Exit codes: 0 all done; 1 a file is damaged or not a checkpoint;
+    2 refused; 130 interrupted; 143 terminated.
     """
     if options.file is not None:
         _describe(options.file, options.json)
@@ -50,8 +54,7 @@ def _describe(file: str, json: bool) -> None:
     from sr_cli.cli.upscale_report import Reporter
     from sr_cli.registry.describe import describe
     from sr_cli.registry.ref import Download
-    from sr_cli.store import Remote
-    from sr_cli.store.remote import is_address
+    from sr_cli.store.remote import Remote, is_address
     from sr_cli.upscale.plan import fetch
 
     path = Path(file)
@@ -65,7 +68,11 @@ def _describe(file: str, json: bool) -> None:
         print_json(facts, indent=2)
         return
     for name, value in facts.items():
-        if value not in (None, "", {}, []):
+        if isinstance(value, dict) and value:
+            typer.echo(f"{name}:")
+            for key, inner in value.items():
+                typer.echo(f"  {key}: {inner}")
+        elif value not in (None, "", {}, []):
             typer.echo(f"{name}: {value}")
 
 

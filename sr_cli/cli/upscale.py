@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sr_cli.upscale.plan import Plan
     from sr_cli.upscale.request import UpscaleRequest
 
-_FOLDER_HINT = "File or folder (existing, or ending in /); - is stdout."
+_OUTPUT_HELP = "Output file, or folder if it exists or ends in /; - writes to stdout."
 
 
 def parse_scale(text: str) -> float:
@@ -46,66 +46,78 @@ class Options:
 
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT...", help="Images, folders, patterns; - is stdin."),
+        typer.Argument(metavar="INPUT", help="Images, folders or patterns; - reads stdin."),
     ]
-    output: Annotated[str | None, typer.Option("-o", "--output", help=_FOLDER_HINT)] = None
+    output: Annotated[str | None, typer.Option("-o", "--output", help=_OUTPUT_HELP)] = None
     model: Annotated[
         list[str] | None,
         typer.Option(
             "-m",
             "--model",
-            help="Network, id, checkpoint file (of any tool), address, or a+b to chain two; "
-            "several are averaged.",
+            help="Network, id, checkpoint file or address. a+b applies two in turn; repeat -m "
+            "to average several.",
         ),
     ] = None
     scale: Annotated[
         list[str] | None,
-        typer.Option("-x", "-s", "--scale", help="Factor above 1, up to 16. Default 4."),
+        typer.Option(
+            "-x", "-s", "--scale", help="Factor, above 1, up to 16. Default: the model's own, or 4."
+        ),
     ] = None
     width: Annotated[
-        int | None, typer.Option("--width", help="Result's width; with --height: fit inside.")
+        int | None, typer.Option("--width", help="Width of the result; with --height: fit inside.")
     ] = None
-    height: Annotated[int | None, typer.Option("--height", help="Result's height.")] = None
+    height: Annotated[int | None, typer.Option("--height", help="Height of the result.")] = None
     max_side: Annotated[
-        int | None, typer.Option("--max-side", help="Longest side that a result may have.")
+        int | None, typer.Option("--max-side", help="Limit the longest side of the result.")
     ] = None
     format: Annotated[
-        str | None, typer.Option("-f", "--format", help="jpg, png, webp, tif, bmp, gif or avif.")
+        str | None,
+        typer.Option(
+            "-f", "--format", help="Output format: jpg, png, webp, tif, bmp, gif or avif."
+        ),
     ] = None
     quality: Annotated[
         int | None,
-        typer.Option("-q", "--quality", help="1 to 100. Default: JPEG 95, WebP 92, AVIF 90."),
+        typer.Option(
+            "-q", "--quality", help="Quality, 1 to 100. Default: JPEG 95, WebP 92, AVIF 90."
+        ),
     ] = None
-    lossless: Annotated[bool, typer.Option("--lossless", help="Lossless WebP or AVIF.")] = False
+    lossless: Annotated[bool, typer.Option("--lossless", help="Write lossless WebP or AVIF.")] = (
+        False
+    )
     suffix: Annotated[
         str | None,
-        typer.Option("--suffix", help="What ends the names of results. Default _x4 beside inputs."),
+        typer.Option(
+            "--suffix", help="Appended to output names. Default: _x4 next to inputs, else none."
+        ),
     ] = None
     recursive: Annotated[
-        bool, typer.Option("-r", "--recursive", help="Search folders with their sub-folders.")
+        bool, typer.Option("-r", "--recursive", help="Include the subfolders of folders.")
     ] = False
     overwrite: Annotated[
-        bool, typer.Option("-y", "--overwrite", help="Overwrite results that exist.")
+        bool, typer.Option("-y", "--overwrite", help="Overwrite existing files.")
     ] = False
     skip_existing: Annotated[
-        bool, typer.Option("--skip-existing", help="Skip results that exist; resumes a batch.")
+        bool,
+        typer.Option("--skip-existing", help="Skip images whose result exists; resumes a batch."),
     ] = False
     flatten: Annotated[
         bool,
         typer.Option(
             "--flatten",
-            help="Drop what the format does not support: 16 bits, alpha (on white), frames.",
+            help="Drop what the format does not support: 16 bits, alpha (onto white), frames.",
         ),
     ] = False
     strip: Annotated[
-        bool, typer.Option("--strip", help="Drop EXIF, XMP, ICC profile and other metadata.")
+        bool, typer.Option("--strip", help="Drop EXIF, XMP, the ICC profile and other metadata.")
     ] = False
     compare: Annotated[
-        bool, typer.Option("--compare", help="Also write NAME_compare: bicubic beside the result.")
+        bool, typer.Option("--compare", help="Also write NAME_compare, bicubic next to the result.")
     ] = False
     tile: Annotated[
         int | None,
-        typer.Option("-t", "--tile", help="Tile side in input pixels. Default: from memory."),
+        typer.Option("-t", "--tile", help="Tile size in input pixels. Default: from free memory."),
     ] = None
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto"
     precision: Annotated[str, typer.Option(help="auto (measured once), fp32, bf16 or fp16.")] = (
@@ -114,41 +126,48 @@ class Options:
     threads: Annotated[int | None, typer.Option(help="CPU threads. Default: all cores.")] = None
     tta: Annotated[
         bool,
-        typer.Option("--tta", help="Average eight flips and turns: 8x slower, slightly better."),
+        typer.Option(
+            "--tta", help="Average eight flips and rotations: 8x slower, slightly better."
+        ),
     ] = False
     download: Annotated[
-        bool, typer.Option("--download", help="Fetch public weights that -m names, if needed.")
+        bool, typer.Option("--download", help="Download the public weights that -m needs.")
     ] = False
-    max_pixels: Annotated[
-        int, typer.Option(help="Most pixels that an input or a result may have.")
-    ] = 512_000_000
+    max_pixels: Annotated[int, typer.Option(help="Largest input or result, in pixels.")] = (
+        512_000_000
+    )
     allow_truncated: Annotated[
-        bool, typer.Option("--allow-truncated", help="Read what there is of truncated files.")
+        bool, typer.Option("--allow-truncated", help="Read truncated files as far as possible.")
     ] = False
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written.")] = False
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be written, and exit.")
+    ] = False
     json: Annotated[
-        bool, typer.Option("--json", help="JSON Lines on stdout, one object per image.")
+        bool, typer.Option("--json", help="Print one JSON object per image on stdout.")
     ] = False
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more on stderr.")] = False
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say only errors.")] = False
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print more on stderr.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only errors.")] = False
 
 
 @takes(Options)
 def upscale(options: Options) -> None:
     """Upscale images: files, folders, or stdin.
 
-    Results are written beside their inputs as NAME_x4.EXT, or where -o says. Nothing is
-    overwritten without -y. EXIF, XMP, ICC profile, alpha, 16 bits, frames and pages are preserved.
+    Results are written next to their inputs as NAME_x4.EXT, or to -o.
+    Existing files are not overwritten without -y. EXIF, XMP, ICC profile,
+    alpha, 16 bits, animation frames and TIFF pages are preserved.
 
-    Exit codes: 0 all done; 1 an image or checkpoint failed; 2 refused before any image was
-    opened; 130 interrupted.
+    Exit codes: 0 all done; 1 an image or checkpoint failed; 2 refused
+    before any image was opened; 130 interrupted; 143 terminated.
     """
+    began = time.perf_counter()
+    request = _request(options)
+
     from sr_cli.upscale.files import run_plan
     from sr_cli.upscale.plan import plan_files
 
-    began = time.perf_counter()
     with Reporter(json=options.json, quiet=options.quiet, verbose=options.verbose) as reporter:
-        plan = plan_files(_request(options), reporter.on_event)
+        plan = plan_files(request, reporter.on_event)
         if options.json and any(str(job.target) == "-" for job in plan.jobs):
             raise RefusedError("conflicting-options", "json", other="an output on stdout")
         if options.dry_run:

@@ -1,1 +1,1 @@
-"""How good a picture or a network is, by the papers' protocol."""
+"""How good an image or a network is, by the papers' protocol."""

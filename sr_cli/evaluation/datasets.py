@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from sr_cli import store
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.imaging.formats import format_of_name
 from sr_cli.imaging.names import pair_by_name
-from sr_cli.store import Remote
+from sr_cli.store import store
+from sr_cli.store.remote import Remote
 from sr_cli.system.files import sha256_of
 
 OnFile = Callable[[str, int, int], None]
-"""Called with a set's name, the files that are there and those in all."""
+"""Called with a set's name, the files that are ready and those in all."""
 
 _ALIASES = {"b100": "BSD100", "bsds100": "BSD100", "urban": "Urban100"}
 _AT_ONCE = 4
@@ -27,7 +27,7 @@ _AT_ONCE = 4
 
 @dataclass(frozen=True)
 class TestImage:
-    """An original, and its lr where that came as a file."""
+    """An original, and its lr where that is a file of its own."""
 
     __test__ = False
 
@@ -71,65 +71,66 @@ def known_name(name: str) -> str | None:
 
 
 def open_set(name: str, *, data_dir: Path | None = None, on_file: OnFile | None = None) -> TestSet:
-    """The set called `name`, or the pictures in the folder of that name.
+    """The set called `name`, or the images in the folder of that name.
 
-    data_dir: a folder of one's own with the sets' files, or with folders named as the sets.
-    Raises RefusedError for a name that is neither, SrError when files cannot be had or differ.
+    Args:
+        name: A set, fetched once and verified; or a folder.
+        data_dir: A folder of one's own with the sets' files, or with folders named as the sets.
+        on_file: Told of each file of a set that is fetched or verified.
+
+    Raises:
+        RefusedError: `unknown-test-set`.
+        SrError: `no-images-in-folder`, what fetching raises, or for a copy of one's own
+            `set-not-found`, `set-incomplete`, `set-modified`.
     """
     known = known_name(name)
     if known is not None:
         return _named_set(known, data_dir, on_file)
     folder = Path(os.path.abspath(name))
     if folder.is_dir():
-        files = _pictures(Path(name))
-        if not files:
-            raise SrError(f"{name}: no pictures in this folder")
+        files = _images_in(Path(name))
         stems = Counter(p.stem for p in files)
         images = tuple(TestImage(p.stem if stems[p.stem] == 1 else p.name, p) for p in files)
         if _is_a_copy(folder, len(images)):
             return TestSet(known_name(folder.name) or folder.name, images, known=True)
         return TestSet(folder.name or str(folder), images)
-    raise RefusedError(f"no test set '{name}'", f"known: {', '.join(_table())}; or a folder")
+    raise RefusedError("unknown-test-set", name, known=set_names())
 
 
 def paired_set(hr: Path, lr: Path, scale: int) -> TestSet:
     """Originals and their lr from two folders, paired by name.
 
-    Raises SrError for folders that are missing, empty or do not pair.
+    Raises:
+        SrError: `folder-not-found`, `no-images-in-folder`, and what pairing raises.
     """
     for folder in (hr, lr):
         if not folder.is_dir():
-            raise SrError(f"{folder}: no such folder")
-    pairs = pair_by_name(_pictures(hr), _pictures(lr), scale)
-    if not pairs:
-        raise SrError(f"{hr}: no pictures in this folder")
+            raise SrError("folder-not-found", folder)
+    pairs = pair_by_name(_images_in(hr), _images_in(lr), scale)
     return TestSet(hr.name, tuple(TestImage(h.stem, h, low) for h, low in pairs))
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(
+def _images_in(folder: Path) -> list[Path]:
+    found = sorted(
         p
         for p in folder.iterdir()
         if format_of_name(p) and not p.name.startswith(".") and p.is_file()
     )
+    if not found:
+        raise SrError("no-images-in-folder", folder)
+    return found
 
 
 def _named_set(name: str, data_dir: Path | None, on_file: OnFile | None) -> TestSet:
     files = _table()[name]
     if data_dir is not None:
         return TestSet(name, _own_files(name, files, data_dir), known=True)
-    there = 0
-
-    def one(entry: tuple[str, Remote]) -> Path:
-        nonlocal there
-        path = store.get(entry[1])
-        there += 1
-        if on_file is not None:
-            on_file(name, there, len(files))
-        return path
-
+    paths: list[Path] = []
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        paths = list(pool.map(one, files))
+        for path in pool.map(store.get, (remote for _, remote in files)):
+            paths.append(path)
+            if on_file is not None:
+                on_file(name, len(paths), len(files))
     return TestSet(name, tuple(TestImage(p.stem, p) for p in paths), known=True)
 
 
@@ -149,13 +150,13 @@ def _own_files(name: str, files: list[tuple[str, Remote]], data_dir: Path) -> tu
     places = [data_dir, data_dir / name, *(data_dir / a for a, n in _ALIASES.items() if n == name)]
     folder = next((p for p in places if (p / files[0][0]).is_file()), None)
     if folder is None:
-        raise SrError(f"{data_dir}: holds no {name} (no {files[0][0]} there or in {name}/)")
+        raise SrError("set-not-found", data_dir, test_set=name, example=files[0][0])
     images = []
     for file, remote in files:
         path = folder / file
         if not path.is_file():
-            raise SrError(f"{path}: missing in this copy of {name}")
+            raise SrError("set-incomplete", path, test_set=name)
         if sha256_of(path) != remote.sha256:
-            raise SrError(f"{path}: not the file of {name} (its sha256 differs)")
+            raise SrError("set-modified", path, test_set=name)
         images.append(TestImage(path.stem, path))
     return tuple(images)

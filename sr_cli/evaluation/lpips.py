@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sr_cli import store
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.evaluation.vgg import vgg_layers
 from sr_cli.registry.tensors import read_tensors
-from sr_cli.store import Remote
+from sr_cli.store import store
+from sr_cli.store.remote import Remote
 
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 _LINEAR = "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights"
@@ -27,10 +27,12 @@ _LINEAR = "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/mast
 class _Network:
     """A trunk, the layers after which it is looked at, and where its weights come from.
 
+    `smallest`: the side of the smallest image that its pools leave something of.
     `content`: sha256 over all tensors as fp16, by name: it proves a file however it is packed.
     """
 
     taps: tuple[int, ...]
+    smallest: int
     trunk: Remote
     linear: Remote
     content: str
@@ -39,16 +41,19 @@ class _Network:
 NETWORKS = {
     "alex": _Network(
         (1, 4, 7, 9, 11),
+        31,
         Remote(
             "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
             "lpips/alex-trunk.pth",
             sha256_prefix="7be5be79",
+            local_option="--lpips-weights",
         ),
         Remote(f"{_LINEAR}/v0.1/alex.pth", "lpips/alex-linear.pth", local_option="--lpips-weights"),
         "187109660b42a186ca545785eec24544e14a446c62c4bc7fe38726033fe60ca7",
     ),
     "vgg": _Network(
         (3, 8, 15, 22, 29),
+        16,
         Remote(
             "https://download.pytorch.org/models/vgg16-397923af.pth",
             "lpips/vgg-trunk.pth",
@@ -79,19 +84,26 @@ def _alexnet() -> list[nn.Module]:
 
 
 class LPIPS(nn.Module):
-    """The distance of two pictures in a trunk's features (equation 1); 0 when equal.
+    """The distance of two images in a trunk's features (equation 1); 0 when equal.
 
-    network: `alex` or `vgg`. weights: a file with torchvision's `features.*` and the linear
-    layers (`linK.weight`, or `linK.model.1.weight` as published); None fetches both.
-    Raises RefusedError for another network, SrError when the weights are not the published ones.
+    Args:
+        network: `alex` or `vgg`.
+        weights: A file with torchvision's `features.*` and the linear layers (`linK.weight`, or
+            `linK.model.1.weight` as published); None fetches both once.
+
+    Raises:
+        RefusedError: `unknown-value` for another network.
+        SrError: What fetching raises, `lpips-tensor-missing`, `lpips-weights-modified`.
     """
 
     def __init__(self, network: str = "alex", weights: Path | None = None) -> None:
         super().__init__()
         if network not in NETWORKS:
-            raise RefusedError(f"no LPIPS network '{network}'", f"known: {', '.join(NETWORKS)}")
-        self._taps_at = NETWORKS[network].taps
-        layers = _alexnet() if network == "alex" else vgg_layers("vgg16")[:-1]
+            raise RefusedError(
+                "unknown-value", "LPIPS network", value=network, known=list(NETWORKS)
+            )
+        self._network = NETWORKS[network]
+        layers = _alexnet() if network == "alex" else list(vgg_layers("vgg16")[:-1])
         self.features = nn.Sequential(*layers)
         tensors = _read(network, weights, list(self.state_dict()))
         self.load_state_dict({k: tensors[k].float() for k in self.state_dict()})
@@ -103,7 +115,7 @@ class LPIPS(nn.Module):
         self.requires_grad_(False).eval()
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """Pictures (N, 3, h, w) in [0, 1] -> their distances (N,), which gradients go through."""
+        """Images (N, 3, h, w) in [0, 1] -> their distances (N,), differentiable."""
         pairs = zip(self._taps(sr), self._taps(hr), strict=True)
         parts = [
             ((x - y) ** 2 * self.get_buffer(f"linear{k}")).sum(1).mean((1, 2))
@@ -113,20 +125,30 @@ class LPIPS(nn.Module):
 
     @torch.inference_mode()
     def distance(self, sr: NDArray[Any], hr: NDArray[Any]) -> float:
-        """Two RGB pictures (h, w, 3) uint8, whole. Raises SrError for pictures too small."""
-        a, b = (torch.from_numpy(p.copy()).permute(2, 0, 1)[None].float() / 255 for p in (sr, hr))
-        try:
-            return float(self(a, b))
-        except RuntimeError as error:
-            raise SrError(f"{sr.shape[1]}x{sr.shape[0]} pixels are too few for LPIPS") from error
+        """The distance of two whole RGB images.
 
-    def _taps(self, pictures: Tensor) -> list[Tensor]:
+        Args:
+            sr: (h, w, 3) uint8.
+            hr: The same.
+
+        Raises:
+            SrError: `image-too-small`.
+        """
+        height, width = sr.shape[:2]
+        if min(height, width) < self._network.smallest:
+            raise SrError(
+                "image-too-small", width=width, height=height, needed=self._network.smallest
+            )
+        a, b = (torch.from_numpy(p.copy()).permute(2, 0, 1)[None].float() / 255 for p in (sr, hr))
+        return float(self(a, b))
+
+    def _taps(self, images: Tensor) -> list[Tensor]:
         """The features after each activation, each pixel's vector of unit length."""
-        x = (pictures * 2 - 1 - self.get_buffer("shift")) / self.get_buffer("spread")
+        x = (images * 2 - 1 - self.get_buffer("shift")) / self.get_buffer("spread")
         found = []
         for index, layer in enumerate(self.features):
             x = layer(x)
-            if index in self._taps_at:
+            if index in self._network.taps:
                 taken = x.float()
                 # A gradient through the root of an exact zero is not finite.
                 length = (taken.pow(2).sum(1, keepdim=True) + 1e-20).sqrt()
@@ -137,22 +159,19 @@ class LPIPS(nn.Module):
 def _read(network: str, weights: Path | None, trunk_names: list[str]) -> Mapping[str, Tensor]:
     """Trunk and linear layers under our names, proven to be the published ones."""
     wanted = [*trunk_names, *(f"lin{k}.weight" for k in range(5))]
-    if weights is not None:
-        tensors = read_tensors(weights)
-        source = str(weights)
-    else:
-        known = NETWORKS[network]
-        trunk = store.get(known.trunk)
-        linear = store.get(known.linear)
-        tensors = {**read_tensors(trunk), **read_tensors(linear)}
-        source = f"{trunk} and {linear}"
+    known = NETWORKS[network]
+    files = [weights] if weights is not None else [store.get(known.trunk), store.get(known.linear)]
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        tensors.update(read_tensors(file))
+    source = ", ".join(map(str, files))
     named = {re.sub(r"^(lin\d)\.model\.1\.", r"\1.", name): t for name, t in tensors.items()}
     missing = [name for name in wanted if name not in named]
     if missing:
-        raise SrError(f"{source}: not the weights of LPIPS's {network} ({missing[0]} is missing)")
+        raise SrError("lpips-tensor-missing", source, network=network, tensor=missing[0])
     chosen = {name: named[name] for name in wanted}
     if content_hash(chosen) != NETWORKS[network].content:
-        raise SrError(f"{source}: not the published weights of LPIPS's {network}")
+        raise SrError("lpips-weights-modified", source, network=network)
     return chosen
 
 

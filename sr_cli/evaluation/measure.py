@@ -1,15 +1,12 @@
-"""A model on a test set: quality by the papers' protocol, speed, size, memory."""
+"""One model on one test set, by the papers' protocol."""
 
 from __future__ import annotations
 
 import statistics
-import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -26,14 +23,30 @@ from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic
 
 Pixels = NDArray[np.uint8]
 Distance = Callable[[Pixels, Pixels], float]
-OnImage = Callable[[TestImage, "ImageFigures", Pixels], None]
+"""Of two RGB images (h, w, 3)."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How quality is measured.
+
+    Args:
+        luma: Unrounded, or rounded as in the oldest papers.
+        rgb: Also PSNR on RGB.
+        distance: A perceptual distance, measured on whole RGB images.
+        degradation: How lr is made; anything but `bicubic` is not what papers measure.
+    """
+
+    luma: Luma = "unrounded"
+    rgb: bool = False
+    distance: Distance | None = None
+    degradation: str = "bicubic"
 
 
 @dataclass(frozen=True)
 class Sample:
     """lr (h, w[, 3]) and hr (h*scale, w*scale[, 3]), uint8; gray files stay gray."""
 
-    image: TestImage
     lr: Pixels
     hr: Pixels
 
@@ -53,14 +66,14 @@ class ImageFigures:
 
 @dataclass
 class SetFigures:
-    """A model's images of one set, and the images that could not be measured."""
+    """A model's images of one set, and an error for each image that could not be measured."""
 
     images: list[ImageFigures] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
+    errors: list[SrError] = field(default_factory=list)
 
-    def mean(self, what: str) -> float | None:
+    def mean(self, metric: str) -> float | None:
         """The mean over the images; None where it was not measured."""
-        values = [getattr(i, what) for i in self.images]
+        values = [getattr(i, metric) for i in self.images]
         if not values or any(v is None for v in values):
             return None
         return float(sum(values) / len(values))
@@ -78,52 +91,16 @@ class SetFigures:
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """`luma`: unrounded, or rounded as in the oldest papers. `rgb`: PSNR on RGB as well.
+class Measured:
+    """One image through a model: its figures, the result and the original."""
 
-    degradation: how lr is made; anything but `bicubic` is not what papers measure.
-    """
-
-    luma: Luma = "unrounded"
-    rgb: bool = False
-    distance: Distance | None = None
-    degradation: str = "bicubic"
+    figures: ImageFigures
+    sr: Pixels
+    hr: Pixels
 
 
-def load_sample(image: TestImage, scale: int, degradation: str = "bicubic") -> Sample:
-    """Decode an original, and its lr or make it; the same lr each time.
-
-    Raises SrError where the two do not fit.
-    """
-    hr = _eight_bits(image.hr)
-    if image.lr is None:
-        hr = crop_to_multiple(hr, scale)
-        if not hr.size:
-            raise SrError(f"{image.hr}: smaller than {scale} pixels")
-        return Sample(image, _degraded(hr, scale, degradation, image.name), hr)
-    lr = _eight_bits(image.lr)
-    h, w = lr.shape[:2]
-    if (hr.shape[0] // scale, hr.shape[1] // scale) != (h, w):
-        raise SrError(
-            f"{image.lr}: {w}x{h} is not a {scale}th of {image.hr.name} "
-            f"({hr.shape[1]}x{hr.shape[0]})"
-        )
-    if lr.ndim != hr.ndim:
-        lr, hr = (p if p.ndim == 3 else np.dstack([p] * 3) for p in (lr, hr))
-    return Sample(image, lr, np.ascontiguousarray(hr[: h * scale, : w * scale]))
-
-
-def _degraded(hr: Pixels, scale: int, degradation: str, name: str) -> Pixels:
-    if degradation == "bicubic":
-        return downscale_bicubic(hr, scale)
-    random = np.random.default_rng([crc32(name.encode()), scale])
-    colour = hr if hr.ndim == 3 else np.dstack([hr] * 3)
-    lr = degrade(colour, scale=scale, degradation=degradation, random=random)
-    return lr if hr.ndim == 3 else np.rint(lr.mean(2)).astype(np.uint8)
-
-
-def _eight_bits(path: Path) -> Pixels:
-    return opaque_8_bit(read_picture(path).frames[0])
+OnImage = Callable[[TestImage, Measured | SrError], None]
+"""Called after each image with what came of it."""
 
 
 def measure_set(
@@ -133,101 +110,93 @@ def measure_set(
     protocol: Protocol,
     on_image: OnImage | None = None,
 ) -> SetFigures:
-    """Enlarge every image's lr as `sr upscale` does and compare; bad images are listed."""
+    """Upscale every image's lr as `sr upscale` does and compare it with the original.
+
+    An image that cannot be measured has its error among the result's, and the others go on.
+    """
     found = SetFigures()
     warm = False
     for image in test_set.images:
+        outcome: Measured | SrError
         try:
             sample = load_sample(image, scale, protocol.degradation)
             size = (sample.hr.shape[0], sample.hr.shape[1])
             if not warm:
-                pipeline.run(sample.lr, size, None)
+                # The first call also prepares things, which is not the network's speed.
+                pipeline.run(sample.lr, size)
                 warm = True
             began = time.perf_counter()
-            sr = pipeline.run(sample.lr, size, None)
+            sr = pipeline.run(sample.lr, size)
             seconds = time.perf_counter() - began
-            figures = _compare(image, sr, sample.hr, scale, protocol, seconds)
+            figures = _compare(image.name, sr, sample.hr, scale, protocol, seconds)
         except SrError as error:
-            named = str(image.hr) in error.message or str(image.lr) in error.message
-            found.errors.append(error.message if named else f"{image.hr}: {error.message}")
-            continue
-        found.images.append(figures)
+            outcome = error.about(image.hr)
+            found.errors.append(outcome)
+        else:
+            outcome = Measured(figures, sr, sample.hr)
+            found.images.append(figures)
         if on_image is not None:
-            on_image(image, figures, sr)
+            on_image(image, outcome)
     return found
 
 
+def load_sample(image: TestImage, scale: int, degradation: str = "bicubic") -> Sample:
+    """Decode an original, and its lr or make it; the same lr each time.
+
+    Raises:
+        SrError: `image-too-small` for the scale, `lr-size-mismatch` where the two do not fit,
+            and what decoding raises.
+    """
+    hr = _eight_bits(image.hr)
+    height, width = hr.shape[:2]
+    if image.lr is None:
+        hr = crop_to_multiple(hr, scale)
+        if not hr.size:
+            raise SrError("image-too-small", image.hr, width=width, height=height, needed=scale)
+        return Sample(_degraded(hr, scale, degradation, image.name), hr)
+    lr = _eight_bits(image.lr)
+    h, w = lr.shape[:2]
+    if (height // scale, width // scale) != (h, w):
+        raise SrError(
+            "lr-size-mismatch",
+            image.lr,
+            lr_size=[w, h],
+            hr=image.hr.name,
+            hr_size=[width, height],
+            scale=scale,
+        )
+    if lr.ndim != hr.ndim:
+        lr, hr = as_rgb(lr), as_rgb(hr)
+    return Sample(lr, np.ascontiguousarray(hr[: h * scale, : w * scale]))
+
+
+def as_rgb(image: Pixels) -> Pixels:
+    """Gray (h, w) as three equal channels; (h, w, 3) as it is."""
+    return image if image.ndim == 3 else np.dstack([image] * 3)
+
+
+def _degraded(hr: Pixels, scale: int, degradation: str, name: str) -> Pixels:
+    if degradation == "bicubic":
+        return downscale_bicubic(hr, scale)
+    random = np.random.default_rng([crc32(name.encode()), scale])
+    lr = degrade(as_rgb(hr), scale=scale, degradation=degradation, random=random)
+    return lr if hr.ndim == 3 else np.rint(lr.mean(2)).astype(np.uint8)
+
+
+def _eight_bits(path: Path) -> Pixels:
+    return opaque_8_bit(read_picture(path).frames[0])
+
+
 def _compare(
-    image: TestImage, sr: Pixels, hr: Pixels, border: int, protocol: Protocol, seconds: float
+    name: str, sr: Pixels, hr: Pixels, border: int, protocol: Protocol, seconds: float
 ) -> ImageFigures:
-    lpips = None
-    if protocol.distance is not None:
-        lpips = protocol.distance(*(p if p.ndim == 3 else np.dstack([p] * 3) for p in (sr, hr)))
     return ImageFigures(
-        image.name,
-        psnr_y(sr, hr, border=border, luma_is=protocol.luma),
-        ssim_y(sr, hr, border=border, luma_is=protocol.luma),
-        seconds,
-        sr.shape[0] * sr.shape[1] / 1e6,
-        psnr_rgb(sr, hr, border=border) if protocol.rgb else None,
-        lpips,
+        name=name,
+        # SSIM first: its error tells how large an image must be for both.
+        ssim=ssim_y(sr, hr, border=border, luma_is=protocol.luma),
+        psnr_y=psnr_y(sr, hr, border=border, luma_is=protocol.luma),
+        seconds=seconds,
+        megapixels=sr.shape[0] * sr.shape[1] / 1e6,
+        psnr_rgb=psnr_rgb(sr, hr, border=border) if protocol.rgb else None,
+        lpips=protocol.distance(as_rgb(sr), as_rgb(hr)) if protocol.distance else None,
     )
-
-
-def count_parameters(models: Sequence[Any]) -> int:
-    """Weights and biases of all networks."""
-    return sum(p.numel() for m in models for p in m.parameters())
-
-
-def multiply_adds(models: Sequence[Any]) -> float:
-    """Multiply-adds for each pixel of the result, of the networks as their papers have them."""
-    return sum(_multiply_adds(m) for m in models)
-
-
-def _multiply_adds(model: Any, side: int = 32) -> float:
-    import torch
-    from torch import nn
-
-    counts: list[int] = []
-
-    def count(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        if isinstance(layer, nn.ConvTranspose2d):
-            counts.append(inputs[0].numel() * layer.weight[0].numel())
-        elif isinstance(layer, nn.Conv2d):
-            counts.append(output.numel() * layer.weight[0].numel())
-        elif isinstance(layer, nn.Linear):
-            counts.append(output.numel() * layer.in_features)
-
-    hooks = [m.register_forward_hook(count) for m in model.modules() if not list(m.children())]
-    with torch.inference_mode():
-        model(torch.zeros(1, model.channels, side, side))
-    for hook in hooks:
-        hook.remove()
-    pixels: int = (side * model.scale) ** 2
-    return sum(counts) / pixels
-
-
-class PeakMemory:
-    """Resident memory at its highest since the start, in bytes; None where it is not known."""
-
-    def __init__(self, device: str = "cpu") -> None:
-        self._on_cuda = device.startswith("cuda")
-        if self._on_cuda:
-            import torch
-
-            torch.cuda.reset_peak_memory_stats()
-        elif sys.platform.startswith("linux"):
-            with suppress(OSError):
-                Path("/proc/self/clear_refs").write_text("5")
-
-    def bytes(self) -> int | None:
-        """The peak so far."""
-        if self._on_cuda:
-            import torch
-
-            return int(torch.cuda.max_memory_allocated())
-        with suppress(OSError, StopIteration, ValueError):
-            lines = Path("/proc/self/status").read_text().splitlines()
-            line = next(x for x in lines if x.startswith("VmHWM"))
-            return int(line.split()[1]) * 1024
-        return None

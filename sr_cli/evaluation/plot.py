@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from sr_cli.errors import RefusedError, SrError
-from sr_cli.evaluation.report import Row
+from sr_cli.evaluation.report import Report
 from sr_cli.system.files import atomic_write
 
 
 def require_matplotlib() -> None:
-    """Raises RefusedError where the extra is missing: before anything is measured."""
+    """Raises RefusedError `extra-missing` without matplotlib: before anything is measured."""
     try:
-        import matplotlib  # noqa: F401  # only whether it is there
+        import matplotlib  # noqa: F401  # only whether it is installed
     except ImportError:
-        raise RefusedError("--plot needs matplotlib", "pip install 'sr-cli[plot]'") from None
+        raise RefusedError("extra-missing", "--plot", extra="plot") from None
 
 
-def plot_speed(rows: Sequence[Row], test_set: str, path: Path) -> None:
-    """PSNR-Y over megapixels a second, one point a model, as a PNG."""
+def write_plot(report: Report, test_set: str, path: Path) -> None:
+    """PSNR-Y over megapixels a second, one point a model, as a PNG.
+
+    Raises:
+        SrError: `plot-failed`, `unwritable-file`.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 5), dpi=120, layout="constrained")
     axes = figure.add_subplot()
-    for row in rows:
+    for row in report.rows:
         found = row.sets.get(test_set)
         quality = found.mean("psnr_y") if found else None
         speed = found.megapixels_per_second if found else None
@@ -35,11 +38,11 @@ def plot_speed(rows: Sequence[Row], test_set: str, path: Path) -> None:
             row.model, (speed, quality), textcoords="offset points", xytext=(5, 4), fontsize=8
         )
     axes.set_xscale("log")
-    axes.set_xlabel("megapixels of the result a second")
+    axes.set_xlabel("output megapixels per second")
     axes.set_ylabel(f"PSNR-Y on {test_set} (dB)")
     axes.grid(True, alpha=0.3)
     try:
         with atomic_write(path) as file:
             figure.savefig(file, format="png")
     except ValueError as error:
-        raise SrError(f"{path}: the plot cannot be drawn ({error})") from error
+        raise SrError("plot-failed", path, reason=str(error)) from error

@@ -1,227 +1,192 @@
-"""Results as rows: published figures beside ours, and the same table as JSON, CSV or Markdown."""
+"""What a benchmark found, as data: a row for each model, published figures beside ours."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sr_cli.evaluation.measure import SetFigures
+from sr_cli.errors import SrError
+from sr_cli.evaluation.measure import Pixels, SetFigures
 
-FIGURES = ("psnr_y", "ssim", "lpips", "psnr_rgb")
-HEADINGS = {"psnr_y": "PSNR-Y", "ssim": "SSIM", "lpips": "LPIPS", "psnr_rgb": "PSNR-RGB"}
-_DIGITS = {"psnr_y": 2, "ssim": 4, "lpips": 4, "psnr_rgb": 2}
+
+@dataclass(frozen=True)
+class Metric:
+    """A measure of quality: its heading, the digits that papers give it, which way is better."""
+
+    key: str
+    heading: str
+    digits: int
+    lower_is_better: bool = False
+
+
+METRICS = (
+    Metric("psnr_y", "PSNR-Y", 2),
+    Metric("ssim", "SSIM", 4),
+    Metric("lpips", "LPIPS", 4, lower_is_better=True),
+    Metric("psnr_rgb", "PSNR-RGB", 2),
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A model's mean on a set.
+
+    Args:
+        metric: What was measured.
+        value: inf for the PSNR of equal images.
+        difference: To the published figure; None where there is none.
+        is_best: Whether no model of the report has a better one, at the digits of the metric.
+    """
+
+    metric: Metric
+    value: float
+    difference: float | None = None
+    is_best: bool = False
 
 
 @dataclass
 class Row:
-    """One model: its sets, and what it costs. `family` names it in the published tables."""
+    """One model under one degradation: its sets, and what it costs.
+
+    Args:
+        model: An id, `bicubic`, or a file's name.
+        family: Names the model in the published tables; empty where they do not have it.
+        scale: What images were upscaled by.
+        degradation: How lr was made.
+        sets: Figures by the name of the set.
+        known_sets: Those sets that are the papers' own, file by file.
+        parameters: Weights and biases.
+        multiply_adds: For each pixel of the result.
+        device: Where it ran.
+        precision: fp32, bf16 or fp16; None for bicubic.
+        peak_memory: Bytes; None where the system does not tell.
+        error: Why the model could not be measured.
+    """
 
     model: str
     family: str
     scale: int
+    degradation: str = "bicubic"
     sets: dict[str, SetFigures] = field(default_factory=dict)
+    known_sets: set[str] = field(default_factory=set)
     parameters: int = 0
     multiply_adds: float = 0.0
     device: str = "cpu"
     precision: str | None = None
     peak_memory: int | None = None
-    error: str | None = None
-    degradation: str = "bicubic"
-    known: set[str] = field(default_factory=set)
-    """The sets that are the papers', not folders that happen to be called so."""
+    error: SrError | None = None
 
-    def paper(self, test_set: str) -> dict[str, float]:
-        """The published figures that these may be compared with."""
-        if self.degradation != "bicubic" or test_set not in self.known:
+    def published(self, test_set: str) -> dict[str, float]:
+        """The paper's figures by metric, where these may be compared with them."""
+        if self.degradation != "bicubic" or test_set not in self.known_sets:
             return {}
         return published(self.family, self.scale, test_set)
 
+    def mean(self, test_set: str, metric: Metric) -> float | None:
+        """The mean over a set; None where it was not measured."""
+        found = self.sets.get(test_set)
+        return None if found is None else found.mean(metric.key)
+
+    def difference(self, test_set: str, metric: Metric) -> float | None:
+        """How far the mean is from the published figure; None where there is none."""
+        value, paper = self.mean(test_set, metric), self.published(test_set).get(metric.key)
+        if value is None or paper is None or math.isinf(value):
+            return None
+        return value - paper
+
+    @property
     def quality(self) -> float:
-        """The mean PSNR-Y over the sets, for sorting."""
-        values = [s.mean("psnr_y") for s in self.sets.values()]
-        known = [v for v in values if v is not None]
-        return sum(known) / len(known) if known else -math.inf
+        """The mean PSNR-Y over the sets, -inf where there is none: for sorting."""
+        values = [v for s in self.sets.values() if (v := s.mean("psnr_y")) is not None]
+        return sum(values) / len(values) if values else -math.inf
 
 
-@lru_cache
-def _published() -> dict[str, Any]:
-    text = (Path(__file__).parent / "data" / "published.json").read_text(encoding="utf-8")
-    figures: dict[str, Any] = json.loads(text)["figures"]
-    return figures
+@dataclass(frozen=True)
+class Comparison:
+    """One image under one degradation, through every model, and its original."""
+
+    image: str
+    degradation: str
+    hr: Pixels
+    results: dict[str, Pixels]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a benchmark found.
+
+    Args:
+        scale: What images were upscaled by.
+        rows: Models by degradation, then from the lowest PSNR-Y to the highest.
+        comparisons: The upscaled images, where they were to be kept.
+    """
+
+    scale: int
+    rows: Sequence[Row]
+    comparisons: Sequence[Comparison] = ()
+
+    @property
+    def sets(self) -> list[str]:
+        """The names of the sets."""
+        return list(dict.fromkeys(name for row in self.rows for name in row.sets))
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """What was measured, in the order of `METRICS`."""
+        return [
+            m
+            for m in METRICS
+            if any(s.mean(m.key) is not None for row in self.rows for s in row.sets.values())
+        ]
+
+    @property
+    def degradations(self) -> list[str]:
+        """How lr was made."""
+        return list(dict.fromkeys(row.degradation for row in self.rows))
+
+    @property
+    def image_errors(self) -> list[SrError]:
+        """Each image that could not be measured, once for all models."""
+        found = [e for row in self.rows for s in row.sets.values() for e in s.errors]
+        return list({(e.code, e.subject, repr(e.facts)): e for e in found}.values())
+
+    @property
+    def model_errors(self) -> list[SrError]:
+        """Each model that could not be measured: `model-failed` with the cause."""
+        return [SrError("model-failed", r.model, cause=r.error) for r in self.rows if r.error]
+
+    def figure(self, row: Row, test_set: str, metric: Metric) -> Figure | None:
+        """A row's figure on a set; None where it was not measured."""
+        value = row.mean(test_set, metric)
+        if value is None:
+            return None
+        best = self.best(row.degradation, test_set, metric)
+        is_best = best is not None and round(value, metric.digits) == round(best, metric.digits)
+        return Figure(metric, value, row.difference(test_set, metric), is_best)
+
+    def best(self, degradation: str, test_set: str, metric: Metric) -> float | None:
+        """The best mean of the models under one degradation."""
+        rows = [row for row in self.rows if row.degradation == degradation]
+        values = [v for row in rows if (v := row.mean(test_set, metric)) is not None]
+        return (min if metric.lower_is_better else max)(values, default=None)
 
 
 def published(family: str, scale: int, test_set: str) -> dict[str, float]:
-    """The paper's figures (`psnr_y`, `ssim`, `lpips`), as far as it has them."""
-    found: dict[str, float] = _published().get(family, {}).get(f"x{scale}", {}).get(test_set, {})
+    """The paper's figures by metric, as far as it has them."""
+    found: dict[str, float] = (
+        published_figures().get(family, {}).get(f"x{scale}", {}).get(test_set, {})
+    )
     return found
 
 
-def measured(rows: Sequence[Row]) -> list[str]:
-    """Which figures there are, in the order of the columns."""
-    all_sets = [s for row in rows for s in row.sets.values() if s.images]
-    return [f for f in FIGURES if any(s.mean(f) is not None for s in all_sets)]
-
-
-def shown(what: str, value: float | None) -> str:
-    """A figure with the digits that papers give it; identical pictures have `inf` dB."""
-    if value is None:
-        return ""
-    return "inf" if math.isinf(value) else f"{value:.{_DIGITS[what]}f}"
-
-
-def is_better(what: str, a: float, b: float) -> bool:
-    """LPIPS is a distance, the others grow with quality."""
-    return a < b if what == "lpips" else a > b
-
-
-def best(rows: Sequence[Row], test_set: str, what: str) -> float | None:
-    """The best figure of a column."""
-    values = [v for r in rows if (v := _mean(r, test_set, what)) is not None]
-    if not values:
-        return None
-    return min(values) if what == "lpips" else max(values)
-
-
-def _mean(row: Row, test_set: str, what: str) -> float | None:
-    found = row.sets.get(test_set)
-    return found.mean(what) if found is not None else None
-
-
-def cell(row: Row, test_set: str, what: str) -> str:
-    """`32.09 (-0.02)`: ours, and in brackets how far from the published figure."""
-    value = _mean(row, test_set, what)
-    text = shown(what, value)
-    paper = row.paper(test_set).get(what)
-    if value is None or paper is None or math.isinf(value):
-        return text
-    return f"{text} ({value - paper:+.{_DIGITS[what]}f})"
-
-
-def as_document(rows: Sequence[Row], *, per_image: bool) -> dict[str, Any]:
-    """One JSON document. Infinite PSNR is null, with a note."""
-    return {"results": [_row_document(row, per_image) for row in rows]}
-
-
-def _row_document(row: Row, per_image: bool) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "model": row.model,
-        "scale": row.scale,
-        "parameters": row.parameters,
-        "multiply_adds_per_pixel": round(row.multiply_adds, 1),
-        "device": row.device,
-        "precision": row.precision,
-        "degradation": row.degradation,
-        "peak_memory_bytes": row.peak_memory,
-        "sets": {},
-    }
-    if row.error:
-        document["error"] = row.error
-    for name, found in row.sets.items():
-        entry: dict[str, Any] = {"images": len(found.images), "errors": found.errors}
-        for what in FIGURES:
-            _put(entry, what, found.mean(what))
-        entry["seconds_per_image"] = found.seconds
-        entry["megapixels_per_second"] = found.megapixels_per_second
-        if paper := row.paper(name):
-            entry["published"] = paper
-        if per_image:
-            entry["per_image"] = []
-            for image in found.images:
-                record: dict[str, Any] = {}
-                for key, value in asdict(image).items():
-                    if key in FIGURES:
-                        _put(record, key, value)
-                    else:
-                        record[key] = value
-                entry["per_image"].append(record)
-        document["sets"][name] = entry
-    return document
-
-
-def _put(entry: dict[str, Any], what: str, value: float | None) -> None:
-    if value is None:
-        return
-    if math.isinf(value):
-        entry[what] = None
-        entry[f"{what}_note"] = "infinite: the pictures are identical"
-    else:
-        entry[what] = round(value, 6)
-
-
-def as_table(rows: Sequence[Row], *, per_image: bool) -> tuple[list[str], list[list[str]]]:
-    """Headings and cells as text; with `per_image` a line for each image.
-
-    Several degradations have a column that tells them apart.
-    """
-    figures = measured(rows)
-    several = len({row.degradation for row in rows}) > 1
-    headings = ["model", "scale", *(["degradation"] if several else [])]
-    if per_image:
-        headings += ["set", "image", *(HEADINGS[f] for f in figures), "seconds"]
-        lines = [
-            [*_about(row, several), name, image.name]
-            + [shown(f, getattr(image, f)) for f in figures]
-            + [f"{image.seconds:.3f}"]
-            for row in rows
-            for name, found in row.sets.items()
-            for image in found.images
-        ]
-        return headings, lines
-    names = list(dict.fromkeys(name for row in rows for name in row.sets))
-    headings += [f"{name} {HEADINGS[f]}" for name in names for f in figures]
-    headings += ["s/image", "MP/s", "parameters", "MACs/px", "peak MiB", "device", "precision"]
-    lines = []
-    for row in rows:
-        cells = [cell(row, name, f) for name in names for f in figures]
-        lines.append([*_about(row, several), *cells, *costs(row)])
-    return headings, lines
-
-
-def _about(row: Row, several: bool) -> list[str]:
-    return [row.model, f"x{row.scale}", *([row.degradation] if several else [])]
-
-
-def costs(row: Row) -> list[str]:
-    """Seconds for an image (median), megapixels a second, size, work, memory, and where it ran."""
-    sets = [s for s in row.sets.values() if s.images]
-    seconds = [s.seconds for s in sets if s.seconds is not None]
-    rates = [r for s in sets if (r := s.megapixels_per_second) is not None]
-    return [
-        f"{sum(seconds) / len(seconds):.3f}" if seconds else "",
-        f"{sum(rates) / len(rates):.2f}" if rates else "",
-        f"{row.parameters:,}" if row.parameters else "",
-        f"{row.multiply_adds:,.0f}" if row.multiply_adds else "",
-        f"{row.peak_memory >> 20:,}" if row.peak_memory else "",
-        row.device,
-        row.precision or "",
-    ]
-
-
-_NAMES = ("model", "degradation", "set", "image")
-
-
-def as_csv(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Comma-separated, the differences to published figures left out."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(headings)
-    for line in lines:
-        writer.writerow(
-            c if heading in _NAMES else c.split(" (")[0].replace(",", "")
-            for heading, c in zip(headings, line, strict=True)
-        )
-    return text.getvalue()
-
-
-def as_markdown(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A table as Markdown has them."""
-    head, *body = [[c.replace("|", "\\|") for c in line] for line in (headings, *lines)]
-    rows = [head, ["---"] * len(headings), *body]
-    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
+@lru_cache
+def published_figures() -> dict[str, Any]:
+    """family -> x2, x3, x4 -> set -> metric -> figure, from the papers."""
+    text = (Path(__file__).parent / "data" / "published.json").read_text(encoding="utf-8")
+    figures: dict[str, Any] = json.loads(text)["figures"]
+    return figures

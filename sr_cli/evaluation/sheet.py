@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -10,25 +12,116 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from sr_cli.errors import RefusedError, SrError
+from sr_cli.evaluation.datasets import TestSet
+from sr_cli.evaluation.measure import Pixels, as_rgb
+from sr_cli.evaluation.report import Comparison
 from sr_cli.imaging.colour import luma
+from sr_cli.imaging.decode import read_size
+from sr_cli.system.files import atomic_write
 
-Pixels = NDArray[np.uint8]
+REGIONS = ("differ", "edges", "texture")
+"""What a crop is looked for by: see `find_region`."""
 
-_ENLARGED = 3
+_CROP = 96
+_MAGNIFIED = 3
 _GAP, _LABEL = 6, 22
 _COLUMNS = 4
-REGIONS = ("differ", "edges", "texture")
+_NAMED = 20
+"""How many images an error names."""
 
 
-def find_region(pictures: Sequence[Pixels], hr: Pixels, side: int, region: str) -> tuple[int, int]:
-    """Top and left of the side x side crop to show.
+@dataclass(frozen=True)
+class Crop:
+    """A square of an image, in pixels of the original."""
 
-    region: `differ` (where the pictures differ most among themselves), `edges` (strongest
-    gradients of the original) or `texture` (most local variance without strong edges).
+    image: str
+    left: int
+    top: int
+    side: int
+
+
+def check_crop(crop: Crop, sets: Sequence[TestSet]) -> None:
+    """Raises RefusedError unless the crop lies in an image of the sets.
+
+    Codes: `unknown-value` for the image, `crop-outside-image`.
+    """
+    images = [i for s in sets for i in s.images]
+    image = next((i for i in images if i.name == crop.image), None)
+    if image is None:
+        known = [i.name for i in images[:_NAMED]]
+        raise RefusedError("unknown-value", "image", value=crop.image, known=known)
+    size = read_size(image.hr)
+    if size is not None and not _is_inside(crop, *size):
+        raise RefusedError("crop-outside-image", crop.image, width=size[0], height=size[1])
+
+
+def write_sheet(
+    comparisons: Sequence[Comparison], path: Path, region: str | Crop = "differ"
+) -> None:
+    """Write crops of one image through every model, the original first, as a PNG.
+
+    Args:
+        comparisons: What a benchmark has kept.
+        path: The sheet.
+        region: One of `REGIONS`: the crop is where it is strongest over all images; or the crop.
+
+    Raises:
+        SrError: `nothing-to-compare`, `unwritable-file`, and for a crop that was given
+            `unknown-value` and `crop-outside-image`.
+    """
+    if not comparisons:
+        raise SrError("nothing-to-compare")
+    if isinstance(region, Crop):
+        comparison, crop = _find_image(comparisons, region), region
+    else:
+        found = [_strongest_crop(c, region) for c in comparisons]
+        strengths = [strength for strength, _ in found]
+        best = strengths.index(max(strengths))
+        comparison, crop = comparisons[best], found[best][1]
+    sheet = draw_sheet(comparison, crop)
+    write_png(np.asarray(sheet), path)
+
+
+def _find_image(comparisons: Sequence[Comparison], crop: Crop) -> Comparison:
+    found = next((c for c in comparisons if c.image == crop.image), None)
+    if found is None:
+        known = [c.image for c in comparisons[:_NAMED]]
+        raise SrError("unknown-value", "image", value=crop.image, known=known)
+    height, width = found.hr.shape[:2]
+    if not _is_inside(crop, width, height):
+        raise SrError("crop-outside-image", crop.image, width=width, height=height)
+    return found
+
+
+def _is_inside(crop: Crop, width: int, height: int) -> bool:
+    return crop.left + crop.side <= width and crop.top + crop.side <= height
+
+
+def _strongest_crop(comparison: Comparison, region: str) -> tuple[float, Crop]:
+    """The crop, and how much the models differ in it."""
+    results = list(comparison.results.values())
+    side = min(_CROP, *comparison.hr.shape[:2])
+    top, left = find_region(results, comparison.hr, side, region)
+    cut = np.stack([p[top : top + side, left : left + side] for p in results])
+    return float(cut.astype(np.float64).std(0).mean()), Crop(comparison.image, left, top, side)
+
+
+def find_region(results: Sequence[Pixels], hr: Pixels, side: int, region: str) -> tuple[int, int]:
+    """Where a crop shows most.
+
+    Args:
+        results: The image through each model, (h, w[, 3]).
+        hr: The original.
+        side: Of the crop, in pixels.
+        region: `differ` (where the results differ most among themselves), `edges` (strongest
+            gradients of the original) or `texture` (most local variance without strong edges).
+
+    Returns:
+        Top and left of the crop.
     """
     if region == "differ":
-        lumas = np.stack([_luma(p) for p in pictures])
-        interest = lumas.std(0)
+        interest = np.stack([_luma(p) for p in results]).std(0)
     else:
         y = _luma(hr)
         gx, gy = cv2.Sobel(y, cv2.CV_64F, 1, 0), cv2.Sobel(y, cv2.CV_64F, 0, 1)
@@ -44,27 +137,39 @@ def find_region(pictures: Sequence[Pixels], hr: Pixels, side: int, region: str) 
     return int(top), int(left)
 
 
-def _luma(picture: Pixels) -> NDArray[np.float64]:
-    return picture.astype(np.float64) if picture.ndim == 2 else luma(picture)
+def _luma(image: Pixels) -> NDArray[np.float64]:
+    return image.astype(np.float64) if image.ndim == 2 else luma(image)
 
 
-def crop_sheet(
-    named: Sequence[tuple[str, Pixels]], hr: Pixels, place: tuple[int, int], side: int
-) -> Image.Image:
-    """The crop of each picture, each pixel as a square, under its name; the original first."""
-    top, left = place
-    cells = []
-    for name, picture in [("ground truth", hr), *named]:
-        cut = picture[top : top + side, left : left + side]
-        cut = cut if cut.ndim == 3 else np.dstack([cut] * 3)
-        cells.append((name, cut.repeat(_ENLARGED, 0).repeat(_ENLARGED, 1)))
+def draw_sheet(comparison: Comparison, crop: Crop) -> Image.Image:
+    """The crop of the original and of each result, each pixel as a square, under its name."""
+    rows, columns = (slice(start, start + crop.side) for start in (crop.top, crop.left))
+    cells = [
+        (name, as_rgb(image[rows, columns]).repeat(_MAGNIFIED, 0).repeat(_MAGNIFIED, 1))
+        for name, image in [("ground truth", comparison.hr), *comparison.results.items()]
+    ]
     h, w = cells[0][1].shape[:2]
-    columns = min(_COLUMNS, len(cells))
-    rows = -(-len(cells) // columns)
-    sheet = Image.new("RGB", (columns * (w + _GAP), rows * (h + _LABEL + _GAP)), "white")
+    across = min(_COLUMNS, len(cells))
+    down = -(-len(cells) // across)
+    sheet = Image.new("RGB", (across * (w + _GAP), down * (h + _LABEL + _GAP)), "white")
     draw = ImageDraw.Draw(sheet)
     for number, (name, cut) in enumerate(cells):
-        x, y = number % columns * (w + _GAP), number // columns * (h + _LABEL + _GAP)
+        x, y = number % across * (w + _GAP), number // across * (h + _LABEL + _GAP)
         draw.text((x + 2, y + 3), name, fill="black", font=ImageFont.load_default(13))
         sheet.paste(Image.fromarray(np.ascontiguousarray(cut)), (x, y + _LABEL))
     return sheet
+
+
+def write_png(pixels: Pixels, path: Path) -> None:
+    """Write an image, and its folder where that is missing. Raises SrError `unwritable-file`."""
+    make_folder(path.parent)
+    with atomic_write(path) as file:
+        Image.fromarray(pixels).save(file, "PNG")
+
+
+def make_folder(folder: Path) -> None:
+    """Raises SrError `unwritable-file` where it is not there and cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SrError("unwritable-file", folder, reason=error.strerror or str(error)) from error

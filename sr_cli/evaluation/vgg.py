@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sr_cli import store
 from sr_cli.errors import SrError
 from sr_cli.registry.tensors import read_tensors
-from sr_cli.store import Remote
+from sr_cli.store import store
+from sr_cli.store.remote import Remote
 
 # torchvision's addresses carry the first digits of these.
 _SHA256 = {

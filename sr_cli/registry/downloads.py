@@ -8,12 +8,11 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from sr_cli import store
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.registry.manifest import Entry
 from sr_cli.registry.ref import Download
-from sr_cli.store import Remote
-from sr_cli.store.remote import is_address
+from sr_cli.store import store
+from sr_cli.store.remote import Remote, is_address
 
 _AT_ONCE = 3
 
@@ -107,13 +106,29 @@ def fetch_all(downloads: Sequence[Download], on_bytes: OnBytes | None = None) ->
     return [found[d.name] for d in downloads]
 
 
+def fetch_download(
+    download: Download, on_bytes: Callable[[int, int | None], None] | None = None
+) -> Path:
+    """The file of a download, verified.
+
+    Raises:
+        SrError: As `store.get`, about the name that the user knows.
+    """
+    try:
+        return store.get(download.remote, on_bytes=on_bytes)
+    except SrError as error:
+        if error.subject == download.remote.address:
+            error.subject = download.name
+        raise
+
+
 def _fetch_one(download: Download, on_bytes: OnBytes | None) -> Fetched:
     def report(done: int, total: int | None) -> None:
         if on_bytes is not None:
             on_bytes(download, done, total)
 
     try:
-        return Fetched(download, store.get(download.remote, on_bytes=report))
+        return Fetched(download, fetch_download(download, report))
     except SrError as error:
         return Fetched(download, error=error)
     except Exception as error:

@@ -12,7 +12,8 @@ import msgspec
 from msgspec import Meta
 
 from sr_cli.errors import RefusedError, SrError
-from sr_cli.store import Remote, is_cached
+from sr_cli.store.remote import Remote
+from sr_cli.store.store import is_cached
 
 SCHEMA = 2
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -153,8 +154,10 @@ def read_manifest(path: Path) -> Manifest:
         return parse_manifest(path.read_text(encoding="utf-8-sig"), str(path))
     except SrError as error:
         raise RefusedError(error.code, error.subject, hint=error.hint, **error.facts) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise RefusedError("unreadable-file", path, reason=str(error)) from error
+    except OSError as error:
+        raise RefusedError("unreadable-file", path, reason=error.strerror or str(error)) from error
+    except UnicodeDecodeError as error:
+        raise RefusedError("unreadable-file", path, reason="not UTF-8 text") from error
 
 
 @lru_cache
@@ -190,8 +193,9 @@ def as_json(manifest: Manifest) -> str:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON schema of a manifest, for editors and docs/."""
-    return msgspec.json.schema(Manifest)
+    """The JSON Schema (2020-12) of a manifest: docs/schemas/manifest.schema.json, for editors."""
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return dialect | msgspec.json.schema(Manifest)
 
 
 def _check_entry(entry: Entry) -> None:

@@ -12,12 +12,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sr_cli import store
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.networks import SCALES, model_names
 from sr_cli.registry.manifest import Entry, Manifest, load_manifest
-from sr_cli.store import Remote
-from sr_cli.store.remote import is_address
+from sr_cli.store import store
+from sr_cli.store.remote import Remote, is_address
 
 if TYPE_CHECKING:
     from sr_cli.registry.loaded import LoadedModel

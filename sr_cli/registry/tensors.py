@@ -38,8 +38,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except SrError:
         raise
     except Exception as error:
-        # What torch.load raises for pickles that hold more than tensors has no common type.
-        raise SrError("unreadable-checkpoint", path, reason=_first_line(error)) from error
+        # What torch.load raises for pickles that hold more than tensors has no common type, and
+        # its message advises to load them unsafely.
+        raise SrError("unreadable-checkpoint", path, reason="it holds more than tensors") from error
     tensors = _innermost(found)
     if not tensors:
         raise SrError("unreadable-checkpoint", path, reason="no named tensors")

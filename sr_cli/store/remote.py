@@ -100,7 +100,7 @@ def _place_of(address: str) -> PurePosixPath:
     except ValueError:
         host, name = None, ""
     # What Windows takes for a folder, a drive or a device is no name anywhere.
-    if not host or not name.strip(".") or not name.isprintable() or set(name) & set('\\/:*?"<>|'):
+    if not host or not name.strip(". ") or not name.isprintable() or set(name) & set('\\/:*?"<>|'):
         raise RefusedError("invalid-address", address, hint="no-file")
     # The whole address counts: host, port and query may tell files of one name apart.
     return PurePosixPath("web", sha256(address.encode()).hexdigest()[:16], name)

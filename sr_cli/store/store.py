@@ -35,8 +35,8 @@ def get(
         The path of the file.
 
     Raises:
-        SrError: `offline`, `download-failed`, `wrong-content`, `insecure-address`, `disk-full`,
-            `unwritable-file`.
+        SrError: `offline`, `download-failed`, `wrong-content`, `unexpected-size`,
+            `insecure-address`, `disk-full`, `unwritable-file`.
         RefusedError: `invalid-address`.
     """
     remote.check_is_safe()
@@ -143,8 +143,10 @@ def _fetch(
         found = transfer(source, partial, on_bytes)
     if source.sha256 not in (None, found) or not _fits(remote, found):
         remove_file(partial)
-        by = "pin" if remote.sha256 is None and pinned(remote.address) else "publisher"
-        raise SrError("wrong-content", remote.address, hint=by, sha256=found[:16])
+        by_pin = remote.sha256 is None and pinned(remote.address) is not None
+        raise SrError(
+            "wrong-content", remote.address, hint="pin" if by_pin else None, sha256=found[:16]
+        )
     if validate is not None:
         try:
             validate(partial)

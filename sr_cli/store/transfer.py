@@ -17,10 +17,10 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
 
-from sr_cli import __version__
 from sr_cli.errors import SrError
 from sr_cli.store.remote import Remote, parse_hub
 from sr_cli.system.files import hash_of, sha256_of
+from sr_cli.version import __version__
 
 OnBytes = Callable[[int, int | None], None]
 """Called with the bytes that are there and those in all, where known."""
@@ -114,7 +114,7 @@ def transfer(source: Source, partial: Path, on_bytes: OnBytes | None) -> str:
         The sha256 of the whole file.
 
     Raises:
-        SrError: `download-failed`, `wrong-content` for more bytes than expected,
+        SrError: `download-failed`, `unexpected-size` for more bytes than expected,
             `unwritable-file`.
     """
     for attempt in range(_TRIES):
@@ -213,7 +213,7 @@ def _copy(
                 raise _MayPassError(f"only {there - before} bytes in {elapsed:.0f} seconds")
             since, before = time.monotonic(), there
         if source.size is not None and there > source.size:
-            raise SrError("wrong-content", source.remote.address, hint="size", size=source.size)
+            raise SrError("unexpected-size", source.remote.address, size=source.size)
         if on_bytes is not None:
             on_bytes(there, total)
     if total is not None and there < total:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from sr_cli import store
-from sr_cli.engine.pipeline import network_scale
+from sr_cli.engine.pipeline import check_chains, network_scale
 from sr_cli.engine.size import MAX_FACTOR, Size
 from sr_cli.errors import RefusedError, SrError
+from sr_cli.registry.downloads import fetch_download
 from sr_cli.registry.ref import AddressRef, BicubicRef, Download, ModelRef, parse_model
+from sr_cli.store.pins import pinned
 from sr_cli.upscale.inputs import STDIO, find_inputs
 from sr_cli.upscale.outputs import Job, Naming, plan_jobs
 from sr_cli.upscale.request import (
@@ -91,6 +92,7 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
     for ref in refs:
         addresses = [part for part in ref.steps if isinstance(part, AddressRef)]
         fetch([d for part in addresses for d in part.missing(1)], on_event)
+    check_chains(refs)
     factor = _factor(request, refs)
     size = request.bounds or Size(factor, max_side=options.max_side)
     label = _label(factor, options)
@@ -173,9 +175,9 @@ def fetch(downloads: Sequence[Download], on_event: OnEvent) -> None:
             on_event(DownloadProgress(d.name, d.licence, done, total))
 
         report(0, download.remote.size)
-        store.get(download.remote, on_bytes=report)
+        fetch_download(download, report)
         known = download.remote.sha256
-        sha256 = known or store.pinned(download.remote.address)
+        sha256 = known or pinned(download.remote.address)
         on_event(Downloaded(download.name, sha256, pinned=known is None))
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from sr_cli.cli.messages.template import Message
 
 _FROM_THIS_MACHINE = {
-    "--data-dir": "--data-dir FOLDER takes the test set from a folder of your own",
-    "--trunk": "--trunk FILE takes VGG's weights from a file",
-    "--lpips-weights": "--lpips-weights FILE takes them from a file",
+    "--data-dir": "--data-dir FOLDER reads the test set from a local folder",
+    "--trunk": "--trunk FILE reads VGG's weights from a local file",
+    "--lpips-weights": "--lpips-weights FILE reads the weights from a local file",
 }
 
 MESSAGES: dict[str, Message] = {
     "file-not-found": Message(
-        "{subject}: no such file", hints={"checkpoint": "sr models, alone, lists the networks"}
+        "{subject}: no such file",
+        hints={"checkpoint": "sr models without a file lists the networks"},
     ),
     "folder-not-found": Message("{subject}: no such folder"),
     "path-not-found": Message("{subject}: no such file or folder"),
@@ -25,34 +26,34 @@ MESSAGES: dict[str, Message] = {
         "-y overwrites it",
         {"or-skip": "-y overwrites it, --skip-existing skips it"},
     ),
-    # facts: needed_mib, free_mib
     "invalid-address": Message(
         "{subject}: not a valid address",
         hints={
             "hub": "an address on the hub is hf://owner/repo[@revision]/file",
-            "no-file": "it does not name a file",
+            "no-file": "an address must end in a file name",
         },
     ),
     "insecure-address": Message(
-        "{subject}: not secure", "use https, or http for files whose sha256 is known"
+        "{subject}: insecure address",
+        "use https; http is only allowed for a file with a known sha256",
     ),
     "offline": Message(
-        "{subject}: not in the cache, and SR_OFFLINE is set",
+        "{subject}: not in the cache, and SR_OFFLINE or HF_HUB_OFFLINE is set",
         hints=_FROM_THIS_MACHINE,
     ),
     # facts: reason, tries
     "download-failed": Message(
-        "{subject}: download failed: {reason} (tries: {tries})", hints=_FROM_THIS_MACHINE
+        "{subject}: download failed (attempts: {tries}): {reason}", hints=_FROM_THIS_MACHINE
     ),
-    # facts: sha256 (its first digits), or size
+    # facts: sha256 (its first digits)
     "wrong-content": Message(
         "{subject}: not the expected content (sha256 {sha256}…), discarded",
-        hints={
-            "pin": "sr download-weights --prune '{subject}' forgets what was seen there first",
-            "size": "it is longer than the {size} bytes expected",
-        },
+        hints={"pin": "sr download-weights --prune '{subject}' forgets what was seen there first"},
     ),
+    # facts: size (what was expected)
+    "unexpected-size": Message("{subject}: longer than the {size} bytes expected, discarded"),
     "locked": Message("{subject}: another process has been fetching it for an hour"),
+    # facts: needed_mib, free_mib
     "disk-full": Message("{subject}: needs about {needed_mib} MiB, {free_mib} MiB are free"),
 }
 

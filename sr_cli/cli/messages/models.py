@@ -8,69 +8,69 @@ MESSAGES: dict[str, Message] = {
     # facts: known
     "unknown-model": Message(
         "unknown model '{subject}'",
-        "known: {known}; more: sr download-weights; or give a checkpoint file",
+        "available: {known}; sr download-weights lists more; checkpoint files work, too",
     ),
     # facts: available (scales as xN), known
     "no-weights": Message(
         "{subject} has no trained weights",
-        "trained: {known}; or give a checkpoint file",
+        "trained networks: {known}",
         {"other-scales": "trained scales: {available}"},
     ),
     "not-downloaded": Message(
-        "{subject} is not downloaded yet",
-        "sr download-weights {subject}, or --download",
+        "{subject} has not been downloaded",
+        "sr download-weights {subject}, or add --download",
         {"address": "sr download-weights {subject}"},
     ),
     # facts: licence
     "licence-not-accepted": Message(
-        "{subject} is under {licence}, which must be accepted first",
+        "{subject}: its licence must be accepted first ({licence})",
         "sr download-weights {subject} --accept-license",
     ),
     # facts: scale, available
-    "scale-not-available": Message("{subject}: no x{scale}", "available: x{available:, x}"),
+    "scale-not-available": Message(
+        "{subject} is not available at x{scale}", "available: x{available:, x}"
+    ),
     # subject: several models
     "no-common-scale": Message("{subject} have no scale in common"),
-    "chain-is-not-one-network": Message("{subject} is a chain of networks, not one"),
+    "chain-is-not-one-network": Message("{subject} is a chain; a single network is required"),
     "chain-is-not-averaged": Message(
         "{subject}: chains and networks that keep the size cannot be averaged with others"
     ),
-    "chain-enlarges-early": Message(
-        "{subject} changes the size: in a chain only the last model may",
+    "chain-order": Message(
+        "{subject} changes the image size; in a chain, only the last model may",
         "for example: -m denoise.pth+edsr",
     ),
     # facts: file
     "damaged-weights": Message(
-        "{subject}: {file} is not the released file",
-        "install sr again",
-        {"fetch-again": "it was removed; sr download-weights {subject} fetches it again"},
+        "{subject}: {file} is damaged or was modified",
+        "reinstall sr",
+        {"fetch-again": "it was removed; sr download-weights {subject} downloads it again"},
     ),
     # facts: reason
     "invalid-manifest": Message(
-        "{subject}: not a manifest of weights ({reason})", hints={"reinstall": "install sr again"}
+        "{subject}: not a valid weights manifest ({reason})", hints={"reinstall": "reinstall sr"}
     ),
     # facts: file, other
     "manifest-file-taken": Message(
-        "{subject}: {file} is the file of {other}", "give it another file name"
+        "{subject}: the file name {file} is already used by {other}", "choose another file name"
     ),
     # facts: reason
     "unreadable-checkpoint": Message(
         "{subject}: not a readable checkpoint ({reason})",
-        "a truncated download, or another kind of file",
+        "it may be truncated, or another kind of file",
     ),
-    "not-our-checkpoint": Message("{subject}: not a checkpoint of sr: its header says nothing"),
+    "not-our-checkpoint": Message("{subject}: not an sr checkpoint (no sr header)"),
     # facts: reason
-    "invalid-header": Message("{subject}: its header does not describe a network ({reason})"),
+    "invalid-header": Message("{subject}: invalid checkpoint header ({reason})"),
     # facts: network, missing, unknown, wrong_shape
     "tensors-do-not-fit": Message(
-        "{subject}: its tensors are not those of {network} "
-        "(missing: {missing}; unknown: {unknown}; wrong shape: {wrong_shape})"
+        "{subject}: its tensors do not match {network} "
+        "(missing: {missing}; unexpected: {unknown}; wrong shape: {wrong_shape})"
     ),
     # facts: mib
-    "expands-too-far": Message("{subject}: expands to {mib} MiB, many times its own size"),
+    "expands-too-far": Message("{subject}: expands to {mib} MiB, many times its size on disk"),
     # facts: known
-    "unknown-architecture": Message(
-        "{subject}: not a supported architecture", "supported: {known}"
-    ),
+    "unknown-architecture": Message("{subject}: unsupported architecture", "supported: {known}"),
     # facts: architecture, purpose
     "wrong-purpose": Message("{subject}: {architecture} is for {purpose}, not for upscaling"),
     # facts: architecture, inputs, outputs

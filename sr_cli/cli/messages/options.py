@@ -1,4 +1,4 @@
-"""Options and values that no command accepts."""
+"""Options and values that are refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ MESSAGES: dict[str, Message] = {
     # subject: what is missing; facts: example
     "missing-option": Message("{subject} is required", "for example: {example}"),
     # facts: extra
-    "extra-missing": Message("{subject} needs an extra", "pip install 'sr-cli[{extra}]'"),
+    "extra-missing": Message(
+        "{subject} requires the extra '{extra}'",
+        "install sr with it, for example: pip install '.[{extra}]' in a checkout",
+    ),
 }
 
 NOTES: dict[str, str] = {}

@@ -6,31 +6,31 @@ from sr_cli.cli.messages.template import Message
 
 MESSAGES: dict[str, Message] = {
     "no-images-in-folder": Message(
-        "{subject}: no images in this folder", hints={"recursive": "-r searches its sub-folders"}
+        "{subject}: no images in this folder", hints={"recursive": "-r searches its subfolders"}
     ),
     "no-images-match": Message("{subject}: no images match"),
     # facts: first, second (inputs)
     "outputs-collide": Message(
-        "{first} and {second} would both become {subject}",
+        "{first} and {second} would both be written to {subject}",
         "rename one of them, or run them separately",
     ),
     # facts: source
-    "output-is-an-input": Message("{subject}: output of {source} and itself an input"),
-    "output-not-a-folder": Message("{subject}: is a file, but several results need a folder"),
+    "output-is-an-input": Message("{subject} is both an input and the output of {source}"),
+    "output-not-a-folder": Message("{subject} is a file; several results require a folder"),
     # facts: known
     "format-not-in-name": Message(
-        "{subject}: its name does not end in a format that can be written",
-        "end it with {known}; a folder with /",
+        "{subject}: the output format cannot be told from the name",
+        "end the name of a file in {known}, that of a folder in /",
     ),
     # facts: format
-    "format-contradicts-name": Message("{subject}: its name contradicts -f {format}"),
-    "one-image-on-stdout": Message("stdout takes one image", "-o FOLDER/ takes several"),
+    "format-contradicts-name": Message("{subject}: the name does not match -f {format}"),
+    "one-image-on-stdout": Message("stdout can hold only one image", "-o FOLDER/ writes several"),
     # facts: factor, most
-    "factor-too-large": Message("{subject}: the result would be x{factor}, more than x{most}"),
+    "factor-too-large": Message("{subject}: the result would be x{factor}; the limit is x{most}"),
     # facts: width, height, total, max_pixels
     "result-too-large": Message(
-        "{subject}: the result would be {width}x{height}, {total} pixels in all, "
-        "more than {max_pixels}",
+        "{subject}: the result would be {width}x{height}, {total} pixels in total; "
+        "the limit is {max_pixels}",
         "--max-pixels raises the limit, --max-side caps the result",
     ),
     # facts: format
@@ -45,16 +45,16 @@ MESSAGES: dict[str, Message] = {
     ),
     # facts: network, precision, device, reason
     "network-failed": Message(
-        "{subject}: {network} cannot compute in {precision} on {device}: {reason}",
-        hints={"other-precision": "--precision fp32"},
+        "{subject}: {network} failed in {precision} on {device}: {reason}",
+        hints={"other-precision": "try --precision fp32"},
     ),
     # facts: device, tile
     "out-of-memory": Message(
-        "{subject}: out of memory on {device} even with tiles of {tile} pixels",
+        "{subject}: out of memory on {device}, even with tiles of {tile} pixels",
         "close other programs, or use --device cpu",
     ),
     # facts: network
-    "not-finite": Message("{subject}: the result of {network} is not finite even in fp32"),
+    "not-finite": Message("{subject}: the result of {network} is not finite, even in fp32"),
     "image-out-of-memory": Message(
         "{subject}: out of memory", "close other programs, or use --max-side"
     ),
@@ -62,7 +62,7 @@ MESSAGES: dict[str, Message] = {
     "image-failed": Message("{subject}: {reason}"),
     "not-an-image": Message(
         "not an image: {subject}",
-        "a PIL image, or an array (h, w), (h, w, 3) or (h, w, 4) of uint8 or uint16",
+        "supported: a PIL image, or an array (h, w), (h, w, 3) or (h, w, 4) of uint8 or uint16",
     ),
 }
 

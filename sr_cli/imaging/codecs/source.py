@@ -45,9 +45,9 @@ class Source:
         """
         check_pixels(pixels, self.max_pixels)
 
-    def note(self, kind: str, **facts: object) -> None:
+    def add_note(self, note: Note) -> None:
         """Add a note, once."""
-        if (note := Note(kind, facts)) not in self.notes:
+        if note not in self.notes:
             self.notes.append(note)
 
     def read_frame(self, profile: bytes | None = None) -> Frame:
@@ -60,7 +60,7 @@ class Source:
         frame, converted = to_frame(self.image, profile)
         if converted is not None:
             self.is_srgb = True
-            self.note(converted.kind, **converted.facts)
+            self.add_note(converted)
         frame.duration = self.duration()
         return frame
 
@@ -72,7 +72,7 @@ class Source:
         """
         if not self.allow_truncated:
             raise error
-        self.note("read-at-8-bits")
+        self.add_note(Note("read-at-8-bits"))
         return self.read_frame()
 
     @cached_property

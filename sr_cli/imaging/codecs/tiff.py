@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr_cli.errors import SrError
+from sr_cli.errors import Note, SrError
 from sr_cli.imaging.codecs import opencv
 from sr_cli.imaging.codecs.pillow import BITS_PER_SAMPLE, PHOTOMETRIC, tiff_tag
 from sr_cli.imaging.codecs.source import Source
@@ -61,7 +61,7 @@ def _full_pages(source: Source) -> list[int]:
             full.append(number)
     full = full or list(range(count))
     if len(full) < count:
-        source.note("reduced-pages-skipped", count=count - len(full))
+        source.add_note(Note("reduced-pages-skipped", {"count": count - len(full)}))
     source.check_size(sum(sizes[number] for number in full))
     image.seek(full[0])
     return full

@@ -1,0 +1,192 @@
+"""The options of `sr benchmark`, and which of them cannot be used together."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sr_cli.errors import RefusedError
+
+if TYPE_CHECKING:
+    from sr_cli.evaluation.sheet import Crop
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What `sr benchmark` was given."""
+
+    sets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SET]...",
+            help="Set5, Set14, BSD100, Urban100, or folders. Default: Set5 and Set14.",
+        ),
+    ] = None
+    model: Annotated[
+        list[str] | None,
+        typer.Option("-m", "--model", help="Network, id or file. Default: all that are trained."),
+    ] = None
+    scale: Annotated[
+        str | None, typer.Option("-x", "-s", "--scale", help="2, 3 or 4. Default 4.")
+    ] = None
+    hr: Annotated[
+        Path | None, typer.Option("--hr", help="Folder of originals, paired by name with --lr.")
+    ] = None
+    lr: Annotated[Path | None, typer.Option("--lr", help="Folder of their lr images.")] = None
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="A copy of the sets of your own; verified.")
+    ] = None
+    luma: Annotated[
+        str, typer.Option("--luma", help="unrounded, or rounded as in the oldest papers.")
+    ] = "unrounded"
+    rgb: Annotated[bool, typer.Option("--rgb", help="Also PSNR on RGB.")] = False
+    lpips: Annotated[
+        str | None, typer.Option("--lpips", help="Also LPIPS: alex or vgg (fetched once).")
+    ] = None
+    lpips_weights: Annotated[
+        Path | None, typer.Option("--lpips-weights", help="LPIPS's weights from a file.")
+    ] = None
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False
+    csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout.")] = False
+    markdown: Annotated[bool, typer.Option("--markdown", help="Markdown on stdout.")] = False
+    per_image: Annotated[bool, typer.Option("--per-image", help="A line for each image.")] = False
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="PSNR over speed as PNG (an extra: plot).")
+    ] = None
+    save: Annotated[Path | None, typer.Option("--save", help="Folder for the upscaled images.")] = (
+        None
+    )
+    compare: Annotated[
+        Path | None, typer.Option("--compare", help="Sheet of crops through every model, PNG.")
+    ] = None
+    region: Annotated[
+        str,
+        typer.Option(
+            "--region", help="What --compare shows: differ, edges, texture, or IMAGE:LEFT,TOP,SIDE."
+        ),
+    ] = "differ"
+    ab: Annotated[
+        Path | None,
+        typer.Option("--ab", help="Folder for a page that compares the models blindly, by eye."),
+    ] = None
+    degradation: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--degradation", help="How lr is made: bicubic, noise, photo. --ab takes several."
+        ),
+    ] = None
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Exit 1 unless the shipped PSNR-Y on these sets holds, at every scale or -x.",
+        ),
+    ] = False
+    tile: Annotated[int | None, typer.Option("-t", "--tile", help="Tile side.")] = None
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")] = (
+        "auto"
+    )
+    precision: Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")] = (
+        "auto"
+    )
+    threads: Annotated[
+        int | None, typer.Option("--threads", help="CPU threads. Default: all cores.")
+    ] = None
+    overwrite: Annotated[
+        bool, typer.Option("-y", "--overwrite", help="Overwrite existing files.")
+    ] = False
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only errors.")] = False
+
+    @property
+    def degradations(self) -> tuple[str, ...]:
+        """How lr is made."""
+        return tuple(self.degradation or ["bicubic"])
+
+
+def check_arguments(given: Arguments) -> None:
+    """Raises RefusedError for what cannot be used together, or written."""
+    for option, other in _conflicts(given):
+        raise RefusedError("conflicting-options", option, other=other)
+    for option, other in _missing(given):
+        raise RefusedError("option-requires", option, other=other)
+    _check_outputs(given)
+
+
+def _conflicts(given: Arguments) -> list[tuple[str, str]]:
+    """Pairs of options that exclude each other."""
+    formats = ("--json", given.json), ("--csv", given.csv), ("--markdown", given.markdown)
+    chosen = [name for name, is_given in formats if is_given]
+    found = [(chosen[0], other) for other in chosen[1:]]
+    if given.hr is not None and given.sets:
+        found.append(("--hr", "names of sets"))
+    if len(given.degradations) > 1:
+        files = ("--plot", given.plot), ("--compare", given.compare), ("--save", given.save)
+        found += [(name, "several degradations") for name, path in files if path is not None]
+    return found + ([("--check", other) for other in _not_for_check(given)] if given.check else [])
+
+
+def _missing(given: Arguments) -> list[tuple[str, str]]:
+    """Options that mean nothing without another."""
+    found = []
+    if given.hr is not None and given.lr is None:
+        found.append(("--hr", "--lr"))
+    if given.lr is not None and given.hr is None:
+        found.append(("--lr", "--hr"))
+    if given.region != "differ" and given.compare is None:
+        found.append(("--region", "--compare"))
+    if len(given.degradations) > 1 and given.ab is None:
+        found.append(("more than one --degradation", "--ab"))
+    return found
+
+
+def _not_for_check(given: Arguments) -> list[str]:
+    """What `--check` decides by itself: it measures what ships, as the papers do."""
+    others = {
+        "--hr": given.hr,
+        "--rgb": given.rgb,
+        "--lpips": given.lpips,
+        "--lpips-weights": given.lpips_weights,
+        "--csv": given.csv,
+        "--markdown": given.markdown,
+        "--per-image": given.per_image,
+        "--plot": given.plot,
+        "--save": given.save,
+        "--compare": given.compare,
+        "--ab": given.ab,
+        "--degradation": given.degradation,
+        "--luma": given.luma != "unrounded",
+        "--precision": given.precision != "auto",
+    }
+    return [name for name, value in others.items() if value]
+
+
+def _check_outputs(given: Arguments) -> None:
+    for option, path in (("--plot", given.plot), ("--compare", given.compare)):
+        if path is None:
+            continue
+        if path.suffix.lower() != ".png":
+            raise RefusedError("wrong-type", option, value=path, wanted="a .png file")
+        if path.exists() and not given.overwrite:
+            raise RefusedError("already-exists", path)
+        if not path.parent.is_dir():
+            raise RefusedError("folder-not-found", path.parent)
+    if given.ab is not None and (given.ab / "index.html").exists() and not given.overwrite:
+        raise RefusedError("already-exists", given.ab / "index.html")
+
+
+def parse_region(text: str) -> str | Crop:
+    """What `--region` means: a crop, or one of the kinds that are looked for."""
+    from sr_cli.evaluation.sheet import REGIONS, Crop
+
+    if text in REGIONS:
+        return text
+    match = re.fullmatch(r"(.+):(\d+),(\d+),(\d+)", text)
+    if not match or int(match.group(4)) < 1:
+        known = [*REGIONS, "IMAGE:LEFT,TOP,SIDE"]
+        raise RefusedError("unknown-value", "--region", value=text, known=known)
+    name, left, top, side = match.groups()
+    return Crop(name, int(left), int(top), int(side))

@@ -1,0 +1,234 @@
+"""What a benchmark measures: its options, and names resolved to sets and models."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from sr_cli.engine.options import EngineOptions
+from sr_cli.errors import RefusedError, SrError
+from sr_cli.evaluation.datasets import TestImage, TestSet, open_set, paired_set
+from sr_cli.evaluation.measure import Distance
+from sr_cli.evaluation.metrics import LUMAS, Luma
+from sr_cli.imaging.degradation import DEGRADATIONS
+from sr_cli.registry.manifest import load_manifest
+from sr_cli.registry.ref import AddressRef, BicubicRef, FamilyRef, FileRef, ModelRef, parse_model
+from sr_cli.store import store
+
+DEFAULT_SETS = ("Set5", "Set14")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A folder of originals and a folder of their lr images, paired by name."""
+
+    hr: Path
+    lr: Path
+
+
+@dataclass(frozen=True)
+class BenchmarkOptions:
+    """How models are measured, and what is kept.
+
+    Args:
+        luma: `unrounded`, or `rounded` as in the oldest papers.
+        rgb: Also PSNR on RGB.
+        lpips: Also LPIPS, by the network `alex` or `vgg`.
+        lpips_weights: LPIPS's weights from a file; None fetches them once.
+        degradations: How lr is made: `bicubic` as in the papers, `noise`, `photo`. Each model is
+            measured under each.
+        engine: How to compute.
+        data_dir: A folder of one's own with the sets' files.
+        save: A folder for the upscaled images.
+        overwrite: Whether images that are there may be replaced.
+        keep_images: Whether the report holds the upscaled images, for a sheet or a blind page.
+    """
+
+    luma: Luma = "unrounded"
+    rgb: bool = False
+    lpips: str | None = None
+    lpips_weights: Path | None = None
+    degradations: tuple[str, ...] = ("bicubic",)
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    data_dir: Path | None = None
+    save: Path | None = None
+    overwrite: bool = False
+    keep_images: bool = False
+
+
+@dataclass(frozen=True)
+class FetchProgress:
+    """Files of a test set that are fetched and verified, or bytes of a checkpoint: `done` of
+    `total`, where that is known."""
+
+    name: str
+    done: int
+    total: int | None
+
+
+@dataclass(frozen=True)
+class ImageProgress:
+    """A model was measured on an image, or could not be: `done` of `total` in the benchmark."""
+
+    model: str
+    test_set: str
+    image: str
+    done: int
+    total: int
+    error: SrError | None = None
+
+
+Event = FetchProgress | ImageProgress
+OnEvent = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A model to measure; `family` names it in the published tables."""
+
+    name: str
+    family: str
+    ref: ModelRef
+
+    @property
+    def file(self) -> str:
+        """The path of a checkpoint file; empty for others."""
+        return str(self.ref.path) if isinstance(self.ref, FileRef) else ""
+
+
+@dataclass(frozen=True)
+class BenchmarkPlan:
+    """What a benchmark measures: every name resolved, every file of the sets at hand."""
+
+    sets: tuple[TestSet, ...]
+    models: tuple[Contestant, ...]
+    scale: int
+    options: BenchmarkOptions
+    distance: Distance | None = None
+
+    @property
+    def steps(self) -> int:
+        """Images over all sets, models and degradations."""
+        images = sum(len(s.images) for s in self.sets)
+        return images * len(self.models) * len(self.options.degradations)
+
+
+def plan_benchmark(
+    sets: Sequence[str | Path | Pairs],
+    *,
+    models: Sequence[str | Path] | None,
+    scale: int,
+    options: BenchmarkOptions,
+    on_event: OnEvent | None = None,
+) -> BenchmarkPlan:
+    """Resolve what `benchmark` measures, and fetch the sets. Arguments and errors as there."""
+    _check_options(options)
+    contestants = choose_models(models, scale, on_event)
+    distance = _distance(options)
+
+    def on_file(name: str, done: int, total: int) -> None:
+        if on_event is not None:
+            on_event(FetchProgress(name, done, total))
+
+    opened = tuple(
+        paired_set(s.hr, s.lr, scale)
+        if isinstance(s, Pairs)
+        else open_set(str(s), data_dir=options.data_dir, on_file=on_file)
+        for s in sets
+    )
+    _check_set_names(opened)
+    plan = BenchmarkPlan(opened, tuple(contestants), scale, options, distance)
+    if options.save is not None and not options.overwrite:
+        _check_free(plan, options.save)
+    return plan
+
+
+def _check_options(options: BenchmarkOptions) -> None:
+    options.engine.check()
+    if options.luma not in LUMAS:
+        raise RefusedError("unknown-value", "luma", value=options.luma, known=list(LUMAS))
+    for name in options.degradations:
+        if name not in DEGRADATIONS:
+            raise RefusedError("unknown-value", "degradation", value=name, known=list(DEGRADATIONS))
+    if options.save is not None and len(options.degradations) > 1:
+        raise RefusedError("conflicting-options", "save", other="several degradations")
+
+
+def _distance(options: BenchmarkOptions) -> Distance | None:
+    if options.lpips is None and options.lpips_weights is None:
+        return None
+    from sr_cli.evaluation.lpips import LPIPS
+
+    return LPIPS(options.lpips or "alex", options.lpips_weights).distance
+
+
+def choose_models(
+    names: Sequence[str | Path] | None, scale: int, on_event: OnEvent | None = None
+) -> list[Contestant]:
+    """The models named, or all that have weights for `scale`; bicubic is always among them.
+
+    Checkpoints at addresses are fetched.
+
+    Raises:
+        RefusedError: `scale-not-available`, `not-downloaded`, and what an unknown name raises.
+    """
+    bicubic = Contestant("bicubic", "bicubic", BicubicRef())
+    if not names:
+        entries = [e for e in load_manifest().weights if e.scale == scale and e.is_here]
+        return [bicubic, *(Contestant(e.id, e.family, FamilyRef(e.id, (e,))) for e in entries)]
+    refs = [parse_model(name) for name in names]
+    _fetch_addresses(refs, on_event)
+    found = [bicubic, *(_contestant(ref, scale) for ref in refs)]
+    once = list({(m.name, m.file): m for m in found}.values())
+    names_of = Counter(m.name for m in once)
+    # Files of one name in two folders are told apart by their paths.
+    return [replace(m, name=m.file) if names_of[m.name] > 1 and m.file else m for m in once]
+
+
+def _fetch_addresses(refs: Sequence[ModelRef], on_event: OnEvent | None) -> None:
+    parts = [part for ref in refs for part in ref.steps if isinstance(part, AddressRef)]
+    for download in (d for part in parts for d in part.missing(1)):
+
+        def on_bytes(done: int, total: int | None, name: str = download.name) -> None:
+            if on_event is not None:
+                on_event(FetchProgress(name, done, total))
+
+        store.get(download.remote, on_bytes=on_bytes)
+
+
+def _contestant(ref: ModelRef, scale: int) -> Contestant:
+    if isinstance(ref, BicubicRef):
+        return Contestant("bicubic", "bicubic", ref)
+    if scale not in ref.scales():
+        raise RefusedError("scale-not-available", ref.name, scale=scale, available=ref.scales())
+    if not isinstance(ref, FamilyRef):
+        return Contestant(ref.name, "", ref)
+    entry = next(e for e in ref.entries if e.scale == scale)
+    if not entry.is_here:
+        raise RefusedError("not-downloaded", entry.id)
+    return Contestant(entry.id, entry.family, ref)
+
+
+def _check_set_names(sets: Sequence[TestSet]) -> None:
+    """A table would show only one of two sets of one name."""
+    for name, count in Counter(s.name for s in sets).items():
+        if count > 1:
+            raise RefusedError("duplicate-set", name, count=count)
+
+
+def _check_free(plan: BenchmarkPlan, folder: Path) -> None:
+    for test_set in plan.sets:
+        for image in test_set.images:
+            for model in plan.models:
+                path = saved_file(folder, test_set, image, model)
+                if path.exists():
+                    raise RefusedError("already-exists", path)
+
+
+def saved_file(folder: Path, test_set: TestSet, image: TestImage, model: Contestant) -> Path:
+    """Where the upscaled image of a model is saved."""
+    name = re.sub(r"[/\\:]+", "_", model.name)
+    return folder / test_set.name / f"{image.name}_{name}.png"
