@@ -8,8 +8,8 @@ import zlib
 from pathlib import Path
 
 import pytest
-from conftest import smooth
-from helpers.inprocess import Invoke
+from helpers.command import BICUBIC, Run
+from helpers.images import encoded, save
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -17,16 +17,6 @@ from PIL import Image
 from sr_cli.cli.messages import sentence
 from sr_cli.errors import SrError
 from sr_cli.imaging.decode import read_picture
-
-BICUBIC = ("upscale", "-m", "bicubic", "-x2")
-
-
-def encoded(suffix: str) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(smooth(40, 40)).save(
-        buffer, {"jpg": "JPEG", "tif": "TIFF"}.get(suffix, suffix.upper())
-    )
-    return buffer.getvalue()
 
 
 def bomb() -> bytes:
@@ -44,12 +34,14 @@ def bomb() -> bytes:
     )
 
 
+ENCODED = {s: encoded(s) for s in ("jpg", "png", "webp", "tif", "bmp", "gif", "avif")}
+
 BAD_FILES = {
     "empty.png": (b"", "empty-file"),
     "text.jpg": (b"hello, I am no image", "unknown-image-format"),
     "broken.tif": (b"II*\0" + bytes(40), "unsupported-image"),
-    "cut.jpg": (encoded("jpg")[:-300], "damaged-image"),
-    "cut.png": (encoded("png")[:-300], "damaged-image"),
+    "cut.jpg": (ENCODED["jpg"][:-300], "damaged-image"),
+    "cut.png": (ENCODED["png"][:-300], "damaged-image"),
     "bomb.png": (bomb(), "too-many-pixels"),
 }
 
@@ -76,12 +68,12 @@ def test_missing_and_unreadable_files(tmp_path: Path) -> None:
         assert (caught.value.code, caught.value.subject) == (code, str(path))
 
 
-def test_bad_files_fail_alone_and_the_batch_goes_on(inprocess: Invoke, tmp_path: Path) -> None:
+def test_bad_files_fail_alone_and_the_batch_goes_on(sr: Run, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name, (content, _) in BAD_FILES.items():
         (tmp_path / "in" / name).write_bytes(content)
-    Image.fromarray(smooth(9, 9)).save(tmp_path / "in" / "zgood.png")
-    done = inprocess(*BICUBIC, "in", "nothere.png", "-o", "out", "--json")
+    save(tmp_path / "in" / "zgood.png")
+    done = sr(*BICUBIC, "in", "nothere.png", "-o", "out", "--json")
     assert done.returncode == 1
     failed = {Path(r["input"]).name: r["error"]["code"] for r in done.records if "error" in r}
     codes = {name: code for name, (_, code) in BAD_FILES.items()}
@@ -91,12 +83,12 @@ def test_bad_files_fail_alone_and_the_batch_goes_on(inprocess: Invoke, tmp_path:
 
 
 @pytest.mark.parametrize("name", ["cut.jpg", "cut.png"])
-def test_truncated_files_can_be_allowed(inprocess: Invoke, tmp_path: Path, name: str) -> None:
+def test_truncated_files_can_be_allowed(sr: Run, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(BAD_FILES[name][0])
-    failed = inprocess(*BICUBIC, name)
+    failed = sr(*BICUBIC, name)
     assert (failed.returncode, failed.error_codes) == (1, ["damaged-image"])
     assert b"--allow-truncated" in failed.stderr
-    assert inprocess(*BICUBIC, name, "--allow-truncated").returncode == 0
+    assert sr(*BICUBIC, name, "--allow-truncated").returncode == 0
 
 
 @pytest.mark.parametrize("mode", ["F", "I"])
@@ -111,8 +103,8 @@ def test_more_than_16_bits_are_refused(mode: str) -> None:
 @given(st.data())
 @settings(max_examples=150, deadline=None)
 def test_flipped_bytes_give_a_picture_or_one_clean_error(data: st.DataObject) -> None:
-    suffix = data.draw(st.sampled_from(["jpg", "png", "webp", "tif", "bmp", "gif", "avif"]))
-    content = bytearray(encoded(suffix))
+    suffix = data.draw(st.sampled_from(sorted(ENCODED)))
+    content = bytearray(ENCODED[suffix])
     for _ in range(data.draw(st.integers(1, 6))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     try:

@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 import pytest
 import tifffile
-from conftest import smooth
+from helpers.images import smooth
 from PIL import Image
 
 from sr_cli.errors import Note, SrError

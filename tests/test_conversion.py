@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import smooth
+from helpers.images import smooth
 from PIL import Image, ImageOps
 
 from sr_cli.imaging.conversion import drop_features, opaque_8_bit, turn, unpremultiply, upright

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import smooth
+from helpers.images import smooth
 
 from sr_cli.imaging import degrade as steps
 from sr_cli.imaging import kernels

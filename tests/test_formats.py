@@ -7,7 +7,8 @@ import struct
 
 import numpy as np
 import pytest
-from conftest import REPOSITORY, smooth
+from helpers import REPOSITORY
+from helpers.images import smooth
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from conftest import smooth
-from helpers.inprocess import Invoke
+from helpers.command import BICUBIC, Run
+from helpers.images import smooth
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 from PIL.TiffImagePlugin import IFDRational
 
@@ -22,7 +22,6 @@ from sr_cli.imaging.formats import Encoding
 from sr_cli.imaging.metadata import for_size, has_unusual_gamma, read_metadata
 from sr_cli.imaging.picture import Frame, Metadata, Picture
 
-BICUBIC = ("upscale", "-m", "bicubic", "-x2")
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description tiff:Orientation="6">'
@@ -45,7 +44,7 @@ def exif_of_a_phone(orientation: int) -> Image.Exif:
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "avif"])
 def test_orientation_is_applied_once_and_metadata_is_kept(
-    inprocess: Invoke, tmp_path: Path, suffix: str
+    sr: Run, tmp_path: Path, suffix: str
 ) -> None:
     source = tmp_path / f"in.{suffix}"
     picture = smooth(24, 32)
@@ -54,7 +53,7 @@ def test_orientation_is_applied_once_and_metadata_is_kept(
     Image.fromarray(picture).save(
         source, exif=exif_of_a_phone(6), icc_profile=SRGB, dpi=(300, 300), quality=95, **options
     )
-    assert inprocess(*BICUBIC, source).returncode == 0
+    assert sr(*BICUBIC, source).returncode == 0
     with Image.open(tmp_path / f"in_x2.{suffix}") as made:
         made.load()
         assert made.size == (48, 64)
@@ -77,11 +76,11 @@ def test_orientation_is_applied_once_and_metadata_is_kept(
             assert b"<exif:PixelXDimension>48<" in made.info["xmp"]
 
 
-def test_exif_goes_through_a_tiff_and_out_again(inprocess: Invoke, tmp_path: Path) -> None:
+def test_exif_goes_through_a_tiff_and_out_again(sr: Run, tmp_path: Path) -> None:
     Image.fromarray(smooth(24, 32)).save(tmp_path / "a.jpg", exif=exif_of_a_phone(6))
-    assert inprocess(*BICUBIC, "a.jpg", "-o", "b.tif").returncode == 0
-    assert inprocess(*BICUBIC, "b.tif", "-o", "c.tif").returncode == 0
-    assert inprocess(*BICUBIC, "c.tif", "-o", "d.jpg").returncode == 0
+    assert sr(*BICUBIC, "a.jpg", "-o", "b.tif").returncode == 0
+    assert sr(*BICUBIC, "b.tif", "-o", "c.tif").returncode == 0
+    assert sr(*BICUBIC, "c.tif", "-o", "d.jpg").returncode == 0
     for name, width in (("b.tif", 48), ("c.tif", 96), ("d.jpg", 192)):
         with Image.open(tmp_path / name) as made:
             exif = made.getexif()
@@ -90,10 +89,10 @@ def test_exif_goes_through_a_tiff_and_out_again(inprocess: Invoke, tmp_path: Pat
             assert exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExifImageWidth] == width
 
 
-def test_strip_drops_metadata_but_still_turns(inprocess: Invoke, tmp_path: Path) -> None:
+def test_strip_drops_metadata_but_still_turns(sr: Run, tmp_path: Path) -> None:
     source = tmp_path / "in.jpg"
     Image.fromarray(smooth(24, 32)).save(source, exif=exif_of_a_phone(6), icc_profile=SRGB, xmp=XMP)
-    assert inprocess(*BICUBIC, source, "--strip").returncode == 0
+    assert sr(*BICUBIC, source, "--strip").returncode == 0
     with Image.open(tmp_path / "in_x2.jpg") as made:
         assert made.size == (48, 64)
         assert not dict(made.getexif())
@@ -101,7 +100,7 @@ def test_strip_drops_metadata_but_still_turns(inprocess: Invoke, tmp_path: Path)
         assert "xmp" not in made.info
 
 
-def test_stale_thumbnail_goes_and_iptc_stays(inprocess: Invoke, tmp_path: Path) -> None:
+def test_stale_thumbnail_goes_and_iptc_stays(sr: Run, tmp_path: Path) -> None:
     source = tmp_path / "in.jpg"
     caption = b"\x1c\x02\x78\x00\x05Hello"
     block = b"Photoshop 3.0\x008BIM\x04\x04\0\0" + len(caption).to_bytes(4, "big") + caption
@@ -116,7 +115,7 @@ def test_stale_thumbnail_goes_and_iptc_stays(inprocess: Invoke, tmp_path: Path) 
     source.write_bytes(
         data[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + data[2:]
     )
-    assert inprocess(*BICUBIC, source).returncode == 0
+    assert sr(*BICUBIC, source).returncode == 0
     made = (tmp_path / "in_x2.jpg").read_bytes()
     assert caption in made
     assert b"a comment" in made
@@ -124,20 +123,20 @@ def test_stale_thumbnail_goes_and_iptc_stays(inprocess: Invoke, tmp_path: Path) 
     assert Image.open(io.BytesIO(made)).getexif()[0x010F] == "M"
 
 
-def test_png_text_is_kept(inprocess: Invoke, tmp_path: Path) -> None:
+def test_png_text_is_kept(sr: Run, tmp_path: Path) -> None:
     info = PngImagePlugin.PngInfo()
     info.add_text("Author", "somebody")
     info.add_itxt("Title", "Überschrift")
     source = tmp_path / "in.png"
     Image.fromarray(smooth(9, 9)).save(source, pnginfo=info)
-    assert inprocess(*BICUBIC, source).returncode == 0
+    assert sr(*BICUBIC, source).returncode == 0
     made = Image.open(tmp_path / "in_x2.png")
     made.load()
     assert made.text["Author"] == "somebody"
     assert made.text["Title"] == "Überschrift"
 
 
-def test_deep_files_keep_their_description(inprocess: Invoke, tmp_path: Path) -> None:
+def test_deep_files_keep_their_description(sr: Run, tmp_path: Path) -> None:
     deep = smooth(10, 14, top=65535)
     small = Image.new("L", (1, 1))
     info = PngImagePlugin.PngInfo()
@@ -150,8 +149,8 @@ def test_deep_files_keep_their_description(inprocess: Invoke, tmp_path: Path) ->
     start, end = 33, chunks.index(b"IDAT") - 4
     png = cv2.imencode(".png", deep[..., ::-1])[1].tobytes()
     (tmp_path / "in.png").write_bytes(png[:33] + chunks[start:end] + png[33:])
-    assert inprocess(*BICUBIC, "in.png", "-f", "tif").returncode == 0
-    assert inprocess(*BICUBIC, "in.png").returncode == 0
+    assert sr(*BICUBIC, "in.png", "-f", "tif").returncode == 0
+    assert sr(*BICUBIC, "in.png").returncode == 0
     for name in ("in_x2.png", "in_x2.tif"):
         with Image.open(tmp_path / name) as made:
             made.load()
@@ -163,12 +162,12 @@ def test_deep_files_keep_their_description(inprocess: Invoke, tmp_path: Path) ->
     assert Image.open(tmp_path / "in_x2.png").text["Author"] == "somebody"
 
 
-def test_utf8_in_exif_and_gps_survive_every_format(inprocess: Invoke, tmp_path: Path) -> None:
+def test_utf8_in_exif_and_gps_survive_every_format(sr: Run, tmp_path: Path) -> None:
     exif = exif_of_a_phone(1)
     exif[ExifTags.Base.Copyright] = "© Jürgen".encode()
     Image.fromarray(smooth(24, 32)).save(tmp_path / "a.jpg", exif=exif, dpi=(300, 300))
     for suffix in ("jpg", "webp", "png", "tif", "avif"):
-        assert inprocess(*BICUBIC, "a.jpg", "-f", suffix).returncode == 0
+        assert sr(*BICUBIC, "a.jpg", "-f", suffix).returncode == 0
         made = tmp_path / f"a_x2.{suffix}"
         assert "© Jürgen".encode() in made.read_bytes(), suffix
         with Image.open(made) as image:
@@ -177,24 +176,24 @@ def test_utf8_in_exif_and_gps_survive_every_format(inprocess: Invoke, tmp_path: 
                 assert float(image.getexif()[0x011A]) == 300
 
 
-def test_a_broken_profile_is_said_not_fatal(inprocess: Invoke, tmp_path: Path) -> None:
+def test_a_broken_profile_is_said_not_fatal(sr: Run, tmp_path: Path) -> None:
     Image.fromarray(smooth(12, 12)).convert("CMYK").save(
         tmp_path / "c.jpg", icc_profile=b"junk" * 50
     )
-    done = inprocess(*BICUBIC, "c.jpg", "--json")
+    done = sr(*BICUBIC, "c.jpg", "--json")
     assert done.returncode == 0
     assert done.note_kinds == ["converted-without-profile"]
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "avif"])
 def test_names_beyond_ascii_survive_in_every_directory(
-    inprocess: Invoke, tmp_path: Path, suffix: str
+    sr: Run, tmp_path: Path, suffix: str
 ) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Artist] = "Zoë".encode()
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.LensModel] = "für 50 mm".encode()
     Image.fromarray(smooth(16, 16)).save(tmp_path / "a.jpg", exif=exif)
-    assert inprocess(*BICUBIC, "a.jpg", "-f", suffix).returncode == 0
+    assert sr(*BICUBIC, "a.jpg", "-f", suffix).returncode == 0
     data = (tmp_path / f"a_x2.{suffix}").read_bytes()
     assert "Zoë".encode() in data and "für 50 mm".encode() in data
 
@@ -216,7 +215,7 @@ def exif_types(path: Path) -> dict[int, int]:
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "avif"])
-def test_what_a_camera_wrote_keeps_its_type(inprocess: Invoke, tmp_path: Path, suffix: str) -> None:
+def test_what_a_camera_wrote_keeps_its_type(sr: Run, tmp_path: Path, suffix: str) -> None:
     exif = Image.Exif()
     exif.endian = "<"
     details = exif.get_ifd(ExifTags.IFD.Exif)
@@ -227,7 +226,7 @@ def test_what_a_camera_wrote_keeps_its_type(inprocess: Invoke, tmp_path: Path, s
     details[ExifTags.Base.ExposureTime] = IFDRational(1, 250)
     details[0x9402] = IFDRational(1013, 1)
     Image.fromarray(smooth(16, 16)).save(tmp_path / "a.jpg", exif=exif)
-    assert inprocess(*BICUBIC, "a.jpg", "-f", suffix).returncode == 0
+    assert sr(*BICUBIC, "a.jpg", "-f", suffix).returncode == 0
     made = tmp_path / f"a_x2.{suffix}"
     kinds = exif_types(made)
     assert kinds[0x9003] == kinds[0xA434] == 2
@@ -238,35 +237,29 @@ def test_what_a_camera_wrote_keeps_its_type(inprocess: Invoke, tmp_path: Path, s
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_iptc_of_a_tiff_that_calls_it_numbers(
-    inprocess: Invoke, tmp_path: Path, order: str
-) -> None:
+def test_iptc_of_a_tiff_that_calls_it_numbers(sr: Run, tmp_path: Path, order: str) -> None:
     records = b"\x1c\x02x\x00\x07Caption"
     tag = (33723, 4, 3, np.frombuffer(records, order + "u4").tolist(), True)
     tifffile.imwrite(
         tmp_path / "a.tif", smooth(16, 16), photometric="rgb", byteorder=order, extratags=[tag]
     )
     assert records in (tmp_path / "a.tif").read_bytes()
-    assert inprocess(*BICUBIC, "a.tif").returncode == 0
+    assert sr(*BICUBIC, "a.tif").returncode == 0
     assert records in (tmp_path / "a_x2.tif").read_bytes()
-    said = inprocess(*BICUBIC, "a.tif", "-f", "png", "--json")
+    said = sr(*BICUBIC, "a.tif", "-f", "png", "--json")
     note = {"kind": "metadata-dropped", "block": "IPTC", "format": "PNG"}
     assert said.returncode == 0 and said.notes == [note]
 
 
-def test_a_sheet_of_a_gray_picture_has_no_profile_for_gray(
-    inprocess: Invoke, tmp_path: Path
-) -> None:
+def test_a_sheet_of_a_gray_picture_has_no_profile_for_gray(sr: Run, tmp_path: Path) -> None:
     Image.fromarray(smooth(16, 16)[..., 0]).save(tmp_path / "a.png", icc_profile=b"gray" * 40)
-    assert inprocess(*BICUBIC, "a.png", "--compare").returncode == 0
+    assert sr(*BICUBIC, "a.png", "--compare").returncode == 0
     with Image.open(tmp_path / "a_x2_compare.png") as sheet:
         assert "icc_profile" not in sheet.info
 
 
 @pytest.mark.parametrize("deep", [False, True])
-def test_what_the_samples_of_a_png_mean_is_kept(
-    inprocess: Invoke, tmp_path: Path, deep: bool
-) -> None:
+def test_what_the_samples_of_a_png_mean_is_kept(sr: Run, tmp_path: Path, deep: bool) -> None:
     info = PngImagePlugin.PngInfo()
     colour = {b"gAMA": struct.pack(">I", 100_000), b"cHRM": struct.pack(">8I", *range(1, 9))}
     for kind, content in colour.items():
@@ -278,12 +271,12 @@ def test_what_the_samples_of_a_png_mean_is_kept(
             Frame(smooth(12, 12).astype(np.uint16) * 257), made, (tmp_path / "a.png").read_bytes()
         )
         (tmp_path / "a.png").write_bytes(made.getvalue())
-    assert inprocess(*BICUBIC, "a.png").returncode == 0
+    assert sr(*BICUBIC, "a.png").returncode == 0
     made_bytes = (tmp_path / "a_x2.png").read_bytes()
     for kind, content in colour.items():
         assert made_bytes.count(kind + content) == 1
     assert b"gAMA" not in made_bytes[made_bytes.index(b"IDAT") :]
-    other = inprocess(*BICUBIC, "a.png", "-f", "tif", "--json")
+    other = sr(*BICUBIC, "a.png", "-f", "tif", "--json")
     note = {"kind": "metadata-dropped", "block": "gAMA", "format": "TIFF"}
     assert other.returncode == 0 and other.notes == [note]
 
