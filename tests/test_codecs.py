@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import tifffile
 from helpers.images import smooth
-from PIL import Image
+from PIL import Image, ImageCms
 
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.codecs import png16, tiff_writer
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.encode import write_picture
-from sr_cli.imaging.formats import FORMATS, Encoding
+from sr_cli.imaging.formats import FORMATS, Encoding, Feature
 from sr_cli.imaging.metadata import Metadata
 from sr_cli.imaging.picture import Frame, Picture
 
@@ -323,3 +323,51 @@ def test_premultiplied_modes_of_pillow_become_straight() -> None:
     )
     frame = from_pillow(image.convert("RGBa"))
     assert np.abs(frame.pixels.astype(int) - 200).max() <= 1 and (frame.alpha == 128).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+def test_xmp_profile_and_text_go_through_every_format_that_has_them(name: str, dtype: type) -> None:
+    if dtype == np.uint16 and Feature.SIXTEEN_BIT not in FORMATS[name].features:
+        dtype = np.uint8
+    xmp = '<x:xmpmeta xmlns:x="adobe:ns:meta/">für</x:xmpmeta>'.encode()
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    metadata = Metadata(xmp=xmp, icc=icc, text={"Author": "me", "Titel": "Über"}, comment=b"hello")
+    data = written(Picture([Frame(noise(8, 8, 3, dtype=dtype))], "PNG", metadata), name)
+    found = read_picture(data).metadata
+    assert found.xmp == xmp and found.icc == icc
+    assert found.text == (metadata.text if name == "PNG" else {})
+    assert found.comment == (b"hello" if name == "JPEG" else None)
+    bare = Picture([Frame(noise(8, 8, 3, dtype=dtype))], "PNG", metadata)
+    stripped = read_picture(written(bare, name, Encoding(None, False, True))).metadata
+    assert not (stripped.xmp or stripped.icc or stripped.text or stripped.comment)
+
+
+@pytest.mark.parametrize("kind", [1, 3])
+def test_reduced_copies_of_pages_are_skipped_and_counted(kind: int) -> None:
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        for height, subfile in ((8, 0), (4, kind), (6, 2), (3, kind)):
+            writer.write(noise(height, 5, dtype=np.uint8), subfiletype=subfile)
+    made = read_picture(file.getvalue(), max_pixels=14 * 5)
+    assert [f.height for f in made.frames] == [8, 6]
+    assert made.notes == [Note("reduced-pages-skipped", {"count": 2})]
+    with pytest.raises(SrError) as caught:
+        read_picture(file.getvalue(), max_pixels=14 * 5 - 1)
+    assert caught.value.facts == {"pixels": 70, "max_pixels": 69}
+
+
+def test_plain_pages_need_no_note() -> None:
+    data = written(Picture([Frame(noise(8, 8)), Frame(noise(8, 8))], "TIFF"), "TIFF")
+    assert read_picture(data).notes == []
+
+
+def test_pages_that_are_not_all_gray_with_alpha_are_left_to_pillow() -> None:
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(noise(6, 5, 2), photometric="minisblack", extrasamples=["unassalpha"])
+        writer.write(noise(6, 5, 2, dtype=np.uint8), photometric="minisblack",
+                     extrasamples=["unassalpha"])  # fmt: skip
+    with pytest.raises(SrError) as caught:
+        read_picture(file.getvalue())
+    assert caught.value.code == "unsupported-image"
