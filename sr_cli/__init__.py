@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sr_cli.engine.options import EngineOptions
     from sr_cli.evaluation.benchmark import benchmark
     from sr_cli.evaluation.report import Report
-    from sr_cli.evaluation.request import BenchmarkOptions
+    from sr_cli.evaluation.plan import BenchmarkOptions, Pairs
     from sr_cli.registry.ref import load_model
     from sr_cli.training.recipe import Recipe
     from sr_cli.training.request import TrainingRequest, TrainingResult
@@ -32,6 +32,7 @@ __all__ = [
     "BenchmarkOptions",
     "EngineOptions",
     "Note",
+    "Pairs",
     "Recipe",
     "RefusedError",
     "Report",
@@ -49,8 +50,9 @@ __all__ = [
 ]
 
 _HOME = {
-    "BenchmarkOptions": "evaluation.request",
+    "BenchmarkOptions": "evaluation.plan",
     "EngineOptions": "engine.options",
+    "Pairs": "evaluation.plan",
     "Recipe": "training.recipe",
     "Report": "evaluation.report",
     "Result": "upscale.request",

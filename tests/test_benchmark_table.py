@@ -55,6 +55,25 @@ def test_a_table_holds_values() -> None:
     assert table.has_differences and not table_of(Report(4, [row("a", 1.0)])).has_differences
 
 
+def test_costs_are_means_over_the_sets() -> None:
+    two = row("a", 28.0)
+    two.sets["Set14"] = SetFigures([ImageFigures("b", 30.0, 0.9, 0.75, 3.0)])
+    two.sets["empty"] = SetFigures()
+    values = dict(zip((c.heading for c in table_of(Report(4, [two])).columns),
+                      table_of(Report(4, [two])).lines[0], strict=True))  # fmt: skip
+    assert values["s/image"] == pytest.approx((0.25 + 0.75) / 2)
+    assert values["MP/s"] == pytest.approx((2.0 + 4.0) / 2)
+    assert values["empty PSNR-Y"] is None
+
+
+def test_a_document_holds_what_a_model_costs() -> None:
+    costly = row("a", 28.123456789, parameters=7, multiply_adds=1.26, peak_memory=9)
+    (found,) = as_document(Report(4, [costly]))["results"]
+    assert (found["parameters"], found["multiply_adds_per_pixel"]) == (7, 1.3)
+    assert found["peak_memory_bytes"] == 9 and found["sets"]["Set5"]["psnr_y"] == 28.623457
+    assert found["sets"]["Set5"]["megapixels_per_second"] == 2.0
+
+
 def test_values_as_text() -> None:
     assert text_of(Figure(PSNR, 32.094, -0.0161)) == "32.09 (-0.02)"
     assert text_of(Figure(SSIM, 0.88884, 0.00011)) == "0.8888 (+0.0001)"

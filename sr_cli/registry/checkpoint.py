@@ -16,7 +16,7 @@ from torch import Tensor
 from sr_cli.errors import SrError
 from sr_cli.networks import create_model, model_names
 from sr_cli.networks.base import SRModel
-from sr_cli.registry.loaded import Traits
+from sr_cli.registry.loaded import Traits, usual_range
 from sr_cli.system.files import atomic_write
 
 FORMAT = 1
@@ -186,6 +186,8 @@ def _some(names: list[str]) -> list[str]:
     return [*names[:3], *([f"+{len(names) - 3}"] if len(names) > 3 else [])]
 
 
-def traits_of(header: Header) -> Traits:
-    """What a header says about the network with these weights."""
-    return Traits(header.model, header.halo, header.half_is_safe)
+def traits_of(header: Header, channels: int) -> Traits:
+    """What a header says about the network, of 1 or 3 channels, with these weights."""
+    return Traits(
+        header.model, header.halo, header.half_is_safe, value_range=usual_range(channels)
+    )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.networks.base import InferenceNet, SRModel
 from sr_cli.registry.converters import LAYOUTS, converted
-from sr_cli.registry.loaded import LoadedModel, Traits, plain
+from sr_cli.registry.loaded import LoadedModel, Traits, plain, usual_range
 from sr_cli.registry.tensors import read_tensors
 
 HALO = 32
@@ -182,6 +182,7 @@ def _adapted(path: Path, descriptor: Any) -> LoadedModel:
         half_is_safe=declared and network.runs_in_half(),
         size_multiple=network.multiple,
         smallest_side=network.least,
+        value_range=usual_range(network.channels),
     )
     return LoadedModel(network, traits)
 

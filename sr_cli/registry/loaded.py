@@ -17,6 +17,8 @@ class Traits:
         half_is_safe: Whether half precision works and costs less than 0.01 dB.
         size_multiple: What the sides of an input are padded to a multiple of.
         smallest_side: The smallest side of an input, in lr pixels; smaller ones are padded.
+        value_range: What black and white are for the network: BT.601's studio range for networks
+            on luma, 0 and 1 for those on RGB.
     """
 
     architecture: str
@@ -24,6 +26,7 @@ class Traits:
     half_is_safe: bool = True
     size_multiple: int = 1
     smallest_side: int = 1
+    value_range: tuple[float, float] = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -42,4 +45,9 @@ class LoadedModel:
 
 def plain(network: SRModel) -> LoadedModel:
     """A network of our own about which nothing is known but its class."""
-    return LoadedModel(network, Traits(network.name))
+    return LoadedModel(network, Traits(network.name, value_range=usual_range(network.channels)))
+
+
+def usual_range(channels: int) -> tuple[float, float]:
+    """Black and white of a network on luma (one channel) or on RGB."""
+    return (16 / 255, 235 / 255) if channels == 1 else (0.0, 1.0)

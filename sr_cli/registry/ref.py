@@ -286,7 +286,7 @@ def _load_file(path: Path, scale: int | None) -> LoadedModel:
     if not is_ours(path):
         return load_foreign(path)
     network, header = load_checkpoint(path, scale=scale)
-    return LoadedModel(network, traits_of(header))
+    return LoadedModel(network, traits_of(header, network.channels))
 
 
 def _unknown(name: str, manifest: Manifest) -> RefusedError:
