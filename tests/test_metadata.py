@@ -495,3 +495,12 @@ def test_resolutions_that_cannot_be_are_left_out(bad: object) -> None:
     assert read_metadata(image)[0].dpi is None
     image.info["dpi"] = (999_999, 1)
     assert read_metadata(image)[0].dpi == (999_999, 1)
+
+
+def test_text_that_carries_exif_or_xmp_is_no_text() -> None:
+    info = PngImagePlugin.PngInfo()
+    for key in ("XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type APP1", "Author"):
+        info.add_text(key, "text")
+    file = io.BytesIO()
+    Image.fromarray(smooth(9, 9)).save(file, "PNG", pnginfo=info)
+    assert read_picture(file.getvalue()).metadata.text == {"Author": "text"}
