@@ -5,69 +5,20 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import PACKAGE
 from helpers.command import BICUBIC, Run
-from helpers.images import encoded, save
-from hypothesis import given
-from hypothesis import strategies as st
+from helpers.images import save
 from safetensors.numpy import save as tensors_as_bytes
 
-from sr_cli.cli.messages import sentence
 from sr_cli.engine.device import cpu_precisions
 from sr_cli.engine.options import PRECISION_NAMES
 from sr_cli.errors import SrError
-from sr_cli.imaging.decode import read_picture
 from sr_cli.system.files import atomic_write
 from sr_cli.upscale import executor
-
-ENCODED = {s: encoded(s) for s in ("jpg", "png", "webp", "tif", "bmp", "gif", "avif")}
-
-
-def bomb() -> bytes:
-    """A small PNG that declares 100000 x 100000 pixels."""
-    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    pixels = zlib.compress(b"\0" * 1000)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
-    )
-
-
-BAD_FILES = {
-    "empty.png": (b"", "empty-file"),
-    "text.jpg": (b"hello, I am not an image", "not-an-image"),
-    "cut.jpg": (ENCODED["jpg"][:-300], "damaged-image"),
-    "cut.png": (ENCODED["png"][:-300], "damaged-image"),
-    "bomb.png": (bomb(), "too-many-pixels"),
-}
-
-
-def test_bad_files_fail_alone_and_the_batch_goes_on(sr: Run, tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    for name, (content, _) in BAD_FILES.items():
-        (tmp_path / "in" / name).write_bytes(content)
-    save(tmp_path / "in" / "zgood.png")
-    done = sr(*BICUBIC, "in", "nothere.png", "-o", "out", "--json")
-    assert done.returncode == 1
-    failed = {Path(r["input"]).name: r["error"]["code"] for r in done.records if "error" in r}
-    codes = {name: code for name, (_, code) in BAD_FILES.items()}
-    assert failed == codes | {"nothere.png": "path-not-found"}
-    assert sorted(done.error_codes) == sorted(failed.values())
-    for name in failed:
-        assert any(name.encode() in line for line in done.stderr.splitlines())
-    assert b"1 done, 6 failed" in done.stderr
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["zgood.png"]
 
 
 @pytest.mark.parametrize("name", [n for n in PRECISION_NAMES if n not in cpu_precisions()])
@@ -83,13 +34,6 @@ def test_a_precision_that_this_cpu_does_not_support_is_refused(
         assert done.returncode == 2 and done.error_codes == ["precision-not-supported"]
         assert name.encode() in done.stderr and b"fp32" in done.stderr
     assert [p.name for p in photo.parent.iterdir()] == [photo.name]
-
-
-def test_truncated_files_can_be_allowed(sr: Run, tmp_path: Path) -> None:
-    (tmp_path / "cut.jpg").write_bytes(BAD_FILES["cut.jpg"][0])
-    done = sr(*BICUBIC, "cut.jpg")
-    assert done.returncode == 1 and b"--allow-truncated" in done.stderr
-    assert sr(*BICUBIC, "cut.jpg", "--allow-truncated").returncode == 0
 
 
 def test_max_pixels_bounds_the_result_too(sr: Run, tmp_path: Path) -> None:
@@ -246,17 +190,3 @@ def test_bad_checkpoints_never_execute(sr: Run, tmp_path: Path) -> None:
     assert b"missing: layers.0.bias" in sr("upscale", "a.png", "-m", "some.safetensors").stderr
     assert not (tmp_path / "executed").exists()
     assert not (tmp_path / "a_x4.png").exists()
-
-
-@given(st.data())
-def test_flipped_bytes_give_an_image_or_one_error(data: st.DataObject) -> None:
-    suffix = data.draw(st.sampled_from(sorted(ENCODED)))
-    content = bytearray(ENCODED[suffix])
-    for _ in range(data.draw(st.integers(1, 6))):
-        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    try:
-        picture = read_picture(bytes(content), max_pixels=10_000_000)
-    except SrError as error:
-        assert "\n" not in sentence(error)
-    else:
-        assert picture.frames[0].pixels.size > 0

@@ -135,7 +135,7 @@ def test_folders_in_pairs(tmp_path: Path) -> None:
     image, _ = paired_set(tmp_path / "h", tmp_path / "l", 2).images
     assert image.lr is not None and image.lr.name == "ax2.png"
     (tmp_path / "l" / "ax2.png").unlink()
-    with pytest.raises(SrError, match="partner"):
+    with pytest.raises(SrError, match="missing-partner"):
         paired_set(tmp_path / "h", tmp_path / "l", 2)
 
 
@@ -181,5 +181,5 @@ def test_pairs_in_folders_of_equal_names(tmp_path: Path) -> None:
     hr = [tmp_path / "hr" / a / f"{n}.png" for a in "ab" for n in "12"]
     lr = [tmp_path / "lr" / a / f"{n}x2.png" for a in "ab" for n in "12"]
     assert pair_by_name(hr, lr, 2) == list(zip(hr, lr, strict=True))
-    with pytest.raises(SrError, match="two files for one name"):
+    with pytest.raises(SrError, match="ambiguous-pair"):
         pair_by_name([*hr, tmp_path / "hr" / "a" / "1_HR.png"], lr, 2)

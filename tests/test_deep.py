@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from conftest import Run, smooth
+from helpers.command import BICUBIC, Run
+from helpers.images import smooth
 from PIL import Image, ImageCms
 
 from sr_cli.imaging.resize import resize_bicubic
 
-BICUBIC = ("upscale", "-m", "bicubic", "-x2")
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
@@ -213,8 +213,9 @@ def test_cut_off_deep_pictures_are_named_so_and_can_be_read(
     cut.write_bytes(data[: len(data) * 2 // 3])
     failed = sr(*BICUBIC, cut)
     assert failed.returncode == 1
-    assert b"--allow-truncated" in failed.stderr and failed.stderr.count(b"\n") == 2
-    assert sr(*BICUBIC, cut, "--allow-truncated").returncode == 0
+    assert failed.error_codes in (["unsupported-16-bit-image"], ["damaged-image"])
+    assert b"--allow-truncated" in failed.stderr
+    assert sr(*BICUBIC, cut, "--allow-truncated", "--json").note_kinds == ["read-at-8-bits"]
 
 
 @pytest.mark.parametrize(
@@ -260,7 +261,7 @@ def test_every_page_keeps_the_profile_and_counts_by_itself(sr: Run, tmp_path: Pa
     with tifffile.TiffFile(tmp_path / "b.tif") as tiff:
         assert [p.tags[34675].value == SRGB for p in tiff.pages] == [True] * 7
     refused = sr(*run, "10300", "-y")
-    assert refused.returncode == 1 and b"--max-pixels" in refused.stderr
+    assert refused.returncode == 1 and refused.error_codes == ["too-many-pixels"]
 
 
 def test_alpha_is_smooth_where_a_picture_is_reduced(sr: Run, tmp_path: Path) -> None:

@@ -192,6 +192,15 @@ def test_sentences_are_filled_with_facts() -> None:
     )
 
 
+def test_values_may_have_words_of_their_own() -> None:
+    error = SrError(
+        "unsupported-by-format", "a.jpg", hint="either", format="JPEG",
+        features=["alpha", "16-bit"], formats=["png", "tiff"],
+    )  # fmt: skip
+    assert sentence(error) == "a.jpg: JPEG does not support transparency or 16 bits per channel"
+    assert advice(error) == "-f png or tiff does; --flatten drops it"
+
+
 def test_a_fact_that_is_missing_hides_nothing() -> None:
     assert sentence(SrError("scale-not-available", "edsr")) == "edsr: no x?"
     assert sentence(SrError("brand-new", "edsr", scale=5)) == "brand-new: edsr (scale=5)"

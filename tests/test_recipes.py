@@ -154,7 +154,7 @@ def test_partners_are_found_by_their_names(tmp_path: Path) -> None:
     for folder, name in (("hr", "a.png"), ("lr", "ax2.png"), ("hr", "b.png")):
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / name).touch()
-    with pytest.raises(SrError):
+    with pytest.raises(SrError, match="missing-partner"):
         find_sources([tmp_path], scale=2)
     with pytest.raises(SrError) as caught:
         find_sources([tmp_path], scale=None)

@@ -1,7 +1,8 @@
-"""Bicubic resizing: MATLAB's own files, the golden table, and what must hold for any picture."""
+"""Bicubic resizing: MATLAB's own files, the golden table, and what must hold for any image."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,11 @@ from sr_cli.engine import pipeline
 from sr_cli.engine.pipeline import BicubicPipeline
 from sr_cli.evaluation.metrics import psnr_y, ssim_y
 from sr_cli.imaging.resize import (
+    bicubic_taps,
     crop_to_multiple,
     downscale_bicubic,
     resize_bicubic,
+    to_integers,
     vertical_first,
 )
 from sr_cli.networks.bicubic import enlarge_bicubic
@@ -86,8 +89,102 @@ def test_bands_equal_the_whole(h: int, w: int, factor: float) -> None:
     shares: list[float] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "_BAND", 3)
-        banded = BicubicPipeline().run(lr, size, shares.append)
-    assert np.array_equal(banded, resize_bicubic(lr, *size))
-    # Where bands are made at all, they are told of.
+        made = BicubicPipeline().run(lr, size, shares.append)
+    assert np.array_equal(made, resize_bicubic(lr, *size))
     if vertical_first(h, w, *size):
-        assert shares == sorted(shares) and len(shares) == -(-size[0] // 3) and shares[-1] == 1
+        assert len(shares) == math.ceil(size[0] / 3) and shares[-1] == 1.0
+
+
+def slowly_resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """imresize written as its definition reads, pixel by pixel, without rounding."""
+
+    def along(line: np.ndarray, out: int) -> list[float]:
+        n, scale = len(line), out / len(line)
+        stretch = min(scale, 1.0)
+        made = []
+        for place in range(out):
+            centre = (place + 0.5) / scale - 0.5
+            total = weights = 0.0
+            first, last = math.floor(centre - 2 / stretch), math.ceil(centre + 2 / stretch)
+            for at in range(first, last + 1):
+                d = abs(centre - at) * stretch
+                weight = 0.0
+                if d <= 1:
+                    weight = 1.5 * d**3 - 2.5 * d**2 + 1
+                elif d < 2:
+                    weight = -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
+                mirrored = at % (2 * n)
+                total += weight * line[mirrored if mirrored < n else 2 * n - 1 - mirrored]
+                weights += weight
+            made.append(total / weights)
+        return made
+
+    tall = np.array([along(column, height) for column in image.T.astype(float)]).T
+    return np.array([along(row, width) for row in tall])
+
+
+@pytest.mark.parametrize(
+    ("h", "w", "height", "width"),
+    [(7, 5, 14, 10), (9, 12, 3, 4), (5, 8, 13, 3), (8, 5, 3, 13), (1, 6, 4, 2), (3, 2, 1, 1)],
+)
+def test_every_pixel_is_what_the_definition_says(h: int, w: int, height: int, width: int) -> None:
+    image = np.random.default_rng(h * w).integers(20_000, 40_000, (h, w)).astype(np.uint16)
+    wanted = slowly_resized(image, height, width)
+    exact = resize_bicubic(image, height, width, rounded_between=False)
+    assert exact.dtype == np.uint16 and exact.flags.c_contiguous
+    assert np.abs(exact - wanted.clip(0, 65535)).max() <= 0.5 + 1e-6
+    assert np.abs(resize_bicubic(image, height, width) - wanted.clip(0, 65535)).max() <= 1.5
+
+
+@pytest.mark.parametrize("scale", [4, 5])
+def test_up_to_x4_lr_is_rounded_between_the_directions(scale: int) -> None:
+    hr = np.random.default_rng(0).integers(0, 256, (40, 61, 3), dtype=np.uint8)
+    lr = downscale_bicubic(hr, scale)
+    assert lr.shape == (40 // scale, 61 // scale, 3)
+    cropped = hr[: 40 // scale * scale, : 61 // scale * scale]
+    both = [
+        resize_bicubic(cropped, *lr.shape[:2], rounded_between=rounded) for rounded in (True, False)
+    ]
+    assert not np.array_equal(*both)
+    assert np.array_equal(lr, both[scale > 4])
+    assert np.array_equal(resize_bicubic(cropped, *lr.shape[:2]), both[0])
+
+
+def test_which_direction_goes_first() -> None:
+    assert vertical_first(100, 100, 50, 50) and vertical_first(100, 100, 50, 60)
+    assert vertical_first(10, 10, 20, 20) and not vertical_first(100, 100, 60, 50)
+    # x0.33 of 101 and 100 pixels, rounded: one factor for both.
+    assert vertical_first(100, 101, 33, 33) and vertical_first(101, 100, 33, 33)
+    image = np.random.default_rng(1).integers(0, 256, (40, 40), dtype=np.uint8)
+    columns, rows = bicubic_taps(40, 10, 0.25), bicubic_taps(40, 30, 0.75)
+    wide = to_integers(columns.apply(image.T), image.dtype).T
+    by_columns_first = to_integers(rows.apply(wide), image.dtype)
+    assert np.array_equal(resize_bicubic(image, 30, 10), by_columns_first)
+    turned = resize_bicubic(np.ascontiguousarray(image.T), 10, 30)
+    assert np.array_equal(resize_bicubic(image, 30, 10), turned.T)
+
+
+def test_integers_are_rounded_half_up_and_saturate() -> None:
+    values = np.array([-3.0, 0.49, 0.5, 1.5, 2.5, 254.4, 255.6, 70_000.0])
+    assert to_integers(values, np.dtype(np.uint8)).tolist() == [0, 0, 1, 2, 3, 254, 255, 255]
+    assert to_integers(values, np.dtype(np.uint16)).tolist()[-2:] == [256, 65535]
+
+
+@given(st.integers(1, 30), st.integers(1, 60), st.data())
+@settings(max_examples=40, deadline=None)
+def test_a_part_of_the_taps_makes_that_part(n: int, out: int, data: st.DataObject) -> None:
+    pixels = np.random.default_rng(n).integers(0, 256, (n, 2))
+    taps = bicubic_taps(n, out, out / n)
+    start = data.draw(st.integers(0, out - 1))
+    stop = data.draw(st.integers(start + 1, out))
+    part = taps.rows(start, stop)
+    first = int(part.index.min())
+    made = part.apply(pixels[first : int(part.index.max()) + 1], offset=first)
+    assert np.array_equal(made, taps.apply(pixels)[start:stop])
+    assert np.allclose(taps.weight.sum(1), 1)
+
+
+def test_cropping_keeps_the_top_left() -> None:
+    image = np.arange(7 * 9 * 3).reshape(7, 9, 3)
+    assert np.array_equal(crop_to_multiple(image, 4), image[:4, :8])
+    assert np.array_equal(crop_to_multiple(image[..., 0], 1), image[..., 0])

@@ -19,7 +19,7 @@ import torch
 from from_edsr import crops
 from torch import Tensor, nn
 
-from sr_cli.imaging.colour import RGB_TO_YCBCR, YCBCR_OFFSET
+from sr_cli.imaging.colour import LUMA_BLACK, LUMA_WEIGHTS
 from sr_cli.networks.bicubic import enlarge_bicubic
 from sr_cli.networks.srcnn import SRCNN
 from sr_cli.networks.vdsr import VDSR
@@ -65,8 +65,8 @@ def main() -> None:
     if not isinstance(model, SRCNN | VDSR):
         parser.error(f"{options.source} is no SRCNN or VDSR")
     lr = crops(options.data, model.scale, count=32)
-    weights = torch.tensor(RGB_TO_YCBCR[0] / 255, dtype=torch.float32).view(1, 3, 1, 1)
-    luma = (lr * weights).sum(1, keepdim=True) + YCBCR_OFFSET[0] / 255
+    weights = torch.tensor(LUMA_WEIGHTS, dtype=torch.float32).view(1, 3, 1, 1)
+    luma = (lr * weights).sum(1, keepdim=True) + LUMA_BLACK
     counts = revive(model.layers, enlarge_bicubic(luma, model.scale))
     print("dead features, layer by layer:", *counts)
     header = replace(read_header(options.source), halo=None, figures={})

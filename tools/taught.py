@@ -23,8 +23,8 @@ from PIL import Image
 
 from sr_cli.engine.device import prepare_cpu
 from sr_cli.engine.upscaler import Upscaler
+from sr_cli.imaging.conversion import opaque_8_bit
 from sr_cli.imaging.decode import read_picture
-from sr_cli.imaging.picture import flatten
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic, resize_bicubic
 from sr_cli.registry.ref import load_model
 from sr_cli.training.images import find_sources, split
@@ -74,7 +74,7 @@ def main() -> None:
     random = np.random.default_rng(options.seed)
     side = options.side * network.scale
     for number in random.permutation(len(train))[: options.count]:
-        hr = flatten(read_picture(train[number])).frames[0].pixels
+        hr = opaque_8_bit(read_picture(train[number]).frames[0])
         hr = rescaled(hr, random.uniform(*options.rescale))
         y, x = (int(random.integers(max(n - side, 0) + 1)) for n in hr.shape[:2])
         true = crop_to_multiple(hr[y : y + side, x : x + side], network.scale)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sr_cli.engine.device import NAMES, free_memory, pick_device, pick_precision
 from sr_cli.engine.tiling import Tile, plan_tiles, split_tile
 from sr_cli.errors import SrError
-from sr_cli.imaging.colour import RGB_TO_YCBCR, YCBCR_OFFSET
+from sr_cli.imaging.colour import LUMA_BLACK, LUMA_RANGE, LUMA_WEIGHTS
 from sr_cli.imaging.resize import Taps, bicubic_taps, to_integers
 from sr_cli.layers.fusion import FusedConvolution, fuse_activations
 from sr_cli.networks.base import InferenceNet, SRModel
@@ -102,7 +102,7 @@ class Upscaler:
             self.tile = self._tile_that_fits() if tile is None else tile
         except RuntimeError as error:
             raise self._failure(error) from error
-        weights = torch.tensor(RGB_TO_YCBCR[0] / 255, dtype=torch.float32, device=self.device)
+        weights = torch.tensor(LUMA_WEIGHTS, dtype=torch.float32, device=self.device)
         self._luma_weights = weights.view(1, 3, 1, 1)
 
     def __call__(
@@ -253,7 +253,7 @@ class Upscaler:
             return y.mean(1, keepdim=True) if gray else y
         # In BT.601 a change of Y alone moves R, G and B alike, by 255/219 of it: what is left
         # of the colours without their luma is enlarged by bicubic, and the network's luma added.
-        offset, gain = float(YCBCR_OFFSET[0]) / 255, 255 / 219
+        offset, gain = LUMA_BLACK, 1 / LUMA_RANGE
         if gray:
             # As the luma of three equal channels: the range in which such networks are trained.
             enlarged: Tensor = net(x / gain + offset)

@@ -16,9 +16,9 @@ from sr_cli.engine.pipeline import Pipeline
 from sr_cli.errors import SrError
 from sr_cli.evaluation.datasets import TestImage, TestSet
 from sr_cli.evaluation.metrics import Luma, psnr_rgb, psnr_y, ssim_y
+from sr_cli.imaging.conversion import opaque_8_bit
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.degrade import degrade
-from sr_cli.imaging.picture import flatten
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic
 
 Pixels = NDArray[np.uint8]
@@ -184,7 +184,7 @@ def _degraded(hr: Pixels, scale: int, degradation: str, name: str) -> Pixels:
 
 
 def _eight_bits(path: Path) -> Pixels:
-    return flatten(read_picture(path)).frames[0].pixels
+    return opaque_8_bit(read_picture(path).frames[0])
 
 
 def _compare(

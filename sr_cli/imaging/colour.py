@@ -1,4 +1,4 @@
-"""BT.601 luma and chroma in studio range, the colour space in which the papers measure."""
+"""BT.601 luma in studio range, on which the papers measure and some networks work."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-RGB_TO_YCBCR = np.array(
-    [[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]
-)
-"""Rows Y, Cb, Cr on RGB in [0, 1], in 8-bit steps (ITU-R BT.601)."""
+LUMA_WEIGHTS = np.array([65.481, 128.553, 24.966]) / 255
+"""Y of R, G and B, all in [0, 1], above that of black (ITU-R BT.601)."""
 
-YCBCR_OFFSET = np.array([16.0, 128.0, 128.0])
+LUMA_BLACK, LUMA_WHITE = 16 / 255, 235 / 255
+LUMA_RANGE = 219 / 255
 
 
 def luma(rgb: NDArray[Any]) -> NDArray[np.float64]:
-    """(h, w, 3) uint8 -> (h, w) luma in [16, 235], not rounded."""
-    y: NDArray[np.float64] = rgb.astype(np.float64) @ (RGB_TO_YCBCR[0] / 255.0)
-    y += YCBCR_OFFSET[0]
+    """The luma of an image, not rounded.
+
+    Args:
+        rgb: (h, w, 3) uint8.
+
+    Returns:
+        (h, w) in [16, 235].
+    """
+    y: NDArray[np.float64] = rgb.astype(np.float64) @ LUMA_WEIGHTS
+    y += 255 * LUMA_BLACK
     return y

@@ -1,4 +1,4 @@
-"""hr -> lr: bicubic, noise, and what happens to photographs on their way."""
+"""Degradation of hr to lr: bicubic, noise, and what happens to photographs on their way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sr_cli.imaging.degradation import Photo, Round
 from sr_cli.imaging.kernels import blur, random_kernel, random_sinc
 from sr_cli.imaging.resize import downscale_bicubic
 
-Picture = NDArray[Any]
+FloatImage = NDArray[Any]
 """(h, w, C) float32 in [0, 1]."""
 
 _FINAL_SIDE = 21
@@ -28,7 +28,19 @@ def degrade(
     noise_sigma: tuple[float, float] = (0.0, 25.0),
     photo: Photo | None = None,
 ) -> NDArray[np.uint8]:
-    """hr (h*scale, w*scale, 3) -> lr (h, w, 3), the same for the same state of `random`."""
+    """Make lr of hr, the same for the same state of `random`.
+
+    Args:
+        hr: (h*scale, w*scale, 3).
+        scale: How many times smaller lr is.
+        degradation: One of DEGRADATIONS.
+        random: Where noise and parameters come from.
+        noise_sigma: Range of the noise's standard deviation in 8-bit steps, for `noise`.
+        photo: Ranges, for `photo`; None for those of Real-ESRGAN.
+
+    Returns:
+        (h, w, 3).
+    """
     if degradation == "photo":
         return degrade_photo(hr, scale, photo or Photo(), random)
     lr = downscale_bicubic(hr, scale)
@@ -38,9 +50,15 @@ def degrade(
 def add_noise(
     lr: NDArray[np.uint8], sigma: tuple[float, float], random: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Gaussian noise of one sigma from the range, in 8-bit steps, on every channel."""
+    """Add Gaussian noise to every channel, its sigma drawn once from the range.
+
+    Args:
+        lr: (h, w, 3).
+        sigma: Range of the standard deviation in 8-bit steps.
+        random: Where the noise comes from.
+    """
     noise = random.standard_normal(lr.shape, dtype=np.float32) * random.uniform(*sigma)
-    return _rounded((lr + noise) / 255)
+    return _to_uint8((lr + noise) / 255)
 
 
 def degrade_photo(
@@ -50,34 +68,34 @@ def degrade_photo(
     h, w = hr.shape[0] // scale, hr.shape[1] // scale
     if random.random() < photo.clean:
         return downscale_bicubic(hr, scale)
-    picture = hr.astype(np.float32) / 255
-    picture = _blur(picture, photo.first, random)
-    picture = _resize(picture, photo.first, random, base=(hr.shape[0], hr.shape[1]))
-    picture = _compress(_noise(picture, photo.first, random), photo.first, random)
-    picture = _blur(picture, photo.second, random)
-    picture = _resize(picture, photo.second, random, base=(h, w))
-    picture = _noise(picture, photo.second, random)
+    image = hr.astype(np.float32) / 255
+    image = _blur(image, photo.first, random)
+    image = _resize(image, photo.first, random, base=(hr.shape[0], hr.shape[1]))
+    image = _compress(_noise(image, photo.first, random), photo.first, random)
+    image = _blur(image, photo.second, random)
+    image = _resize(image, photo.second, random, base=(h, w))
+    image = _noise(image, photo.second, random)
     sinc = random_sinc(random, _FINAL_SIDE) if random.random() < photo.final_sinc else None
     compress_last = bool(random.random() < 0.5)
     if not compress_last:
-        picture = _compress(picture, photo.second, random)
-    picture = _to_size(picture, (h, w), random)
+        image = _compress(image, photo.second, random)
+    image = _to_size(image, (h, w), random)
     if sinc is not None:
-        picture = np.clip(blur(picture, sinc), 0, 1)
+        image = np.clip(blur(image, sinc), 0, 1)
     if compress_last:
-        picture = _compress(picture, photo.second, random)
-    return _rounded(picture)
+        image = _compress(image, photo.second, random)
+    return _to_uint8(image)
 
 
-def _blur(picture: Picture, ranges: Round, random: np.random.Generator) -> Picture:
+def _blur(image: FloatImage, ranges: Round, random: np.random.Generator) -> FloatImage:
     if random.random() >= ranges.blur:
-        return picture
-    return blur(picture, random_kernel(random, ranges))
+        return image
+    return blur(image, random_kernel(random, ranges))
 
 
 def _resize(
-    picture: Picture, ranges: Round, random: np.random.Generator, *, base: tuple[int, int]
-) -> Picture:
+    image: FloatImage, ranges: Round, random: np.random.Generator, *, base: tuple[int, int]
+) -> FloatImage:
     """By a random factor of `base`, up, down or not at all, by one of three kernels."""
     kind, (low, high) = random.random(), ranges.resize
     factor = 1.0
@@ -86,50 +104,50 @@ def _resize(
     elif kind < ranges.up + ranges.down:
         factor = random.uniform(low, 1)
     size = (max(8, round(base[0] * factor)), max(8, round(base[1] * factor)))
-    return _to_size(picture, size, random)
+    return _to_size(image, size, random)
 
 
-def _to_size(picture: Picture, size: tuple[int, int], random: np.random.Generator) -> Picture:
+def _to_size(image: FloatImage, size: tuple[int, int], random: np.random.Generator) -> FloatImage:
     how = _RESIZES[int(random.integers(len(_RESIZES)))]
-    made: Any = cv2.resize(picture, size[::-1], interpolation=how)
-    clipped: Picture = np.clip(made, 0, 1)
+    made: Any = cv2.resize(image, size[::-1], interpolation=how)
+    clipped: FloatImage = np.clip(made, 0, 1)
     return clipped
 
 
-def _noise(picture: Picture, ranges: Round, random: np.random.Generator) -> Picture:
+def _noise(image: FloatImage, ranges: Round, random: np.random.Generator) -> FloatImage:
     gray = random.random() < ranges.gray
     if random.random() < ranges.gaussian:
-        shape = (*picture.shape[:2], 1) if gray else picture.shape
+        shape = (*image.shape[:2], 1) if gray else image.shape
         sigma = random.uniform(*ranges.gaussian_sigma) / 255
         noise = random.standard_normal(shape, dtype=np.float32) * np.float32(sigma)
     else:
-        noise = _poisson_noise(picture, gray, random) * np.float32(
+        noise = _poisson_noise(image, gray, random) * np.float32(
             random.uniform(*ranges.poisson_scale)
         )
-    noisy: Picture = np.clip(picture + noise, 0, 1)
+    noisy: FloatImage = np.clip(image + noise, 0, 1)
     return noisy
 
 
-def _poisson_noise(picture: Picture, gray: bool, random: np.random.Generator) -> Picture:
-    """Shot noise: each value is a count of as many quanta as the picture has different values."""
-    source = picture.mean(2, keepdims=True) if gray else picture
+def _poisson_noise(image: FloatImage, gray: bool, random: np.random.Generator) -> FloatImage:
+    """Shot noise: each value is a count of as many quanta as the image has different values."""
+    source = image.mean(2, keepdims=True) if gray else image
     source = np.round(np.clip(source, 0, 1) * 255) / 255
     levels = 2 ** np.ceil(np.log2(max(2, len(np.unique(source)))))
-    noisy: Picture = (random.poisson(source * levels) / levels - source).astype(np.float32)
+    noisy: FloatImage = (random.poisson(source * levels) / levels - source).astype(np.float32)
     return noisy
 
 
-def _compress(picture: Picture, ranges: Round, random: np.random.Generator) -> Picture:
+def _compress(image: FloatImage, ranges: Round, random: np.random.Generator) -> FloatImage:
     """Through JPEG (4:2:0, as cameras and the web have it), or sometimes WebP."""
     quality = round(random.uniform(*ranges.jpeg))
     webp = random.random() < ranges.webp
     options = [cv2.IMWRITE_WEBP_QUALITY if webp else cv2.IMWRITE_JPEG_QUALITY, quality]
-    pixels = np.ascontiguousarray(_rounded(picture)[:, :, ::-1])
+    pixels = np.ascontiguousarray(_to_uint8(image)[:, :, ::-1])
     _, packed = cv2.imencode(".webp" if webp else ".jpg", pixels, options)
     unpacked: Any = cv2.imdecode(packed, cv2.IMREAD_COLOR)
-    picture = unpacked[:, :, ::-1] / np.float32(255)
-    return picture
+    image = unpacked[:, :, ::-1] / np.float32(255)
+    return image
 
 
-def _rounded(picture: NDArray[Any]) -> NDArray[np.uint8]:
-    return np.clip(np.floor(picture * 255 + 0.5), 0, 255).astype(np.uint8)
+def _to_uint8(image: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.clip(np.floor(image * 255 + 0.5), 0, 255).astype(np.uint8)

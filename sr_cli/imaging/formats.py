@@ -1,25 +1,55 @@
-"""What each file format can hold, and how its files are named."""
+"""What each file format can hold, how its files are named, and which limits it has."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import PurePath
+
+from sr_cli.errors import SrError
+
+DEFAULT_MAX_PIXELS = 512_000_000
+"""Pixels that an image, or what is made of it, may have over all its frames."""
+
+
+class Feature(str, Enum):
+    """What an image can have that not every format supports. The value is what `--json` shows."""
+
+    SIXTEEN_BIT = "16-bit"
+    ALPHA = "alpha"
+    ANIMATION = "animation"
+    PAGES = "pages"
+    SIXTEEN_BIT_ANIMATION = "16-bit-animation"
+    """PNG has it by its specification, but no writer here makes one."""
+
+
+_ALPHA_ANIMATION = frozenset({Feature.ALPHA, Feature.ANIMATION})
 
 
 @dataclass(frozen=True)
 class Format:
-    """A file format. `name` is Pillow's; `max_side` in pixels; `bytes_per_sample` a usual size."""
+    """A file format.
+
+    Attributes:
+        name: Pillow's name of it.
+        suffixes: Of its files; the first one names it in `-f`.
+        max_side: Longest side in pixels.
+        bytes_per_sample: A usual size, to estimate how much room a result takes.
+        features: What it supports beyond one frame of 8 bits without alpha.
+        quality: The default of `-q`; None where the format has no such setting.
+        can_be_lossless: Whether it is lossless, or can be asked to be.
+        writable: Whether results can be written in it.
+        max_pixels: Most pixels in all; None where only the sides are limited.
+    """
 
     name: str
     suffixes: tuple[str, ...]
     max_side: int
     bytes_per_sample: float
-    sixteen_bit: bool = False
-    alpha: bool = False
-    animation: bool = False
-    pages: bool = False
+    features: frozenset[Feature] = frozenset()
     quality: int | None = None
-    lossless_option: bool = False
+    can_be_lossless: bool = True
     writable: bool = True
     max_pixels: int | None = None
 
@@ -27,25 +57,33 @@ class Format:
 FORMATS = {
     f.name: f
     for f in (
-        Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), 65_500, 0.08, quality=95),
-        Format("PNG", (".png", ".apng"), 2**31 - 1, 0.3, True, True, animation=True),
         Format(
-            "WEBP", (".webp",), 16_383, 0.05, False, True, True, quality=92, lossless_option=True
+            "JPEG",
+            (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+            65_500,
+            0.08,
+            quality=95,
+            can_be_lossless=False,
         ),
-        Format("TIFF", (".tif", ".tiff"), 2**31 - 1, 0.5, True, True, pages=True),
+        Format("PNG", (".png", ".apng"), 2**31 - 1, 0.3, _ALPHA_ANIMATION | {Feature.SIXTEEN_BIT}),
+        Format("WEBP", (".webp",), 16_383, 0.05, _ALPHA_ANIMATION, quality=92),
+        Format(
+            "TIFF",
+            (".tif", ".tiff"),
+            2**31 - 1,
+            0.5,
+            frozenset({Feature.SIXTEEN_BIT, Feature.ALPHA, Feature.PAGES}),
+        ),
         Format("BMP", (".bmp", ".dib"), 2**31 - 1, 1.0),
-        Format("GIF", (".gif",), 65_535, 0.1, False, True, True),
+        Format("GIF", (".gif",), 65_535, 0.1, _ALPHA_ANIMATION, can_be_lossless=False),
         Format(
             "AVIF",
             (".avif",),
             65_535,
             0.03,
-            False,
-            True,
-            True,
+            _ALPHA_ANIMATION,
             quality=90,
-            lossless_option=True,
-            max_pixels=16384 * 16384,
+            max_pixels=16_384 * 16_384,
         ),
         Format("HEIF", (".heic", ".heif", ".hif"), 16_384, 0.03, writable=False),
     )
@@ -94,51 +132,104 @@ def writable_names() -> list[str]:
 
 
 @dataclass(frozen=True)
-class Needs:
-    """What a result asks of a format: size in pixels, depth, alpha, frames."""
+class Encoding:
+    """How to write a result.
+
+    Attributes:
+        quality: 1 to 100, for formats that have one; None for the format's own.
+        lossless: For WebP and AVIF, which are lossy unless asked.
+        strip: Leave out everything beside the pixels.
+    """
+
+    quality: int | None = None
+    lossless: bool = False
+    strip: bool = False
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What a result asks of its format.
+
+    Attributes:
+        width: In pixels, of the widest frame.
+        height: In pixels, of the tallest frame.
+        features: What it has.
+    """
 
     width: int
     height: int
-    sixteen_bit: bool = False
-    alpha: bool = False
-    animation: bool = False
-    pages: bool = False
+    features: frozenset[Feature] = frozenset()
 
 
-DEEP, ALPHA, ANIMATION, PAGES = (
-    "16 bits a channel",
-    "transparency",
-    "an animation",
-    "several pages",
-)
-DEEP_ANIMATION = "an animation of 16 bits a channel"
-"""What PNG itself can hold, but is never written here: as a shortcoming, the depth goes."""
+def unsupported_features(target: Format, features: Collection[Feature]) -> list[Feature]:
+    """Which of `features` the format does not support; empty when it supports all."""
+    missing = set(features) - target.features
+    if missing & {Feature.SIXTEEN_BIT, Feature.ANIMATION}:
+        # Without one of its halves the combination is no obstacle of its own.
+        missing.discard(Feature.SIXTEEN_BIT_ANIMATION)
+    return [f for f in Feature if f in missing]
 
 
-def shortcomings(target: Format, needs: Needs) -> list[str]:
-    """What of `needs` the format cannot hold, in words; empty when it can hold all."""
-    found = []
-    if max(needs.width, needs.height) > target.max_side:
-        found.append(
-            f"{needs.width}x{needs.height} pixels ({target.name} ends at {target.max_side} a side)"
+def fits(target: Format, width: int, height: int) -> bool:
+    """Whether an image of this size can be written in the format."""
+    most = target.max_pixels or target.max_side**2
+    return max(width, height) <= target.max_side and width * height <= most
+
+
+def check_pixels(pixels: int, max_pixels: int) -> None:
+    """Check that an image may have so many pixels over all its frames.
+
+    Raises:
+        SrError: `too-many-pixels`, without a subject.
+    """
+    if pixels > max_pixels:
+        raise SrError("too-many-pixels", pixels=pixels, max_pixels=max_pixels)
+
+
+def estimated_bytes(target: Format, wanted: Requirements, frames: int) -> int:
+    """About how much room `frames` frames of a result take on disk."""
+    samples = wanted.width * wanted.height * frames * (4 if Feature.ALPHA in wanted.features else 3)
+    depth = 2 if Feature.SIXTEEN_BIT in wanted.features else 1
+    return int(samples * target.bytes_per_sample * depth)
+
+
+def check_supported(target: Format, wanted: Requirements, *, can_drop: bool) -> None:
+    """Check that the format can hold the result.
+
+    Args:
+        target: The format to write.
+        wanted: What the result needs.
+        can_drop: Whether features could still be dropped, which the advice then names.
+
+    Raises:
+        SrError: `too-large-for-format` or `unsupported-by-format`, without a subject. The fact
+            `formats` lists those that can hold it.
+    """
+    able = [
+        f.name.lower()
+        for f in FORMATS.values()
+        if f.writable
+        and fits(f, wanted.width, wanted.height)
+        and not unsupported_features(f, wanted.features)
+    ]
+    if not fits(target, wanted.width, wanted.height):
+        raise SrError(
+            "too-large-for-format",
+            hint="other-format" if able else None,
+            width=wanted.width,
+            height=wanted.height,
+            format=target.name,
+            max_side=target.max_side,
+            max_pixels=target.max_pixels or target.max_side**2,
+            formats=able,
         )
-    elif target.max_pixels and needs.width * needs.height > target.max_pixels:
-        found.append(
-            f"{needs.width}x{needs.height} pixels ({target.name} ends at {target.max_pixels})"
+    missing = unsupported_features(target, wanted.features)
+    if missing:
+        hints = {(True, True): "either", (True, False): "other-format", (False, True): "drop"}
+        raise SrError(
+            "unsupported-by-format",
+            hint=hints.get((bool(able), can_drop)),
+            format=target.name,
+            features=[f.value for f in missing],
+            formats=able,
         )
-    for has, can, words in (
-        (needs.sixteen_bit, target.sixteen_bit, DEEP),
-        (needs.alpha, target.alpha, ALPHA),
-        (needs.animation, target.animation, ANIMATION),
-        (needs.pages, target.pages, PAGES),
-    ):
-        if has and not can:
-            found.append(words)
-    if needs.sixteen_bit and needs.animation and target.sixteen_bit and target.animation:
-        found.append(DEEP_ANIMATION)
-    return found
-
-
-def formats_that_hold(needs: Needs) -> list[str]:
-    """Names of the writable formats without shortcomings."""
-    return [f.name for f in FORMATS.values() if f.writable and not shortcomings(f, needs)]

@@ -19,9 +19,14 @@ SIDES = range(7, 22, 2)
 def gaussian_kernel(
     side: int, sigma: tuple[float, float], angle: float, *, power: float = 1.0
 ) -> Kernel:
-    """exp(-d**power / 2) of the squared distance d in units of the two sigmas, turned by `angle`.
+    """exp(-d**power / 2), where d is the squared distance in units of the two sigmas.
 
-    power 1: a Gaussian; other: the generalised one (Real-ESRGAN, section 3.1; Liu et al. 2020).
+    Args:
+        side: Rows and columns, odd.
+        sigma: Standard deviations in pixels along the two axes.
+        angle: By which the axes are turned, in radians.
+        power: 1 for a Gaussian; else the generalised one (Real-ESRGAN, section 3.1; Liu et al.
+            2020).
     """
     return _normalised(np.exp(-0.5 * _distance(side, sigma, angle) ** power))
 
@@ -29,14 +34,19 @@ def gaussian_kernel(
 def plateau_kernel(
     side: int, sigma: tuple[float, float], angle: float, *, power: float = 1.0
 ) -> Kernel:
-    """1 / (1 + d**power): flat in the middle (Real-ESRGAN, section 3.1)."""
+    """1 / (1 + d**power), flat in the middle (Real-ESRGAN, section 3.1).
+
+    The arguments are those of `gaussian_kernel`.
+    """
     return _normalised(1 / (1 + _distance(side, sigma, angle) ** power))
 
 
 def sinc_kernel(side: int, cutoff: float) -> Kernel:
     """A circular low-pass filter: ringing and overshoot (Real-ESRGAN, equation 6).
 
-    `cutoff` in radians a pixel, up to pi.
+    Args:
+        side: Rows and columns, odd.
+        cutoff: In radians a pixel, up to pi.
     """
     radius = np.hypot(*_grid(side))
     middle = side // 2
@@ -107,7 +117,7 @@ def _bessel_j1(x: Kernel) -> Kernel:
     return found
 
 
-def blur(picture: NDArray[Any], kernel: Kernel) -> NDArray[Any]:
+def blur(image: NDArray[Any], kernel: Kernel) -> NDArray[Any]:
     """(h, w, C) of any type, with mirrored borders."""
-    made: NDArray[Any] = cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
+    made: NDArray[Any] = cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
     return made

@@ -16,7 +16,7 @@ def partner_name(stem: str, scale: int) -> str:
 
 
 def _by_name(files: Sequence[Path], scale: int) -> dict[str, Path]:
-    """Files by their names, with the folders where names alone do not tell them apart."""
+    """Files by their names, with their folders where names alone do not tell them apart."""
     found = {partner_name(p.stem, scale): p for p in files}
     if len(found) == len(files):
         return found
@@ -25,17 +25,28 @@ def _by_name(files: Sequence[Path], scale: int) -> dict[str, Path]:
     for path in files:
         name = (path.parent.relative_to(base) / partner_name(path.stem, scale)).as_posix()
         if name in found:
-            raise SrError(f"{found[name]} and {path}: two files for one name")
+            raise SrError("ambiguous-pair", path, other=found[name])
         found[name] = path
     return found
 
 
 def pair_by_name(hr: Sequence[Path], lr: Sequence[Path], scale: int) -> list[tuple[Path, Path]]:
-    """(hr, lr) for each name, sorted. Raises SrError where a file has no partner, or
-    two share a name in one folder."""
+    """Pair hr and lr files by their names.
+
+    Args:
+        hr: Files of high resolution.
+        lr: Files of low resolution.
+        scale: Of the pairs; `_x4` in a name is no part of what must be equal.
+
+    Returns:
+        (hr, lr) for each name, sorted by name.
+
+    Raises:
+        SrError: `missing-partner`, or `ambiguous-pair` where two share a name in one folder.
+    """
     high, low = _by_name(hr, scale), _by_name(lr, scale)
     alone = sorted(set(low) ^ set(high))
     if alone:
         path = high.get(alone[0]) or low[alone[0]]
-        raise SrError(f"{path}: has no partner, and {len(alone) - 1} others have none either")
+        raise SrError("missing-partner", path, others=len(alone) - 1)
     return [(high[n], low[n]) for n in sorted(high)]

@@ -1,27 +1,30 @@
-"""A decoded picture: its frames as arrays, and everything else that was in the file."""
+"""A decoded image: its frames as arrays, and everything else that was in the file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_cli.imaging.formats import ALPHA, ANIMATION, DEEP, DEEP_ANIMATION, PAGES, Needs
-
-_ROWS = 64
+from sr_cli.errors import Note
+from sr_cli.imaging.formats import Feature, Requirements
 
 
 @dataclass
 class Frame:
-    """`pixels` (h, w) gray or (h, w, 3) RGB, uint8 or uint16; `alpha` (h, w) of the same type."""
+    """One image of a file, upright.
+
+    Attributes:
+        pixels: (h, w) gray or (h, w, 3) RGB, uint8 or uint16.
+        alpha: (h, w) of the same type, not multiplied into the colour; None where all is opaque.
+        duration: In an animation, milliseconds.
+    """
 
     pixels: NDArray[Any]
     alpha: NDArray[Any] | None = None
     duration: float = 0.0
-    """Milliseconds, in animations."""
 
     @property
     def height(self) -> int:
@@ -36,9 +39,15 @@ class Frame:
 class Metadata:
     """What a file says beside its pixels, as bytes ready to be written again.
 
-    exif: a TIFF block without thumbnail and orientation, `xmp`: an XML packet, `icc`: a profile,
-    `iptc`: IIM records, `dpi`: horizontal and vertical, `text`: PNG's text, `comment`: JPEG's
-    and GIF's, `png_colour`: what PNG's samples mean where no profile says it, chunk by chunk.
+    Attributes:
+        exif: A TIFF block behind `Exif\\0\\0`, without thumbnail and orientation.
+        xmp: An XML packet.
+        icc: A colour profile.
+        iptc: IIM records.
+        dpi: Horizontal and vertical resolution, pixels an inch.
+        text: PNG's text.
+        comment: JPEG's and GIF's.
+        png_colour: What PNG's samples mean where no profile says it: chunks by their name.
     """
 
     exif: bytes | None = None
@@ -53,10 +62,15 @@ class Metadata:
 
 @dataclass
 class Picture:
-    """Frames of a file in Pillow's `format`; `animation` where they follow each other in time.
+    """A decoded file.
 
-    `notes`: what was changed in reading, for the user. `loop`: how often an animation repeats,
-    0 for ever, None once.
+    Attributes:
+        frames: In the file's order, at least one.
+        format: Pillow's name of the file's format.
+        metadata: What the file says beside its pixels.
+        animation: Whether the frames follow each other in time; else several are pages.
+        loop: How often an animation is played: 0 for ever, None once.
+        notes: What was changed in reading and could not be written, for the user.
     """
 
     frames: list[Frame]
@@ -64,7 +78,7 @@ class Picture:
     metadata: Metadata = field(default_factory=Metadata)
     animation: bool = False
     loop: int | None = None
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
     @property
     def width(self) -> int:
@@ -74,74 +88,20 @@ class Picture:
     def height(self) -> int:
         return max(f.height for f in self.frames)
 
-    def needs(self, width: int, height: int) -> Needs:
-        """What a result of `width` x `height` asks of its format."""
+    @property
+    def features(self) -> frozenset[Feature]:
+        """What its format must support."""
         several = len(self.frames) > 1
-        return Needs(
-            width,
-            height,
-            sixteen_bit=any(f.pixels.dtype == np.uint16 for f in self.frames),
-            alpha=any(f.alpha is not None for f in self.frames),
-            animation=several and self.animation,
-            pages=several and not self.animation,
-        )
+        sixteen_bit = any(f.pixels.dtype == np.uint16 for f in self.frames)
+        has = {
+            Feature.SIXTEEN_BIT: sixteen_bit,
+            Feature.ALPHA: any(f.alpha is not None for f in self.frames),
+            Feature.ANIMATION: several and self.animation,
+            Feature.PAGES: several and not self.animation,
+            Feature.SIXTEEN_BIT_ANIMATION: several and self.animation and sixteen_bit,
+        }
+        return frozenset(f for f, there in has.items() if there)
 
-
-def flatten(
-    picture: Picture, missing: Collection[str] = (DEEP, ALPHA, ANIMATION, PAGES)
-) -> Picture:
-    """A picture without what is `missing` in a format (see `shortcomings`), by default all.
-
-    The first frame of several, 8 bits, transparency laid over white.
-    """
-    one = ANIMATION in missing or PAGES in missing
-    shallow = DEEP in missing or (DEEP_ANIMATION in missing and not one)
-    frames = [
-        _flat_frame(frame, over_white=ALPHA in missing, shallow=shallow)
-        for frame in (picture.frames[:1] if one else picture.frames)
-    ]
-    return replace(picture, frames=frames, animation=picture.animation and not one)
-
-
-def _flat_frame(frame: Frame, *, over_white: bool, shallow: bool) -> Frame:
-    pixels, alpha = frame.pixels, frame.alpha
-    if over_white and alpha is not None:
-        pixels, alpha = _by_rows(_over_white, pixels, alpha), None
-    if shallow and pixels.dtype == np.uint16:
-        pixels = _by_rows(_in_8_bits, pixels)
-        alpha = None if alpha is None else _by_rows(_in_8_bits, alpha)
-    return Frame(pixels, alpha, frame.duration)
-
-
-def _by_rows(change: Callable[..., NDArray[Any]], *planes: NDArray[Any]) -> NDArray[Any]:
-    """`change` applied to a few rows at a time: what it needs on the way stays small."""
-    parts = range(0, len(planes[0]), _ROWS)
-    first = change(*(plane[:_ROWS] for plane in planes))
-    whole = np.empty((len(planes[0]), *first.shape[1:]), first.dtype)
-    for y in parts:
-        whole[y : y + _ROWS] = change(*(plane[y : y + _ROWS] for plane in planes))
-    return whole
-
-
-def _over_white(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
-    top = np.iinfo(pixels.dtype).max
-    share = alpha.astype(np.float32) / top
-    share = share[..., None] if pixels.ndim == 3 else share
-    over = pixels * share + top * (1 - share)
-    flat: NDArray[Any] = (over + 0.5).astype(pixels.dtype)
-    return flat
-
-
-def _in_8_bits(values: NDArray[Any]) -> NDArray[Any]:
-    return ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-
-
-def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Apply an EXIF orientation (1 to 8) to (h, w) or (h, w, C)."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return np.ascontiguousarray(pixels)
+    def requirements(self, width: int, height: int) -> Requirements:
+        """What a result of `width` x `height` asks of its format."""
+        return Requirements(width, height, self.features)

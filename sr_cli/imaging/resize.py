@@ -1,4 +1,4 @@
-"""Resizing exactly as MATLAB's imresize(..., 'bicubic'): the field's definition of lr pictures."""
+"""Resizing exactly as MATLAB's imresize(..., 'bicubic'): the field's definition of lr."""
 
 from __future__ import annotations
 
@@ -13,19 +13,29 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Taps:
-    """For each of `out` output positions, k input positions and their weights, both (out, k)."""
+    """A resize along one axis: each output position is a weighted sum of k input positions.
+
+    Attributes:
+        index: (out, k) input positions.
+        weight: (out, k); each row sums to 1.
+    """
 
     index: NDArray[np.int64]
     weight: NDArray[np.float64]
 
     def rows(self, start: int, stop: int) -> Taps:
-        """The taps of output positions start..stop."""
+        """The taps of the output positions from `start` up to `stop`."""
         return Taps(self.index[start:stop], self.weight[start:stop])
 
     def apply(self, pixels: NDArray[Any], *, offset: int = 0) -> NDArray[np.float64]:
-        """(n, ...) -> (out, ...) along the first axis, float64.
+        """Resize along the first axis.
 
-        `offset`: which input position the first row of `pixels` is, for a part of a picture.
+        Args:
+            pixels: (n, ...) of any type.
+            offset: Which input position its first row is, where it is a part of an image.
+
+        Returns:
+            (out, ...) float64, neither rounded nor clipped.
         """
         shape = (-1,) + (1,) * (pixels.ndim - 1)
         total = np.zeros((len(self.index), *pixels.shape[1:]))
@@ -34,8 +44,8 @@ class Taps:
         return total
 
 
-def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Keys's cubic, a = -0.5 (Keys 1981, equation 15)."""
+def keys_cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Keys's cubic with a = -0.5 (Keys 1981, equation 15), MATLAB's and the field's bicubic."""
     d = np.abs(x)
     near = 1.5 * d**3 - 2.5 * d**2 + 1
     far = -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
@@ -44,16 +54,20 @@ def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=512)
 def bicubic_taps(length: int, out: int, scale: float) -> Taps:
-    """Taps that resize `length` pixels to `out`; `scale` < 1 widens the kernel (antialiasing).
+    """The taps of MATLAB's bicubic. Borders are symmetric: the edge pixel repeats.
 
-    Borders are symmetric: the edge pixel repeats.
+    Args:
+        length: Input pixels.
+        out: Output pixels.
+        scale: Their ratio as asked for, which `out` may have rounded; below 1 it widens the
+            kernel (antialiasing).
     """
     stretch = min(scale, 1.0)
     width = 4.0 / stretch
     centre = (np.arange(1, out + 1)) / scale + 0.5 * (1 - 1 / scale)
     left = np.floor(centre - width / 2)
     position = left[:, None] + np.arange(math.ceil(width) + 2)[None, :]
-    weight = stretch * _cubic(stretch * (centre[:, None] - position))
+    weight = stretch * keys_cubic(stretch * (centre[:, None] - position))
     weight /= weight.sum(1, keepdims=True)
     mirror = np.concatenate([np.arange(length), np.arange(length)[::-1]])
     index = mirror[(position.astype(np.int64) - 1) % (2 * length)]
@@ -79,9 +93,17 @@ def vertical_first(h: int, w: int, height: int, width: int) -> bool:
 def resize_bicubic(
     image: NDArray[Any], height: int, width: int, *, rounded_between: bool = True
 ) -> NDArray[Any]:
-    """(h, w) or (h, w, C) uint8 or uint16 -> (height, width[, C]) of the same type.
+    """Resize an image to any size, as MATLAB's imresize(image, [height width], 'bicubic').
 
-    The direction that shrinks more goes first (see `vertical_first`), rounded in between.
+    Args:
+        image: (h, w) or (h, w, C), uint8 or uint16.
+        height: Of the result.
+        width: Of the result.
+        rounded_between: Round to integers between the two directions, of which the one that
+            shrinks more goes first (see `vertical_first`).
+
+    Returns:
+        (height, width[, C]) of the same type.
     """
     h, w = image.shape[:2]
     vertical = bicubic_taps(h, height, height / h)
@@ -104,10 +126,16 @@ def crop_to_multiple(image: NDArray[Any], scale: int) -> NDArray[Any]:
 
 
 def downscale_bicubic(hr: NDArray[Any], scale: int) -> NDArray[Any]:
-    """hr (h, w[, C]) -> lr (h // scale, w // scale[, C]): MATLAB's imresize(hr, 1/scale).
+    """Make lr of hr: MATLAB's imresize(hr, 1/scale, 'bicubic').
 
-    hr is cropped to a multiple of `scale` first. Above x4 MATLAB's own files of Set5 are not
-    rounded between the directions, up to x4 they are.
+    Above x4 MATLAB's own files of Set5 are not rounded between the directions, up to x4 they are.
+
+    Args:
+        hr: (h, w[, C]), cropped to a multiple of `scale` first.
+        scale: How many times smaller lr is.
+
+    Returns:
+        (h // scale, w // scale[, C]) of the same type.
     """
     hr = crop_to_multiple(hr, scale)
     size = hr.shape[0] // scale, hr.shape[1] // scale

@@ -5,25 +5,17 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sr_cli.imaging.resize import keys_cubic
 from sr_cli.layers.shuffle import shuffle
 from sr_cli.networks.base import SRModel
 
 RADIUS = 2
 """Bicubic interpolation reads two lr pixels to each side of an output pixel."""
-
-
-def _cubic(distance: float) -> float:
-    """Keys's cubic with a = -0.5 (Keys 1981, equation 15), MATLAB's 'bicubic'."""
-    d = abs(distance)
-    if d <= 1:
-        return 1.5 * d**3 - 2.5 * d**2 + 1
-    if d < 2:
-        return -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
-    return 0.0
 
 
 @lru_cache
@@ -32,7 +24,7 @@ def _phase_weights(scale: int) -> tuple[tuple[float, ...], ...]:
     phases = []
     for phase in range(scale):
         centre = (phase + 0.5) / scale - 0.5
-        weights = [_cubic(tap - centre) for tap in range(-RADIUS, RADIUS + 1)]
+        weights = keys_cubic(np.arange(-RADIUS, RADIUS + 1, dtype=np.float64) - centre).tolist()
         phases.append(tuple(w / math.fsum(weights) for w in weights))
     return tuple(phases)
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sr_cli.imaging.colour import RGB_TO_YCBCR, YCBCR_OFFSET
+from sr_cli.imaging.colour import LUMA_BLACK, LUMA_WEIGHTS
 from sr_cli.imaging.degrade import add_noise, degrade_photo
 from sr_cli.imaging.resize import bicubic_taps, downscale_bicubic, resize_bicubic, to_integers
 from sr_cli.training.images import Pair, Pixels
@@ -239,10 +239,8 @@ def _as_floats(crops: Pixels, device: torch.device | None) -> Tensor:
 
 def luma_of(rgb: Tensor) -> Tensor:
     """(N, 3, h, w) RGB in [0, 1] -> (N, 1, h, w) BT.601 luma in studio range, of 255."""
-    weights = torch.tensor(RGB_TO_YCBCR[0] / 255, dtype=rgb.dtype, device=rgb.device).view(
-        1, 3, 1, 1
-    )
-    return (rgb * weights).sum(1, keepdim=True) + float(YCBCR_OFFSET[0]) / 255
+    weights = torch.tensor(LUMA_WEIGHTS, dtype=rgb.dtype, device=rgb.device).view(1, 3, 1, 1)
+    return (rgb * weights).sum(1, keepdim=True) + LUMA_BLACK
 
 
 def prefetch(

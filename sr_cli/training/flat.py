@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sr_cli.imaging.colour import LUMA_BLACK, LUMA_WHITE
 from sr_cli.networks.base import SRModel
 
 _PLANE, _EDGE = 6, 2
@@ -53,7 +54,7 @@ def flat_planes(model: SRModel, colours: Tensor) -> tuple[Tensor, Tensor]:
 
 def value_range(channels: int) -> tuple[float, float]:
     """The darkest and the brightest value: luma has the studio range."""
-    return (16 / 255, 235 / 255) if channels == 1 else (0.0, 1.0)
+    return (LUMA_BLACK, LUMA_WHITE) if channels == 1 else (0.0, 1.0)
 
 
 def random_colours(channels: int, count: int, random: torch.Generator) -> Tensor:

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_cli.errors import RefusedError, SrError
+from sr_cli.imaging.conversion import opaque_8_bit
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.formats import format_of_name
 from sr_cli.imaging.names import pair_by_name
-from sr_cli.imaging.picture import Picture, flatten
+from sr_cli.imaging.picture import Picture
 from sr_cli.imaging.resize import crop_to_multiple
 
 T = TypeVar("T")
@@ -173,7 +174,7 @@ def _decode(source: Source, multiple: int, scales: Sequence[int]) -> Pair | SrEr
 
 def rgb(picture: Picture) -> Pixels:
     """The first frame as (h, w, 3) uint8; gray as three equal channels, alpha over white."""
-    pixels = flatten(picture).frames[0].pixels
+    pixels = opaque_8_bit(picture.frames[0])
     return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
 
 

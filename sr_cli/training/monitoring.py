@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from sr_cli.errors import RefusedError
+from sr_cli.imaging.colour import LUMA_BLACK, LUMA_RANGE
 from sr_cli.imaging.resize import resize_bicubic
 from sr_cli.system.files import atomic_write
 from sr_cli.training.events import Progress
@@ -40,7 +41,8 @@ def comparison_strip(example: Example, sr: NDArray[Any]) -> Pixels:
     if network.shape[2] == 1:
         chroma = cv2.cvtColor(bicubic, cv2.COLOR_RGB2YCrCb)
         # BT.601's studio luma, spread to the full range that OpenCV has.
-        chroma[..., 0] = np.clip((network[..., 0].astype(np.float32) - 16) * (255 / 219), 0, 255)
+        y = network[..., 0].astype(np.float32) / 255
+        chroma[..., 0] = np.clip((y - LUMA_BLACK) * (255 / LUMA_RANGE), 0, 255)
         network = np.asarray(cv2.cvtColor(chroma, cv2.COLOR_YCrCb2RGB), np.uint8)
     side = min(_STRIP_SIDE, *hr.shape[:2])
     top, left = (hr.shape[0] - side) // 2, (hr.shape[1] - side) // 2

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from sr_cli.engine.pipeline import BicubicPipeline
-from sr_cli.imaging.picture import Frame, Picture, flatten
+from sr_cli.imaging.conversion import opaque_8_bit
+from sr_cli.imaging.picture import Frame, Picture
 from sr_cli.system.memory import empty_pixels
 
 LABEL_ROOM = 28
@@ -28,14 +29,14 @@ def side_by_side(original: Picture, made: Picture) -> Picture:
     for index, name in enumerate(("bicubic", "result")):
         draw.text((index * w + 6, 5), name, fill="black", font=ImageFont.load_default(16))
     sheet[:LABEL_ROOM] = np.asarray(label)
-    plain = BicubicPipeline().run(flatten(original).frames[0].pixels, (h, w))
+    plain = BicubicPipeline().run(opaque_8_bit(original.frames[0]), (h, w))
     for y in range(0, h, _BAND):
         rows = slice(y, min(y + _BAND, h))
         into = slice(rows.start + LABEL_ROOM, rows.stop + LABEL_ROOM)
         sheet[into, :w] = _in_colour(plain[rows])
         frame = made.frames[0]
         band = Frame(frame.pixels[rows], None if frame.alpha is None else frame.alpha[rows])
-        sheet[into, w:] = _in_colour(flatten(Picture([band], made.format)).frames[0].pixels)
+        sheet[into, w:] = _in_colour(opaque_8_bit(band))
     # A profile for gray does not fit the sheet's colours.
     gray = made.frames[0].pixels.ndim == 2
     metadata = replace(made.metadata, icc=None) if gray else made.metadata

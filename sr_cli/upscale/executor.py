@@ -20,11 +20,20 @@ from typing import Protocol
 from sr_cli.engine.frames import check_result_size, upscale_picture
 from sr_cli.engine.pipeline import OnShare, Pipeline, build_pipeline
 from sr_cli.engine.size import passes_for
-from sr_cli.errors import Note, SrError
+from sr_cli.errors import SrError
+from sr_cli.imaging.conversion import drop_features
 from sr_cli.imaging.decode import read_picture, read_size
-from sr_cli.imaging.encode import Encoding, write_picture
-from sr_cli.imaging.formats import FORMATS, Format, Needs, formats_that_hold, shortcomings
-from sr_cli.imaging.picture import Picture, flatten
+from sr_cli.imaging.encode import write_picture
+from sr_cli.imaging.formats import (
+    FORMATS,
+    Encoding,
+    Format,
+    Requirements,
+    check_supported,
+    estimated_bytes,
+    unsupported_features,
+)
+from sr_cli.imaging.picture import Picture
 from sr_cli.system.files import atomic_write
 from sr_cli.system.memory import trim_freed_memory
 from sr_cli.upscale.comparison import LABEL_ROOM, side_by_side
@@ -221,26 +230,17 @@ class _Batch:
         target = job.format or FORMATS[picture.format]
         target = target if target.writable else FORMATS["JPEG"]
         if options.flatten:
-            picture.frames = flatten(picture, shortcomings(target, picture.needs(1, 1))).frames
+            missing = unsupported_features(target, picture.features)
+            picture.frames = drop_features(picture, missing).frames
         width, height = check_result_size(picture, self._group.size, options.max_pixels)
-        needs = picture.needs(width, height)
-        missing = shortcomings(target, needs)
-        if options.lossless and target.name in ("JPEG", "GIF"):
+        wanted = picture.requirements(width, height)
+        if options.lossless and not target.can_be_lossless:
             raise SrError("never-lossless", job.source, format=target.name)
-        if options.compare and not missing:
-            missing = shortcomings(target, Needs(2 * width, height + LABEL_ROOM))
-        if missing:
-            flat_helps = not shortcomings(target, Needs(width, height)) and not options.flatten
-            raise SrError(
-                "format-cannot-hold",
-                job.source,
-                hint="flatten" if flat_helps else None,
-                format=target.name,
-                missing=missing,
-                formats=[n.lower() for n in formats_that_hold(needs)],
-            )
+        check_supported(target, wanted, can_drop=not options.flatten)
+        if options.compare:
+            check_supported(target, Requirements(2 * width, height + LABEL_ROOM), can_drop=False)
         if job.target != STDIO:
-            _check_place(job.target, target, needs, len(picture.frames))
+            _check_place(job.target, target, wanted, len(picture.frames))
         return target, (width, height)
 
     def _reporter(self, job: Job) -> OnShare:
@@ -277,12 +277,12 @@ class _Batch:
                     write_picture(content, file, target, encoding)
         return replace(
             result,
-            notes=tuple(Note(n) if isinstance(n, str) else n for n in made.notes),
+            notes=tuple(made.notes),
             seconds=time.perf_counter() - began,
         )
 
 
-def _check_place(path: Path, target: Format, needs: Needs, frames: int) -> None:
+def _check_place(path: Path, target: Format, wanted: Requirements, frames: int) -> None:
     """Make the folder; refuse a disk that clearly has no room for the result."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -291,8 +291,7 @@ def _check_place(path: Path, target: Format, needs: Needs, frames: int) -> None:
         raise SrError(
             "unwritable-file", path.parent, reason=error.strerror or str(error)
         ) from error
-    samples = needs.width * needs.height * frames * (4 if needs.alpha else 3)
-    expected = int(samples * target.bytes_per_sample * (2 if needs.sixteen_bit else 1))
+    expected = estimated_bytes(target, wanted, frames)
     if expected > free:
         raise SrError("disk-full", path, needed_mib=expected >> 20, free_mib=free >> 20)
 

@@ -16,8 +16,7 @@ from sr_cli.engine.options import EngineOptions
 from sr_cli.engine.pipeline import Pipeline, build_pipeline
 from sr_cli.engine.size import Size
 from sr_cli.errors import RefusedError
-from sr_cli.imaging.decode import from_pillow
-from sr_cli.imaging.encode import to_pillow
+from sr_cli.imaging.codecs.pillow import from_pillow, to_pillow
 from sr_cli.imaging.picture import Frame, Picture
 from sr_cli.registry.ref import parse_model
 from sr_cli.upscale.request import check_factor

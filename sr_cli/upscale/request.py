@@ -10,8 +10,7 @@ from typing import Literal
 from sr_cli.engine.options import EngineOptions, check_at_least_one
 from sr_cli.engine.size import MAX_FACTOR, Size
 from sr_cli.errors import Note, RefusedError, SrError
-
-DEFAULT_MAX_PIXELS = 512_000_000
+from sr_cli.imaging.formats import DEFAULT_MAX_PIXELS
 
 
 @dataclass(frozen=True)

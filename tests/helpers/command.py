@@ -50,9 +50,15 @@ class Outcome:
         return re.findall(r"^error\[([\w-]+)\]", self.stderr.decode(), re.MULTILINE)
 
     @property
+    def notes(self) -> list[dict[str, Any]]:
+        """All notes that `--json` shows, without their sentences."""
+        found = [note for record in self.records for note in record.get("notes", [])]
+        return [{key: note[key] for key in note if key != "message"} for note in found]
+
+    @property
     def note_kinds(self) -> list[str]:
         """The kinds of all notes that `--json` shows."""
-        return [note["kind"] for record in self.records for note in record.get("notes", [])]
+        return [note["kind"] for note in self.notes]
 
 
 Run = Callable[..., Outcome]

@@ -25,7 +25,7 @@ def sentence(error: SrError) -> str:
     message = MESSAGES.get(error.code)
     if message is None:
         return error.code if " " in error.code else str(error)
-    return fill(message.text, error.facts | {"subject": error.subject}, sentence)
+    return fill(message.text, error.facts | {"subject": error.subject}, sentence, message.words)
 
 
 def advice(error: SrError) -> str | None:
@@ -34,7 +34,7 @@ def advice(error: SrError) -> str | None:
     if message is None:
         return error.subject if " " in error.code and error.subject else error.hint
     text = message.hints.get(error.hint or "", message.hint)
-    said = fill(text, error.facts | {"subject": error.subject}, sentence)
+    said = fill(text, error.facts | {"subject": error.subject}, sentence, message.words)
     return said or None
 
 

@@ -1,9 +1,84 @@
-"""Pictures: decoding, formats, what a format cannot hold."""
+"""Images: decoding, formats, what a format does not support, pairs of hr and lr files."""
 
 from __future__ import annotations
 
 from sr_cli.cli.messages.template import Message
 
-MESSAGES: dict[str, Message] = {}
+_FEATURES = {
+    "16-bit": "16 bits per channel",
+    "alpha": "transparency",
+    "animation": "animations",
+    "pages": "several pages",
+    "16-bit-animation": "animations with 16 bits per channel",
+}
 
-NOTES: dict[str, str] = {}
+MESSAGES: dict[str, Message] = {
+    "empty-file": Message("{subject}: empty file"),
+    # facts: known
+    "unknown-image-format": Message(
+        "{subject}: not an image in a known format", "known formats: {known}"
+    ),
+    # facts: format
+    "unsupported-image": Message("{subject}: damaged, or an unsupported kind of {format}"),
+    # facts: reason
+    "damaged-image": Message(
+        "{subject}: damaged or unsupported image ({reason})",
+        hints={"allow-truncated": "--allow-truncated decodes what is left of a damaged file"},
+    ),
+    "unsupported-16-bit-image": Message(
+        "{subject}: damaged, or an unsupported kind of 16-bit image",
+        "--allow-truncated decodes it with 8 bits per channel",
+    ),
+    # facts: bits
+    "unsupported-depth": Message(
+        "{subject}: {bits}-bit pixels are not supported", "convert it to 16 or 8 bits"
+    ),
+    # facts: pixels, max_pixels
+    "too-many-pixels": Message(
+        "{subject}: {pixels} pixels in all, more than {max_pixels}", "--max-pixels raises the limit"
+    ),
+    # facts: format, features, formats
+    "unsupported-by-format": Message(
+        "{subject}: {format} does not support {features: or }",
+        hints={
+            "other-format": "-f {formats: or } does",
+            "drop": "--flatten drops it",
+            "either": "-f {formats: or } does; --flatten drops it",
+        },
+        words=_FEATURES,
+    ),
+    # facts: width, height, format, max_side, max_pixels, formats
+    "too-large-for-format": Message(
+        "{subject}: {width}x{height} is too large for {format} "
+        "(at most {max_side} pixels a side, {max_pixels} in all)",
+        "--max-side limits the size of the result",
+        {"other-format": "-f {formats: or } supports it"},
+    ),
+    "lossless-avif-animation": Message(
+        "{subject}: lossless AVIF does not support animations", "lossless WebP and PNG do"
+    ),
+    # facts: format, reason
+    "encoding-failed": Message("{subject}: cannot be encoded as {format} ({reason})"),
+    # facts: other
+    "ambiguous-pair": Message("{subject} and {other} have the same name"),
+    # facts: others
+    "missing-partner": Message("{subject} has no partner (further files without one: {others})"),
+}
+
+NOTES: dict[str, str] = {
+    # facts: mode
+    "converted-to-srgb": "{mode} converted to sRGB",
+    "converted-without-profile": (
+        "{mode} without a usable profile: converted to sRGB, colours may shift"
+    ),
+    # facts: count
+    "reduced-pages-skipped": "reduced copies of pages skipped: {count}",
+    "read-at-8-bits": "damaged or truncated: decoded with 8 bits per channel",
+    # facts: block, format
+    "metadata-dropped": "{block} dropped: {format} does not support it",
+    # facts: block, format, bytes
+    "metadata-too-large": "{block} dropped: {bytes} bytes do not fit in a {format} file",
+    "lossless-avif-without-metadata": (
+        "metadata dropped: lossless AVIF is written without it (lossless WebP and PNG keep it)"
+    ),
+}

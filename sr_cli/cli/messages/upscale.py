@@ -33,12 +33,6 @@ MESSAGES: dict[str, Message] = {
         "the limit is {max_pixels}",
         "--max-pixels raises the limit, --max-side caps the result",
     ),
-    # facts: format, missing, formats
-    "format-cannot-hold": Message(
-        "{subject}: {format} does not support {missing: or }",
-        "formats that do: {formats}",
-        {"flatten": "formats that do: {formats}; --flatten drops it"},
-    ),
     # facts: format
     "never-lossless": Message("{subject}: {format} is never lossless", "-f png, webp or avif is"),
     # facts: available

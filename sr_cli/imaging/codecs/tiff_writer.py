@@ -1,4 +1,4 @@
-"""TIFF pages of 8 and 16 bits, written strip by strip, with the EXIF directories behind them."""
+"""Writing TIFF: pages of 8 and 16 bits strip by strip, the EXIF directories behind them."""
 
 from __future__ import annotations
 
@@ -10,26 +10,30 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from sr_cli.imaging.metadata import directory_of, exif_of
-from sr_cli.imaging.picture import Frame, Metadata
+from sr_cli.errors import Note
+from sr_cli.imaging.exif import DIRECTORIES, LAYOUT, exif_directory, exif_of
+from sr_cli.imaging.formats import Encoding
+from sr_cli.imaging.metadata import TIFF_ICC, TIFF_IPTC, TIFF_XMP
+from sr_cli.imaging.picture import Frame, Metadata, Picture
 from sr_cli.system.memory import release_rows
 
 _LEVEL = 4
 _ROWS = 64
 _BIG = 3 << 30
-_SOFTWARE, _DESCRIPTION, _EXIF = 0x0131, 0x010E, 0x8769
-_GPS, _ICC = 0x8825, 34675
-_LAYOUT = (0x0112, 0x011A, 0x011B, 0x0128)
+"""Bytes of pixels from which it is a BigTIFF."""
+
+_SOFTWARE, _DESCRIPTION = 0x0131, 0x010E
 
 
-def write_tiff(frames: list[Frame], file: BinaryIO, metadata: Metadata) -> None:
-    """Write `frames` as pages of one TIFF, consuming their memory."""
+def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encoding) -> list[Note]:
+    """Write all frames as pages, consuming their memory."""
     import tifffile
 
+    frames = picture.frames
     exif = exif_of(metadata.exif)
-    directories = {code: dict(exif.get_ifd(code)) for code in (_EXIF, _GPS) if code in exif}
+    directories = {code: dict(exif.get_ifd(code)) for code in DIRECTORIES if code in exif}
     tags = _blocks(metadata) + _text_tags(exif)
-    profile = [tag for tag in tags if tag[0] == _ICC]
+    profile = [tag for tag in tags if tag[0] == TIFF_ICC]
     tags += [(code - 1, 4, 1, 0, True) for code in directories]
     size = sum(f.pixels.nbytes * (2 if f.alpha is not None else 1) for f in frames)
     with tifffile.TiffWriter(file, bigtiff=size > _BIG) as writer:
@@ -55,6 +59,7 @@ def write_tiff(frames: list[Frame], file: BinaryIO, metadata: Metadata) -> None:
             )
     for code, entries in directories.items():
         _append_directory(file, code, entries)
+    return []
 
 
 def _packed_strips(frame: Frame) -> Iterator[bytes]:
@@ -72,14 +77,18 @@ Tag = tuple[int, int, int, Any, bool]
 
 
 def _blocks(metadata: Metadata) -> list[Tag]:
-    blocks = ((700, 1, metadata.xmp), (33723, 7, metadata.iptc), (_ICC, 7, metadata.icc))
+    blocks = (
+        (TIFF_XMP, 1, metadata.xmp),
+        (TIFF_IPTC, 7, metadata.iptc),
+        (TIFF_ICC, 7, metadata.icc),
+    )
     return [(code, kind, len(block), block, True) for code, kind, block in blocks if block]
 
 
 def _text_tags(exif: Any) -> list[Tag]:
     tags: list[Tag] = []
     for tag, text in exif.items():
-        if tag in (_SOFTWARE, _DESCRIPTION, *_LAYOUT, _EXIF, _GPS):
+        if tag in (_SOFTWARE, _DESCRIPTION, *LAYOUT, *DIRECTORIES):
             continue
         if isinstance(text, bytes):
             # 0x9C9B to 0x9C9F are Windows's titles and authors, which are bytes; the rest is text.
@@ -104,7 +113,7 @@ def _append_directory(file: BinaryIO, code: int, entries: dict[int, Any]) -> Non
         entry = tiff.pages[0].tags[code - 1]
         tag_at, value_at = entry.offset, entry.valueoffset
         order, big = tiff.byteorder, tiff.is_bigtiff
-    directory = directory_of(code, entries, order, big=big)
+    directory = exif_directory(code, entries, order, big=big)
     end = file.seek(0, io.SEEK_END)
     end += file.write(b"\0" * (end % 2))
     file.write(directory.tobytes(end))

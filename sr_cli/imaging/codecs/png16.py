@@ -1,4 +1,4 @@
-"""PNG with 16 bits a channel, written strip by strip: Pillow has no such mode."""
+"""Writing PNG with 16 bits per channel, strip by strip: Pillow has no such mode in colour."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_cli.errors import SrError
 from sr_cli.imaging.picture import Frame
 from sr_cli.system.memory import release_rows
 
@@ -24,10 +23,14 @@ _UP = 2
 """The filter of every row: what differs from the row above (section 9.2)."""
 
 
-def write_deep_png(frame: Frame, file: BinaryIO, described: bytes) -> None:
-    """Write a uint16 frame, consuming its memory; other chunks are taken from `described`.
+def write_frame(frame: Frame, file: BinaryIO, described: bytes) -> None:
+    """Write a uint16 frame, consuming its memory.
 
-    `described`: any PNG of the same kind of colour that carries the chunks wanted.
+    Args:
+        frame: Gray or RGB, with or without alpha.
+        file: Opened for writing.
+        described: Any PNG of the same kind of colour. Its chunks are written too, those before
+            its pixels before these.
     """
     before, after = _ancillary_chunks(described)
     channels = (1 if frame.pixels.ndim == 2 else 3) + (frame.alpha is not None)
@@ -70,8 +73,6 @@ def _ancillary_chunks(png: bytes) -> tuple[bytes, bytes]:
         length = int.from_bytes(png[position : position + 4], "big")
         kind = png[position + 4 : position + 8]
         chunk = png[position : position + 12 + length]
-        if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
-            raise SrError("cannot be written as PNG (damaged description)")
         seen_pixels = seen_pixels or kind == b"IDAT"
         if kind not in (b"IHDR", b"IDAT", b"IEND"):
             parts[seen_pixels].append(chunk)

@@ -1,0 +1,158 @@
+"""Pillow's images to frames and back, and what all formats share that Pillow writes."""
+
+from __future__ import annotations
+
+import io
+from contextlib import suppress
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from sr_cli.errors import Note, SrError
+from sr_cli.imaging.conversion import turn
+from sr_cli.imaging.formats import FORMATS, Encoding
+from sr_cli.imaging.metadata import read_metadata
+from sr_cli.imaging.picture import Frame, Metadata, Picture
+from sr_cli.system.memory import release_rows
+
+_BAND_BYTES = 64 << 20
+BITS_PER_SAMPLE, PHOTOMETRIC = 258, 262
+
+
+def from_pillow(image: Image.Image) -> Frame:
+    """The current frame of an image in memory, turned upright.
+
+    Raises:
+        SrError: `unsupported-depth`.
+    """
+    image.load()
+    frame, _ = to_frame(image, image.info.get("icc_profile"))
+    turn(frame, read_metadata(image)[1])
+    return frame
+
+
+def to_frame(image: Image.Image, profile: bytes | None) -> tuple[Frame, Note | None]:
+    """The current frame of a loaded image in any of Pillow's modes, as it lies.
+
+    Args:
+        image: Not changed.
+        profile: The colour profile of a CMYK image.
+
+    Returns:
+        Gray or RGB with its alpha, and a note where colours were converted to sRGB.
+
+    Raises:
+        SrError: `unsupported-depth`.
+    """
+    note = None
+    if image.mode.startswith("I;16"):
+        return _sixteen_bit_gray(image), None
+    if image.mode in ("I", "F"):
+        values = np.asarray(image)
+        if image.mode == "F" or values.min() < 0 or values.max() > 65535:
+            raise SrError("unsupported-depth", bits=32)
+        return Frame(values.astype(np.uint16)), None
+    if image.mode in ("CMYK", "LAB"):
+        image, note = _to_srgb(image, profile)
+    mode = image.mode
+    transparent = mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+    gray = mode in ("1", "L", "LA", "La")
+    wanted = ("LA" if gray else "RGBA") if transparent else ("L" if gray else "RGB")
+    if mode in ("La", "RGBa"):
+        image = image.convert({"La": "LA", "RGBa": "RGBA"}[mode])
+    values = np.asarray(image if image.mode == wanted else image.convert(wanted))
+    if not transparent:
+        return Frame(np.ascontiguousarray(values)), note
+    colour = values[..., 0] if gray else values[..., :3]
+    return Frame(np.ascontiguousarray(colour), np.ascontiguousarray(values[..., -1])), note
+
+
+def tiff_tag(image: Image.Image, tag: int, default: Any) -> Any:
+    """A tag of the current page of a TIFF, or `default`."""
+    tags: Any = getattr(image, "tag_v2", {})
+    return tags.get(tag, default)
+
+
+def _sixteen_bit_gray(image: Image.Image) -> Frame:
+    gray = np.asarray(image).astype(np.uint16)
+    if tiff_tag(image, BITS_PER_SAMPLE, (16,)) in (12, (12,)):
+        gray = (gray << 4 | gray >> 8).astype(np.uint16)
+    alpha = None
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        alpha = np.where(gray == transparent, 0, 65535).astype(np.uint16)
+    white_is_zero = tiff_tag(image, PHOTOMETRIC, 1) == 0
+    return Frame(np.ascontiguousarray(65535 - gray if white_is_zero else gray), alpha)
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, Note]:
+    """CMYK and Lab as sRGB: through their profile, or CMYK by a plain formula."""
+    srgb = ImageCms.createProfile("sRGB")
+    source: Any = None
+    if image.mode == "LAB":
+        source = ImageCms.createProfile("LAB")
+    elif profile:
+        with suppress(OSError, ImageCms.PyCMSError):
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if source is not None:
+        with suppress(ImageCms.PyCMSError):
+            converted = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")
+            if converted is not None:
+                return converted, Note("converted-to-srgb", {"mode": image.mode})
+    return image.convert("RGB"), Note("converted-without-profile", {"mode": image.mode})
+
+
+def to_pillow(frame: Frame) -> Image.Image:
+    """An 8-bit frame as a Pillow image, band by band while its memory is given back."""
+    gray, alpha = frame.pixels.ndim == 2, frame.alpha
+    mode = ("L" if gray else "RGB") + ("" if alpha is None else "A")
+    image = Image.new(mode, (frame.width, frame.height), None)
+    rows = max(1, _BAND_BYTES // max(1, frame.pixels.strides[0]))
+    for y in range(0, frame.height, rows):
+        band = frame.pixels[y : y + rows]
+        if alpha is not None:
+            band = np.dstack([band, alpha[y : y + rows]])
+        image.paste(Image.fromarray(band), (0, y))
+        if y + rows < frame.height:
+            release_rows(frame.pixels, y + rows)
+    frame.pixels = np.empty((0, 0), np.uint8)
+    return image
+
+
+def to_images(picture: Picture) -> list[Image.Image]:
+    """All frames as Pillow images, consuming their memory."""
+    return [to_pillow(frame) for frame in picture.frames]
+
+
+def save(images: list[Image.Image], file: BinaryIO, name: str, options: dict[str, Any]) -> None:
+    """Write one image, or several as an animation, in Pillow's format `name`."""
+    if len(images) > 1:
+        options = options | {"save_all": True, "append_images": images[1:]}
+    images[0].save(file, name, **options)
+
+
+def durations(picture: Picture) -> dict[str, list[int]]:
+    """The option that says how long each frame of an animation is shown; none for one frame."""
+    if len(picture.frames) == 1:
+        return {}
+    return {"duration": [round(f.duration) for f in picture.frames]}
+
+
+def plays(picture: Picture) -> dict[str, int]:
+    """The option that says how often an animation is played, 0 for ever; none for one frame."""
+    if len(picture.frames) == 1:
+        return {}
+    return {"loop": 1 if picture.loop is None else picture.loop}
+
+
+def profile_and_exif(metadata: Metadata) -> dict[str, bytes]:
+    """The options that JPEG, PNG, WebP and AVIF share."""
+    # Set even when there is no profile: Pillow would else copy what an image brought along.
+    options = {"icc_profile": metadata.icc or b""}
+    return options | ({"exif": metadata.exif} if metadata.exif else {})
+
+
+def quality(name: str, encoding: Encoding) -> dict[str, int | None]:
+    """The option of a format with a quality: the one asked for, or the format's own."""
+    return {"quality": encoding.quality or FORMATS[name].quality}

@@ -1,0 +1,90 @@
+"""PNG: 16 bits per channel in colour, transparency by a key, text and chunks of colour."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from sr_cli.errors import Note, SrError
+from sr_cli.imaging.codecs import opencv, pillow, png16
+from sr_cli.imaging.codecs.source import Source
+from sr_cli.imaging.formats import Encoding
+from sr_cli.imaging.picture import Frame, Metadata, Picture
+
+_LEVEL = 4
+_BIT_DEPTH, _COLOUR_TYPE = 24, 25
+"""Where a file's header (section 11.2.1 of PNG's specification) has them."""
+
+_GRAY, _RGB, _GRAY_ALPHA, _RGB_ALPHA = 0, 2, 4, 6
+
+
+def read_frames(source: Source, numbers: Iterable[int]) -> Iterator[Frame]:
+    """The frames with these numbers, as they lie."""
+    depth, kind = source.data[_BIT_DEPTH], source.data[_COLOUR_TYPE]
+    if kind == _GRAY and depth in (2, 4):
+        _widen_transparent_gray(source.image, depth)
+    in_colour = depth == 16 and kind in (_RGB, _GRAY_ALPHA, _RGB_ALPHA)
+    for number in numbers:
+        source.image.seek(number)
+        if in_colour:
+            yield _read_sixteen_bit(source, number, gray=kind == _GRAY_ALPHA)
+        else:
+            yield source.read_frame()
+
+
+def _widen_transparent_gray(image: Image.Image, depth: int) -> None:
+    """Pillow widens the samples to 8 bits, but not the one that is transparent."""
+    key = image.info.get("transparency")
+    if isinstance(key, int):
+        image.info["transparency"] = key * (255 // (2**depth - 1))
+
+
+def _read_sixteen_bit(source: Source, number: int, *, gray: bool) -> Frame:
+    try:
+        pixels = opencv.frame_at(source.opencv_frames, number)
+    except SrError as error:
+        return source.read_at_8_bits(error)
+    colour, alpha = opencv.split_channels(pixels)
+    transparent = source.image.info.get("transparency")
+    if alpha is None and isinstance(transparent, tuple):
+        alpha = np.where((colour == np.array(transparent)).all(2), 0, 65535).astype(np.uint16)
+    if gray and colour.ndim == 3:
+        colour = np.ascontiguousarray(colour[..., 0])
+    return Frame(colour, alpha, source.duration())
+
+
+def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encoding) -> list[Note]:
+    """Write a PNG or an APNG of 8 bits, or one frame of 16 bits."""
+    options = _options(metadata)
+    frame = picture.frames[0]
+    if frame.pixels.dtype == np.uint16:
+        described = io.BytesIO()
+        mode = "L" if frame.pixels.ndim == 2 else "RGB"
+        Image.new(mode, (1, 1)).save(described, "PNG", **options)
+        png16.write_frame(frame, file, described.getvalue())
+        return []
+    options |= pillow.durations(picture) | pillow.plays(picture)
+    images = pillow.to_images(picture)
+    if len(images) > 1:
+        # Pillow's background is RGBA, which it cannot lay under gray.
+        images = [i.convert("RGBA") if i.mode == "LA" else i for i in images]
+        # Each frame is complete: the one before must not shine through.
+        options |= {"disposal": 1 if images[0].mode == "RGBA" else 0, "blend": 0}
+    pillow.save(images, file, "PNG", options)
+    return []
+
+
+def _options(metadata: Metadata) -> dict[str, Any]:
+    info = PngImagePlugin.PngInfo()
+    for key, text in metadata.text.items():
+        info.add_itxt(key, text) if not text.isascii() else info.add_text(key, text)
+    for kind, content in metadata.png_colour.items():
+        info.add(kind, content)
+    if metadata.xmp:
+        info.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode("utf-8", "replace"))
+    options = pillow.profile_and_exif(metadata) | {"pnginfo": info, "compress_level": _LEVEL}
+    return options | ({"dpi": metadata.dpi} if metadata.dpi else {})

@@ -1,0 +1,184 @@
+"""Reading TIFF: pages, reduced copies of them, and 16 bits per channel in their many layouts."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sr_cli.errors import Note, SrError
+from sr_cli.imaging.codecs import opencv
+from sr_cli.imaging.codecs.pillow import BITS_PER_SAMPLE, PHOTOMETRIC, tiff_tag
+from sr_cli.imaging.codecs.source import Source
+from sr_cli.imaging.conversion import turn, unpremultiply, upright
+from sr_cli.imaging.exif import ORIENTATION
+from sr_cli.imaging.formats import check_pixels
+from sr_cli.imaging.metadata import read_metadata, read_tiff_metadata
+from sr_cli.imaging.picture import Frame, Picture
+
+_NEW_SUBFILE_TYPE, _PLANAR_CONFIGURATION, _EXTRA_SAMPLES = 254, 284, 338
+_REDUCED = (1, 3, 5, 7)
+"""NewSubfileType with its lowest bit set, whatever else it says; damaged ones are none of these."""
+
+_PREMULTIPLIED, _STRAIGHT = 1, 2
+"""What ExtraSamples calls alpha; 0 is anything else."""
+
+
+def read(source: Source) -> Picture:
+    """All pages but reduced copies of others, upright.
+
+    Raises:
+        SrError: As `read_picture`.
+    """
+    image = source.image
+    source.check_size(image.size[0] * image.size[1])
+    pages = _full_pages(source)
+    # Before its pixels, which Pillow then turns upright itself, as OpenCV does.
+    metadata, _ = read_metadata(image)
+    return Picture(list(_read_frames(source, pages)), "TIFF", metadata)
+
+
+def _full_pages(source: Source) -> list[int]:
+    """Numbers of the pages that are no reduced copies of others (unless all say so).
+
+    The image is left at the first of them. Their size is checked.
+    """
+    image = source.image
+    count = int(getattr(image, "n_frames", 1))
+    if count == 1:
+        return [0]
+    sizes, full = [], []
+    for number in range(count):
+        image.seek(number)
+        sizes.append(image.size[0] * image.size[1])
+        if tiff_tag(image, _NEW_SUBFILE_TYPE, 0) not in _REDUCED:
+            full.append(number)
+    full = full or list(range(count))
+    if len(full) < count:
+        source.add_note(Note("reduced-pages-skipped", {"count": count - len(full)}))
+    source.check_size(sum(sizes[number] for number in full))
+    image.seek(full[0])
+    return full
+
+
+def _read_frames(source: Source, pages: Sequence[int]) -> Iterator[Frame]:
+    profile = source.image.info.get("icc_profile")
+    for number in pages:
+        if len(pages) > 1:
+            source.image.seek(number)
+        layout = _sixteen_bit_layout(source.image)
+        if layout is None:
+            yield source.read_frame(profile)
+            continue
+        try:
+            yield _read_sixteen_bit(source, number, layout)
+        except SrError as error:
+            yield source.read_at_8_bits(error)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a page of 16 bits in several channels lies in the file.
+
+    Attributes:
+        extra: What its fourth channel is.
+        planar: Whether channels follow each other, instead of pixels.
+        orientation: EXIF's.
+    """
+
+    extra: int
+    planar: bool
+    orientation: int
+
+
+def _sixteen_bit_layout(image: Image.Image) -> _Layout | None:
+    """The current page's layout; None where Pillow decodes all of its bits."""
+    bits = tiff_tag(image, BITS_PER_SAMPLE, (8,))
+    bits = bits if isinstance(bits, tuple) else (bits,)
+    if len(bits) < 2 or set(bits) != {16} or tiff_tag(image, PHOTOMETRIC, 2) not in (1, 2):
+        return None
+    extra = tiff_tag(image, _EXTRA_SAMPLES, _STRAIGHT)
+    extra = extra[0] if isinstance(extra, tuple) else extra
+    planar = tiff_tag(image, _PLANAR_CONFIGURATION, 1) == 2
+    return _Layout(extra, planar, tiff_tag(image, ORIENTATION, 1))
+
+
+def _read_sixteen_bit(source: Source, number: int, layout: _Layout) -> Frame:
+    # OpenCV takes planes for pixels; what it reads, it turns upright.
+    if layout.planar:
+        pixels = _read_planes(source.data, number, layout)
+    else:
+        pixels = opencv.frame_at(source.opencv_frames, number)
+    colour, fourth = opencv.split_channels(pixels)
+    if fourth is None or layout.extra not in (_PREMULTIPLIED, _STRAIGHT):
+        return Frame(colour)
+    return _with_alpha(colour, fourth, layout.extra)
+
+
+def _with_alpha(colour: NDArray[Any], alpha: NDArray[Any], extra: int) -> Frame:
+    return Frame(unpremultiply(colour, alpha) if extra == _PREMULTIPLIED else colour, alpha)
+
+
+def _read_planes(data: bytes, number: int, layout: _Layout) -> NDArray[Any]:
+    """A page whose channels follow each other, upright, in OpenCV's order of channels."""
+    try:
+        with _tifffile(data) as file:
+            values = np.moveaxis(file.pages[number].asarray(), 0, -1)
+    except Exception as error:
+        raise SrError("damaged-image", reason=str(error)) from error
+    return upright(np.dstack([values[..., 2::-1], values[..., 3:]]), layout.orientation)
+
+
+def _tifffile(data: bytes) -> Any:
+    """The file as tifffile sees it, which says what is wrong in errors alone."""
+    import tifffile
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    return tifffile.TiffFile(io.BytesIO(data))
+
+
+def read_gray_alpha(data: bytes, max_pixels: int) -> Picture | None:
+    """A TIFF of 16-bit gray with alpha, which Pillow does not open; None for anything else.
+
+    Raises:
+        SrError: `too-many-pixels`; `damaged-image`, also for an unknown compression.
+    """
+    import tifffile
+
+    try:
+        with _tifffile(data) as file:
+            pages = [p for p in file.pages if isinstance(p, tifffile.TiffPage)]
+            if not pages or any(p.samplesperpixel != 2 or p.dtype != np.uint16 for p in pages):
+                return None
+            check_pixels(sum(p.imagewidth * p.imagelength for p in pages), max_pixels)
+            frames = [_gray_alpha_frame(page) for page in pages]
+    except SrError:
+        raise
+    except Exception as error:
+        raise SrError("damaged-image", reason=str(error)) from error
+    metadata, orientation = read_tiff_metadata(data)
+    for frame in frames:
+        turn(frame, orientation)
+    return Picture(frames, "TIFF", metadata)
+
+
+def _gray_alpha_frame(page: Any) -> Frame:
+    """A page of tifffile's with two samples a pixel, as it lies."""
+    import tifffile
+
+    values = page.asarray()
+    if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
+        values = np.moveaxis(values, 0, -1)
+    gray, second = (np.ascontiguousarray(values[..., i]) for i in (0, 1))
+    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+        gray = 65535 - gray
+    extra = int((page.extrasamples or (_STRAIGHT,))[0])
+    if extra not in (_PREMULTIPLIED, _STRAIGHT):
+        return Frame(gray)
+    return _with_alpha(gray, second, extra)

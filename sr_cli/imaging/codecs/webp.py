@@ -1,0 +1,26 @@
+"""WebP."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO
+
+from sr_cli.errors import Note
+from sr_cli.imaging.codecs import pillow
+from sr_cli.imaging.formats import Encoding
+from sr_cli.imaging.picture import Metadata, Picture
+
+
+def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encoding) -> list[Note]:
+    """Write 8-bit frames, without loss where that is asked for."""
+    options: dict[str, Any] = {
+        **pillow.profile_and_exif(metadata),
+        **pillow.quality("WEBP", encoding),
+        **pillow.durations(picture),
+        **pillow.plays(picture),
+        **({"xmp": metadata.xmp} if metadata.xmp else {}),
+        "method": 4,
+        "exact": False,
+        "lossless": encoding.lossless,
+    }
+    pillow.save(pillow.to_images(picture), file, "WEBP", options)
+    return []
