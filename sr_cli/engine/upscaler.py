@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sr_cli.engine.device import NAMES, free_memory, pick_device, pick_precision
 from sr_cli.engine.tiling import Tile, plan_tiles, split_tile
 from sr_cli.errors import SrError
-from sr_cli.imaging.colour import LUMA_BLACK, LUMA_RANGE, LUMA_WEIGHTS
+from sr_cli.imaging.colour import LUMA_RANGE, LUMA_WEIGHTS
 from sr_cli.imaging.resize import Taps, bicubic_taps, to_integers
 from sr_cli.layers.fusion import FusedConvolution, fuse_activations
 from sr_cli.networks.base import InferenceNet, SRModel
@@ -103,7 +103,8 @@ class Upscaler:
         except RuntimeError as error:
             raise self._failure(error) from error
         weights = torch.tensor(LUMA_WEIGHTS, dtype=torch.float32, device=self.device)
-        self._luma_weights = weights.view(1, 3, 1, 1)
+        ranges = [white - black for black, white in (t.value_range for t in self._traits)]
+        self._luma_weights = [weights.view(1, 3, 1, 1) * (r / LUMA_RANGE) for r in ranges]
 
     def __call__(
         self,
@@ -236,31 +237,32 @@ class Upscaler:
 
     def _one(self, index: int, x: Tensor) -> Tensor:
         """One network on one tile; a result that is not finite is computed again in float32."""
-        y = self._enlarge(self._nets[index], self.models[index], x)
+        y = self._upscale_tile(self._nets[index], index, x)
         if _is_finite(y):
             return y
         if index not in self._exact:
             self._exact[index] = self._prepare(self.models[index], torch.float32)
-        y = self._enlarge(self._exact[index], self.models[index], x)
+        y = self._upscale_tile(self._exact[index], index, x)
         if not _is_finite(y):
             raise SrError("not-finite", network=self._traits[index].architecture)
         return y
 
-    def _enlarge(self, net: nn.Module, model: SRModel, x: Tensor) -> Tensor:
+    def _upscale_tile(self, net: nn.Module, index: int, x: Tensor) -> Tensor:
         gray = x.shape[1] == 1
-        if model.channels == 3:
+        if self.models[index].channels == 3:
             y: Tensor = net(x.expand(-1, 3, -1, -1) if gray else x)
             return y.mean(1, keepdim=True) if gray else y
-        # In BT.601 a change of Y alone moves R, G and B alike, by 255/219 of it: what is left
-        # of the colours without their luma is enlarged by bicubic, and the network's luma added.
-        offset, gain = LUMA_BLACK, 1 / LUMA_RANGE
+        # In BT.601 a change of luma alone moves R, G and B alike: what is left of the colours
+        # without their luma is upscaled by bicubic, and the network's luma added.
+        black, white = self._traits[index].value_range
+        gain = 1 / (white - black)
         if gray:
             # As the luma of three equal channels: the range in which such networks are trained.
-            enlarged: Tensor = net(x / gain + offset)
-            return enlarged.sub(offset).mul_(gain)
-        lr_luma = (x * self._luma_weights).sum(1, keepdim=True)
-        rest = torch.add(x, lr_luma, alpha=-gain).sub_(offset * gain)
-        sr_luma = net(lr_luma + offset)
+            upscaled: Tensor = net(x / gain + black)
+            return upscaled.sub(black).mul_(gain)
+        lr_luma = (x * self._luma_weights[index]).sum(1, keepdim=True)
+        rest = torch.add(x, lr_luma, alpha=-gain).sub_(black * gain)
+        sr_luma = net(lr_luma + black)
         return enlarge_bicubic(rest, self.scale).add_(sr_luma, alpha=gain)
 
     def _tile_that_fits(self) -> int:

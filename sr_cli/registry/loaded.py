@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sr_cli.imaging.colour import LUMA_BLACK, LUMA_WHITE
 from sr_cli.networks.base import SRModel
 
 
@@ -50,4 +51,4 @@ def plain(network: SRModel) -> LoadedModel:
 
 def usual_range(channels: int) -> tuple[float, float]:
     """Black and white of a network on luma (one channel) or on RGB."""
-    return (16 / 255, 235 / 255) if channels == 1 else (0.0, 1.0)
+    return (LUMA_BLACK, LUMA_WHITE) if channels == 1 else (0.0, 1.0)
