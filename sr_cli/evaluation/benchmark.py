@@ -54,10 +54,8 @@ def benchmark(
     Example:
         >>> from sr_cli import benchmark
         >>> report = benchmark(["photos/"], models=["espcn"], scale=2)
-        >>> for row in report.rows:
-        ...     print(row.model, round(row.sets["photos"].mean("psnr_y"), 2))
-        bicubic ...
-        espcn-x2 ...
+        >>> {row.model: row.sets["photos"].mean("psnr_y") for row in report.rows}
+        {...}
     """
     plan = plan_benchmark(
         sets, models=models, scale=scale, options=options or BenchmarkOptions(), on_event=on_event
