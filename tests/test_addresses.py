@@ -12,8 +12,7 @@ from helpers.server import Server, serving, status
 from helpers.world import World
 
 from sr_cli.errors import RefusedError
-from sr_cli.store import Remote
-from sr_cli.store.remote import HubFile, parse_hub
+from sr_cli.store.remote import HubFile, Remote, parse_hub
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HUB_FILE = "hf://owner/repo/nets/small.safetensors"

@@ -24,10 +24,10 @@ from helpers.server import (
     wrong,
 )
 
-from sr_cli import store
 from sr_cli.errors import SrError
-from sr_cli.store import Remote, transfer
+from sr_cli.store import store, transfer
 from sr_cli.store.pins import all_pins, pin, pinned
+from sr_cli.store.remote import Remote
 from sr_cli.store.transfer import partial_of
 
 CONTENT = bytes(range(256)) * 4000

@@ -11,7 +11,6 @@ import torch
 from helpers.networks import compact
 from helpers.world import World
 
-from sr_cli import store
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.networks import SCALES, create_model
 from sr_cli.registry.checkpoint import Header, save_checkpoint
@@ -26,7 +25,10 @@ from sr_cli.registry.ref import (
     parse_model,
     verified_path,
 )
-from sr_cli.store import Remote
+from sr_cli.store import store
+from sr_cli.store.pins import pin
+from sr_cli.store.remote import Remote
+from sr_cli.system.files import sha256_of
 
 ADDRESS = "https://example.org/nets/a+b.pth?v=1+2"
 
@@ -50,7 +52,7 @@ def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remote:
     remote = Remote("https://example.org/there.pth")
     remote.path.parent.mkdir(parents=True)
     remote.path.write_bytes(content)
-    store.pins.pin(remote.address, store.store.sha256_of(remote.path))
+    pin(remote.address, sha256_of(remote.path))
     return remote
 
 
