@@ -96,8 +96,8 @@ def test_networks_that_keep_the_size_are_chained(sr: Run, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("models", "code"),
     [
-        (["two.pth+one.pth"], "chain-enlarges-early"),
-        (["bicubic+espcn"], "chain-enlarges-early"),
+        (["two.pth+one.pth"], "chain-order"),
+        (["bicubic+espcn"], "chain-order"),
         (["one.pth", "espcn"], "chain-is-not-averaged"),
         (["one.pth+two.pth", "espcn"], "chain-is-not-averaged"),
         (["two.pth", "espcn-x4"], "no-common-scale"),

@@ -180,40 +180,45 @@ def test_notes_tell_what_is_known(raised: Raised) -> None:
     assert raised.facts is None or fields(NOTES[raised.code]) <= raised.facts
 
 
-def test_sentences_are_filled_with_facts() -> None:
-    error = SrError("scale-not-available", "edsr", scale=5, available=[2, 3, 4])
-    assert sentence(error) == "edsr: no x5"
-    assert advice(error) == "available: x2, x3, x4"
-    assert advice(SrError("already-exists", "a.png")) == "-y overwrites it"
-    assert advice(SrError("already-exists", "a.png", hint="or-skip")) != "-y overwrites it"
-    assert advice(SrError("folder-not-found", "a")) is None
-    assert (
-        sentence(RefusedError("out-of-range", "scale", value=2.50)) == "scale 2.5 is out of range"
+@pytest.fixture
+def of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two codes and a kind whose words stay the same."""
+    no_scale = Message(
+        "{subject}: no x{scale}",
+        "there are x{available:, x}{note}",
+        {"none": "", "other": "see {subject}"},
     )
+    monkeypatch.setitem(MESSAGES, "no-such-scale", no_scale)  # type: ignore[arg-type]
+    monkeypatch.setitem(MESSAGES, "bad-header", Message("{subject} ({reason})"))  # type: ignore[arg-type]
+    monkeypatch.setitem(NOTES, "dropped", "{block} dropped")  # type: ignore[arg-type]
 
 
-def test_values_may_have_words_of_their_own() -> None:
-    error = SrError(
-        "unsupported-by-format", "a.jpg", hint="either", format="JPEG",
-        features=["alpha", "16-bit"], formats=["png", "tiff"],
-    )  # fmt: skip
-    assert sentence(error) == "a.jpg: JPEG does not support transparency or 16 bits per channel"
-    assert advice(error) == "-f png or tiff does; --flatten drops it"
+@pytest.mark.usefixtures("of_ours")
+def test_sentences_are_filled_with_facts() -> None:
+    error = SrError("no-such-scale", "edsr", scale=5.0, available=[2, 3.5, 4], note=None)
+    assert sentence(error) == "edsr: no x5"
+    assert advice(error) == "there are x2, x3.5, x4"
+    assert advice(SrError("no-such-scale", "edsr", hint="other")) == "see edsr"
+    assert advice(SrError("no-such-scale", "edsr", hint="none")) is None
+    assert advice(SrError("bad-header", "edsr")) is None
+    assert note_sentence(Note("dropped", {"block": "EXIF"})) == "EXIF dropped"
 
 
+@pytest.mark.usefixtures("of_ours")
 def test_a_fact_that_is_missing_hides_nothing() -> None:
-    assert sentence(SrError("scale-not-available", "edsr")) == "edsr: no x?"
+    assert sentence(SrError("no-such-scale", "edsr")) == "edsr: no x?"
     assert sentence(SrError("brand-new", "edsr", scale=5)) == "brand-new: edsr (scale=5)"
     assert note_sentence(Note("brand-new")) == "brand-new"
 
 
+@pytest.mark.usefixtures("of_ours")
 def test_a_cause_is_told_in_its_place() -> None:
-    cause = RefusedError("unknown-setting", "edsr", unknown=["widht"], known=["features"])
-    error = SrError("invalid-header", "a.safetensors", reason=cause)
-    assert "edsr has no setting widht" in sentence(error)
+    cause = RefusedError("no-such-scale", "edsr", scale=5)
+    error = SrError("bad-header", "a.safetensors", reason=cause)
+    assert sentence(error) == "a.safetensors (edsr: no x5)"
     record = as_record(error)
-    assert record["code"] == "invalid-header" and record["message"] == sentence(error)
-    assert record["reason"]["code"] == "unknown-setting"
+    assert record["code"] == "bad-header" and record["message"] == sentence(error)
+    assert record["reason"] == {"code": "no-such-scale", "subject": "edsr", "scale": 5}
 
 
 def test_errors_are_plain_data() -> None:

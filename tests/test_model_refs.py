@@ -26,7 +26,9 @@ from sr_cli.registry.ref import (
     verified_path,
 )
 from sr_cli.store import store
+from sr_cli.store.pins import pin
 from sr_cli.store.remote import Remote
+from sr_cli.system.files import sha256_of
 
 ADDRESS = "https://example.org/nets/a+b.pth?v=1+2"
 
@@ -50,7 +52,7 @@ def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remote:
     remote = Remote("https://example.org/there.pth")
     remote.path.parent.mkdir(parents=True)
     remote.path.write_bytes(content)
-    store.pins.pin(remote.address, store.store.sha256_of(remote.path))
+    pin(remote.address, sha256_of(remote.path))
     return remote
 
 

@@ -47,14 +47,20 @@ MESSAGES: dict[str, Message] = {
     ),
     # facts: sha256 (its first digits)
     "wrong-content": Message(
-        "{subject}: not the expected content (sha256 {sha256}…), discarded",
-        hints={"pin": "sr download-weights --prune '{subject}' forgets what was seen there first"},
+        "{subject}: unexpected content, discarded",
+        "its sha256 starts with {sha256}",
+        {
+            "pin": "its sha256 starts with {sha256}; if the change is intended, "
+            "sr download-weights --prune '{subject}' forgets the pinned one",
+        },
     ),
     # facts: size (what was expected)
-    "unexpected-size": Message("{subject}: longer than the {size} bytes expected, discarded"),
-    "locked": Message("{subject}: another process has been fetching it for an hour"),
+    "unexpected-size": Message("{subject}: larger than the expected {size} bytes, discarded"),
+    "locked": Message("{subject}: another process has been downloading it for an hour"),
     # facts: needed_mib, free_mib
-    "disk-full": Message("{subject}: needs about {needed_mib} MiB, {free_mib} MiB are free"),
+    "disk-full": Message(
+        "{subject}: not enough disk space (about {needed_mib} MiB needed, {free_mib} MiB free)"
+    ),
 }
 
 NOTES: dict[str, str] = {}
