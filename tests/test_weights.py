@@ -112,8 +112,8 @@ def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
     again, found = load_checkpoint(tmp_path / "a.safetensors")
     assert found == header
     assert (again.scale, again.config) == (3, model.config)
-    assert traits_of(found) == Traits("edsr", halo=7, half_is_safe=True)
-    assert load_model(tmp_path / "a.safetensors", scale=3).traits == traits_of(found)
+    assert traits_of(found, 3) == Traits("edsr", halo=7, half_is_safe=True)
+    assert load_model(tmp_path / "a.safetensors", scale=3).traits == traits_of(found, 3)
     assert all(torch.equal(v, again.state_dict()[k]) for k, v in model.state_dict().items())
     with pytest.raises(SrError) as caught:
         load_checkpoint(tmp_path / "a.safetensors", scale=4)
