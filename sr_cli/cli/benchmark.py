@@ -1,4 +1,4 @@
-"""`sr benchmark`: figures that agree with the papers."""
+"""`sr benchmark`: models measured on test sets, next to the published figures."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 
 @takes(Arguments)
 def benchmark(given: Arguments) -> None:
-    """Measure models on test sets by the papers' protocol, next to the published figures.
+    """Measure models on test sets, next to the published figures.
 
-    What is measured is what sr upscale writes. lr is made as MATLAB does; PSNR and SSIM are on
-    luma, without a border of as many pixels as the scale. Sets are fetched once and verified.
+    Models are measured on what sr upscale writes, by the papers' protocol:
+    lr by MATLAB's bicubic, PSNR and SSIM on luma, without a border as wide
+    as the scale. Test sets are downloaded once and verified.
 
-    Exit codes: 0 all measured (with --check: all figures hold); 1 an image, set or figure
-    failed; 2 refused before anything was measured; 130 interrupted.
+    Exit codes: 0 all measured (with --check: all figures hold);
+    1 an image, a set, a model or a figure failed; 2 refused before anything
+    was measured; 130 interrupted; 143 terminated.
     """
     check_arguments(given)
     scale = None if given.scale is None else _whole(parse_scale(given.scale))
@@ -93,7 +95,7 @@ def _options(given: Arguments, engine: EngineOptions) -> BenchmarkOptions:
     from sr_cli.evaluation.plan import BenchmarkOptions
 
     return BenchmarkOptions(
-        # Whether it is one of the two is checked with the plan.
+        # plan_benchmark checks the value.
         luma=cast("Luma", given.luma),
         rgb=given.rgb,
         lpips=given.lpips,
@@ -108,7 +110,7 @@ def _options(given: Arguments, engine: EngineOptions) -> BenchmarkOptions:
 
 
 def _compared(given: Arguments, plan: BenchmarkPlan) -> list[str]:
-    """The models on the blind page: bicubic where it was asked for, or there is only one other."""
+    """The models on the blind page; bicubic only if it is named or there is only one other."""
     names = [m.name for m in plan.models]
     others = [name for name in names if name != "bicubic"]
     wanted = given.model is None or "bicubic" in given.model or len(others) == 1
