@@ -343,7 +343,7 @@ class Direct(Upscaler):
         return whole.float().div_(top)
 
     @torch.inference_mode()
-    def _write(self, sr: Picture, lr: Picture, tile: Tile, resampling: Any) -> None:
+    def _compute_tile(self, sr: Picture, lr: Picture, tile: Tile, resampling: Any) -> None:
         assert resampling is None
         target, inner_r, inner_c = _places(sr, tile, self.scale)
         top = float(np.iinfo(lr.dtype).max)
@@ -479,7 +479,7 @@ def equality(board: Board, where: Setting, name: str) -> dict[str, Any]:
                 off(eight, tiled),
             )
             found[label] = {"max": worst, "rms": rms, "seam": seam, "8-bit": rounded}
-            found[label]["redone in fp32"] = bool(upscaler._exact) and precision != "fp32"
+            found[label]["redone in fp32"] = bool(upscaler._fp32_nets) and precision != "fp32"
     cells = [f"{k} {v['max']:.4f} {v['rms']:.5f} {v['seam']:.4f}" for k, v in found.items()]
     board.say(f"{name:6s} max, rms, seams (levels): " + "; ".join(cells))
     wrong = [k for k, v in found.items() if v["8-bit"] > 0.502 or v["redone in fp32"]]

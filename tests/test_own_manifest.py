@@ -167,6 +167,6 @@ def test_families() -> None:
     assert manifest.family("nothing") == []
     assert manifest.by_id("nothing-x2") is None
     entry = manifest.by_id("espcn-x3")
-    assert entry is not None and entry.family == "espcn" and entry.is_here
+    assert entry is not None and entry.family == "espcn" and entry.is_available
     assert not any(e.url for e in manifest.embedded) and all(e.url for e in manifest.public)
     assert len(manifest.embedded) + len(manifest.public) == len(manifest.weights)

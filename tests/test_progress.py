@@ -31,10 +31,10 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What a terminal in place of stderr gets."""
     shown = io.StringIO()
 
-    def talk() -> Console:
+    def stderr_console() -> Console:
         return Console(file=shown, force_terminal=True, width=100, emoji=False)
 
-    monkeypatch.setattr(progress, "talk", talk)
+    monkeypatch.setattr(progress, "stderr_console", stderr_console)
     return shown
 
 

@@ -23,7 +23,7 @@ from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic
 from sr_cli.networks import create_model
 from sr_cli.registry.checkpoint import (
     Header,
-    is_ours,
+    is_sr_checkpoint,
     load_checkpoint,
     read_header,
     save_checkpoint,
@@ -156,7 +156,7 @@ def test_files_that_are_no_checkpoint_of_ours(tmp_path: Path) -> None:
             save_file({"a": torch.zeros(1)}, path)
         if name == "text":
             path.write_text("hello")
-        assert not is_ours(path)
+        assert not is_sr_checkpoint(path)
         with pytest.raises(SrError) as caught:
             read_header(path)
         assert caught.value.code == code

@@ -20,7 +20,7 @@ from from_edsr import crops
 from torch import Tensor, nn
 
 from sr_cli.imaging.colour import LUMA_BLACK, LUMA_WEIGHTS
-from sr_cli.networks.bicubic import enlarge_bicubic
+from sr_cli.networks.bicubic import upscale_bicubic
 from sr_cli.networks.srcnn import SRCNN
 from sr_cli.networks.vdsr import VDSR
 from sr_cli.registry.checkpoint import read_header, save_checkpoint
@@ -67,7 +67,7 @@ def main() -> None:
     lr = crops(options.data, model.scale, count=32)
     weights = torch.tensor(LUMA_WEIGHTS, dtype=torch.float32).view(1, 3, 1, 1)
     luma = (lr * weights).sum(1, keepdim=True) + LUMA_BLACK
-    counts = revive(model.layers, enlarge_bicubic(luma, model.scale))
+    counts = revive(model.layers, upscale_bicubic(luma, model.scale))
     print("dead features, layer by layer:", *counts)
     header = replace(read_header(options.source), halo=None, figures={})
     save_checkpoint(options.output, header, model.state_dict())

@@ -27,7 +27,7 @@ from sr_cli.imaging.conversion import opaque_8_bit
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic, resize_bicubic
 from sr_cli.registry.ref import load_model
-from sr_cli.training.images import find_sources, split
+from sr_cli.training.images import find_sources, hold_back
 
 HELD_BACK = 0.02
 MIN_SIDE = 96
@@ -66,7 +66,7 @@ def main() -> None:
     loaded = load_model(options.model, scale=options.scale)
     network, teacher = Upscaler(loaded), Upscaler(loaded, tta=True)
     files = [source.hr for source in find_sources(options.data, scale=None)]
-    train, held_back = split(files, HELD_BACK)
+    train, held_back = hold_back(files, HELD_BACK)
     for name in ("lr", "hr", "val"):
         (options.output / name).mkdir(parents=True, exist_ok=True)
     for file in held_back:

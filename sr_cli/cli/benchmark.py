@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, cast
 
 import typer
 
-from sr_cli.cli.benchmark_check import check_shipped
-from sr_cli.cli.benchmark_options import Arguments, check_arguments, parse_region
-from sr_cli.cli.benchmark_report import Progress, print_report, report_failures
+from sr_cli.cli.benchmark_check import print_checks
+from sr_cli.cli.benchmark_options import Options, check_options, parse_region
+from sr_cli.cli.benchmark_report import BenchmarkProgress, print_report, report_failures
 from sr_cli.cli.console import say, shown
 from sr_cli.cli.options import takes
 from sr_cli.cli.upscale import parse_scale
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from sr_cli.evaluation.sheet import Crop
 
 
-@takes(Arguments)
-def benchmark(given: Arguments) -> None:
+@takes(Options)
+def benchmark(given: Options) -> None:
     """Measure models on test sets, next to the published figures.
 
     Models are measured on what sr upscale writes, by the papers' protocol:
@@ -35,11 +35,11 @@ def benchmark(given: Arguments) -> None:
     1 an image, a set, a model or a figure failed; 2 refused before anything
     was measured; 130 interrupted; 143 terminated.
     """
-    check_arguments(given)
+    check_options(given)
     scale = None if given.scale is None else _whole(parse_scale(given.scale))
     engine = _engine_options(given)
     if given.check:
-        raise typer.Exit(check_shipped(given, scale, engine))
+        raise typer.Exit(print_checks(given, scale, engine))
     region = parse_region(given.region)
     if given.plot is not None:
         from sr_cli.evaluation.plot import require_matplotlib
@@ -48,9 +48,9 @@ def benchmark(given: Arguments) -> None:
 
     from sr_cli.evaluation.benchmark import run_benchmark
 
-    with Progress(given.quiet) as progress:
+    with BenchmarkProgress(given.quiet) as progress:
         plan = _plan(given, scale or 4, engine, progress)
-        compared = _compared(given, plan)
+        compared = _models_to_compare(given, plan)
         if given.compare is not None and not isinstance(region, str):
             from sr_cli.evaluation.sheet import check_crop
 
@@ -68,7 +68,7 @@ def _whole(scale: float) -> int:
     return int(scale)
 
 
-def _engine_options(given: Arguments) -> EngineOptions:
+def _engine_options(given: Options) -> EngineOptions:
     from sr_cli.engine.options import EngineOptions
 
     options = EngineOptions(given.device, given.threads, given.precision, given.tile)
@@ -76,7 +76,9 @@ def _engine_options(given: Arguments) -> EngineOptions:
     return options
 
 
-def _plan(given: Arguments, scale: int, engine: EngineOptions, progress: Progress) -> BenchmarkPlan:
+def _plan(
+    given: Options, scale: int, engine: EngineOptions, progress: BenchmarkProgress
+) -> BenchmarkPlan:
     from sr_cli.evaluation.plan import DEFAULT_SETS, Pairs, plan_benchmark
 
     sets: Sequence[str | Pairs] = given.sets or DEFAULT_SETS
@@ -91,7 +93,7 @@ def _plan(given: Arguments, scale: int, engine: EngineOptions, progress: Progres
     )
 
 
-def _options(given: Arguments, engine: EngineOptions) -> BenchmarkOptions:
+def _options(given: Options, engine: EngineOptions) -> BenchmarkOptions:
     from sr_cli.evaluation.plan import BenchmarkOptions
 
     return BenchmarkOptions(
@@ -109,7 +111,7 @@ def _options(given: Arguments, engine: EngineOptions) -> BenchmarkOptions:
     )
 
 
-def _compared(given: Arguments, plan: BenchmarkPlan) -> list[str]:
+def _models_to_compare(given: Options, plan: BenchmarkPlan) -> list[str]:
     """The models on the blind page; bicubic only if it is named or there is only one other."""
     names = [m.name for m in plan.models]
     others = [name for name in names if name != "bicubic"]
@@ -121,7 +123,7 @@ def _compared(given: Arguments, plan: BenchmarkPlan) -> list[str]:
 
 
 def _write_files(
-    report: Report, given: Arguments, first_set: str, region: str | Crop, compared: list[str]
+    report: Report, given: Options, first_set: str, region: str | Crop, compared: list[str]
 ) -> None:
     written = []
     if given.plot is not None:

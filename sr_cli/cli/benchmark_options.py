@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Options:
     """The command line of `sr benchmark`."""
 
     sets: Annotated[
@@ -118,7 +118,7 @@ class Arguments:
         return tuple(self.degradation or ["bicubic"])
 
 
-def check_arguments(given: Arguments) -> None:
+def check_options(given: Options) -> None:
     """Check that the options fit together and that the output files can be written.
 
     Raises:
@@ -132,7 +132,7 @@ def check_arguments(given: Arguments) -> None:
     _check_outputs(given)
 
 
-def _conflicts(given: Arguments) -> list[tuple[str, str]]:
+def _conflicts(given: Options) -> list[tuple[str, str]]:
     """Pairs of options that exclude each other."""
     formats = ("--json", given.json), ("--csv", given.csv), ("--markdown", given.markdown)
     chosen = [name for name, is_given in formats if is_given]
@@ -145,7 +145,7 @@ def _conflicts(given: Arguments) -> list[tuple[str, str]]:
     return found + ([("--check", other) for other in _not_for_check(given)] if given.check else [])
 
 
-def _missing(given: Arguments) -> list[tuple[str, str]]:
+def _missing(given: Options) -> list[tuple[str, str]]:
     """Options that require another one that is missing."""
     found = []
     if given.hr is not None and given.lr is None:
@@ -159,7 +159,7 @@ def _missing(given: Arguments) -> list[tuple[str, str]]:
     return found
 
 
-def _not_for_check(given: Arguments) -> list[str]:
+def _not_for_check(given: Options) -> list[str]:
     """Options that `--check` does not support: it follows the papers and needs none of them."""
     others = {
         "--hr": given.hr,
@@ -180,7 +180,7 @@ def _not_for_check(given: Arguments) -> list[str]:
     return [name for name, value in others.items() if value]
 
 
-def _check_outputs(given: Arguments) -> None:
+def _check_outputs(given: Options) -> None:
     for option, path in (("--plot", given.plot), ("--compare", given.compare)):
         if path is None:
             continue

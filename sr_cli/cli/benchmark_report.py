@@ -6,27 +6,27 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from sr_cli.cli.console import print_json, print_table, report_error, say, shown, talk
+from sr_cli.cli.console import print_json, print_table, report_error, say, shown, stderr_console
 from sr_cli.cli.messages import as_record
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-    from sr_cli.cli.benchmark_options import Arguments
+    from sr_cli.cli.benchmark_options import Options
     from sr_cli.evaluation.plan import Event
     from sr_cli.evaluation.report import Report
     from sr_cli.evaluation.table import Table
 
 
-class Progress:
+class BenchmarkProgress:
     """A bar for each set that is fetched and one for what is measured, on a terminal."""
 
     def __init__(self, quiet: bool) -> None:
-        self._shows = talk().is_terminal and not quiet
+        self._shows = stderr_console().is_terminal and not quiet
         self._progress: Any = None
         self._tasks: dict[str, Any] = {}
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> BenchmarkProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -49,7 +49,7 @@ class Progress:
         if self._progress is None:
             from rich.progress import Progress as Bars
 
-            self._progress = Bars(console=talk(), transient=True)
+            self._progress = Bars(console=stderr_console(), transient=True)
             self._progress.start()
         if key not in self._tasks:
             self._tasks[key] = self._progress.add_task("", total=total)
@@ -61,7 +61,7 @@ class Progress:
         )
 
 
-def print_report(report: Report, given: Arguments) -> None:
+def print_report(report: Report, given: Options) -> None:
     """On stdout, in the format that was asked for."""
     from sr_cli.evaluation.table import as_csv, as_document, as_markdown, table_of
 

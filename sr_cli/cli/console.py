@@ -1,4 +1,4 @@
-"""What reaches the user: stdout is data, stderr is talk."""
+"""Output to the user: data on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def talk() -> Console:
+def stderr_console() -> Console:
     """The console for everything that is not data."""
     return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
@@ -46,12 +46,12 @@ def shown(path: Path | str) -> str:
 
 def say(text: str, *, style: str | None = None) -> None:
     """One line on stderr, taken literally."""
-    talk().print(escape(shown(text)), style=style)
+    stderr_console().print(escape(shown(text)), style=style)
 
 
 def report_error(error: SrError) -> None:
     """`error[code]: what` and, below, what to do."""
-    console = talk()
+    console = stderr_console()
     # The brackets are literal here: Rich would take them for markup.
     head = escape(f"error[{error.code}]:") if " " not in error.code else "error:"
     console.print(f"[bold red]{head}[/] {escape(shown(sentence(error)))}")

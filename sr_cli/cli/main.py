@@ -111,11 +111,11 @@ def main() -> None:
     except KeyboardInterrupt:
         raise _interrupted() from None
     except SystemExit as end:
-        _leave_at_once(end.code)
+        _exit_quickly(end.code)
         raise
 
 
-def _leave_at_once(code: object) -> None:
+def _exit_quickly(code: object) -> None:
     """End without unloading torch's libraries, which takes longer than a small image.
 
     Returns where Python has something left to do that only its own end does.

@@ -83,7 +83,7 @@ def _rows(verify: bool) -> list[dict[str, Any]]:
     from sr_cli.registry.ref import verified_path
 
     manifest = load_manifest()
-    entries = [e for e in manifest.weights if e.is_here]
+    entries = [e for e in manifest.weights if e.is_available]
     if verify:
         for entry in entries:
             verified_path(entry)

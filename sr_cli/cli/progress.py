@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sr_cli.cli.console import shown, talk
+from sr_cli.cli.console import shown, stderr_console
 
 
 class DownloadBars:
     """A bar for each download. A context, so that the terminal is left as it was."""
 
     def __init__(self, quiet: bool = False) -> None:
-        self._shows = talk().is_terminal and not quiet
+        self._shows = stderr_console().is_terminal and not quiet
         self._progress: Any = None
         self._tasks: dict[str, Any] = {}
 
@@ -54,7 +54,7 @@ def _download_progress() -> Any:
         BarColumn(),
         DownloadColumn(),
         TimeRemainingColumn(),
-        console=talk(),
+        console=stderr_console(),
         transient=True,
     )
 
@@ -66,7 +66,7 @@ class ImageBars:
         self._progress: Any = None
         self._done = 0
         self._current: Path | None = None
-        if not talk().is_terminal or quiet or total == 0:
+        if not stderr_console().is_terminal or quiet or total == 0:
             return
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -75,7 +75,7 @@ class ImageBars:
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeRemainingColumn(),
-            console=talk(),
+            console=stderr_console(),
             transient=True,
         )
         self._progress.start()

@@ -24,9 +24,9 @@ from sr_cli.system.files import atomic_write
 from sr_cli.system.memory import available_memory, keep_freed_memory
 
 PRECISIONS = dict(zip(PRECISION_NAMES, (torch.float32, torch.bfloat16, torch.float16), strict=True))
-NAMES = {dtype: name for name, dtype in PRECISIONS.items()}
+DTYPE_NAMES = {dtype: name for name, dtype in PRECISIONS.items()}
 
-_WORTH_IT = 1.25
+_REQUIRED_SPEEDUP = 1.25
 """How much faster than fp32 a half precision must be before a CPU uses it."""
 
 _ROUNDS = 8
@@ -82,10 +82,10 @@ def pick_precision(device: torch.device, name: str = "auto") -> torch.dtype:
         return torch.float16
     if device.type != "cpu":
         return torch.float32
-    remembered = _Remembered(cache_folder() / "precision.json", _this_machine())
+    remembered = _PrecisionCache(cache_folder() / "precision.json", _machine_key())
     chosen = remembered.read()
     if chosen is None:
-        chosen = NAMES[_fastest_on_cpu()]
+        chosen = DTYPE_NAMES[_fastest_on_cpu()]
         remembered.write(chosen)
     return PRECISIONS[chosen]
 
@@ -94,10 +94,10 @@ def pick_precision(device: torch.device, name: str = "auto") -> torch.dtype:
 @torch.inference_mode()
 def cpu_precisions() -> tuple[str, ...]:
     """The names of the precisions in which this CPU runs a convolution as the engine has it."""
-    blocks = {name: _block(dtype) for name, dtype in PRECISIONS.items()}
+    blocks = {name: _make_block(dtype) for name, dtype in PRECISIONS.items()}
     for block, _ in blocks.values():
         fuse_activations(block)
-    return tuple(n for n, (block, x) in blocks.items() if _seconds(block, x) < math.inf)
+    return tuple(n for n, (block, x) in blocks.items() if _time_block(block, x) < math.inf)
 
 
 @torch.inference_mode()
@@ -108,27 +108,27 @@ def _fastest_on_cpu() -> torch.dtype:
     other work on the machine does not decide.
     """
     best: dict[torch.dtype, float] = {}
-    blocks = {PRECISIONS[name]: _block(PRECISIONS[name]) for name in cpu_precisions()}
+    blocks = {PRECISIONS[name]: _make_block(PRECISIONS[name]) for name in cpu_precisions()}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     for _ in range(_ROUNDS):
         for dtype, (block, x) in blocks.items():
             hopeless = best.get(dtype, 0.0) > 4 * best.get(torch.float32, math.inf)
             if not hopeless:
-                best[dtype] = min(best.get(dtype, math.inf), _seconds(block, x))
+                best[dtype] = min(best.get(dtype, math.inf), _time_block(block, x))
     torch.set_num_threads(threads)
-    handicap = {d: t if d == torch.float32 else t * _WORTH_IT for d, t in best.items()}
+    handicap = {d: t if d == torch.float32 else t * _REQUIRED_SPEEDUP for d, t in best.items()}
     return min(handicap, key=handicap.__getitem__)
 
 
-def _block(dtype: torch.dtype) -> tuple[nn.Module, torch.Tensor]:
+def _make_block(dtype: torch.dtype) -> tuple[nn.Module, torch.Tensor]:
     block = nn.Sequential(conv(64, 64), nn.ReLU(), conv(64, 64))
     # torch declares no such combination of arguments, but documents it.
     block = block.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return block, torch.rand(1, 64, 96, 96).to(dtype).contiguous(memory_format=torch.channels_last)
 
 
-def _seconds(block: nn.Module, x: torch.Tensor) -> float:
+def _time_block(block: nn.Module, x: torch.Tensor) -> float:
     """The faster of two calls; infinite where the precision is not supported."""
     times = []
     for _ in range(2):
@@ -141,7 +141,7 @@ def _seconds(block: nn.Module, x: torch.Tensor) -> float:
     return min(times)
 
 
-def _this_machine() -> str:
+def _machine_key() -> str:
     """What the measurement depends on: processor and torch."""
     processor = platform.processor() or platform.machine()
     with suppress(OSError):
@@ -152,7 +152,7 @@ def _this_machine() -> str:
     return f"{processor} torch-{torch.__version__}"
 
 
-class _Remembered:
+class _PrecisionCache:
     """One choice for one machine, in a small JSON file; a file that cannot be used is ignored."""
 
     def __init__(self, path: Path, machine: str) -> None:

@@ -160,11 +160,11 @@ def build_pipeline(refs: Sequence[ModelRef], factor: float, options: EngineOptio
         return BicubicPipeline()
     prepare_cpu(options.threads)
     if any(len(ref.steps) > 1 or ref.scales() == [1] for ref in networks):
-        return _chain(refs, factor, options)
+        return _build_chain(refs, factor, options)
     scale = network_scale(networks, factor)
     if scale is None:
         raise RefusedError("no-common-scale", ", ".join(ref.name for ref in networks))
-    return NetworkPipeline(_upscaler(refs, scale, options))
+    return NetworkPipeline(_load_upscaler(refs, scale, options))
 
 
 def check_chains(refs: Sequence[ModelRef]) -> None:
@@ -195,7 +195,7 @@ def network_scale(refs: Sequence[ModelRef], factor: float) -> int | None:
     return best_scale(factor, sorted(common)) if common else None
 
 
-def _upscaler(refs: Sequence[ModelRef], scale: int, options: EngineOptions) -> Upscaler:
+def _load_upscaler(refs: Sequence[ModelRef], scale: int, options: EngineOptions) -> Upscaler:
     from sr_cli.engine.upscaler import Upscaler
 
     return Upscaler(
@@ -207,7 +207,7 @@ def _upscaler(refs: Sequence[ModelRef], scale: int, options: EngineOptions) -> U
     )
 
 
-def _chain(refs: Sequence[ModelRef], factor: float, options: EngineOptions) -> Pipeline:
+def _build_chain(refs: Sequence[ModelRef], factor: float, options: EngineOptions) -> Pipeline:
     """Networks that keep the size, then at most one that upscales."""
     check_chains(refs)
     if len(refs) > 1:
@@ -215,5 +215,5 @@ def _chain(refs: Sequence[ModelRef], factor: float, options: EngineOptions) -> P
     *first, last = refs[0].steps
     if not isinstance(last, BicubicRef) and last.scales() == [1]:
         first, last = [*first, last], BicubicRef()
-    upscalers = [_upscaler([step], 1, options) for step in first]
+    upscalers = [_load_upscaler([step], 1, options) for step in first]
     return ChainPipeline(upscalers, build_pipeline([last], factor, options))

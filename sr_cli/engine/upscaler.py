@@ -13,15 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sr_cli.engine.device import NAMES, free_memory, pick_device, pick_precision
+from sr_cli.engine.device import DTYPE_NAMES, free_memory, pick_device, pick_precision
 from sr_cli.engine.tiling import Tile, plan_tiles, split_tile
 from sr_cli.errors import SrError
 from sr_cli.imaging.colour import LUMA_RANGE, LUMA_WEIGHTS
 from sr_cli.imaging.resize import Taps, bicubic_taps, to_integers
 from sr_cli.layers.fusion import FusedConvolution, fuse_activations
 from sr_cli.networks.base import InferenceNet, SRModel
-from sr_cli.networks.bicubic import RADIUS, enlarge_bicubic
-from sr_cli.registry.loaded import LoadedModel, plain
+from sr_cli.networks.bicubic import RADIUS, upscale_bicubic
+from sr_cli.registry.loaded import LoadedModel, as_loaded
 from sr_cli.system.memory import empty_pixels, resident_memory, trim_freed_memory
 
 POOLING_HALO = 24
@@ -86,7 +86,7 @@ class Upscaler:
     ) -> None:
         self._resident = resident_memory()
         several = models if isinstance(models, Sequence) else [models]
-        loaded = [plain(m) if isinstance(m, SRModel) else m for m in several]
+        loaded = [as_loaded(m) if isinstance(m, SRModel) else m for m in several]
         self._traits = [m.traits for m in loaded]
         self.models = [m.network for m in loaded]
         (self.scale,) = {m.scale for m in self.models}
@@ -97,11 +97,11 @@ class Upscaler:
         self.tta = tta
         self.halo = max(needed_halo(m) for m in loaded) if halo is None else halo
         self._nets = [self._prepare(m, self.dtype) for m in self.models]
-        self._exact: dict[int, InferenceNet] = {}
+        self._fp32_nets: dict[int, InferenceNet] = {}
         try:
-            self.tile = self._tile_that_fits() if tile is None else tile
+            self.tile = self._choose_tile() if tile is None else tile
         except RuntimeError as error:
-            raise self._failure(error) from error
+            raise self._network_error(error) from error
         weights = torch.tensor(LUMA_WEIGHTS, dtype=torch.float32, device=self.device)
         ranges = [white - black for black, white in (t.value_range for t in self._traits)]
         self._luma_weights = [weights.view(1, 3, 1, 1) * (r / LUMA_RANGE) for r in ranges]
@@ -128,17 +128,17 @@ class Upscaler:
             tile = waiting.pop()
             fits = True
             try:
-                self._write(sr, lr, tile, resampling)
+                self._compute_tile(sr, lr, tile, resampling)
             except SrError:
                 raise
             except Exception as error:
                 # Another tool's network may raise anything.
                 if not _is_out_of_memory(error):
-                    raise self._failure(error) from error
+                    raise self._network_error(error) from error
                 fits = False
             if not fits:
                 # Only here: the error's traceback held the tensors that did not fit.
-                waiting += self._smaller(tile, h, w, halo)[::-1]
+                waiting += self._split(tile, h, w, halo)[::-1]
                 continue
             done += 1
             if self.device.type == "cpu":
@@ -154,19 +154,19 @@ class Upscaler:
         fuse_activations(net)
         return net
 
-    def _failure(self, error: Exception) -> SrError:
+    def _network_error(self, error: Exception) -> SrError:
         """What a network says that cannot compute here: in this precision, or not at all."""
         said = (str(error) or type(error).__name__).splitlines()[0]
         return SrError(
             "network-failed",
             hint=None if self.dtype == torch.float32 else "other-precision",
             network=", ".join(t.architecture for t in self._traits),
-            precision=NAMES[self.dtype],
+            precision=DTYPE_NAMES[self.dtype],
             device=str(self.device),
             reason=said[:160],
         )
 
-    def _smaller(self, tile: Tile, h: int, w: int, halo: int) -> list[Tile]:
+    def _split(self, tile: Tile, h: int, w: int, halo: int) -> list[Tile]:
         """A tile that did not fit, in quarters; later pictures start with smaller tiles."""
         side = max(tile.rows.stop - tile.rows.start, tile.columns.stop - tile.columns.start)
         if side <= _SMALLEST_TILE:
@@ -187,7 +187,7 @@ class Upscaler:
         )
 
     @torch.inference_mode()
-    def _write(
+    def _compute_tile(
         self, sr: NDArray[Any], lr: NDArray[Any], tile: Tile, resampling: _Resampling | None
     ) -> None:
         """Compute one tile and put its core into `sr`."""
@@ -200,7 +200,7 @@ class Upscaler:
             inner_c = slice((c.start - c.first) * s, (c.stop - c.first) * s)
             core = y[0, :, inner_r, inner_c]
             target = sr[r.start * s : r.stop * s, c.start * s : c.stop * s]
-            _put(core, target, top)
+            _store_core(core, target, top)
             return
         (h, w), (height, width) = lr.shape[:2], sr.shape[:2]
         rows = slice(round(r.start * height / h), round(r.stop * height / h))
@@ -227,22 +227,22 @@ class Upscaler:
         )
         for index in range(len(self._nets)):
             for turns, flip in orientations:
-                seen = _turned(x, turns)
-                y = self._one(index, seen.flip(3) if flip else seen)
-                y = _turned(y.flip(3) if flip else y, -turns)
+                seen = _rotate(x, turns)
+                y = self._run_network(index, seen.flip(3) if flip else seen)
+                y = _rotate(y.flip(3) if flip else y, -turns)
                 total = y if total is None else total + y
         assert total is not None
         count = len(self._nets) * len(orientations)
         return total if count == 1 else total / count
 
-    def _one(self, index: int, x: Tensor) -> Tensor:
+    def _run_network(self, index: int, x: Tensor) -> Tensor:
         """One network on one tile; a result that is not finite is computed again in float32."""
         y = self._upscale_tile(self._nets[index], index, x)
         if _is_finite(y):
             return y
-        if index not in self._exact:
-            self._exact[index] = self._prepare(self.models[index], torch.float32)
-        y = self._upscale_tile(self._exact[index], index, x)
+        if index not in self._fp32_nets:
+            self._fp32_nets[index] = self._prepare(self.models[index], torch.float32)
+        y = self._upscale_tile(self._fp32_nets[index], index, x)
         if not _is_finite(y):
             raise SrError("not-finite", network=self._traits[index].architecture)
         return y
@@ -263,9 +263,9 @@ class Upscaler:
         lr_luma = (x * self._luma_weights[index]).sum(1, keepdim=True)
         rest = torch.add(x, lr_luma, alpha=-gain).sub_(black * gain)
         sr_luma = net(lr_luma + black)
-        return enlarge_bicubic(rest, self.scale).add_(sr_luma, alpha=gain)
+        return upscale_bicubic(rest, self.scale).add_(sr_luma, alpha=gain)
 
-    def _tile_that_fits(self) -> int:
+    def _choose_tile(self) -> int:
         """The largest tile within the memory set aside, 64 to 512 lr pixels (CUDA: 1024)."""
         free = free_memory(self.device)
         on_cpu = self.device.type == "cpu"
@@ -304,12 +304,12 @@ class Upscaler:
         return int(1.5 * most / _PROBE**2) + result
 
 
-def _turned(picture: Tensor, quarters: int) -> Tensor:
+def _rotate(picture: Tensor, quarters: int) -> Tensor:
     """Turned by quarters; rot90 would copy what stays as it is."""
     return torch.rot90(picture, quarters, (2, 3)) if quarters else picture
 
 
-def _put(core: Tensor, target: NDArray[Any], top: float) -> None:
+def _store_core(core: Tensor, target: NDArray[Any], top: float) -> None:
     """(C, h, w) about [0, 1], rounded, into (h, w[, C]) integers; `core` may be overwritten."""
     if core.stride(0) == 1 or len(core) == 1:
         pixels = core.permute(1, 2, 0).contiguous().mul_(top).add_(0.5).clamp_(0, top)

@@ -9,7 +9,7 @@ from pathlib import Path
 from sr_cli.engine.options import EngineOptions
 from sr_cli.engine.pipeline import BicubicPipeline, build_pipeline
 from sr_cli.errors import RefusedError
-from sr_cli.evaluation.datasets import TestSet, known_name, open_set
+from sr_cli.evaluation.datasets import TestSet, canonical_name, open_set
 from sr_cli.evaluation.measure import Protocol, measure_set
 from sr_cli.evaluation.plan import DEFAULT_SETS
 from sr_cli.registry.manifest import Entry, load_manifest
@@ -100,7 +100,7 @@ def check_figures(
         SrError: When a set or weights cannot be had.
     """
     for name in map(str, sets):
-        if (known_name(name) or known_name(Path(name).name)) not in MEASURED_SETS:
+        if (canonical_name(name) or canonical_name(Path(name).name)) not in MEASURED_SETS:
             raise RefusedError("set-without-figures", name, known=list(MEASURED_SETS))
     entries = _shipped(models, scale)
     opened = [open_set(str(name), data_dir=data_dir) for name in sets]

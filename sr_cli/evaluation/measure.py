@@ -128,7 +128,7 @@ def measure_set(
             began = time.perf_counter()
             sr = pipeline.run(sample.lr, size)
             seconds = time.perf_counter() - began
-            figures = _compare(image.name, sr, sample.hr, scale, protocol, seconds)
+            figures = _compute_figures(image.name, sr, sample.hr, scale, protocol, seconds)
         except SrError as error:
             outcome = error.about(image.hr)
             found.errors.append(outcome)
@@ -147,14 +147,14 @@ def load_sample(image: TestImage, scale: int, degradation: str = "bicubic") -> S
         SrError: `image-too-small` for the scale, `lr-size-mismatch` where the two do not fit,
             and what decoding raises.
     """
-    hr = _eight_bits(image.hr)
+    hr = _read_8_bit(image.hr)
     height, width = hr.shape[:2]
     if image.lr is None:
         hr = crop_to_multiple(hr, scale)
         if not hr.size:
             raise SrError("image-too-small", image.hr, width=width, height=height, needed=scale)
-        return Sample(_degraded(hr, scale, degradation, image.name), hr)
-    lr = _eight_bits(image.lr)
+        return Sample(_make_lr(hr, scale, degradation, image.name), hr)
+    lr = _read_8_bit(image.lr)
     h, w = lr.shape[:2]
     if (height // scale, width // scale) != (h, w):
         raise SrError(
@@ -175,7 +175,7 @@ def as_rgb(image: Pixels) -> Pixels:
     return image if image.ndim == 3 else np.dstack([image] * 3)
 
 
-def _degraded(hr: Pixels, scale: int, degradation: str, name: str) -> Pixels:
+def _make_lr(hr: Pixels, scale: int, degradation: str, name: str) -> Pixels:
     if degradation == "bicubic":
         return downscale_bicubic(hr, scale)
     random = np.random.default_rng([crc32(name.encode()), scale])
@@ -183,11 +183,11 @@ def _degraded(hr: Pixels, scale: int, degradation: str, name: str) -> Pixels:
     return lr if hr.ndim == 3 else np.rint(lr.mean(2)).astype(np.uint8)
 
 
-def _eight_bits(path: Path) -> Pixels:
+def _read_8_bit(path: Path) -> Pixels:
     return opaque_8_bit(read_picture(path).frames[0])
 
 
-def _compare(
+def _compute_figures(
     name: str, sr: Pixels, hr: Pixels, border: int, protocol: Protocol, seconds: float
 ) -> ImageFigures:
     return ImageFigures(

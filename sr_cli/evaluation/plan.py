@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sr_cli.engine.options import EngineOptions
 from sr_cli.errors import RefusedError, SrError
-from sr_cli.evaluation.datasets import TestImage, TestSet, open_set, paired_set
+from sr_cli.evaluation.datasets import TestImage, TestSet, open_pairs, open_set
 from sr_cli.evaluation.measure import Distance
 from sr_cli.evaluation.metrics import LUMAS, Luma
 from sr_cli.imaging.degradation import DEGRADATIONS
@@ -86,7 +86,7 @@ OnEvent = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
-class Contestant:
+class BenchmarkModel:
     """A model to measure; `family` names it in the published tables."""
 
     name: str
@@ -104,7 +104,7 @@ class BenchmarkPlan:
     """What a benchmark measures: every name resolved, every file of the sets at hand."""
 
     sets: tuple[TestSet, ...]
-    models: tuple[Contestant, ...]
+    models: tuple[BenchmarkModel, ...]
     scale: int
     options: BenchmarkOptions
     distance: Distance | None = None
@@ -126,7 +126,7 @@ def plan_benchmark(
 ) -> BenchmarkPlan:
     """Resolve what `benchmark` measures, and fetch the sets. Arguments and errors as there."""
     _check_options(options)
-    contestants = choose_models(models, scale, on_event)
+    resolved = resolve_models(models, scale, on_event)
     distance = _distance(options)
 
     def on_file(name: str, done: int, total: int) -> None:
@@ -134,13 +134,13 @@ def plan_benchmark(
             on_event(FetchProgress(name, done, total))
 
     opened = tuple(
-        paired_set(s.hr, s.lr, scale)
+        open_pairs(s.hr, s.lr, scale)
         if isinstance(s, Pairs)
         else open_set(str(s), data_dir=options.data_dir, on_file=on_file)
         for s in sets
     )
     _check_set_names(opened)
-    plan = BenchmarkPlan(opened, tuple(contestants), scale, options, distance)
+    plan = BenchmarkPlan(opened, tuple(resolved), scale, options, distance)
     if options.save is not None and not options.overwrite:
         _check_free(plan, options.save)
     return plan
@@ -165,9 +165,9 @@ def _distance(options: BenchmarkOptions) -> Distance | None:
     return LPIPS(options.lpips or "alex", options.lpips_weights).distance
 
 
-def choose_models(
+def resolve_models(
     names: Sequence[str | Path] | None, scale: int, on_event: OnEvent | None = None
-) -> list[Contestant]:
+) -> list[BenchmarkModel]:
     """The models named, or all that have weights for `scale`; bicubic is always among them.
 
     Checkpoints at addresses are fetched.
@@ -175,13 +175,13 @@ def choose_models(
     Raises:
         RefusedError: `scale-not-available`, `not-downloaded`, and what an unknown name raises.
     """
-    bicubic = Contestant("bicubic", "bicubic", BicubicRef())
+    bicubic = BenchmarkModel("bicubic", "bicubic", BicubicRef())
     if not names:
-        entries = [e for e in load_manifest().weights if e.scale == scale and e.is_here]
-        return [bicubic, *(Contestant(e.id, e.family, FamilyRef(e.id, (e,))) for e in entries)]
+        entries = [e for e in load_manifest().weights if e.scale == scale and e.is_available]
+        return [bicubic, *(BenchmarkModel(e.id, e.family, FamilyRef(e.id, (e,))) for e in entries)]
     refs = [parse_model(name) for name in names]
     _fetch_addresses(refs, on_event)
-    found = [bicubic, *(_contestant(ref, scale) for ref in refs)]
+    found = [bicubic, *(_benchmark_model(ref, scale) for ref in refs)]
     once = list({(m.name, m.file): m for m in found}.values())
     names_of = Counter(m.name for m in once)
     # Files of one name in two folders are told apart by their paths.
@@ -199,17 +199,17 @@ def _fetch_addresses(refs: Sequence[ModelRef], on_event: OnEvent | None) -> None
         store.get(download.remote, on_bytes=on_bytes)
 
 
-def _contestant(ref: ModelRef, scale: int) -> Contestant:
+def _benchmark_model(ref: ModelRef, scale: int) -> BenchmarkModel:
     if isinstance(ref, BicubicRef):
-        return Contestant("bicubic", "bicubic", ref)
+        return BenchmarkModel("bicubic", "bicubic", ref)
     if scale not in ref.scales():
         raise RefusedError("scale-not-available", ref.name, scale=scale, available=ref.scales())
     if not isinstance(ref, FamilyRef):
-        return Contestant(ref.name, "", ref)
+        return BenchmarkModel(ref.name, "", ref)
     entry = next(e for e in ref.entries if e.scale == scale)
-    if not entry.is_here:
+    if not entry.is_available:
         raise RefusedError("not-downloaded", entry.id)
-    return Contestant(entry.id, entry.family, ref)
+    return BenchmarkModel(entry.id, entry.family, ref)
 
 
 def _check_set_names(sets: Sequence[TestSet]) -> None:
@@ -228,7 +228,7 @@ def _check_free(plan: BenchmarkPlan, folder: Path) -> None:
                     raise RefusedError("already-exists", path)
 
 
-def saved_file(folder: Path, test_set: TestSet, image: TestImage, model: Contestant) -> Path:
+def saved_file(folder: Path, test_set: TestSet, image: TestImage, model: BenchmarkModel) -> Path:
     """Where the upscaled image of a model is saved."""
     name = re.sub(r"[/\\:]+", "_", model.name)
     return folder / test_set.name / f"{image.name}_{name}.png"

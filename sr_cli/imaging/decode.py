@@ -13,8 +13,8 @@ from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from sr_cli.errors import SrError
 from sr_cli.imaging.codecs import gif, png, tiff
-from sr_cli.imaging.codecs.source import Source
-from sr_cli.imaging.conversion import turn
+from sr_cli.imaging.codecs.source import OpenFile
+from sr_cli.imaging.conversion import orient_frame
 from sr_cli.imaging.exif import ORIENTATION
 from sr_cli.imaging.formats import DEFAULT_MAX_PIXELS, FORMATS, sniff_format
 from sr_cli.imaging.metadata import read_metadata
@@ -106,7 +106,7 @@ def _decode(data: bytes, max_pixels: int, allow_truncated: bool) -> Picture:
                 return picture
         raise _unidentified(data) from None
     with image:
-        source = Source(data, image, max_pixels, allow_truncated)
+        source = OpenFile(data, image, max_pixels, allow_truncated)
         picture = tiff.read(source) if image.format == "TIFF" else _read(source)
     if source.is_srgb:
         picture.metadata.icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -124,7 +124,7 @@ def _unidentified(data: bytes) -> SrError:
     return SrError("unknown-image-format", known=list(FORMATS))
 
 
-def _read(source: Source) -> Picture:
+def _read(source: OpenFile) -> Picture:
     """Any file but a TIFF: one image, or an animation."""
     image = source.image
     name = {"MPO": "JPEG", "DIB": "BMP"}.get(image.format or "", image.format or "PNG")
@@ -141,14 +141,14 @@ def _read(source: Source) -> Picture:
     image.load()
     metadata, orientation = read_metadata(image)
     for frame in frames:
-        turn(frame, orientation)
+        orient_frame(frame, orientation)
     animation = name in ("GIF", "PNG", "WEBP", "AVIF") and len(frames) > 1
     if animation:
         _give_all_alpha(frames)
     return Picture(frames, name, metadata, animation, _loop(source, name) if animation else None)
 
 
-def _read_frames(source: Source, count: int) -> list[Frame]:
+def _read_frames(source: OpenFile, count: int) -> list[Frame]:
     frames = []
     pixels = 0
     profile = source.image.info.get("icc_profile")
@@ -172,9 +172,9 @@ def _give_all_alpha(frames: list[Frame]) -> None:
             frame.alpha = np.full(frame.pixels.shape[:2], np.iinfo(dtype).max, dtype)
 
 
-def _loop(source: Source, name: str) -> int | None:
+def _loop(source: OpenFile, name: str) -> int | None:
     """How often an animation is played: 0 for ever, None once."""
     # Pillow does not tell how often an AVIF is played: nearly all are played for ever.
     unknown = 0 if name == "AVIF" else None
     loop = source.image.info.get("loop", unknown)
-    return gif.plays_of(loop) if name == "GIF" else loop
+    return gif.plays_from_repeats(loop) if name == "GIF" else loop

@@ -9,7 +9,7 @@ import cv2
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.codecs import avif, bmp, gif, jpeg, png, tiff_writer, webp
 from sr_cli.imaging.formats import Encoding, Format
-from sr_cli.imaging.metadata import for_size, has_unusual_gamma
+from sr_cli.imaging.metadata import adapt_metadata, has_unusual_gamma
 from sr_cli.imaging.picture import Metadata, Picture
 
 _WRITERS = {
@@ -39,7 +39,7 @@ def write_picture(picture: Picture, file: BinaryIO, target: Format, encoding: En
     """
     metadata = Metadata()
     if not encoding.strip:
-        metadata = for_size(picture.metadata, picture.width, picture.height)
+        metadata = adapt_metadata(picture.metadata, picture.width, picture.height)
         picture.notes += _dropped(metadata, target)
     try:
         picture.notes += _WRITERS[target.name](picture, file, metadata, encoding)

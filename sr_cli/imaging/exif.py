@@ -92,7 +92,7 @@ def text_as_bytes(entries: MutableMapping[int, Any]) -> None:
             entries[tag] = value.encode("latin-1", "replace")
 
 
-def exif_of(block: bytes | None) -> Image.Exif:
+def parse_exif(block: bytes | None) -> Image.Exif:
     """An EXIF block as Pillow's object, its text as bytes; empty for None."""
     exif = Image.Exif()
     if block is not None:
@@ -104,7 +104,7 @@ def exif_of(block: bytes | None) -> Image.Exif:
 
 def without_orientation(block: bytes) -> bytes:
     """EXIF for formats that say elsewhere how the picture is turned."""
-    exif = exif_of(block)
+    exif = parse_exif(block)
     main, inner = split_directories(exif)
     main.pop(ORIENTATION, None)
     return exif_block(main, inner, exif.endian)

@@ -24,7 +24,7 @@ from sr_cli.imaging.exif import (
     Y_RESOLUTION,
     clean_exif,
     exif_block,
-    exif_of,
+    parse_exif,
     split_directories,
     text_as_bytes,
 )
@@ -183,12 +183,12 @@ def _resource(blocks: bytes, wanted: int) -> bytes | None:
     return None
 
 
-def for_size(metadata: Metadata, width: int, height: int) -> Metadata:
+def adapt_metadata(metadata: Metadata, width: int, height: int) -> Metadata:
     """The same metadata for a picture of another size: dimension tags set, orientation upright."""
     exif, xmp = metadata.exif, metadata.xmp
     if exif is not None or metadata.dpi is not None:
         with suppress(Exception):
-            changed = exif_of(exif)
+            changed = parse_exif(exif)
             main, inner = split_directories(changed)
             if metadata.dpi is not None:
                 main[X_RESOLUTION], main[Y_RESOLUTION] = metadata.dpi

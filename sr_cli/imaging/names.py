@@ -10,20 +10,20 @@ from pathlib import Path
 from sr_cli.errors import SrError
 
 
-def partner_name(stem: str, scale: int) -> str:
+def pair_key(stem: str, scale: int) -> str:
     """A file's stem without what marks it as hr or lr: `_x4`, `x4`, `_LR`, `_HR`, `_GT`."""
     return re.sub(rf"([_-]?(x{scale}|lr|hr|gt|bicubic))+$", "", stem, flags=re.IGNORECASE)
 
 
 def _by_name(files: Sequence[Path], scale: int) -> dict[str, Path]:
     """Files by their names, with their folders where names alone do not tell them apart."""
-    found = {partner_name(p.stem, scale): p for p in files}
+    found = {pair_key(p.stem, scale): p for p in files}
     if len(found) == len(files):
         return found
     base = os.path.commonpath([p.parent for p in files])
     found = {}
     for path in files:
-        name = (path.parent.relative_to(base) / partner_name(path.stem, scale)).as_posix()
+        name = (path.parent.relative_to(base) / pair_key(path.stem, scale)).as_posix()
         if name in found:
             raise SrError("ambiguous-pair", path, other=found[name])
         found[name] = path

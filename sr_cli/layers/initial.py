@@ -32,7 +32,9 @@ def start_as_identity(layer: nn.Conv2d, noise: float = 0.1) -> None:
 
 
 @torch.no_grad()
-def carry_through(layer: nn.Conv2d, channels: int, *, copies: int = 1, gain: float = 1.0) -> None:
+def start_as_passthrough(
+    layer: nn.Conv2d, channels: int, *, copies: int = 1, gain: float = 1.0
+) -> None:
     """Start with `channels` inputs passed on unchanged, times `gain`, by the first outputs.
 
     A chain of such layers starts as plain enlargement instead of noise, and training spends no
@@ -62,7 +64,7 @@ def start_as_copy(layer: nn.Conv2d) -> None:
 
 @torch.no_grad()
 def start_as_smoothing(layer: nn.Conv2d) -> None:
-    """The last layer of a chain of `carry_through`: its inputs lightly smoothed, others small."""
+    """Start the last layer of a chain as light smoothing of its inputs, other weights small."""
     assert layer.bias is not None
     middle = layer.kernel_size[0] // 2
     around = slice(middle - 1, middle + 2)
@@ -74,7 +76,7 @@ def start_as_smoothing(layer: nn.Conv2d) -> None:
         layer.weight[channel, channel, around, around] = torch.outer(row, row)
 
 
-def start_as_enlargement(head: nn.Module, tail: nn.Sequential) -> None:
+def start_as_upscaling(head: nn.Module, tail: nn.Sequential) -> None:
     """Start an RGB network whose body is a residual between `head` and `tail` as enlargement.
 
     `head`: a convolution, alone or first in a sequence; `tail`: convolutions, each but the last
@@ -82,12 +84,12 @@ def start_as_enlargement(head: nn.Module, tail: nn.Sequential) -> None:
     """
     first = head[0] if isinstance(head, nn.Sequential) else head
     assert isinstance(first, nn.Conv2d)
-    carry_through(first, first.in_channels)
+    start_as_passthrough(first, first.in_channels)
     *layers, last = tail
     for layer, following in zip(layers, [*layers[1:], last], strict=True):
         if isinstance(layer, nn.Conv2d):
             assert isinstance(following, nn.PixelShuffle)
-            carry_through(layer, first.in_channels, copies=following.upscale_factor**2)
+            start_as_passthrough(layer, first.in_channels, copies=following.upscale_factor**2)
     assert isinstance(last, nn.Conv2d)
     start_as_smoothing(last)
 

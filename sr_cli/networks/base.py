@@ -37,7 +37,7 @@ class InferenceNet(nn.Module):
         return self
 
 
-class _Plain(InferenceNet):
+class _Unchanged(InferenceNet):
     """The network as it is, for those that need no rewriting."""
 
     def __init__(self, model: SRModel) -> None:
@@ -82,7 +82,7 @@ class SRModel(nn.Module):
 
     def for_inference(self) -> InferenceNet:
         """A frozen copy that computes the same picture faster; this network stays as it is."""
-        return _Plain(self.frozen_copy()).eval()
+        return _Unchanged(self.frozen_copy()).eval()
 
     def frozen_copy(self) -> Self:
         """A float32 copy for inference: evaluation mode, no gradients."""

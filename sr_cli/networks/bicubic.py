@@ -44,7 +44,7 @@ def _kernels(scale: int, device: torch.device) -> Tensor:
     return both.float().to(device).contiguous(memory_format=torch.channels_last)
 
 
-def enlarge_bicubic(lr: Tensor, scale: int) -> Tensor:
+def upscale_bicubic(lr: Tensor, scale: int) -> Tensor:
     """(N, C, h, w) -> (N, C, h*scale, w*scale), as MATLAB's imresize(lr, scale, 'bicubic').
 
     Integer scales from 2; symmetric borders; no rounding, no clipping; computed in float32.
@@ -75,7 +75,7 @@ class Bicubic(SRModel):
         return RADIUS
 
     def forward(self, lr: Tensor) -> Tensor:
-        return enlarge_bicubic(lr, self.scale)
+        return upscale_bicubic(lr, self.scale)
 
 
 MODEL = Bicubic

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sr_cli.layers.initial import shrink_residual_branch, start_as_enlargement
+from sr_cli.layers.initial import shrink_residual_branch, start_as_upscaling
 from sr_cli.layers.rewrites import LinearTail
 from sr_cli.networks.base import InferenceNet, SRModel, conv, shuffle_upsampler
 
@@ -65,7 +65,7 @@ class EDSR(SRModel):
                 last = block.branch[2]
                 assert isinstance(last, nn.Conv2d)
                 shrink_residual_branch(last)
-        start_as_enlargement(self.head, self.tail)
+        start_as_upscaling(self.head, self.tail)
         shrink_residual_branch(self.body[-1])
 
     @property

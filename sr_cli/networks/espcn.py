@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sr_cli.layers.fusion import add_to, fusion_works
-from sr_cli.layers.initial import carry_through, start_as_linear_interpolation
+from sr_cli.layers.initial import start_as_linear_interpolation, start_as_passthrough
 from sr_cli.layers.shuffle import shuffle
 from sr_cli.networks.base import InferenceNet, SRModel, conv
 
@@ -43,8 +43,8 @@ class ESPCN(SRModel):
         first, _, second, _, last, _ = self.layers
         assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
         assert isinstance(last, nn.Conv2d) and last.bias is not None
-        carry_through(first, 1, gain=_LINEAR)
-        carry_through(second, 1)
+        start_as_passthrough(first, 1, gain=_LINEAR)
+        start_as_passthrough(second, 1)
         nn.init.zeros_(last.bias)
         with torch.no_grad():
             last.weight.mul_(0.1)

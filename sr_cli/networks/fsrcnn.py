@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sr_cli.layers.initial import carry_through
+from sr_cli.layers.initial import start_as_passthrough
 from sr_cli.layers.rewrites import deconvolution_as_convolution
 from sr_cli.networks.base import InferenceNet, SRModel, conv
 
@@ -34,7 +34,7 @@ class FSRCNN(SRModel):
         )
         for layer in self.features:
             if isinstance(layer, nn.Conv2d):
-                carry_through(layer, 1)
+                start_as_passthrough(layer, 1)
         self._start_as_interpolation()
 
     @torch.no_grad()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sr_cli.layers.initial import shrink_residual_branch, start_as_enlargement
+from sr_cli.layers.initial import shrink_residual_branch, start_as_upscaling
 from sr_cli.layers.rewrites import LinearTail
 from sr_cli.networks.base import InferenceNet, SRModel, conv, shuffle_upsampler
 from sr_cli.networks.edsr import DIV2K_MEAN
@@ -97,7 +97,7 @@ class RCAN(SRModel):
         self.tail = nn.Sequential(
             *shuffle_upsampler(features, scale, activation=False), conv(features, 3)
         )
-        start_as_enlargement(self.head, self.tail)
+        start_as_upscaling(self.head, self.tail)
         shrink_residual_branch(self.body[-1])
 
     @property

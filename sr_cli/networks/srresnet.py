@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sr_cli.layers.fusion import add_to, fusion_works
-from sr_cli.layers.initial import start_as_enlargement
+from sr_cli.layers.initial import start_as_upscaling
 from sr_cli.layers.rewrites import convolution_before_shuffle
 from sr_cli.networks.base import InferenceNet, SRModel, conv, shuffle_upsampler
-from sr_cli.networks.bicubic import enlarge_bicubic
+from sr_cli.networks.bicubic import upscale_bicubic
 
 
 class ResidualBlock(nn.Module):
@@ -61,7 +61,7 @@ class SRResNet(SRModel):
         for normalisation in ends:
             assert isinstance(normalisation, nn.BatchNorm2d)
             nn.init.constant_(normalisation.weight, 0.1)
-        start_as_enlargement(self.head, nn.Sequential(*self.upsampler, self.tail))
+        start_as_upscaling(self.head, nn.Sequential(*self.upsampler, self.tail))
 
     @property
     def receptive_radius(self) -> int:
@@ -124,7 +124,7 @@ class _FastSRResNet(InferenceNet):
             return sr
         # Half precision rounds small numbers finely: the last convolution gives what the picture
         # has beyond bicubic, subtracted before its sums are rounded, and bicubic is added after.
-        plain = F.pixel_unshuffle(enlarge_bicubic(lr, self.scale), self.last_factor)
+        plain = F.pixel_unshuffle(upscale_bicubic(lr, self.scale), self.last_factor)
         plain = plain.to(self.half_dtype, memory_format=torch.channels_last)
         assert isinstance(self.half_tail, nn.Conv2d)
         beyond = add_to(-plain, large, self.half_tail).float()

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from sr_cli.layers.initial import start_as_identity
 from sr_cli.networks.base import SRModel, conv
-from sr_cli.networks.bicubic import RADIUS, enlarge_bicubic
+from sr_cli.networks.bicubic import RADIUS, upscale_bicubic
 
 
 class VDSR(SRModel):
@@ -45,7 +45,7 @@ class VDSR(SRModel):
         return -(-at_hr // self.scale) + RADIUS
 
     def forward(self, lr: Tensor) -> Tensor:
-        enlarged = enlarge_bicubic(lr, self.scale)
+        enlarged = upscale_bicubic(lr, self.scale)
         residual: Tensor = self.layers(enlarged)
         return enlarged + residual
 

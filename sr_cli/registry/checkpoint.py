@@ -16,7 +16,7 @@ from torch import Tensor
 from sr_cli.errors import SrError
 from sr_cli.networks import create_model, model_names
 from sr_cli.networks.base import SRModel
-from sr_cli.registry.loaded import Traits, usual_range
+from sr_cli.registry.loaded import Traits, default_value_range
 from sr_cli.system.files import atomic_write
 
 FORMAT = 1
@@ -64,7 +64,7 @@ def save_checkpoint(path: Path, header: Header, tensors: dict[str, Tensor]) -> N
         file.write(content)
 
 
-def is_ours(path: Path) -> bool:
+def is_sr_checkpoint(path: Path) -> bool:
     """Whether a file says that it is one of our checkpoints."""
     if path.suffix.lower() != ".safetensors":
         return False
@@ -175,17 +175,19 @@ def _check_tensors(
             "tensors-do-not-fit",
             path,
             network=header.model,
-            missing=_some(missing),
-            unknown=_some(unknown),
-            wrong_shape=_some(wrong),
+            missing=_first_few(missing),
+            unknown=_first_few(unknown),
+            wrong_shape=_first_few(wrong),
         )
 
 
-def _some(names: list[str]) -> list[str]:
+def _first_few(names: list[str]) -> list[str]:
     """The first three, and how many more there are."""
     return [*names[:3], *([f"+{len(names) - 3}"] if len(names) > 3 else [])]
 
 
 def traits_of(header: Header, channels: int) -> Traits:
     """What a header says about the network, of 1 or 3 channels, with these weights."""
-    return Traits(header.model, header.halo, header.half_is_safe, value_range=usual_range(channels))
+    return Traits(
+        header.model, header.halo, header.half_is_safe, value_range=default_value_range(channels)
+    )

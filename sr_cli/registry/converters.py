@@ -23,10 +23,10 @@ LAYOUTS = {
     "SRResNet": "Lornatang, leftthomas",
     "ESPCN": "Lornatang",
 }
-"""Networks that are converted, and whose files."""
+"""Networks that are converted, and the authors of the layouts."""
 
 
-def converted(tensors: Tensors) -> SRModel | None:
+def convert_tensors(tensors: Tensors) -> SRModel | None:
     """Our network with these tensors, ready for use, or None where no layout fits."""
     for layout in (_edsr, _rcan, _srresnet_of_lornatang, _srresnet_of_leftthomas, _espcn):
         try:

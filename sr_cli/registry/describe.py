@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sr_cli.errors import SrError
-from sr_cli.registry.checkpoint import is_ours, read_header
+from sr_cli.registry.checkpoint import is_sr_checkpoint, read_header
 from sr_cli.registry.ref import FileRef
 
 
@@ -26,7 +26,7 @@ def describe(path: Path) -> dict[str, Any]:
         "scales": [network.scale],
         "config": network.config,
     }
-    if is_ours(path):
+    if is_sr_checkpoint(path):
         header = read_header(path)
         facts |= {
             "scales": header.scales,

@@ -14,9 +14,9 @@ from sr_cli.registry.ref import Download
 from sr_cli.store import store
 from sr_cli.store.remote import Remote, is_address
 
-_AT_ONCE = 3
+_PARALLEL = 3
 
-OnBytes = Callable[[Download, int, int | None], None]
+OnDownload = Callable[[Download, int, int | None], None]
 """Called with a download, the bytes that are there and those in all, where known."""
 
 
@@ -29,7 +29,7 @@ class Fetched:
     error: SrError | None = None
 
 
-def choose_downloads(entries: Sequence[Entry], names: Sequence[str]) -> list[Download]:
+def resolve_downloads(entries: Sequence[Entry], names: Sequence[str]) -> list[Download]:
     """The downloads that ids, families and addresses stand for, each once.
 
     Raises:
@@ -78,7 +78,7 @@ def check_cached(downloads: Sequence[Download]) -> None:
             raise RefusedError("not-downloaded", download.name, hint="address")
 
 
-def fetch_all(downloads: Sequence[Download], on_bytes: OnBytes | None = None) -> list[Fetched]:
+def fetch_all(downloads: Sequence[Download], on_bytes: OnDownload | None = None) -> list[Fetched]:
     """Fetch several at once, each verified; one that fails does not keep the others back.
 
     Returns:
@@ -98,7 +98,7 @@ def fetch_all(downloads: Sequence[Download], on_bytes: OnBytes | None = None) ->
             found[download.name] = _fetch_one(download, on_bytes)
 
     # Daemons, which Ctrl-C does not wait for: what they leave is resumed the next time.
-    workers = [Thread(target=work, daemon=True) for _ in range(_AT_ONCE)]
+    workers = [Thread(target=work, daemon=True) for _ in range(_PARALLEL)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -122,7 +122,7 @@ def fetch_download(
         raise
 
 
-def _fetch_one(download: Download, on_bytes: OnBytes | None) -> Fetched:
+def _fetch_one(download: Download, on_bytes: OnDownload | None) -> Fetched:
     def report(done: int, total: int | None) -> None:
         if on_bytes is not None:
             on_bytes(download, done, total)

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.networks.base import InferenceNet, SRModel
-from sr_cli.registry.converters import LAYOUTS, converted
-from sr_cli.registry.loaded import LoadedModel, Traits, plain, usual_range
+from sr_cli.registry.converters import LAYOUTS, convert_tensors
+from sr_cli.registry.loaded import LoadedModel, Traits, as_loaded, default_value_range
 from sr_cli.registry.tensors import read_tensors
 
 HALO = 32
@@ -151,10 +151,10 @@ def _load(path: Path, _: int) -> LoadedModel:
         import spandrel
     except ImportError:
         spandrel = None
-    candidates = unwrapped(read_tensors(path))
+    candidates = strip_prefixes(read_tensors(path))
     for tensors in candidates:
-        if (ours := converted(tensors)) is not None:
-            return plain(ours)
+        if (ours := convert_tensors(tensors)) is not None:
+            return as_loaded(ours)
     if spandrel is None:
         raise RefusedError("extra-missing", path, extra="foreign")
     for tensors in candidates:
@@ -191,7 +191,7 @@ def _adapted(path: Path, descriptor: Any) -> LoadedModel:
         half_is_safe=declared and network.runs_in_half(),
         size_multiple=network.multiple,
         smallest_side=network.least,
-        value_range=usual_range(network.channels),
+        value_range=default_value_range(network.channels),
     )
     return LoadedModel(network, traits)
 
@@ -206,7 +206,7 @@ def known_architectures() -> list[str]:
     return kinds + sorted(str(a.architecture.name) for a in spandrel.MAIN_REGISTRY.architectures())
 
 
-def unwrapped(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+def strip_prefixes(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
     """The tensors as they are, then without prefixes that a wrapper put before every name."""
     found = [dict(tensors)]
     while len(found) <= _WRAPPED_AT_MOST:

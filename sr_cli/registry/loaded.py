@@ -44,11 +44,13 @@ class LoadedModel:
     traits: Traits
 
 
-def plain(network: SRModel) -> LoadedModel:
+def as_loaded(network: SRModel) -> LoadedModel:
     """A network of our own about which nothing is known but its class."""
-    return LoadedModel(network, Traits(network.name, value_range=usual_range(network.channels)))
+    return LoadedModel(
+        network, Traits(network.name, value_range=default_value_range(network.channels))
+    )
 
 
-def usual_range(channels: int) -> tuple[float, float]:
+def default_value_range(channels: int) -> tuple[float, float]:
     """Black and white of a network on luma (one channel) or on RGB."""
     return (LUMA_BLACK, LUMA_WHITE) if channels == 1 else (0.0, 1.0)

@@ -74,7 +74,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         return self.remote.path if self.url else FOLDER / self.file
 
     @property
-    def is_here(self) -> bool:
+    def is_available(self) -> bool:
         """Whether it is in the package or in the cache."""
         return not self.url or is_cached(self.remote)
 
@@ -125,13 +125,13 @@ def load_manifest() -> Manifest:
     if not own:
         return installed
     first = read_manifest(Path(own))
-    check_files_apart(first, installed)
+    check_file_names(first, installed)
     ids = {e.id for e in first.weights}
     others = tuple(e for e in installed.weights if e.id not in ids)
     return msgspec.structs.replace(installed, weights=first.weights + others)
 
 
-def check_files_apart(own: Manifest, others: Manifest) -> None:
+def check_file_names(own: Manifest, others: Manifest) -> None:
     """Check that no download of `own` would replace another one of `others`.
 
     Raises:

@@ -78,7 +78,7 @@ class ModelRef(ABC):
         return (self,)
 
     @property
-    def own_scale(self) -> int | None:
+    def native_scale(self) -> int | None:
         """The factor that is meant where none is named; None for the usual default.
 
         Raises:
@@ -98,9 +98,9 @@ class BicubicRef(ModelRef):
 
     def load(self, scale: int | None = None) -> LoadedModel:
         from sr_cli.networks import create_model
-        from sr_cli.registry.loaded import plain
+        from sr_cli.registry.loaded import as_loaded
 
-        return plain(create_model("bicubic", scale=scale or SCALES[0]))
+        return as_loaded(create_model("bicubic", scale=scale or SCALES[0]))
 
 
 @dataclass(frozen=True)
@@ -121,11 +121,13 @@ class FamilyRef(ModelRef):
     def missing(self, factor: float) -> list[Download]:
         reaching = [e for e in self.entries if e.scale >= factor] or list(self.entries)[-1:]
         return [
-            Download(e.id, e.remote, e.licence, e.accept) for e in reaching[:1] if not e.is_here
+            Download(e.id, e.remote, e.licence, e.accept)
+            for e in reaching[:1]
+            if not e.is_available
         ]
 
     @property
-    def own_scale(self) -> int | None:
+    def native_scale(self) -> int | None:
         # Networks of ours come at several scales, a public checkpoint mostly at one.
         return max(self.scales()) if all(e.url for e in self.entries) else None
 
@@ -137,10 +139,10 @@ class FileRef(ModelRef):
     path: Path
 
     def scales(self) -> list[int]:
-        from sr_cli.registry.checkpoint import is_ours, read_header
+        from sr_cli.registry.checkpoint import is_sr_checkpoint, read_header
         from sr_cli.registry.foreign import load_foreign
 
-        if is_ours(self.path):
+        if is_sr_checkpoint(self.path):
             return sorted(read_header(self.path).scales)
         return [load_foreign(self.path).network.scale]
 
@@ -148,7 +150,7 @@ class FileRef(ModelRef):
         return _load_file(self.path, scale)
 
     @property
-    def own_scale(self) -> int | None:
+    def native_scale(self) -> int | None:
         return max(self.scales())
 
 
@@ -175,8 +177,8 @@ class AddressRef(ModelRef):
         return [Download(self.remote.address, self.remote)]
 
     @property
-    def own_scale(self) -> int | None:
-        return self._file().own_scale
+    def native_scale(self) -> int | None:
+        return self._file().native_scale
 
 
 @dataclass(frozen=True)
@@ -199,8 +201,8 @@ class ChainRef(ModelRef):
         return self.parts
 
     @property
-    def own_scale(self) -> int | None:
-        return self.parts[-1].own_scale
+    def native_scale(self) -> int | None:
+        return self.parts[-1].native_scale
 
 
 def parse_model(name: str | Path | None) -> ModelRef:
@@ -233,7 +235,7 @@ def parse_model(name: str | Path | None) -> ModelRef:
         if not path.is_file():
             raise RefusedError("file-not-found", name)
         return FileRef(path.name, path)
-    raise _unknown(name, manifest)
+    raise _unknown_model(name, manifest)
 
 
 def load_model(name: str | Path, *, scale: int | None = None) -> LoadedModel:
@@ -263,7 +265,7 @@ def verified_path(entry: Entry) -> Path:
         RefusedError: `not-downloaded` when it is not in the cache yet.
     """
     if entry.url:
-        if not entry.is_here:
+        if not entry.is_available:
             raise RefusedError("not-downloaded", entry.id)
         if not store.is_intact(entry.remote):
             store.remove(entry.remote)
@@ -279,18 +281,18 @@ def verified_path(entry: Entry) -> Path:
 
 
 def _load_file(path: Path, scale: int | None) -> LoadedModel:
-    from sr_cli.registry.checkpoint import is_ours, load_checkpoint, traits_of
+    from sr_cli.registry.checkpoint import is_sr_checkpoint, load_checkpoint, traits_of
     from sr_cli.registry.foreign import load_foreign
     from sr_cli.registry.loaded import LoadedModel
 
-    if not is_ours(path):
+    if not is_sr_checkpoint(path):
         return load_foreign(path)
     network, header = load_checkpoint(path, scale=scale)
     return LoadedModel(network, traits_of(header, network.channels))
 
 
-def _unknown(name: str, manifest: Manifest) -> RefusedError:
-    trained = sorted({e.family for e in manifest.weights if e.is_here} | {"bicubic"})
+def _unknown_model(name: str, manifest: Manifest) -> RefusedError:
+    trained = sorted({e.family for e in manifest.weights if e.is_available} | {"bicubic"})
     network = name.rsplit("-x", 1)[0]
     if name in model_names() or network in model_names():
         available = [f"x{e.scale}" for e in manifest.family(network)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sr_cli.errors import SrError
 from sr_cli.system.cache import cache_folder
-from sr_cli.system.files import atomic_write, only_one
+from sr_cli.system.files import atomic_write, exclusive_lock
 
 
 def _file() -> Path:
@@ -39,13 +39,13 @@ def pinned(address: str) -> str | None:
 def pin(address: str, sha256: str) -> None:
     """Remember what was seen at an address, unless it has a pin."""
     if address not in all_pins():
-        with only_one(_file()), atomic_write(_file()) as file:
+        with exclusive_lock(_file()), atomic_write(_file()) as file:
             file.write(json.dumps(all_pins() | {address: sha256}, indent=1).encode())
 
 
 def unpin(address: str) -> None:
     """Forget what was seen at an address: whatever is seen there next is pinned."""
     if address in all_pins():
-        with only_one(_file()), atomic_write(_file()) as file:
+        with exclusive_lock(_file()), atomic_write(_file()) as file:
             kept = {a: digest for a, digest in all_pins().items() if a != address}
             file.write(json.dumps(kept, indent=1).encode())

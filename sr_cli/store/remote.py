@@ -58,7 +58,7 @@ class Remote:
         """Whether it is a path on this machine."""
         return "://" not in self.address
 
-    def check_is_safe(self) -> None:
+    def check_secure(self) -> None:
         """Check that nobody on the way can put another content in its place.
 
         Raises:

@@ -10,9 +10,9 @@ from pathlib import Path
 from sr_cli.errors import SrError
 from sr_cli.store.pins import all_pins, pin, pinned, unpin
 from sr_cli.store.remote import Remote, is_address
-from sr_cli.store.transfer import OnBytes, Source, find_source, partial_of, transfer
+from sr_cli.store.transfer import OnBytes, TransferSource, find_source, partial_of, transfer
 from sr_cli.system.cache import cache_folder
-from sr_cli.system.files import only_one, sha256_of
+from sr_cli.system.files import exclusive_lock, sha256_of
 
 
 def get(
@@ -39,11 +39,11 @@ def get(
             `insecure-address`, `disk-full`, `unwritable-file`.
         RefusedError: `invalid-address`.
     """
-    remote.check_is_safe()
+    remote.check_secure()
     path = remote.path
     if is_intact(remote):
         return path
-    with only_one(path):
+    with exclusive_lock(path):
         # Another process may have fetched it meanwhile.
         if is_intact(remote):
             return path
@@ -75,7 +75,7 @@ def is_intact(remote: Remote) -> bool:
     if remote.size is not None and size != remote.size:
         return False
     known = remote.sha256 or remote.sha256_prefix or pinned(remote.address)
-    return bool(known) and _fits(remote, sha256_of(remote.path))
+    return bool(known) and _matches(remote, sha256_of(remote.path))
 
 
 def remove(remote: Remote) -> list[Path]:
@@ -115,7 +115,7 @@ def cached_addresses() -> list[Remote]:
     return [*pinned_files.values(), *others]
 
 
-def _fits(remote: Remote, found: str) -> bool:
+def _matches(remote: Remote, found: str) -> bool:
     if remote.sha256 is not None:
         return found == remote.sha256
     if remote.sha256_prefix and not found.startswith(remote.sha256_prefix):
@@ -131,17 +131,17 @@ def _fetch(
 ) -> None:
     source = find_source(remote)
     partial = partial_of(path)
-    _check_room(source, path)
+    _check_disk_space(source, path)
     if source.sha256 is None:
         # Nothing would tell that two halves are not of the same file.
         remove_file(partial)
     resumed = partial.exists()
     found = transfer(source, partial, on_bytes)
-    if resumed and not (_fits(remote, found) and found == (source.sha256 or found)):
+    if resumed and not (_matches(remote, found) and found == (source.sha256 or found)):
         # What was there before may have been of another file.
         remove_file(partial)
         found = transfer(source, partial, on_bytes)
-    if source.sha256 not in (None, found) or not _fits(remote, found):
+    if source.sha256 not in (None, found) or not _matches(remote, found):
         remove_file(partial)
         by_pin = remote.sha256 is None and pinned(remote.address) is not None
         raise SrError(
@@ -158,7 +158,7 @@ def _fetch(
     partial.replace(path)
 
 
-def _check_room(source: Source, path: Path) -> None:
+def _check_disk_space(source: TransferSource, path: Path) -> None:
     partial = partial_of(path)
     missing = (source.size or 0) - (partial.stat().st_size if partial.exists() else 0)
     free = shutil.disk_usage(path.parent).free

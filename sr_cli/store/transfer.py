@@ -27,19 +27,19 @@ OnBytes = Callable[[int, int | None], None]
 
 _CHUNK = 1 << 18
 _TIMEOUT = 20.0
-_TRIES = 5
+_ATTEMPTS = 5
 _PAUSE = 0.5
-_SLOWEST = 1024
-"""Bytes a second, over _PATIENCE seconds, below which a connection is given up."""
+_MIN_RATE = 1024
+"""Bytes a second, over _STALL_SECONDS seconds, below which a connection is given up."""
 
-_PATIENCE = 30.0
-_MAY_PASS = (HTTPException, urllib.error.URLError, TimeoutError, ConnectionError, ssl.SSLError)
-_WORTH_TRYING_AGAIN = {408, 425, 429, 500, 502, 503, 504}
+_STALL_SECONDS = 30.0
+_TRANSIENT = (HTTPException, urllib.error.URLError, TimeoutError, ConnectionError, ssl.SSLError)
+_RETRYABLE = {408, 425, 429, 500, 502, 503, 504}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Source:
+class TransferSource:
     """Where the bytes of a remote come from: its own address, a mirror's, or the hub's.
 
     Attributes:
@@ -57,7 +57,7 @@ class Source:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class _MayPassError(Exception):
+class _TransientError(Exception):
     """A failure that may pass: `wait` seconds asked for by the server."""
 
     def __init__(self, message: str, wait: float | None = None) -> None:
@@ -70,22 +70,22 @@ def partial_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 
-def find_source(remote: Remote) -> Source:
+def find_source(remote: Remote) -> TransferSource:
     """The source of a remote: SR_MIRROR/host/path where that is set, the hub's for hf://.
 
     Raises:
         SrError: `download-failed` when the hub has no such file or cannot be asked.
     """
     if remote.address.startswith("hf://"):
-        return _on_the_hub(remote)
+        return _hub_source(remote)
     mirror = "" if remote.is_local else os.environ.get("SR_MIRROR", "").rstrip("/")
     url = f"{mirror}/{remote.address.partition('://')[2]}" if mirror else remote.address
-    source = Source(remote, url, remote.size, remote.sha256)
+    source = TransferSource(remote, url, remote.size, remote.sha256)
     _check_url(url, source)
     return source
 
 
-def _on_the_hub(remote: Remote) -> Source:
+def _hub_source(remote: Remote) -> TransferSource:
     """HF_ENDPOINT's https address, at the commit that the revision stands for now."""
     from huggingface_hub import get_hf_file_metadata, get_token, hf_hub_url
 
@@ -100,14 +100,14 @@ def _on_the_hub(remote: Remote) -> Source:
         # The library's errors have had no common type over its versions.
         said = str(error).strip().splitlines()
         reason = said[0] if said else type(error).__name__
-        raise _failed(remote, reason) from error
+        raise _download_failed(remote, reason) from error
     etag = (facts.etag or "").strip('"')
     # The etag of files in Git LFS is their sha256, that of others a Git hash.
     by_hub = etag if _SHA256.fullmatch(etag) else None
-    return Source(remote, url, remote.size or facts.size, remote.sha256 or by_hub, headers)
+    return TransferSource(remote, url, remote.size or facts.size, remote.sha256 or by_hub, headers)
 
 
-def transfer(source: Source, partial: Path, on_bytes: OnBytes | None) -> str:
+def transfer(source: TransferSource, partial: Path, on_bytes: OnBytes | None) -> str:
     """Fetch what is missing of `partial`: several times, with growing pauses, for what may pass.
 
     Returns:
@@ -117,26 +117,26 @@ def transfer(source: Source, partial: Path, on_bytes: OnBytes | None) -> str:
         SrError: `download-failed`, `unexpected-size` for more bytes than expected,
             `unwritable-file`.
     """
-    for attempt in range(_TRIES):
+    for attempt in range(_ATTEMPTS):
         try:
-            return _one_try(source, partial, on_bytes)
-        except _MayPassError as error:
-            if attempt == _TRIES - 1:
-                raise _failed(source.remote, str(error), tries=_TRIES) from error
+            return _attempt(source, partial, on_bytes)
+        except _TransientError as error:
+            if attempt == _ATTEMPTS - 1:
+                raise _download_failed(source.remote, str(error), tries=_ATTEMPTS) from error
             time.sleep(min(30.0, error.wait or _PAUSE * 2**attempt))
         except (ValueError, UnicodeError) as error:
-            raise _failed(source.remote, f"not an address: {error}") from error
+            raise _download_failed(source.remote, f"not an address: {error}") from error
     raise AssertionError("the last try returns or raises")
 
 
-def _failed(remote: Remote, reason: str, tries: int = 1) -> SrError:
+def _download_failed(remote: Remote, reason: str, tries: int = 1) -> SrError:
     return SrError(
         "download-failed", remote.address, hint=remote.local_option, reason=reason, tries=tries
     )
 
 
-def _one_try(source: Source, partial: Path, on_bytes: OnBytes | None) -> str:
-    """Fetch what is missing once. Raises _MayPassError for what may pass."""
+def _attempt(source: TransferSource, partial: Path, on_bytes: OnBytes | None) -> str:
+    """Fetch what is missing once. Raises _TransientError for what may pass."""
     there = partial.stat().st_size if partial.exists() else 0
     if source.size is not None and there >= source.size:
         if there == source.size:
@@ -152,7 +152,7 @@ def _one_try(source: Source, partial: Path, on_bytes: OnBytes | None) -> str:
     opener = urllib.request.build_opener(_Redirects(source))
     try:
         with opener.open(request, timeout=_TIMEOUT) as answer:
-            resumes = answer.status == 206 and _starts_at(answer, there)
+            resumes = answer.status == 206 and _resumes_at(answer, there)
             there = there if resumes else 0
             length = answer.headers.get("Content-Length")
             total = source.size or (there + int(length) if length else None)
@@ -161,34 +161,38 @@ def _one_try(source: Source, partial: Path, on_bytes: OnBytes | None) -> str:
                 _copy(answer, file, seen, there, total, source, on_bytes)
             return str(seen.hexdigest())
     except urllib.error.HTTPError as error:
-        raise _explained(source, error, partial) from error
-    except _MAY_PASS as error:
-        raise _MayPassError(str(getattr(error, "reason", error)) or type(error).__name__) from error
+        raise _http_failure(source, error, partial) from error
+    except _TRANSIENT as error:
+        raise _TransientError(
+            str(getattr(error, "reason", error)) or type(error).__name__
+        ) from error
     except OSError as error:
         raise SrError("unwritable-file", partial, reason=error.strerror or str(error)) from error
 
 
-def _copy_local(source: Source, partial: Path) -> str:
+def _copy_local(source: TransferSource, partial: Path) -> str:
     try:
         shutil.copyfile(source.url, partial)
     except OSError as error:
-        raise _failed(source.remote, error.strerror or str(error)) from error
+        raise _download_failed(source.remote, error.strerror or str(error)) from error
     return sha256_of(partial)
 
 
-def _starts_at(answer: Any, there: int) -> bool:
+def _resumes_at(answer: Any, there: int) -> bool:
     return str(answer.headers.get("Content-Range", "")).startswith(f"bytes {there}-")
 
 
-def _explained(source: Source, error: urllib.error.HTTPError, partial: Path) -> Exception:
+def _http_failure(
+    source: TransferSource, error: urllib.error.HTTPError, partial: Path
+) -> Exception:
     if error.code == 416:
         partial.unlink(missing_ok=True)
-        return _MayPassError("the server has less than was fetched before")
+        return _TransientError("the server has less than was fetched before")
     reason = f"{error.code} {error.reason}"
-    if error.code in _WORTH_TRYING_AGAIN:
+    if error.code in _RETRYABLE:
         wait = error.headers.get("Retry-After", "")
-        return _MayPassError(reason, float(wait) if wait.isdecimal() else None)
-    return _failed(source.remote, reason)
+        return _TransientError(reason, float(wait) if wait.isdecimal() else None)
+    return _download_failed(source.remote, reason)
 
 
 def _copy(
@@ -197,7 +201,7 @@ def _copy(
     seen: Any,
     there: int,
     total: int | None,
-    source: Source,
+    source: TransferSource,
     on_bytes: OnBytes | None,
 ) -> None:
     since, before = time.monotonic(), there
@@ -208,26 +212,26 @@ def _copy(
         seen.update(chunk)
         there += len(chunk)
         elapsed = time.monotonic() - since
-        if elapsed > _PATIENCE:
-            if there - before < _SLOWEST * elapsed:
-                raise _MayPassError(f"only {there - before} bytes in {elapsed:.0f} seconds")
+        if elapsed > _STALL_SECONDS:
+            if there - before < _MIN_RATE * elapsed:
+                raise _TransientError(f"only {there - before} bytes in {elapsed:.0f} seconds")
             since, before = time.monotonic(), there
         if source.size is not None and there > source.size:
             raise SrError("unexpected-size", source.remote.address, size=source.size)
         if on_bytes is not None:
             on_bytes(there, total)
     if total is not None and there < total:
-        raise _MayPassError(f"cut off after {there} of {total} bytes")
+        raise _TransientError(f"cut off after {there} of {total} bytes")
 
 
-def _check_url(url: str, source: Source) -> None:
-    Remote(url, sha256=source.sha256).check_is_safe()
+def _check_url(url: str, source: TransferSource) -> None:
+    Remote(url, sha256=source.sha256).check_secure()
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows to https alone, unless the hash proves the content anyway."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: TransferSource) -> None:
         self.source = source
 
     def redirect_request(

@@ -40,8 +40,8 @@ def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(_ordinary_mode(path))
-        _give_name(temporary, path, overwrite)
+        temporary.chmod(_final_mode(path))
+        _move_into_place(temporary, path, overwrite)
     except OSError as error:
         raise SrError("unwritable-file", path, reason=error.strerror or str(error)) from error
     finally:
@@ -49,7 +49,7 @@ def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
             temporary.unlink()
 
 
-def _give_name(temporary: Path, path: Path, overwrite: bool) -> None:
+def _move_into_place(temporary: Path, path: Path, overwrite: bool) -> None:
     if overwrite:
         temporary.replace(path)
         return
@@ -64,7 +64,7 @@ def _give_name(temporary: Path, path: Path, overwrite: bool) -> None:
         temporary.replace(path)
 
 
-def _ordinary_mode(path: Path) -> int:
+def _final_mode(path: Path) -> int:
     """The mode of the file to be replaced, or that of a new file under the present umask."""
     with suppress(OSError):
         return path.stat().st_mode & 0o777
@@ -74,7 +74,7 @@ def _ordinary_mode(path: Path) -> int:
 
 
 @contextmanager
-def only_one(path: Path) -> Iterator[None]:
+def exclusive_lock(path: Path) -> Iterator[None]:
     """Hold a lock on a file's name: another process that has it is waited for.
 
     Raises:

@@ -15,7 +15,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from sr_cli.errors import RefusedError
 from sr_cli.networks.base import SRModel
 from sr_cli.networks.srgan import Discriminator
-from sr_cli.training.distributed import Group
+from sr_cli.training.distributed import ProcessGroup
 from sr_cli.training.losses import discriminator_loss, generator_loss
 from sr_cli.training.network import to_device
 from sr_cli.training.optimisers import make_optimiser
@@ -45,7 +45,7 @@ class Adversary:
         recipe: Recipe,
         model: SRModel,
         device: torch.device,
-        group: Group,
+        group: ProcessGroup,
         *,
         fused: bool = False,
         init: Path | None = None,

@@ -46,7 +46,7 @@ class CropPixels:
     scale: int
 
 
-def lr_of_region(hr: Pixels, y: int, x: int, height: int, width: int, scale: int) -> Pixels:
+def downscale_region(hr: Pixels, y: int, x: int, height: int, width: int, scale: int) -> Pixels:
     """The part (height, width) at (y, x), in lr pixels, of the whole image's bicubic lr.
 
     Computed from that part and its surroundings alone, and equal bit for bit.
@@ -101,7 +101,7 @@ class Crops:
         r, p = self.recipe, self.recipe.lr_side(scale)
         random = np.random.default_rng([r.seed, step, index])
         if random.random() < r.flat_share:
-            return _flat(random, p, scale)
+            return _flat_crop(random, p, scale)
         number = min(int(np.searchsorted(self._share, random.random())), len(self.pairs) - 1)
         lr, hr = self._crop_pair(number, scale, random)
         if r.turns:
@@ -127,9 +127,9 @@ class Crops:
             margin = _with_margin(y, x, h, w, p, _BICUBIC_MARGIN)
             region = pair.hr[margin[0] * scale : margin[1] * scale,
                              margin[2] * scale : margin[3] * scale]  # fmt: skip
-            region = jitter(region, r.colour_jitter, random)
+            region = jitter_colours(region, r.colour_jitter, random)
             y, x = y - margin[0], x - margin[2]
-            lr = lr_of_region(region, y, x, p, p, scale)
+            lr = downscale_region(region, y, x, p, p, scale)
             hr = region[y * scale : (y + p) * scale, x * scale : (x + p) * scale]
         else:
             lr = self._bicubic(number, y, x, scale)
@@ -155,7 +155,7 @@ class Crops:
         p = self.recipe.lr_side(scale)
         whole = self._lr.get((number, scale))
         if whole is None:
-            return lr_of_region(self.pairs[number].hr, y, x, p, p, scale)
+            return downscale_region(self.pairs[number].hr, y, x, p, p, scale)
         return whole[y : y + p, x : x + p]
 
     def _crop_and_degrade(
@@ -173,11 +173,11 @@ class Crops:
             piece = resize_bicubic(piece, *size)
         piece = np.ascontiguousarray(_cut_or_pad(piece, side))
         if r.colour_jitter:
-            piece = jitter(piece, r.colour_jitter, random)
+            piece = jitter_colours(piece, r.colour_jitter, random)
         if r.degradation == "photo":
             lr = degrade_photo(piece, scale, r.photo, random)
         else:
-            lr = lr_of_region(piece, 0, 0, side // scale, side // scale, scale)
+            lr = downscale_region(piece, 0, 0, side // scale, side // scale, scale)
             if r.degradation == "noise":
                 lr = add_noise(lr, r.noise_sigma, random)
         inner = slice(_PHOTO_MARGIN, _PHOTO_MARGIN + p)
@@ -197,7 +197,7 @@ def _cut_or_pad(piece: Pixels, side: int) -> Pixels:
     return np.pad(piece, [*short, (0, 0)], mode="symmetric") if any(b for _, b in short) else piece
 
 
-def _flat(random: np.random.Generator, p: int, scale: int) -> tuple[Pixels, Pixels]:
+def _flat_crop(random: np.random.Generator, p: int, scale: int) -> tuple[Pixels, Pixels]:
     colour = random.integers(0, 256, 3, dtype=np.uint8)
     if random.random() < 0.4:
         colour[:] = random.choice([0, 255, int(colour[0])])
@@ -205,7 +205,7 @@ def _flat(random: np.random.Generator, p: int, scale: int) -> tuple[Pixels, Pixe
     return np.broadcast_to(colour, shapes[0]), np.broadcast_to(colour, shapes[1])
 
 
-def jitter(hr: Pixels, most: float, random: np.random.Generator) -> Pixels:
+def jitter_colours(hr: Pixels, most: float, random: np.random.Generator) -> Pixels:
     """Brightness, contrast and saturation each changed by up to the share `most`."""
     brightness, contrast, saturation = random.uniform(1 - most, 1 + most, 3)
     image = hr.astype(np.float32) * np.float32(brightness)

@@ -11,9 +11,9 @@ import torch
 
 from sr_cli.engine.device import free_memory
 from sr_cli.errors import Note, RefusedError, SrError
-from sr_cli.evaluation.datasets import known_name, open_set
+from sr_cli.evaluation.datasets import canonical_name, open_set
 from sr_cli.training.events import Loading, Noted, OnEvent
-from sr_cli.training.images import Images, Pair, find_sources, read_images, split
+from sr_cli.training.images import Images, Pair, find_sources, hold_back, read_images
 from sr_cli.training.recipe import Recipe
 from sr_cli.training.validation import Example, make_examples
 
@@ -122,7 +122,7 @@ def load_data(
     share = parse_share(val)
     pairs = reader.training_pairs(data)
     if share is not None:
-        train, held_back = split(pairs, share)
+        train, held_back = hold_back(pairs, share)
         if not held_back:
             raise SrError("too-few-images", val)
     else:
@@ -147,10 +147,10 @@ def _validation_places(val: str) -> tuple[Path, ...]:
 
 
 def _names_sets(val: str) -> bool:
-    return all(known_name(name) for name in val.split(","))
+    return all(canonical_name(name) for name in val.split(","))
 
 
-def lasting_val(val: str) -> str:
+def absolute_val(val: str) -> str:
     """A validation choice that holds from any folder: a folder as an absolute path."""
     holds_anywhere = parse_share(val) is not None or _names_sets(val)
     return val if holds_anywhere else str(Path(val).resolve())

@@ -49,7 +49,7 @@ class DeferredChecks:
         self.skipped += bad
         self.bad_in_a_row += bad
 
-    def follow(self, good: Tensor, loss: Tensor) -> None:
+    def update_usual_loss(self, good: Tensor, loss: Tensor) -> None:
         """Let a good step of the network end a row of bad ones and move the usual loss."""
         self.bad_in_a_row *= (~good).float()
         share = torch.where(self.usual_loss == 0, 1.0, 0.02)

@@ -18,7 +18,7 @@ from sr_cli.errors import RefusedError
 
 
 @dataclass(frozen=True)
-class Group:
+class ProcessGroup:
     """This process among `world`; the main one, of rank 0, writes files and reports."""
 
     rank: int = 0
@@ -64,7 +64,7 @@ def is_main_process() -> bool:
 
 
 @contextmanager
-def join_group(device: torch.device) -> Iterator[Group]:
+def join_group(device: torch.device) -> Iterator[ProcessGroup]:
     """The group that torchrun's environment describes; alone without it.
 
     Raises:
@@ -72,9 +72,9 @@ def join_group(device: torch.device) -> Iterator[Group]:
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
-        yield Group()
+        yield ProcessGroup()
         return
-    group = Group(int(os.environ["RANK"]), world, int(os.environ.get("LOCAL_RANK", "0")))
+    group = ProcessGroup(int(os.environ["RANK"]), world, int(os.environ.get("LOCAL_RANK", "0")))
     on_cuda = device.type == "cuda"
     if on_cuda:
         if group.local_rank >= torch.cuda.device_count():

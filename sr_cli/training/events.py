@@ -96,5 +96,5 @@ Event = Loading | Noted | Started | Stepped | Ended
 OnEvent = Callable[[Event], None]
 
 
-def ignore(event: Event) -> None:
+def ignore_event(event: Event) -> None:
     """Report to nobody."""

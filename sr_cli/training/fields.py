@@ -48,7 +48,7 @@ def with_fields(base: StructT, table: Mapping[str, Any], path: str = "") -> Stru
         if isinstance(own, msgspec.Struct) and isinstance(value, Mapping):
             values[name] = with_fields(own, value, f"{path}{name}.")
         else:
-            values[name] = converted(value, kinds[name], f"{path}{name}")
+            values[name] = convert_value(value, kinds[name], f"{path}{name}")
     try:
         return msgspec.structs.replace(base, **values)
     except RefusedError as error:
@@ -56,7 +56,7 @@ def with_fields(base: StructT, table: Mapping[str, Any], path: str = "") -> Stru
         raise
 
 
-def converted(value: Any, kind: Any, name: str) -> Any:
+def convert_value(value: Any, kind: Any, name: str) -> Any:
     """A value as a field's annotation wants it.
 
     Args:

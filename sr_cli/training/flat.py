@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sr_cli.imaging.colour import LUMA_BLACK, LUMA_WHITE
 from sr_cli.networks.base import SRModel
+from sr_cli.registry.loaded import default_value_range
 
 _PLANE, _EDGE = 6, 2
 """Side of the small wrapped image that stands for an infinite plane, and the margin of it that is
@@ -34,7 +34,7 @@ def wrapped_convolutions(model: SRModel) -> Iterator[None]:
             layer.padding_mode = mode
 
 
-def flat_planes(model: SRModel, colours: Tensor) -> tuple[Tensor, Tensor]:
+def upscale_flat_planes(model: SRModel, colours: Tensor) -> tuple[Tensor, Tensor]:
     """The network's output for infinite flat planes, and the output that is wanted.
 
     Args:
@@ -52,16 +52,11 @@ def flat_planes(model: SRModel, colours: Tensor) -> tuple[Tensor, Tensor]:
     return sr, planes[:, :, :1, :1].expand_as(sr)
 
 
-def value_range(channels: int) -> tuple[float, float]:
-    """The darkest and the brightest value: luma has the studio range."""
-    return (LUMA_BLACK, LUMA_WHITE) if channels == 1 else (0.0, 1.0)
-
-
 def random_colours(channels: int, count: int, random: torch.Generator) -> Tensor:
     """(count, channels) within the value range, often with channels at its ends."""
     colours = torch.rand(count, channels, generator=random)
     extreme = torch.rand(count, channels, generator=random) < 0.3
-    low, high = value_range(channels)
+    low, high = default_value_range(channels)
     return torch.where(extreme, colours.round(), colours) * (high - low) + low
 
 
@@ -69,8 +64,8 @@ def random_colours(channels: int, count: int, random: torch.Generator) -> Tensor
 def flat_error(model: SRModel) -> float:
     """The largest deviation of a flat colour, in steps of 8 bits, after clipping."""
     colours = random_colours(model.channels, 2000, torch.Generator().manual_seed(1))
-    sr, wanted = flat_planes(model, colours)
-    low, high = value_range(model.channels)
+    sr, wanted = upscale_flat_planes(model, colours)
+    low, high = default_value_range(model.channels)
     return float((sr.clamp(low, high) - wanted).abs().max() * 255 / (high - low))
 
 
@@ -98,7 +93,7 @@ def calibrate_flat(
     """
     tuned = copy.deepcopy(model).eval()
     random = torch.Generator().manual_seed(0)
-    low, high = value_range(model.channels)
+    low, high = default_value_range(model.channels)
     optimiser = torch.optim.Adam(tuned.parameters(), lr=learning_rate)
     for step in range(steps):
         for group in optimiser.param_groups:
@@ -112,7 +107,7 @@ def calibrate_flat(
         lr_batch = torch.stack(crops)
         with torch.no_grad():
             as_before = model(lr_batch)
-        sr, wanted = flat_planes(tuned, random_colours(model.channels, _COLOURS, random))
+        sr, wanted = upscale_flat_planes(tuned, random_colours(model.channels, _COLOURS, random))
         # Clipping corrects what is beyond the range: white may become whiter than white.
         at_an_end = (wanted - low < 1e-4) | (high - wanted < 1e-4)
         inside = torch.where(at_an_end, sr.clamp(low, high), sr)

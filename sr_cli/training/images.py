@@ -220,7 +220,7 @@ def mapped_pairs(path: Path, stored: Sequence[StoredPair]) -> list[Pair]:
     return [Pair(p.name, view(p.hr), None if p.lr is None else view(p.lr)) for p in stored]
 
 
-def split(pairs: Sequence[T], share: float) -> tuple[list[T], list[T]]:
+def hold_back(pairs: Sequence[T], share: float) -> tuple[list[T], list[T]]:
     """Training pairs (or files) and held-back ones: every n-th, at least one and not all."""
     count = min(len(pairs) - 1, max(1, round(len(pairs) * share)))
     if count < 1:

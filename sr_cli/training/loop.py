@@ -22,10 +22,10 @@ from sr_cli.training.trainer import DivergedError, Trainer
 from sr_cli.training.validation import (
     FIGURES,
     Example,
-    seconds_between,
-    steps_between,
     upscale_example,
     validation_figure,
+    validation_interval,
+    validation_interval_seconds,
 )
 
 _LOG_EVERY = 50
@@ -55,7 +55,7 @@ class Limit:
         done = progress.seconds / self.seconds if self.steps is None else progress.step / self.steps
         return min(1.0, done)
 
-    def check_not_passed(self, progress: Progress) -> None:
+    def check_not_exceeded(self, progress: Progress) -> None:
         """Check that a run is not beyond its limit.
 
         Raises:
@@ -93,7 +93,7 @@ class Loop:
         self._saved = self._validated = now
         self._validation_took = 0.0
         steps = limit.steps
-        self._validate_every = steps_between(trainer.recipe, examples, steps) if steps else 0
+        self._validate_every = validation_interval(trainer.recipe, examples, steps) if steps else 0
 
     def run(self, batches: Generator[Batch, None, None], *, save_seconds: float) -> TrainingResult:
         """The steps that are left, and the end of the run or of this part of it."""
@@ -142,7 +142,7 @@ class Loop:
     def _validation_is_due(self) -> bool:
         if self._validate_every:
             return self.progress.step % self._validate_every == 0
-        pause = seconds_between(self.limit.seconds, self._validation_took)
+        pause = validation_interval_seconds(self.limit.seconds, self._validation_took)
         return time.monotonic() - self._validated > pause
 
     def _validate(self) -> None:

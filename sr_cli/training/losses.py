@@ -32,7 +32,7 @@ PIXEL_LOSSES: dict[str, PixelLoss] = {
 }
 
 
-class Features(nn.Module):
+class VGGFeatures(nn.Module):
     """VGG up to one convolution: (N, 3, h, w) in [0, 1] -> its features, times 1/12.75.
 
     Args:

@@ -113,8 +113,8 @@ def _plot(name: str, steps: Sequence[int], values: Sequence[float | None]) -> Im
     left, top, right, bottom = 64, 24, _PLOT[0] - 12, _PLOT[1] - 24
     draw.rectangle((left, top, right, bottom), outline=_GREY)
     draw.text((left, 4), name, fill=_INK, font=_font())
-    knetworkn = ((s, v) for s, v in zip(steps, values, strict=True) if v is not None)
-    points = [(s, v) for s, v in knetworkn if math.isfinite(v)]
+    known = ((s, v) for s, v in zip(steps, values, strict=True) if v is not None)
+    points = [(s, v) for s, v in known if math.isfinite(v)]
     logarithmic = "PSNR" not in name and all(v > 0 for _, v in points)
     if not points:
         return image

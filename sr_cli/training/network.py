@@ -76,7 +76,7 @@ def load_initial_weights(model: SRModel, checkpoint: str) -> None:
     model.load_state_dict(own | fitting)
 
 
-def lasting_name(checkpoint: str) -> str:
+def absolute_model(checkpoint: str) -> str:
     """A model's name that holds from any folder: files as absolute paths, ids as they are."""
     is_file = isinstance(parse_model(checkpoint), FileRef)
     return str(Path(checkpoint).resolve()) if is_file else checkpoint

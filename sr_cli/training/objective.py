@@ -32,7 +32,7 @@ class Objective:
     Raises:
         RefusedError: `loss-needs-rgb`, `invalid-teacher`, `teacher-scale`, `teacher-is-luma`,
             `teacher-needs-one-scale`.
-        SrError: As `Features` and LPIPS.
+        SrError: As `VGGFeatures` and LPIPS.
     """
 
     def __init__(
@@ -45,9 +45,9 @@ class Objective:
             if name in (*recipe.losses, recipe.validate) and model.channels != 3:
                 raise RefusedError("loss-needs-rgb", recipe.model, loss=name)
         self.teacher = self._load_teacher()
-        self.features: losses.Features | None = None
+        self.features: losses.VGGFeatures | None = None
         if {"perceptual", "texture"} & set(recipe.losses):
-            features = losses.Features(
+            features = losses.VGGFeatures(
                 recipe.perceptual_network,
                 recipe.perceptual_layer,
                 activated=recipe.perceptual_activated,

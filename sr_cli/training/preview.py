@@ -13,7 +13,7 @@ from PIL import Image
 from sr_cli.errors import SrError
 from sr_cli.training.crops import Crops
 from sr_cli.training.data import DataReader
-from sr_cli.training.events import ignore
+from sr_cli.training.events import ignore_event
 from sr_cli.training.monitoring import save_png
 from sr_cli.training.recipe import Recipe
 
@@ -40,7 +40,7 @@ def draw_preview(
         with tempfile.TemporaryDirectory(
             prefix=".sr-", dir=output.parent, ignore_cleanup_errors=True
         ) as scratch:
-            reader = DataReader(recipe, memory, Path(scratch), ignore)
+            reader = DataReader(recipe, memory, Path(scratch), ignore_event)
             crops = Crops(reader.training_pairs(data), recipe, channels=3)
             save_png(preview(crops, count, recipe.scales[0]), output)
     except OSError as error:

@@ -12,7 +12,7 @@ import msgspec
 import tomli_w
 
 from sr_cli.errors import RefusedError
-from sr_cli.training.fields import converted, with_fields
+from sr_cli.training.fields import convert_value, with_fields
 from sr_cli.training.papers import default_recipe
 from sr_cli.training.recipe import Recipe
 
@@ -71,7 +71,7 @@ def make_recipe(table: Mapping[str, Any], settings: Sequence[str] = ()) -> Recip
     if "scales" not in named:
         raise RefusedError("missing-option", "--scale", example="-x 4")
     kinds = {field.name: field.type for field in msgspec.structs.fields(Recipe)}
-    model, scales = (converted(named[k], kinds[k], k) for k in _NAMED)
+    model, scales = (convert_value(named[k], kinds[k], k) for k in _NAMED)
     rest = {k: v for k, v in table.items() if k not in named}
     recipe = with_fields(default_recipe(model, scales), rest)
     return changed_recipe(recipe, {}, settings)

@@ -15,12 +15,12 @@ from sr_cli.errors import Note, RefusedError
 from sr_cli.registry.checkpoint import Header
 from sr_cli.training.crop_processes import default_workers, prefetch_by_processes
 from sr_cli.training.crops import Batch, Crops, prefetch
-from sr_cli.training.data import DataReader, lasting_val, load_data
-from sr_cli.training.distributed import Group, join_group
+from sr_cli.training.data import DataReader, absolute_val, load_data
+from sr_cli.training.distributed import ProcessGroup, join_group
 from sr_cli.training.events import Noted, OnEvent
 from sr_cli.training.loop import Limit, Loop
 from sr_cli.training.monitoring import TensorBoard
-from sr_cli.training.network import bytes_per_step, lasting_name
+from sr_cli.training.network import absolute_model, bytes_per_step
 from sr_cli.training.recipe_files import as_table
 from sr_cli.training.request import TrainingRequest, TrainingResult
 from sr_cli.training.run_folder import RunFolder, RunSpec
@@ -64,15 +64,15 @@ def run_training(
         trainer = _make_trainer(spec, folder, request, device, group)
         reader = DataReader(spec.recipe, request.memory, folder.path, on_event)
         pairs, examples = load_data(reader, spec.data, spec.val)
-        check_batch_fits(trainer, on_event)
+        ensure_batch_fits(trainer, on_event)
         if request.resume:
             _load_state(trainer, folder, on_event)
         limit = Limit.of(spec, pairs)
-        limit.check_not_passed(trainer.progress)
+        limit.check_not_exceeded(trainer.progress)
         if group.is_main:
             if not request.resume:
                 folder.clear()
-            folder.write_run(_lasting(spec))
+            folder.write_run(_with_absolute_paths(spec))
         crops = Crops(pairs, spec.recipe, channels=trainer.model.channels)
         crops.precompute_lr()
         loop = Loop(trainer, examples, limit, folder, _header(spec, trainer), board, on_event)
@@ -81,7 +81,11 @@ def run_training(
 
 
 def _make_trainer(
-    spec: RunSpec, folder: RunFolder, request: TrainingRequest, device: torch.device, group: Group
+    spec: RunSpec,
+    folder: RunFolder,
+    request: TrainingRequest,
+    device: torch.device,
+    group: ProcessGroup,
 ) -> Trainer:
     # A state brings weights of its own.
     init = None if request.resume and folder.has_state() else spec.init
@@ -96,7 +100,7 @@ def _make_trainer(
     )
 
 
-def check_batch_fits(trainer: Trainer, on_event: OnEvent) -> None:
+def ensure_batch_fits(trainer: Trainer, on_event: OnEvent) -> None:
     """Check that there is memory for a step with the recipe's batch; on a CPU, only note it.
 
     Raises:
@@ -167,13 +171,13 @@ def _header(spec: RunSpec, trainer: Trainer) -> Header:
     )
 
 
-def _lasting(spec: RunSpec) -> RunSpec:
+def _with_absolute_paths(spec: RunSpec) -> RunSpec:
     """The run with names and paths that hold from any folder, and the threads that it has."""
     return replace(
         spec,
         data=tuple(p.resolve() for p in spec.data),
-        val=lasting_val(spec.val),
-        init=None if spec.init is None else lasting_name(spec.init),
+        val=absolute_val(spec.val),
+        init=None if spec.init is None else absolute_model(spec.init),
         trunk=None if spec.trunk is None else spec.trunk.resolve(),
         threads=torch.get_num_threads(),
     )

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from sr_cli.errors import RefusedError
-from sr_cli.training.events import OnEvent, ignore
+from sr_cli.training.events import OnEvent, ignore_event
 from sr_cli.training.recipe import Recipe, differences
 from sr_cli.training.recipe_files import (
     as_table,
@@ -73,7 +73,7 @@ def train(
 
     from sr_cli.training.run import run_training
 
-    return run_training(spec, folder, request, on_event or ignore)
+    return run_training(spec, folder, request, on_event or ignore_event)
 
 
 def build_recipe(

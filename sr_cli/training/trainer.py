@@ -16,7 +16,7 @@ from sr_cli.networks.base import SRModel
 from sr_cli.training.adversary import Adversary
 from sr_cli.training.crops import Batch
 from sr_cli.training.deferred import READ_EVERY, DeferredChecks, step_if
-from sr_cli.training.distributed import Group
+from sr_cli.training.distributed import ProcessGroup
 from sr_cli.training.events import Progress
 from sr_cli.training.fast_layers import use_fast_layers
 from sr_cli.training.network import (
@@ -68,7 +68,7 @@ class Trainer:
         recipe: Recipe,
         *,
         device: torch.device,
-        group: Group | None = None,
+        group: ProcessGroup | None = None,
         init: str | None = None,
         trunk: Path | None = None,
         init_discriminator: Path | None = None,
@@ -76,7 +76,7 @@ class Trainer:
     ) -> None:
         self.recipe = recipe
         self.device = device
-        self.group = group or Group()
+        self.group = group or ProcessGroup()
         self.precision = training_precision(recipe, device)
         # Only here: choosing a precision may have drawn random numbers to measure with.
         torch.manual_seed(recipe.seed)
@@ -131,7 +131,7 @@ class Trainer:
             good = self._checked_backward(self.optimiser, total, self.model)
         if good:
             self._update(self.optimiser)
-            self._follow_usual_loss(total)
+            self._update_usual_loss(total)
             self._update_average()
             if self.adversary is not None:
                 loss = parts["discriminator"] = self._discriminator_loss(self.adversary, sr, hr)
@@ -151,7 +151,7 @@ class Trainer:
         limit = _EXPLOSION if self.progress.step > _SETTLED else None
         good = checks.is_good(loss, norm, limit)
         checks.count(good)
-        checks.follow(good, loss)
+        checks.update_usual_loss(good, loss)
         step_if(self.optimiser, good)
         self._update_average()
         if self.adversary is not None:
@@ -237,7 +237,7 @@ class Trainer:
         self.scaler.step(optimiser)
         self.scaler.update()
 
-    def _follow_usual_loss(self, loss: Tensor) -> None:
+    def _update_usual_loss(self, loss: Tensor) -> None:
         progress = self.progress
         progress.bad_in_a_row = 0
         share = 0.02 if progress.usual_loss else 1.0

@@ -37,7 +37,7 @@ _PASSES = 3
 
 
 @dataclass(frozen=True)
-class Figure:
+class ValidationMetric:
     """A measure of how good weights are: its name, how it is written, and which way is better."""
 
     name: str
@@ -53,8 +53,8 @@ class Figure:
 
 
 FIGURES = {
-    "psnr": Figure("PSNR-Y", " dB", 2, higher_is_better=True),
-    "lpips": Figure("LPIPS", "", 4, higher_is_better=False),
+    "psnr": ValidationMetric("PSNR-Y", " dB", 2, higher_is_better=True),
+    "lpips": ValidationMetric("LPIPS", "", 4, higher_is_better=False),
 }
 """By the recipe's `validate`."""
 
@@ -102,7 +102,7 @@ def _centre(hr: Pixels, scale: int) -> tuple[Pixels, int, int]:
     return np.ascontiguousarray(hr[top : top + h, left : left + w]), top, left
 
 
-def steps_between(recipe: Recipe, examples: Sequence[Example], steps: int) -> int:
+def validation_interval(recipe: Recipe, examples: Sequence[Example], steps: int) -> int:
     """Steps from one validation to the next, so that they take at most a tenth of the time.
 
     Pixels are counted, not seconds: the same run keeps the same weights on any machine.
@@ -112,7 +112,7 @@ def steps_between(recipe: Recipe, examples: Sequence[Example], steps: int) -> in
     return max(_MIN_STEPS, steps // _MAX_VALIDATIONS, math.ceil(evaluated / trained / _SHARE))
 
 
-def seconds_between(limit: float, took: float) -> float:
+def validation_interval_seconds(limit: float, took: float) -> float:
     """The same for a run of `limit` seconds whose last validation `took` so many."""
     return max(_MIN_SECONDS, limit / _MAX_VALIDATIONS, took / _SHARE)
 

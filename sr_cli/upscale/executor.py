@@ -45,7 +45,7 @@ from sr_cli.upscale.request import OnEvent, PipelineReady, Progress, Result
 _OVERLAP_PIXELS = 24_000_000
 """Images and results larger than this are finished one by one: memory holds one of them."""
 
-_MUCH = 900 << 20
+_TRIM_ABOVE = 900 << 20
 """Resident bytes beyond which writing an image takes no memory on top of what computing took."""
 
 
@@ -80,7 +80,7 @@ def _describe(pipeline: Pipeline, group: Group) -> PipelineReady | None:
     """How the images are computed; None for bicubic."""
     if not pipeline.upscalers:
         return None
-    from sr_cli.engine.device import NAMES
+    from sr_cli.engine.device import DTYPE_NAMES
 
     first, last = pipeline.upscalers[0], pipeline.upscalers[-1]
     factor = None if group.size.max_side else group.size.factor
@@ -89,7 +89,7 @@ def _describe(pipeline: Pipeline, group: Group) -> PipelineReady | None:
         last.scale,
         1 if factor is None or last.scale == 1 else passes_for(factor, last.scale),
         str(first.device),
-        NAMES[first.dtype],
+        DTYPE_NAMES[first.dtype],
         first.tile,
         first.halo,
     )
@@ -113,7 +113,7 @@ class _Batch:
         self._on_event = on_event
         self._readers = ThreadPoolExecutor(1, "decode")
         self._writers = ThreadPoolExecutor(1, "encode")
-        self._coming: tuple[Job, Future[Picture]] | None = None
+        self._read_ahead: tuple[Job, Future[Picture]] | None = None
         self._writing: _Writing | None = None
 
     def run(self) -> Iterator[Result]:
@@ -121,13 +121,13 @@ class _Batch:
         try:
             for index, job in enumerate(jobs):
                 following = jobs[index + 1] if index + 1 < len(jobs) else None
-                yield from self._one(job, following)
-            yield from self._written()
+                yield from self._process(job, following)
+            yield from self._wait_for_write()
         finally:
             for pool in (self._readers, self._writers):
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def _one(self, job: Job, following: Job | None) -> Iterator[Result]:
+    def _process(self, job: Job, following: Job | None) -> Iterator[Result]:
         """Upscale an image and hand it to the writer; yields what is finished meanwhile."""
         began = time.perf_counter()
         result = Result(job.source, job.target, "done", self._group.model)
@@ -135,36 +135,36 @@ class _Batch:
             if self._is_skipped(job):
                 result = replace(result, status="skipped", reason="exists")
             else:
-                picture = self._take(job)
-                target, (width, height) = self._check(picture, job)
+                picture = self._next_picture(job)
+                target, (width, height) = self._prepare_output(picture, job)
                 result = self._with_sizes(result, picture, width, height)
                 larger = max(width * height, picture.width * picture.height)
                 overlaps = larger * len(picture.frames) <= _OVERLAP_PIXELS
                 if not overlaps:
-                    yield from self._written()
-                elif following and self._may_be_read_ahead(following):
-                    self._coming = following, self._readers.submit(self._read, following)
+                    yield from self._wait_for_write()
+                elif following and self._can_read_ahead(following):
+                    self._read_ahead = following, self._readers.submit(self._read, following)
                 made = upscale_picture(
                     picture, self._pipeline, self._group.size, self._reporter(job)
                 )
-                trim_freed_memory(beyond=_MUCH)
+                trim_freed_memory(beyond=_TRIM_ABOVE)
                 original = picture if self._options.compare else None
                 del picture
-                yield from self._written()
+                yield from self._wait_for_write()
                 write = self._writers.submit(
                     self._write, made, original, job, target, result, began
                 )
                 self._writing = _Writing(result, write)
                 del made, original
                 if not overlaps:
-                    yield from self._written()
+                    yield from self._wait_for_write()
                 return
         except Exception as error:
-            result = replace(result, status="failed", error=_explained(error, job))
-        yield from self._written()
+            result = replace(result, status="failed", error=_as_sr_error(error, job))
+        yield from self._wait_for_write()
         yield replace(result, seconds=time.perf_counter() - began)
 
-    def _written(self) -> Iterator[Result]:
+    def _wait_for_write(self) -> Iterator[Result]:
         """Wait for the image that is being written."""
         writing, self._writing = self._writing, None
         if writing is None:
@@ -174,7 +174,7 @@ class _Batch:
             yield writing.done.result()
         except Exception as error:
             job = Job(result.source, result.target or STDIO, None)
-            yield replace(result, status="failed", error=_explained(error, job))
+            yield replace(result, status="failed", error=_as_sr_error(error, job))
 
     def _is_skipped(self, job: Job) -> bool:
         """Whether the result is there already; raises SrError where it must not be touched."""
@@ -187,9 +187,9 @@ class _Batch:
             "already-exists", next(p for p in outputs if os.path.exists(p)), hint="or-skip"
         )
 
-    def _take(self, job: Job) -> Picture:
+    def _next_picture(self, job: Job) -> Picture:
         """The decoded image, read ahead or now."""
-        coming, self._coming = self._coming, None
+        coming, self._read_ahead = self._read_ahead, None
         return coming[1].result() if coming and coming[0] is job else self._read(job)
 
     def _read(self, job: Job) -> Picture:
@@ -200,7 +200,7 @@ class _Batch:
             allow_truncated=self._options.allow_truncated,
         )
 
-    def _may_be_read_ahead(self, job: Job) -> bool:
+    def _can_read_ahead(self, job: Job) -> bool:
         """Stdin is read in the main thread, where Ctrl-C reaches it; large images when due."""
         if job.source == STDIO or output_exists(job, self._options):
             return False
@@ -217,14 +217,14 @@ class _Batch:
         )
         if not self._pipeline.upscalers:
             return result
-        from sr_cli.engine.device import NAMES
+        from sr_cli.engine.device import DTYPE_NAMES
 
         first = self._pipeline.upscalers[0]
         return replace(
-            result, device=str(first.device), precision=NAMES[first.dtype], tile=first.tile
+            result, device=str(first.device), precision=DTYPE_NAMES[first.dtype], tile=first.tile
         )
 
-    def _check(self, picture: Picture, job: Job) -> tuple[Format, tuple[int, int]]:
+    def _prepare_output(self, picture: Picture, job: Job) -> tuple[Format, tuple[int, int]]:
         """The format to write and the result's size. Raises SrError for what cannot be written."""
         options = self._options
         target = job.format or FORMATS[picture.format]
@@ -240,7 +240,7 @@ class _Batch:
         if options.compare:
             check_supported(target, Requirements(2 * width, height + LABEL_ROOM), can_drop=False)
         if job.target != STDIO:
-            _check_place(job.target, target, wanted, len(picture.frames))
+            _prepare_folder(job.target, target, wanted, len(picture.frames))
         return target, (width, height)
 
     def _reporter(self, job: Job) -> OnShare:
@@ -282,7 +282,7 @@ class _Batch:
         )
 
 
-def _check_place(path: Path, target: Format, wanted: Requirements, frames: int) -> None:
+def _prepare_folder(path: Path, target: Format, wanted: Requirements, frames: int) -> None:
     """Make the folder; refuse a disk that clearly has no room for the result."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -296,7 +296,7 @@ def _check_place(path: Path, target: Format, wanted: Requirements, frames: int) 
         raise SrError("disk-full", path, needed_mib=expected >> 20, free_mib=free >> 20)
 
 
-def _explained(error: Exception, job: Job) -> SrError:
+def _as_sr_error(error: Exception, job: Job) -> SrError:
     """Whatever one image met, as an error that names it: the batch goes on."""
     if isinstance(error, SrError):
         return error.about(job.source)

@@ -185,7 +185,7 @@ def _factor(request: UpscaleRequest, refs: Sequence[ModelRef]) -> float:
     """The factor that is asked for; else what the model is made for, or its id says; else 4."""
     if request.scale is not None:
         return request.scale
-    if request.bounds is None and len(refs) == 1 and (own := refs[0].own_scale) is not None:
+    if request.bounds is None and len(refs) == 1 and (own := refs[0].native_scale) is not None:
         return float(own)
     ids = {
         found.group(1)

@@ -17,7 +17,7 @@ _TRANSPARENT = 255
 
 def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encoding) -> list[Note]:
     """Write 8-bit frames of at most 256 colours each."""
-    options: dict[str, Any] = pillow.durations(picture) | _repeats(picture)
+    options: dict[str, Any] = pillow.duration_option(picture) | _repeats(picture)
     if metadata.comment:
         options["comment"] = metadata.comment
     images = [_to_palette(image) for image in pillow.to_images(picture)]
@@ -28,7 +28,7 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
     return []
 
 
-def plays_of(repeats: int | None) -> int | None:
+def plays_from_repeats(repeats: int | None) -> int | None:
     """How often a GIF is played (0: for ever, None: once), which counts its repetitions."""
     return repeats + 1 if repeats else repeats
 

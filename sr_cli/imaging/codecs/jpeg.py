@@ -21,8 +21,8 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
     blocks = {name: block for name, block in named if block}
     fitting = {name: block for name, block in blocks.items() if len(block) <= _MAX_BLOCK}
     options: dict[str, Any] = {
-        **pillow.profile_and_exif(replace(metadata, exif=fitting.get("EXIF"))),
-        **pillow.quality("JPEG", encoding),
+        **pillow.common_options(replace(metadata, exif=fitting.get("EXIF"))),
+        **pillow.quality_option("JPEG", encoding),
         "subsampling": 0,
         "xmp": fitting.get("XMP"),
         "extra": _iptc_segment(fitting["IPTC"]) if "IPTC" in fitting else None,

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from sr_cli.errors import Note, SrError
-from sr_cli.imaging.conversion import turn
+from sr_cli.imaging.conversion import orient_frame
 from sr_cli.imaging.formats import FORMATS, Encoding
 from sr_cli.imaging.metadata import read_metadata
 from sr_cli.imaging.picture import Frame, Metadata, Picture
@@ -28,7 +28,7 @@ def from_pillow(image: Image.Image) -> Frame:
     """
     image.load()
     frame, _ = to_frame(image, image.info.get("icc_profile"))
-    turn(frame, read_metadata(image)[1])
+    orient_frame(frame, read_metadata(image)[1])
     return frame
 
 
@@ -132,27 +132,27 @@ def save(images: list[Image.Image], file: BinaryIO, name: str, options: dict[str
     images[0].save(file, name, **options)
 
 
-def durations(picture: Picture) -> dict[str, list[int]]:
+def duration_option(picture: Picture) -> dict[str, list[int]]:
     """The option that says how long each frame of an animation is shown; none for one frame."""
     if len(picture.frames) == 1:
         return {}
     return {"duration": [round(f.duration) for f in picture.frames]}
 
 
-def plays(picture: Picture) -> dict[str, int]:
+def loop_option(picture: Picture) -> dict[str, int]:
     """The option that says how often an animation is played, 0 for ever; none for one frame."""
     if len(picture.frames) == 1:
         return {}
     return {"loop": 1 if picture.loop is None else picture.loop}
 
 
-def profile_and_exif(metadata: Metadata) -> dict[str, bytes]:
+def common_options(metadata: Metadata) -> dict[str, bytes]:
     """The options that JPEG, PNG, WebP and AVIF share."""
     # Set even when there is no profile: Pillow would else copy what an image brought along.
     options = {"icc_profile": metadata.icc or b""}
     return options | ({"exif": metadata.exif} if metadata.exif else {})
 
 
-def quality(name: str, encoding: Encoding) -> dict[str, int | None]:
+def quality_option(name: str, encoding: Encoding) -> dict[str, int | None]:
     """The option of a format with a quality: the one asked for, or the format's own."""
     return {"quality": encoding.quality or FORMATS[name].quality}

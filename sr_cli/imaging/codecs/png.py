@@ -11,7 +11,7 @@ from PIL import Image, PngImagePlugin
 
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.codecs import opencv, pillow, png16
-from sr_cli.imaging.codecs.source import Source
+from sr_cli.imaging.codecs.source import OpenFile
 from sr_cli.imaging.formats import Encoding
 from sr_cli.imaging.picture import Frame, Metadata, Picture
 
@@ -22,7 +22,7 @@ _BIT_DEPTH, _COLOUR_TYPE = 24, 25
 _GRAY, _RGB, _GRAY_ALPHA, _RGB_ALPHA = 0, 2, 4, 6
 
 
-def read_frames(source: Source, numbers: Iterable[int]) -> Iterator[Frame]:
+def read_frames(source: OpenFile, numbers: Iterable[int]) -> Iterator[Frame]:
     """The frames with these numbers, as they lie."""
     depth, kind = source.data[_BIT_DEPTH], source.data[_COLOUR_TYPE]
     if kind == _GRAY and depth in (2, 4):
@@ -43,7 +43,7 @@ def _widen_transparent_gray(image: Image.Image, depth: int) -> None:
         image.info["transparency"] = key * (255 // (2**depth - 1))
 
 
-def _read_sixteen_bit(source: Source, number: int, *, gray: bool) -> Frame:
+def _read_sixteen_bit(source: OpenFile, number: int, *, gray: bool) -> Frame:
     try:
         pixels = opencv.frame_at(source.opencv_frames, number)
     except SrError as error:
@@ -67,7 +67,7 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
         Image.new(mode, (1, 1)).save(described, "PNG", **options)
         png16.write_frame(frame, file, described.getvalue())
         return []
-    options |= pillow.durations(picture) | pillow.plays(picture)
+    options |= pillow.duration_option(picture) | pillow.loop_option(picture)
     images = pillow.to_images(picture)
     if len(images) > 1:
         # Pillow's background is RGBA, which it cannot lay under gray.
@@ -86,5 +86,5 @@ def _options(metadata: Metadata) -> dict[str, Any]:
         info.add(kind, content)
     if metadata.xmp:
         info.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode("utf-8", "replace"))
-    options = pillow.profile_and_exif(metadata) | {"pnginfo": info, "compress_level": _LEVEL}
+    options = pillow.common_options(metadata) | {"pnginfo": info, "compress_level": _LEVEL}
     return options | ({"dpi": metadata.dpi} if metadata.dpi else {})

@@ -18,7 +18,7 @@ from sr_cli.imaging.picture import Frame
 
 
 @dataclass
-class Source:
+class OpenFile:
     """A file that Pillow has opened.
 
     Attributes:

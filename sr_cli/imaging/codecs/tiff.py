@@ -15,8 +15,8 @@ from PIL import Image
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.codecs import opencv
 from sr_cli.imaging.codecs.pillow import BITS_PER_SAMPLE, PHOTOMETRIC, tiff_tag
-from sr_cli.imaging.codecs.source import Source
-from sr_cli.imaging.conversion import turn, unpremultiply, upright
+from sr_cli.imaging.codecs.source import OpenFile
+from sr_cli.imaging.conversion import orient_frame, orient_pixels, unpremultiply
 from sr_cli.imaging.exif import ORIENTATION
 from sr_cli.imaging.formats import check_pixels
 from sr_cli.imaging.metadata import read_metadata, read_tiff_metadata
@@ -30,7 +30,7 @@ _PREMULTIPLIED, _STRAIGHT = 1, 2
 """What ExtraSamples calls alpha; 0 is anything else."""
 
 
-def read(source: Source) -> Picture:
+def read(source: OpenFile) -> Picture:
     """All pages but reduced copies of others, upright.
 
     Raises:
@@ -44,7 +44,7 @@ def read(source: Source) -> Picture:
     return Picture(list(_read_frames(source, pages)), "TIFF", metadata)
 
 
-def _full_pages(source: Source) -> list[int]:
+def _full_pages(source: OpenFile) -> list[int]:
     """Numbers of the pages that are no reduced copies of others (unless all say so).
 
     The image is left at the first of them. Their size is checked.
@@ -67,7 +67,7 @@ def _full_pages(source: Source) -> list[int]:
     return full
 
 
-def _read_frames(source: Source, pages: Sequence[int]) -> Iterator[Frame]:
+def _read_frames(source: OpenFile, pages: Sequence[int]) -> Iterator[Frame]:
     profile = source.image.info.get("icc_profile")
     for number in pages:
         if len(pages) > 1:
@@ -109,7 +109,7 @@ def _sixteen_bit_layout(image: Image.Image) -> _Layout | None:
     return _Layout(extra, planar, tiff_tag(image, ORIENTATION, 1))
 
 
-def _read_sixteen_bit(source: Source, number: int, layout: _Layout) -> Frame:
+def _read_sixteen_bit(source: OpenFile, number: int, layout: _Layout) -> Frame:
     # OpenCV takes planes for pixels; what it reads, it turns upright.
     if layout.planar:
         pixels = _read_planes(source.data, number, layout)
@@ -132,7 +132,7 @@ def _read_planes(data: bytes, number: int, layout: _Layout) -> NDArray[Any]:
             values = np.moveaxis(file.pages[number].asarray(), 0, -1)
     except Exception as error:
         raise SrError("damaged-image", reason=str(error)) from error
-    return upright(np.dstack([values[..., 2::-1], values[..., 3:]]), layout.orientation)
+    return orient_pixels(np.dstack([values[..., 2::-1], values[..., 3:]]), layout.orientation)
 
 
 def _tifffile(data: bytes) -> Any:
@@ -164,7 +164,7 @@ def read_gray_alpha(data: bytes, max_pixels: int) -> Picture | None:
         raise SrError("damaged-image", reason=str(error)) from error
     metadata, orientation = read_tiff_metadata(data)
     for frame in frames:
-        turn(frame, orientation)
+        orient_frame(frame, orientation)
     return Picture(frames, "TIFF", metadata)
 
 

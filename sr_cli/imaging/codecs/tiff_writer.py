@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from sr_cli.errors import Note
-from sr_cli.imaging.exif import DIRECTORIES, LAYOUT, exif_directory, exif_of
+from sr_cli.imaging.exif import DIRECTORIES, LAYOUT, exif_directory, parse_exif
 from sr_cli.imaging.formats import Encoding
 from sr_cli.imaging.metadata import TIFF_ICC, TIFF_IPTC, TIFF_XMP
 from sr_cli.imaging.picture import Frame, Metadata, Picture
@@ -30,7 +30,7 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
     import tifffile
 
     frames = picture.frames
-    exif = exif_of(metadata.exif)
+    exif = parse_exif(metadata.exif)
     directories = {code: dict(exif.get_ifd(code)) for code in DIRECTORIES if code in exif}
     tags = _blocks(metadata) + _text_tags(exif)
     profile = [tag for tag in tags if tag[0] == TIFF_ICC]
