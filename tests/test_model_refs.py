@@ -164,7 +164,7 @@ def test_a_chain_and_the_address_at_its_end(tmp_path: Path) -> None:
     assert chain.scales() == [2, 3, 4] and chain.native_scale is None and chain.missing(4) == []
     with pytest.raises(SrError) as caught:
         chain.load()
-    assert caught.value.code == "chain-is-not-one-network"
+    assert caught.value.code == "chain-not-supported"
     chain = parse_model(f"{first}+{ADDRESS}")
     assert [type(s) for s in chain.steps] == [FileRef, AddressRef]
     assert [d.name for d in chain.missing(2)] == [ADDRESS]

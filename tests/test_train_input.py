@@ -68,7 +68,7 @@ ESPCN = ("-m", "espcn", "-x2")
         ((*ESPCN, "--val", "photos/more"), "validation-overlaps", "photos/more"),
         ((*ESPCN, "--val", "nowhere"), "path-not-found", "nowhere"),
         ((*EDSR, "--init", "nothing.safetensors"), "file-not-found", "nothing.safetensors"),
-        ((*EDSR, "--init", "espcn-x4"), "weights-do-not-fit", "espcn-x4"),
+        ((*EDSR, "--init", "espcn-x4"), "weights-mismatch", "espcn-x4"),
         ((*EDSR, "--recipe", "no.toml"), "unreadable-file", "no.toml"),
         ((*EDSR, "--recipe", "file"), "invalid-toml", "file"),
         ((*ESPCN, "--set", "losses.perceptual=1"), "loss-needs-rgb", "luma"),

@@ -145,7 +145,7 @@ def build_pipeline(refs: Sequence[ModelRef], factor: float, options: EngineOptio
     Bicubic alone needs no torch, and does not import it unless a device is named.
 
     Raises:
-        RefusedError: `no-common-scale`, `chain-order`, `chain-is-not-averaged`,
+        RefusedError: `no-common-scale`, `chain-order`, `chain-in-average`,
             `device-not-available`, `precision-not-supported`.
         SrError: What loading the weights raises.
     """
@@ -171,12 +171,12 @@ def check_chains(refs: Sequence[ModelRef]) -> None:
     """Check that in a chain only the last model changes the size.
 
     Raises:
-        RefusedError: `chain-order`; `chain-is-not-averaged` for a chain among several models.
+        RefusedError: `chain-order`; `chain-in-average` for a chain among several models.
         SrError: What reading a checkpoint raises.
     """
     for ref in refs:
         if len(ref.steps) > 1 and len(refs) > 1:
-            raise RefusedError("chain-is-not-averaged", ", ".join(r.name for r in refs))
+            raise RefusedError("chain-in-average", ", ".join(r.name for r in refs))
         for step in ref.steps[:-1]:
             if isinstance(step, BicubicRef) or step.scales() != [1]:
                 raise RefusedError("chain-order", step.name)
@@ -211,7 +211,7 @@ def _build_chain(refs: Sequence[ModelRef], factor: float, options: EngineOptions
     """Networks that keep the size, then at most one that upscales."""
     check_chains(refs)
     if len(refs) > 1:
-        raise RefusedError("chain-is-not-averaged", ", ".join(ref.name for ref in refs))
+        raise RefusedError("chain-in-average", ", ".join(ref.name for ref in refs))
     *first, last = refs[0].steps
     if not isinstance(last, BicubicRef) and last.scales() == [1]:
         first, last = [*first, last], BicubicRef()

@@ -1,4 +1,4 @@
-"""What a checkpoint file is."""
+"""The description of a checkpoint file that `sr models FILE` prints."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from sr_cli.registry.ref import FileRef
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Network, scales and parameters, and for our checkpoints what the header says.
+    """Describe a checkpoint: network, scales, parameters, and the header of an sr checkpoint.
+
+    Args:
+        path: A checkpoint of sr or of another tool.
+
+    Returns:
+        Facts by name, as `sr models FILE --json` prints them.
 
     Raises:
-        SrError: `file-not-found`, and what loading raises for files that are no checkpoint.
+        SrError: `file-not-found`, and what loading raises for files that are not checkpoints.
     """
     if not path.is_file():
         raise SrError("file-not-found", path, hint="checkpoint")

@@ -1,4 +1,4 @@
-"""Bytes from an address into a file: resumed, tried again, never trusted."""
+"""Downloads into a file: resumed, retried, and limited to secure addresses."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from sr_cli.system.files import hash_of, sha256_of
 from sr_cli.version import __version__
 
 OnBytes = Callable[[int, int | None], None]
-"""Called with the bytes that are there and those in all, where known."""
+"""Called with the bytes downloaded so far and the total, None if unknown."""
 
 _CHUNK = 1 << 18
 _TIMEOUT = 20.0
 _ATTEMPTS = 5
 _PAUSE = 0.5
 _MIN_RATE = 1024
-"""Bytes a second, over _STALL_SECONDS seconds, below which a connection is given up."""
+"""Bytes per second, averaged over _STALL_SECONDS, below which a connection is closed."""
 
 _STALL_SECONDS = 30.0
 _TRANSIENT = (HTTPException, urllib.error.URLError, TimeoutError, ConnectionError, ssl.SSLError)
@@ -40,14 +40,14 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class TransferSource:
-    """Where the bytes of a remote come from: its own address, a mirror's, or the hub's.
+    """Where a remote is downloaded from: its own address, a mirror, or the hub.
 
     Attributes:
-        remote: What is fetched.
-        url: The address that is asked, or a path on this machine.
-        size: Bytes, where the remote or the hub knows.
-        sha256: What the remote or the hub says of the content.
-        headers: What the server wants to be told.
+        remote: The file.
+        url: The address to request, or a path on this machine.
+        size: In bytes, if the remote or the hub states it.
+        sha256: If the remote or the hub states it.
+        headers: Additional request headers.
     """
 
     remote: Remote
@@ -58,7 +58,7 @@ class TransferSource:
 
 
 class _TransientError(Exception):
-    """A failure that may pass: `wait` seconds asked for by the server."""
+    """A failure worth retrying, after the `wait` seconds that the server asked for."""
 
     def __init__(self, message: str, wait: float | None = None) -> None:
         super().__init__(message)
@@ -66,15 +66,16 @@ class _TransientError(Exception):
 
 
 def partial_of(path: Path) -> Path:
-    """The file that holds what has come so far."""
+    """The file that holds a partial download."""
     return path.with_name(f"{path.name}.part")
 
 
 def find_source(remote: Remote) -> TransferSource:
-    """The source of a remote: SR_MIRROR/host/path where that is set, the hub's for hf://.
+    """Where to download a remote: the hub for hf://, SR_MIRROR/host/path if set, else its address.
 
     Raises:
-        SrError: `download-failed` when the hub has no such file or cannot be asked.
+        SrError: `download-failed` if the hub has no such file or cannot be reached,
+            `insecure-address`.
     """
     if remote.address.startswith("hf://"):
         return _hub_source(remote)
@@ -86,7 +87,7 @@ def find_source(remote: Remote) -> TransferSource:
 
 
 def _hub_source(remote: Remote) -> TransferSource:
-    """HF_ENDPOINT's https address, at the commit that the revision stands for now."""
+    """The https address on HF_ENDPOINT, at the commit that the revision points to now."""
     from huggingface_hub import get_hf_file_metadata, get_token, hf_hub_url
 
     hub = parse_hub(remote.address)
@@ -97,7 +98,7 @@ def _hub_source(remote: Remote) -> TransferSource:
         facts = get_hf_file_metadata(url, timeout=_TIMEOUT)
         url = hf_hub_url(hub.repository, hub.file, revision=facts.commit_hash or hub.revision)
     except Exception as error:
-        # The library's errors have had no common type over its versions.
+        # The library's errors have no common type across its versions.
         said = str(error).strip().splitlines()
         reason = said[0] if said else type(error).__name__
         raise _download_failed(remote, reason) from error
@@ -108,13 +109,13 @@ def _hub_source(remote: Remote) -> TransferSource:
 
 
 def transfer(source: TransferSource, partial: Path, on_bytes: OnBytes | None) -> str:
-    """Fetch what is missing of `partial`: several times, with growing pauses, for what may pass.
+    """Download what `partial` lacks, retrying transient failures with growing pauses.
 
     Returns:
         The sha256 of the whole file.
 
     Raises:
-        SrError: `download-failed`, `unexpected-size` for more bytes than expected,
+        SrError: `download-failed`, `unexpected-size` if there are more bytes than expected,
             `unwritable-file`.
     """
     for attempt in range(_ATTEMPTS):
@@ -126,7 +127,7 @@ def transfer(source: TransferSource, partial: Path, on_bytes: OnBytes | None) ->
             time.sleep(min(30.0, error.wait or _PAUSE * 2**attempt))
         except (ValueError, UnicodeError) as error:
             raise _download_failed(source.remote, f"not an address: {error}") from error
-    raise AssertionError("the last try returns or raises")
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _download_failed(remote: Remote, reason: str, tries: int = 1) -> SrError:
@@ -136,7 +137,7 @@ def _download_failed(remote: Remote, reason: str, tries: int = 1) -> SrError:
 
 
 def _attempt(source: TransferSource, partial: Path, on_bytes: OnBytes | None) -> str:
-    """Fetch what is missing once. Raises _TransientError for what may pass."""
+    """Download what is missing, once. Raises _TransientError for failures worth retrying."""
     there = partial.stat().st_size if partial.exists() else 0
     if source.size is not None and there >= source.size:
         if there == source.size:
@@ -187,7 +188,7 @@ def _http_failure(
 ) -> Exception:
     if error.code == 416:
         partial.unlink(missing_ok=True)
-        return _TransientError("the server has less than was fetched before")
+        return _TransientError("the server has fewer bytes than were downloaded before")
     reason = f"{error.code} {error.reason}"
     if error.code in _RETRYABLE:
         wait = error.headers.get("Retry-After", "")
@@ -205,7 +206,7 @@ def _copy(
     on_bytes: OnBytes | None,
 ) -> None:
     since, before = time.monotonic(), there
-    # read1 returns what has come: read would wait for a whole chunk, however slowly it comes.
+    # read1 returns what has arrived; read would wait for a whole chunk.
     while chunk := answer.read1(_CHUNK):
         file.write(chunk)
         file.flush()
@@ -229,7 +230,7 @@ def _check_url(url: str, source: TransferSource) -> None:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows to https alone, unless the hash proves the content anyway."""
+    """Follows redirects only to https, unless the hash is known."""
 
     def __init__(self, source: TransferSource) -> None:
         self.source = source
@@ -240,6 +241,6 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         _check_url(newurl, self.source)
         following = super().redirect_request(req, fp, code, msg, headers, newurl)
         if following is not None and following.host != req.host:
-            # A token is for the host that it was meant for.
+            # The token is only for the original host.
             following.remove_header("Authorization")
         return following

@@ -60,7 +60,7 @@ def load_initial_weights(model: SRModel, checkpoint: str) -> None:
         checkpoint: A model's name as `-m` takes it.
 
     Raises:
-        RefusedError: `weights-do-not-fit` when less than half of the weights fit.
+        RefusedError: `weights-mismatch` when less than half of the weights fit.
         SrError: What loading the checkpoint raises.
     """
     ref = parse_model(checkpoint)
@@ -71,7 +71,7 @@ def load_initial_weights(model: SRModel, checkpoint: str) -> None:
     loaded = sum(v.numel() for v in fitting.values())
     if 2 * loaded < sum(v.numel() for v in own.values()):
         raise RefusedError(
-            "weights-do-not-fit", checkpoint, network=model.name, config=str(model.config)
+            "weights-mismatch", checkpoint, network=model.name, config=str(model.config)
         )
     model.load_state_dict(own | fitting)
 

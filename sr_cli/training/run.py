@@ -145,7 +145,7 @@ def _batches(
         workers=workers,
         device=trainer.device,
         scratch=folder.path / f"{group.rank}-crops.bin",
-        on_failure=lambda: on_event(Noted(Note("crop-process-ended"))),
+        on_failure=lambda: on_event(Noted(Note("crop-process-died"))),
     )
 
 

@@ -31,7 +31,7 @@ MESSAGES: dict[str, Message] = {
         "frozen_normalisation needs the statistics of a trained network", "--init CHECKPOINT"
     ),
     # facts: network, config
-    "weights-do-not-fit": Message(
+    "weights-mismatch": Message(
         "{subject} has other layers or sizes than this {network}",
         "sr models FILE shows what a checkpoint is; here: {config}",
     ),
@@ -117,7 +117,7 @@ NOTES: dict[str, str] = {
     ),
     # facts: file, reason
     "state-damaged": "{file} is damaged ({reason}): the state before it is used",
-    "crop-process-ended": "a process that makes crops has ended: threads go on, more slowly",
+    "crop-process-died": "a process that makes crops has ended: threads go on, more slowly",
     # facts: validations
     "stopped-early": "no better figure in {validations} validations: the run ends",
 }
