@@ -1,4 +1,4 @@
-"""Frames of another kind and the same size: orientation, transparency, depth, dropped features."""
+"""Conversion of frames: orientation, transparency, depth, dropped features."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _ROWS = 64
 
 
 def drop_features(picture: Picture, features: Collection[Feature]) -> Picture:
-    """A picture without some features.
+    """A copy of a picture without some features.
 
     Args:
         picture: Its frames are not changed.
-        features: What to drop. Of an animation or of pages the first frame stays, transparency
+        features: What to drop. Animations and pages are reduced to the first frame, transparency
             is composited over white, 16 bits are rounded to 8.
     """
     one = Feature.ANIMATION in features or Feature.PAGES in features
@@ -35,7 +35,7 @@ def drop_features(picture: Picture, features: Collection[Feature]) -> Picture:
 
 
 def opaque_8_bit(frame: Frame) -> NDArray[np.uint8]:
-    """A frame's pixels, (h, w) or (h, w, 3), in 8 bits, transparency composited over white."""
+    """The pixels of a frame, (h, w) or (h, w, 3) uint8, composited over white."""
     return _drop_from_frame(frame, opaque=True, to_8_bit=True).pixels
 
 
@@ -57,11 +57,14 @@ def orient_pixels(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def unpremultiply(colour: NDArray[np.uint16], alpha: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """Straight colour from colour times alpha.
+    """Divide premultiplied colour by alpha.
 
     Args:
         colour: (h, w) or (h, w, 3).
         alpha: (h, w).
+
+    Returns:
+        Straight colour, of the shape of `colour`.
     """
     share = np.maximum(alpha, 1).astype(np.float32) / 65535
     share = share[..., None] if colour.ndim == 3 else share
@@ -80,7 +83,7 @@ def _drop_from_frame(frame: Frame, *, opaque: bool, to_8_bit: bool) -> Frame:
 
 
 def _apply_by_rows(change: Callable[..., NDArray[Any]], *planes: NDArray[Any]) -> NDArray[Any]:
-    """`change` applied to a few rows at a time: what it needs on the way stays small."""
+    """Apply `change` to a few rows at a time, so that temporary arrays stay small."""
     first = change(*(plane[:_ROWS] for plane in planes))
     whole = np.empty((len(planes[0]), *first.shape[1:]), first.dtype)
     whole[:_ROWS] = first

@@ -1,4 +1,4 @@
-"""Pictures to files, with what the input's file said beside its pixels."""
+"""Encoding of pictures into files, with their metadata."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def write_picture(picture: Picture, file: BinaryIO, target: Format, encoding: En
     """Write all frames of `picture`, consuming their memory.
 
     Args:
-        picture: What the format does not support must have been dropped before. Its notes get
-            what could not be written.
+        picture: It must not have features that the format does not support. Notes are added for
+            metadata that could not be written.
         file: Opened for writing and reading, at its start.
         target: The format.
         encoding: How to encode.
 
     Raises:
         SrError: `encoding-failed`, `lossless-avif-animation`, without a subject.
-        OSError: What writing into the file raises.
+        OSError: If writing to the file fails.
     """
     metadata = Metadata()
     if not encoding.strip:
@@ -50,7 +50,7 @@ def write_picture(picture: Picture, file: BinaryIO, target: Format, encoding: En
 
 
 def _dropped(metadata: Metadata, target: Format) -> list[Note]:
-    """What of the metadata the format has no place for."""
+    """Notes for the metadata that the format does not support."""
     lost = {
         "IPTC": bool(metadata.iptc) and target.name not in ("JPEG", "TIFF"),
         "gAMA": has_unusual_gamma(metadata) and target.name != "PNG",

@@ -12,7 +12,7 @@ from sr_cli.networks.bicubic import RADIUS, upscale_bicubic
 
 
 class SRCNN(SRModel):
-    """Three convolutions on bicubically enlarged luma (section 3.1).
+    """Three convolutions on luma upscaled with bicubic (section 3.1).
 
     lr (N, 1, h, w) in [0, 1] -> sr (N, 1, h*scale, w*scale). `kernels` (9, 5, 5) is the paper's
     best, (9, 1, 5) its fast one; `features` (64, 32). Borders repeat the edge pixel, as in the

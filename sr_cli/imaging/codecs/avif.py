@@ -1,4 +1,4 @@
-"""AVIF: 4:4:4 by Pillow; without loss by OpenCV, one frame and no metadata."""
+"""AVIF: 4:4:4 with Pillow; lossless with OpenCV, for one frame without metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing TIFF: pages of 8 and 16 bits strip by strip, the EXIF directories behind them."""
+"""A TIFF writer: 8 and 16-bit pages strip by strip, followed by the EXIF directories."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sr_cli.system.memory import release_rows
 _LEVEL = 4
 _ROWS = 64
 _BIG = 3 << 30
-"""Bytes of pixels from which it is a BigTIFF."""
+"""Bytes of pixels above which the file is a BigTIFF."""
 
 _SOFTWARE, _DESCRIPTION = 0x0131, 0x010E
 
@@ -63,7 +63,7 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
 
 
 def _packed_strips(frame: Frame) -> Iterator[bytes]:
-    """Rows with alpha as the last channel, compressed: tifffile takes strips only as such."""
+    """Compressed strips with alpha as the last channel, as tifffile expects them."""
     for y in range(0, frame.height, _ROWS):
         strip = frame.pixels[y : y + _ROWS]
         if frame.alpha is not None:
@@ -73,7 +73,7 @@ def _packed_strips(frame: Frame) -> Iterator[bytes]:
 
 
 Tag = tuple[int, int, int, Any, bool]
-"""tifffile's: code, type, count, value, written once."""
+"""As tifffile takes it: code, type, count, value, write once."""
 
 
 def _blocks(metadata: Metadata) -> list[Tag]:
@@ -91,7 +91,7 @@ def _text_tags(exif: Any) -> list[Tag]:
         if tag in (_SOFTWARE, _DESCRIPTION, *LAYOUT, *DIRECTORIES):
             continue
         if isinstance(text, bytes):
-            # 0x9C9B to 0x9C9F are Windows's titles and authors, which are bytes; the rest is text.
+            # 0x9C9B to 0x9C9F (titles and authors of Windows) are bytes; the others are text.
             is_text = not 0x9C9B <= tag <= 0x9C9F
             tags.append(
                 (tag, 2, 0, text + b"\0", True) if is_text else (tag, 1, len(text), text, True)
@@ -102,9 +102,9 @@ def _text_tags(exif: Any) -> list[Tag]:
 
 
 def _append_directory(file: BinaryIO, code: int, entries: dict[int, Any]) -> None:
-    """Put the EXIF or GPS directory at the end of a TIFF and point its tag there.
+    """Append the EXIF or GPS directory to a TIFF and point its tag to it.
 
-    The tag's place is held by the unused one just before it, which tifffile does write.
+    tifffile does not write this tag: the unused code before it serves as a placeholder.
     """
     import tifffile
 

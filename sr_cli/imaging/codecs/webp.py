@@ -11,7 +11,7 @@ from sr_cli.imaging.picture import Metadata, Picture
 
 
 def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encoding) -> list[Note]:
-    """Write 8-bit frames, without loss where that is asked for."""
+    """Write 8-bit frames, lossless if requested."""
     options: dict[str, Any] = {
         **pillow.common_options(metadata),
         **pillow.quality_option("WEBP", encoding),
