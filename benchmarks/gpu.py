@@ -1,4 +1,4 @@
-"""The engine on a GPU: is the picture the CPU's, does it survive a full card, how fast is it?
+"""The engine on a GPU: does it match the CPU, does it survive a full card, how fast is it?
 
     python benchmarks/gpu.py [--out FOLDER] [--seconds 100]
     python benchmarks/gpu.py --device cpu --tiny       # the same steps, to try the script itself
@@ -384,7 +384,7 @@ class Overlapped(Upscaler):
         pinned = torch.empty(part.shape, dtype=torch.uint8, pin_memory=self._pin)
         pinned.numpy()[...] = part
         x = pinned.to(self.device, non_blocking=True).permute(2, 0, 1)[None].float().div_(top)
-        y = self._enlarge(self._nets[0], self.models[0], x)
+        y = self._upscale_tile(self._nets[0], 0, x)
         total = y.sum()
         pixels = _integers(y, inner_r, inner_c, top)
         if not self._pin:

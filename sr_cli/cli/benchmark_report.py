@@ -1,4 +1,4 @@
-"""What `sr benchmark` prints: progress while it works, the report, what failed."""
+"""The output of `sr benchmark`: progress, the report, errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class BenchmarkProgress:
-    """A bar for each set that is fetched and one for what is measured, on a terminal."""
+    """Bars for downloads and for the measurement, on a terminal."""
 
     def __init__(self, quiet: bool) -> None:
         self._shows = stderr_console().is_terminal and not quiet
@@ -62,7 +62,7 @@ class BenchmarkProgress:
 
 
 def print_report(report: Report, given: Options) -> None:
-    """On stdout, in the format that was asked for."""
+    """Print the report on stdout, in the requested format."""
     from sr_cli.evaluation.table import as_csv, as_document, as_markdown, table_of
 
     if given.json:
@@ -81,7 +81,7 @@ def print_report(report: Report, given: Options) -> None:
 
 
 def _rendered(table: Table) -> RichTable:
-    """For a terminal, the best figures in bold."""
+    """Render a table for a terminal, with the best figures in bold."""
     from rich.markup import escape
     from rich.table import Table as RichTable
 
@@ -104,7 +104,7 @@ def _rendered(table: Table) -> RichTable:
 
 
 def report_failures(report: Report) -> bool:
-    """Each image and model that could not be measured, on stderr; whether there are any."""
+    """Print the images and models that failed on stderr; return whether there are any."""
     for error in [*report.image_errors, *report.model_errors]:
         report_error(error)
     if count := len(report.image_errors):

@@ -1,4 +1,4 @@
-"""`sr download-weights`: public checkpoints, verified."""
+"""`sr download-weights`: list, download, verify and remove public checkpoints."""
 
 from __future__ import annotations
 
@@ -73,22 +73,22 @@ def download_weights(options: Options) -> None:
     entries = _entries(options)
     names = options.names or []
     chosen = downloads.resolve_downloads(entries, names)
-    good = True
+    all_good = True
     if options.prune:
         _prune(entries, chosen if names else None, options.quiet)
     elif options.verify:
         downloads.check_cached(chosen)
-        good = _fetch(chosen if names else _all_cached(entries), options.quiet)
+        all_good = _fetch(chosen if names else _all_cached(entries), options.quiet)
     elif chosen or options.all:
         chosen = [downloads.as_download(e) for e in entries] if options.all else chosen
         if not options.accept_license:
             downloads.check_licences(chosen)
-        good = _fetch(chosen, options.quiet)
+        all_good = _fetch(chosen, options.quiet)
     if options.json:
         print_json(_rows(entries, chosen), indent=1)
     elif not (names or options.all or options.prune or options.verify):
         _list(entries)
-    if not good:
+    if not all_good:
         raise typer.Exit(ExitCode.FAILED)
 
 
@@ -101,7 +101,7 @@ def _check(o: Options) -> None:
 
 
 def _entries(options: Options) -> Sequence[Entry]:
-    """The public entries of the manifest that is asked for."""
+    """The public entries of the requested manifest."""
     from sr_cli.registry.manifest import check_file_names, load_manifest, read_manifest
 
     known = load_manifest()
@@ -125,7 +125,7 @@ def _all_cached(entries: Sequence[Entry]) -> list[Download]:
 
 
 def _fetch(chosen: Sequence[Download], quiet: bool) -> bool:
-    """Fetch and say what became of each; whether all are there."""
+    """Download and report each result; return whether all succeeded."""
     from sr_cli.registry.downloads import fetch_all
     from sr_cli.store.pins import pinned
 
@@ -143,7 +143,7 @@ def _fetch(chosen: Sequence[Download], quiet: bool) -> bool:
 
 
 def _prune(entries: Sequence[Entry], chosen: Sequence[Download] | None, quiet: bool) -> None:
-    """Remove what was named and forget its pins, or everything that was fetched."""
+    """Remove the chosen downloads and their pins, or all downloads."""
     from sr_cli.store import store
 
     remotes: list[Remote]

@@ -1,4 +1,4 @@
-"""Models on test sets: measuring what is planned."""
+"""`benchmark`: measure models on test sets."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def benchmark(
 
     Args:
         sets: Names of test sets, folders of originals, or `Pairs`.
-        models: Networks, ids or files; None for all that have weights. Bicubic is always there.
-        scale: What images are upscaled by: 2, 3 or 4.
+        models: Networks, ids or files; None for all with weights. Bicubic is always included.
+        scale: The scale to measure: 2, 3 or 4.
         options: How to measure, and what to keep.
-        on_event: Told of progress.
+        on_event: Called with progress.
 
     Raises:
         RefusedError: Before anything is measured, for unknown names, options that do not fit
             together and devices that are not available.
-        SrError: For sets that cannot be fetched or read.
+        SrError: For sets that cannot be downloaded or read.
 
     Example:
         >>> from sr_cli import benchmark
@@ -64,10 +64,14 @@ def benchmark(
 
 
 def run_benchmark(plan: BenchmarkPlan, on_event: OnEvent | None = None) -> Report:
-    """Measure what was planned.
+    """Run a planned benchmark.
+
+    Args:
+        plan: From `plan_benchmark`.
+        on_event: Called with progress.
 
     Raises:
-        RefusedError: For what refuses all models, as a device that is not there.
+        RefusedError: For errors that affect all models, such as a missing device.
     """
     _check_engine(plan)
     collector = _Collector(plan, on_event)
@@ -117,7 +121,7 @@ def _record_costs(row: Row, pipeline: Pipeline) -> None:
         from sr_cli.engine.device import DTYPE_NAMES
 
         row.parameters += count_parameters(upscaler.models)
-        # In a chain the first networks see the lr's pixels.
+        # In a chain, the first networks work at lr resolution.
         share = (upscaler.scale / row.scale) ** 2
         row.multiply_adds += count_multiply_adds(upscaler.models) * share
         row.device = str(upscaler.device)
@@ -125,7 +129,7 @@ def _record_costs(row: Row, pipeline: Pipeline) -> None:
 
 
 class _Collector:
-    """Saves and keeps the images of a benchmark as they are made, and tells of progress."""
+    """Saves or keeps the images of a benchmark, and reports progress."""
 
     def __init__(self, plan: BenchmarkPlan, on_event: OnEvent | None) -> None:
         self.comparisons: dict[tuple[str, TestImage], Comparison] = {}
@@ -136,7 +140,7 @@ class _Collector:
     def on_image_callback(
         self, model: BenchmarkModel, degradation: str, test_set: TestSet
     ) -> Callable[[TestImage, Measured | SrError], None]:
-        """What is to be called after each image."""
+        """A function to call after each image of a model on a set."""
 
         def on_image(image: TestImage, outcome: Measured | SrError) -> None:
             if isinstance(outcome, Measured):

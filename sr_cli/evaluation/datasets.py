@@ -1,4 +1,4 @@
-"""Test sets: by name, fetched once and verified; or any folder; or hr and lr folders in pairs."""
+"""Test sets: by name, downloaded once and verified; folders; pairs of hr and lr folders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sr_cli.store.remote import Remote
 from sr_cli.system.files import sha256_of
 
 OnFile = Callable[[str, int, int], None]
-"""Called with a set's name, the files that are ready and those in all."""
+"""Called with the name of a set, the files that are ready and the total."""
 
 _ALIASES = {"b100": "BSD100", "bsds100": "BSD100", "urban": "Urban100"}
 _PARALLEL = 4
@@ -27,7 +27,7 @@ _PARALLEL = 4
 
 @dataclass(frozen=True)
 class TestImage:
-    """An original, and its lr where that is a file of its own."""
+    """An original, and its lr if it has its own file."""
 
     __test__ = False
 
@@ -38,7 +38,7 @@ class TestImage:
 
 @dataclass(frozen=True)
 class TestSet:
-    """Images under one name; `known` for the sets with published figures."""
+    """A named set of images; `known` if it has published figures."""
 
     __test__ = False
 
@@ -60,12 +60,12 @@ def _known_sets() -> dict[str, list[tuple[str, Remote]]]:
 
 
 def set_names() -> list[str]:
-    """The sets that are known by name."""
+    """The names of the known sets."""
     return list(_known_sets())
 
 
 def canonical_name(name: str) -> str | None:
-    """The set's own spelling of `set5` or `B100`; None for anything else."""
+    """The canonical name of `set5` or `B100`; None for other names."""
     spelled = {n.lower(): n for n in _known_sets()} | _ALIASES
     return spelled.get(name.lower())
 
@@ -74,13 +74,13 @@ def open_set(name: str, *, data_dir: Path | None = None, on_file: OnFile | None 
     """The set called `name`, or the images in the folder of that name.
 
     Args:
-        name: A set, fetched once and verified; or a folder.
-        data_dir: A folder of one's own with the sets' files, or with folders named as the sets.
-        on_file: Told of each file of a set that is fetched or verified.
+        name: A set, downloaded once and verified, or a folder.
+        data_dir: A local folder with the files of the sets, or with folders named like them.
+        on_file: Called for each file that is ready.
 
     Raises:
         RefusedError: `unknown-test-set`.
-        SrError: `no-images-in-folder`, what fetching raises, or for a copy of one's own
+        SrError: `no-images-in-folder`, what downloading raises, or for a local copy
             `set-not-found`, `set-incomplete`, `set-modified`.
     """
     known = canonical_name(name)
@@ -135,7 +135,7 @@ def _named_set(name: str, data_dir: Path | None, on_file: OnFile | None) -> Test
 
 
 def _is_full_copy(folder: Path, count: int) -> bool:
-    """Whether a folder called as a set is that set, file by file."""
+    """Whether a folder with the name of a set is that set, file by file."""
     name = canonical_name(folder.name)
     if name is None or len(_known_sets()[name]) != count:
         return False
@@ -148,7 +148,7 @@ def _is_full_copy(folder: Path, count: int) -> bool:
 def _verified_files(
     name: str, files: list[tuple[str, Remote]], data_dir: Path
 ) -> tuple[TestImage, ...]:
-    """The set's files in a folder of the user's, each verified."""
+    """The verified files of a set in a local folder."""
     places = [data_dir, data_dir / name, *(data_dir / a for a, n in _ALIASES.items() if n == name)]
     folder = next((p for p in places if (p / files[0][0]).is_file()), None)
     if folder is None:

@@ -1,4 +1,4 @@
-"""What a benchmark measures: its options, and names resolved to sets and models."""
+"""Planning a benchmark: its options, and names resolved to sets and models."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ class BenchmarkOptions:
 
     Args:
         luma: `unrounded`, or `rounded` as in the oldest papers.
-        rgb: Also PSNR on RGB.
-        lpips: Also LPIPS, by the network `alex` or `vgg`.
-        lpips_weights: LPIPS's weights from a file; None fetches them once.
+        rgb: Also measure PSNR on RGB.
+        lpips: Also measure LPIPS, with the network `alex` or `vgg`.
+        lpips_weights: A file with LPIPS's weights; None downloads them once.
         degradations: How lr is made: `bicubic` as in the papers, `noise`, `photo`. Each model is
             measured under each.
         engine: How to compute.
-        data_dir: A folder of one's own with the sets' files.
+        data_dir: A local folder with the files of the test sets.
         save: A folder for the upscaled images.
-        overwrite: Whether images that are there may be replaced.
-        keep_images: Whether the report holds the upscaled images, for a sheet or a blind page.
+        overwrite: Overwrite existing images.
+        keep_images: Whether the report keeps the upscaled images, for a sheet or a blind page.
     """
 
     luma: Luma = "unrounded"
@@ -61,8 +61,7 @@ class BenchmarkOptions:
 
 @dataclass(frozen=True)
 class FetchProgress:
-    """Files of a test set that are fetched and verified, or bytes of a checkpoint: `done` of
-    `total`, where that is known."""
+    """Downloaded files of a test set, or bytes of a checkpoint: `done` of `total`, if known."""
 
     name: str
     done: int
@@ -87,7 +86,13 @@ OnEvent = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class BenchmarkModel:
-    """A model to measure; `family` names it in the published tables."""
+    """A model to measure.
+
+    Attributes:
+        name: An id, `bicubic`, or the name of a file.
+        family: Its name in the published tables; "" if it has none.
+        ref: The model.
+    """
 
     name: str
     family: str
@@ -101,7 +106,7 @@ class BenchmarkModel:
 
 @dataclass(frozen=True)
 class BenchmarkPlan:
-    """What a benchmark measures: every name resolved, every file of the sets at hand."""
+    """A planned benchmark: names are resolved and test sets downloaded."""
 
     sets: tuple[TestSet, ...]
     models: tuple[BenchmarkModel, ...]
@@ -111,7 +116,7 @@ class BenchmarkPlan:
 
     @property
     def steps(self) -> int:
-        """Images over all sets, models and degradations."""
+        """The number of images over all sets, models and degradations."""
         images = sum(len(s.images) for s in self.sets)
         return images * len(self.models) * len(self.options.degradations)
 
@@ -124,7 +129,7 @@ def plan_benchmark(
     options: BenchmarkOptions,
     on_event: OnEvent | None = None,
 ) -> BenchmarkPlan:
-    """Resolve what `benchmark` measures, and fetch the sets. Arguments and errors as there."""
+    """Resolve models and download test sets. Arguments and errors as for `benchmark`."""
     _check_options(options)
     resolved = resolve_models(models, scale, on_event)
     distance = _distance(options)
@@ -168,12 +173,12 @@ def _distance(options: BenchmarkOptions) -> Distance | None:
 def resolve_models(
     names: Sequence[str | Path] | None, scale: int, on_event: OnEvent | None = None
 ) -> list[BenchmarkModel]:
-    """The models named, or all that have weights for `scale`; bicubic is always among them.
+    """The named models, or all with weights for `scale`; bicubic is always included.
 
-    Checkpoints at addresses are fetched.
+    Checkpoints at addresses are downloaded.
 
     Raises:
-        RefusedError: `scale-not-available`, `not-downloaded`, and what an unknown name raises.
+        RefusedError: `scale-not-available`, `not-downloaded`, and as `parse_model`.
     """
     bicubic = BenchmarkModel("bicubic", "bicubic", BicubicRef())
     if not names:
@@ -184,7 +189,7 @@ def resolve_models(
     found = [bicubic, *(_benchmark_model(ref, scale) for ref in refs)]
     once = list({(m.name, m.file): m for m in found}.values())
     names_of = Counter(m.name for m in once)
-    # Files of one name in two folders are told apart by their paths.
+    # Files of the same name in different folders are shown with their paths.
     return [replace(m, name=m.file) if names_of[m.name] > 1 and m.file else m for m in once]
 
 
@@ -213,7 +218,7 @@ def _benchmark_model(ref: ModelRef, scale: int) -> BenchmarkModel:
 
 
 def _check_set_names(sets: Sequence[TestSet]) -> None:
-    """A table would show only one of two sets of one name."""
+    """Check that names are unique: a table would show only one of two equal ones."""
     for name, count in Counter(s.name for s in sets).items():
         if count > 1:
             raise RefusedError("duplicate-set", name, count=count)

@@ -1,4 +1,4 @@
-"""The data of a run: training pairs, and the images that validation uses."""
+"""The data of a run: training pairs and validation images."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class DataReader:
     """Reads images for a recipe.
 
     Attributes:
-        recipe: Its scales and crops decide which images are large enough.
-        memory: Bytes of pixels kept in memory; None for a third of what is free.
-        folder: Where more pixels go, to mapped files.
-        on_event: Told of files that were read, and of those that were skipped.
+        recipe: Its scales and crops determine which images are large enough.
+        memory: Bytes of pixels to keep in memory; None for a third of the free memory.
+        folder: The folder for mapped files with the remaining pixels.
+        on_event: Called with files that were read or skipped.
     """
 
     recipe: Recipe
@@ -39,7 +39,7 @@ class DataReader:
 
     @property
     def pair_scale(self) -> int | None:
-        """The scale that pairs of hr and lr serve; None where several are trained."""
+        """The scale of pairs of hr and lr; None if several scales are trained."""
         return self.recipe.scales[0] if len(self.recipe.scales) == 1 else None
 
     @property
@@ -48,13 +48,18 @@ class DataReader:
         return self.recipe.lr_patch * max(self.recipe.scales)
 
     def read(self, places: Sequence[Path], *, smallest: int, mapped: str) -> Images:
-        """Every image of some folders and files.
+        """Read all images of folders and files.
+
+        Args:
+            places: Folders and files.
+            smallest: The smallest side of hr to use, in pixels.
+            mapped: The name of the mapped file.
 
         Raises:
             SrError: `no-images`, and as `find_sources` and `read_images`.
         """
         if rank := int(os.environ.get("RANK", "0")):
-            # Each of torchrun's processes maps a file of its own.
+            # Each process of torchrun has its own mapped file.
             mapped = f"{rank}-{mapped}"
         processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         sources = find_sources(places, scale=self.pair_scale)
@@ -151,16 +156,16 @@ def _names_sets(val: str) -> bool:
 
 
 def absolute_val(val: str) -> str:
-    """A validation choice that holds from any folder: a folder as an absolute path."""
+    """A value of `--val` that is valid from any folder: a path becomes absolute."""
     holds_anywhere = parse_share(val) is not None or _names_sets(val)
     return val if holds_anywhere else str(Path(val).resolve())
 
 
 def parse_share(val: str) -> float | None:
-    """`0.02` or `2%`; None for the name of a folder or test set.
+    """Parse `0.02` or `2%` as a share; None for a folder or test sets.
 
     Raises:
-        RefusedError: `out-of-range` for a number that is no share.
+        RefusedError: `out-of-range` for a number that is not between 0 and 1.
     """
     try:
         share = float(val[:-1]) / 100 if val.endswith("%") else float(val)

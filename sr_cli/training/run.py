@@ -1,4 +1,4 @@
-"""A run made ready and trained: network, data, state, then the loop."""
+"""Setting up a run (network, data, state) and running its loop."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _FOREVER = 1 << 40
 def run_training(
     spec: RunSpec, folder: RunFolder, request: TrainingRequest, on_event: OnEvent
 ) -> TrainingResult:
-    """Train a run from its start, or from its last state, to its end or to a signal.
+    """Train a run, from the start or its last state, until its end or a signal.
 
     Args:
-        spec: What the run is.
+        spec: The definition of the run.
         folder: Its files.
-        request: How this process trains it.
+        request: The request that started or resumed it.
         on_event: Called with every event.
 
     Raises:
@@ -47,7 +47,7 @@ def run_training(
     device = pick_device(request.device)
     prepare_cpu(spec.threads)
     if device.type == "cuda":
-        # Crops are all of one size; what is not in half precision need not be exact.
+        # All crops have the same size; fp32 parts do not need full precision.
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
     with ExitStack() as stack:
@@ -87,7 +87,7 @@ def _make_trainer(
     device: torch.device,
     group: ProcessGroup,
 ) -> Trainer:
-    # A state brings weights of its own.
+    # A saved state has its own weights.
     init = None if request.resume and folder.has_state() else spec.init
     path = request.init_discriminator
     return Trainer(
@@ -101,10 +101,10 @@ def _make_trainer(
 
 
 def ensure_batch_fits(trainer: Trainer, on_event: OnEvent) -> None:
-    """Check that there is memory for a step with the recipe's batch; on a CPU, only note it.
+    """Check that the batch fits into memory; on a CPU, report a note if it does not.
 
     Raises:
-        RefusedError: `batch-too-large` on a graphics card.
+        RefusedError: `batch-too-large` on a GPU.
     """
     recipe, device = trainer.recipe, trainer.device
     needed = bytes_per_step(trainer.model, recipe, trainer.precision, processes=trainer.group.world)
@@ -130,7 +130,7 @@ def _batches(
     workers: int | None,
     on_event: OnEvent,
 ) -> Generator[Batch, None, None]:
-    """Batches from the run's step on, made by threads or processes."""
+    """Batches from the current step on, made by threads or processes."""
     group, start, stop = trainer.group, trainer.progress.step, limit.steps or _FOREVER
     if workers is None:
         workers = default_workers(crops, trainer.device)
@@ -172,7 +172,7 @@ def _header(spec: RunSpec, trainer: Trainer) -> Header:
 
 
 def _with_absolute_paths(spec: RunSpec) -> RunSpec:
-    """The run with names and paths that hold from any folder, and the threads that it has."""
+    """A copy with paths that are valid from any folder, and with the number of threads."""
     return replace(
         spec,
         data=tuple(p.resolve() for p in spec.data),
