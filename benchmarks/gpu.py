@@ -5,8 +5,8 @@
 
 Every check stands alone with a time limit of its own: one that fails or takes too long becomes a
 line, and a table always comes last (and `gpu.json` in the folder). Differences are in 8-bit levels,
-measured on 16-bit pictures. Times are medians after a warm-up: the network alone between tensors on
-the device, end to end from a uint8 picture in host memory to another. `direct` and `overlapped` are
+measured on 16-bit images. Times are medians after a warm-up: the network alone between tensors on
+the device, end to end from a uint8 image in host memory to another. `direct` and `overlapped` are
 drafts of how the engine could carry pixels, `cudnn relu` of how its networks could be fused.
 """
 
@@ -451,7 +451,7 @@ def machine(board: Board, where: Setting) -> dict[str, Any]:
 
 
 def off(one: Picture, other: Picture) -> tuple[float, float]:
-    """Largest and RMS difference of two 16-bit pictures, in 8-bit levels."""
+    """Largest and RMS difference of two 16-bit images, in 8-bit levels."""
     difference = (one.astype(np.float64) - other) / 257
     return float(np.abs(difference).max()), float(np.sqrt((difference**2).mean()))
 
@@ -484,13 +484,13 @@ def equality(board: Board, where: Setting, name: str) -> dict[str, Any]:
     board.say(f"{name:6s} max, rms, seams (levels): " + "; ".join(cells))
     wrong = [k for k, v in found.items() if v["8-bit"] > 0.502 or v["redone in fp32"]]
     if wrong:
-        board.say(f"{name:6s} 8-bit pictures differ, or all was done again in fp32: {wrong}")
+        board.say(f"{name:6s} 8-bit images differ, or all was done again in fp32: {wrong}")
     tf32(True)
     return found
 
 
 class Counter:
-    """How many tiles a picture took."""
+    """How many tiles an image took."""
 
     total = 0
 
@@ -499,7 +499,7 @@ class Counter:
 
 
 def memory(board: Board, where: Setting, name: str) -> dict[str, Any]:
-    """A card too small for the first tile: the tile is halved, the picture stays the same."""
+    """A card too small for the first tile: the tile is halved, the image stays the same."""
     model, side = network(name, where), where.sides[0]
     lr = photograph(side, side)
     upscaler = Upscaler(model, device=where.device.type, precision="auto", tile=WHOLE)
@@ -545,7 +545,7 @@ def _predicted(upscaler: Upscaler, side: int) -> int:
 
 
 PART = 1024
-"""Plain PyTorch gets larger pictures in parts: 64 channels at 8192x8192 need 64-bit indices."""
+"""Plain PyTorch gets larger images in parts: 64 channels at 8192x8192 need 64-bit indices."""
 
 
 def in_parts(x: Tensor, layout: torch.memory_format) -> list[Tensor]:

@@ -7,7 +7,7 @@ process; the two take turns, never at the same time.
 
 Prints steps a second of both, their ratio, and the share of time in which the step waited for
 crops. With --quality both train for so many steps from the same start on the same crops, and
-the PSNR-Y on held-back pictures is compared.
+the PSNR-Y on held-back images is compared.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ TAKEN = 0.1
 
 @torch.no_grad()
 def revive(layers: nn.Sequential, x: Tensor) -> list[int]:
-    """x (N, 1, H, W): enlarged luma. Changes `layers`; returns how many were dead in each."""
+    """x (N, 1, H, W): upscaled luma. Changes `layers`; returns how many were dead in each."""
     stack = [m for m in layers if isinstance(m, nn.Conv2d)]
     counts = []
     for layer, following in pairwise(stack):
@@ -58,7 +58,7 @@ def _random(layer: nn.Conv2d) -> Tensor:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("source", type=Path, help="a checkpoint of SRCNN or VDSR")
-    parser.add_argument("--data", type=Path, required=True, help="a folder of pictures")
+    parser.add_argument("--data", type=Path, required=True, help="a folder of images")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     model = load_model(str(options.source)).network
