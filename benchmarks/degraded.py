@@ -1,9 +1,9 @@
-"""Make a test set of damaged photographs: blur, noise and JPEG on reduced pictures.
+"""Make a test set of damaged photographs: blur, noise and JPEG on reduced images.
 
     python benchmarks/degraded.py BSD100/ degraded/ [--scale 4] [--seed 0]
     sr benchmark --hr degraded/hr --lr degraded/lr -x4 -m photo -m srgan -m bicubic --lpips alex
 
-Each picture is blurred (Gaussian, sigma 0.2 to 2 pixels), reduced by bicubic, gets Gaussian noise
+Each image is blurred (Gaussian, sigma 0.2 to 2 pixels), reduced by bicubic, gets Gaussian noise
 (sigma 1 to 10 of 255, in half of them the same in all channels) and goes through JPEG (4:2:0,
 quality 30 to 70). The same seed makes the same files.
 """
@@ -31,7 +31,7 @@ def main() -> None:
     options = parser.parse_args()
     found = sorted(p for p in options.originals.iterdir() if p.suffix.lower() in SUFFIXES)
     if not found:
-        raise SystemExit(f"{options.originals}: no pictures")
+        raise SystemExit(f"{options.originals}: no images")
     random = np.random.default_rng(options.seed)
     for kind in ("hr", "lr"):
         (options.output / kind).mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def main() -> None:
         damaged = Image.fromarray(np.clip(np.round(lr), 0, 255).astype(np.uint8))
         quality = int(random.integers(30, 71))
         damaged.save(options.output / "lr" / f"{path.stem}.jpg", quality=quality)
-    print(f"{len(found)} pictures: {options.output / 'hr'}, {options.output / 'lr'}")
+    print(f"{len(found)} images: {options.output / 'hr'}, {options.output / 'lr'}")
 
 
 if __name__ == "__main__":

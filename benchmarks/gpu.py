@@ -1,12 +1,12 @@
-"""The engine on a GPU: is the picture the CPU's, does it survive a full card, how fast is it?
+"""The engine on a GPU: does it match the CPU, does it survive a full card, how fast is it?
 
     python benchmarks/gpu.py [--out FOLDER] [--seconds 100]
     python benchmarks/gpu.py --device cpu --tiny       # the same steps, to try the script itself
 
 Every check stands alone with a time limit of its own: one that fails or takes too long becomes a
 line, and a table always comes last (and `gpu.json` in the folder). Differences are in 8-bit levels,
-measured on 16-bit pictures. Times are medians after a warm-up: the network alone between tensors on
-the device, end to end from a uint8 picture in host memory to another. `direct` and `overlapped` are
+measured on 16-bit images. Times are medians after a warm-up: the network alone between tensors on
+the device, end to end from a uint8 image in host memory to another. `direct` and `overlapped` are
 drafts of how the engine could carry pixels, `cudnn relu` of how its networks could be fused.
 """
 
@@ -343,7 +343,7 @@ class Direct(Upscaler):
         return whole.float().div_(top)
 
     @torch.inference_mode()
-    def _write(self, sr: Picture, lr: Picture, tile: Tile, resampling: Any) -> None:
+    def _compute_tile(self, sr: Picture, lr: Picture, tile: Tile, resampling: Any) -> None:
         assert resampling is None
         target, inner_r, inner_c = _places(sr, tile, self.scale)
         top = float(np.iinfo(lr.dtype).max)
@@ -384,7 +384,7 @@ class Overlapped(Upscaler):
         pinned = torch.empty(part.shape, dtype=torch.uint8, pin_memory=self._pin)
         pinned.numpy()[...] = part
         x = pinned.to(self.device, non_blocking=True).permute(2, 0, 1)[None].float().div_(top)
-        y = self._enlarge(self._nets[0], self.models[0], x)
+        y = self._upscale_tile(self._nets[0], 0, x)
         total = y.sum()
         pixels = _integers(y, inner_r, inner_c, top)
         if not self._pin:
@@ -451,7 +451,7 @@ def machine(board: Board, where: Setting) -> dict[str, Any]:
 
 
 def off(one: Picture, other: Picture) -> tuple[float, float]:
-    """Largest and RMS difference of two 16-bit pictures, in 8-bit levels."""
+    """Largest and RMS difference of two 16-bit images, in 8-bit levels."""
     difference = (one.astype(np.float64) - other) / 257
     return float(np.abs(difference).max()), float(np.sqrt((difference**2).mean()))
 
@@ -479,18 +479,18 @@ def equality(board: Board, where: Setting, name: str) -> dict[str, Any]:
                 off(eight, tiled),
             )
             found[label] = {"max": worst, "rms": rms, "seam": seam, "8-bit": rounded}
-            found[label]["redone in fp32"] = bool(upscaler._exact) and precision != "fp32"
+            found[label]["redone in fp32"] = bool(upscaler._fp32_nets) and precision != "fp32"
     cells = [f"{k} {v['max']:.4f} {v['rms']:.5f} {v['seam']:.4f}" for k, v in found.items()]
     board.say(f"{name:6s} max, rms, seams (levels): " + "; ".join(cells))
     wrong = [k for k, v in found.items() if v["8-bit"] > 0.502 or v["redone in fp32"]]
     if wrong:
-        board.say(f"{name:6s} 8-bit pictures differ, or all was done again in fp32: {wrong}")
+        board.say(f"{name:6s} 8-bit images differ, or all was done again in fp32: {wrong}")
     tf32(True)
     return found
 
 
 class Counter:
-    """How many tiles a picture took."""
+    """How many tiles an image took."""
 
     total = 0
 
@@ -499,7 +499,7 @@ class Counter:
 
 
 def memory(board: Board, where: Setting, name: str) -> dict[str, Any]:
-    """A card too small for the first tile: the tile is halved, the picture stays the same."""
+    """A card too small for the first tile: the tile is halved, the image stays the same."""
     model, side = network(name, where), where.sides[0]
     lr = photograph(side, side)
     upscaler = Upscaler(model, device=where.device.type, precision="auto", tile=WHOLE)
@@ -545,7 +545,7 @@ def _predicted(upscaler: Upscaler, side: int) -> int:
 
 
 PART = 1024
-"""Plain PyTorch gets larger pictures in parts: 64 channels at 8192x8192 need 64-bit indices."""
+"""Plain PyTorch gets larger images in parts: 64 channels at 8192x8192 need 64-bit indices."""
 
 
 def in_parts(x: Tensor, layout: torch.memory_format) -> list[Tensor]:

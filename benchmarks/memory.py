@@ -1,4 +1,4 @@
-"""Peak memory of `sr upscale` on large pictures, next to what it may take.
+"""Peak memory of `sr upscale` on large images, next to what it may take.
 
     python benchmarks/memory.py [--model espcn --width 6000 --height 4000] [--format png]
     python benchmarks/memory.py --sixteen-bit --width 3000 --height 2000
@@ -24,7 +24,7 @@ SCALE = 4
 
 
 def large_picture(path: Path, width: int, height: int, sixteen_bit: bool) -> None:
-    """A picture with detail everywhere, from waves and noise."""
+    """An image with detail everywhere, from waves and noise."""
     random = np.random.default_rng(0)
     patch = random.integers(0, 60, (512, 512, 3))
     y, x = np.mgrid[0:512, 0:512]

@@ -36,20 +36,20 @@ def median_seconds(run: Callable[[], Any], least: float = 1.5) -> float:
 def build(name: str) -> Any:
     """A network; `rrdb` is Real-ESRGAN's with random weights, which comes through spandrel."""
     from sr_cli.networks import create_model
-    from sr_cli.registry.loaded import plain
+    from sr_cli.registry.loaded import as_loaded
     from sr_cli.registry.manifest import load_manifest
     from sr_cli.registry.ref import load_model
 
     if any(e.scale == SCALE and not e.url for e in load_manifest().family(name)):
         return load_model(name, scale=SCALE)
     if name != "rrdb":
-        return plain(create_model(name, scale=SCALE).eval())
+        return as_loaded(create_model(name, scale=SCALE).eval())
     from spandrel import ModelLoader
     from spandrel.architectures.ESRGAN import ESRGAN
 
     from sr_cli.registry.foreign import ForeignModel
 
-    return plain(ForeignModel(ModelLoader().load_from_state_dict(ESRGAN().state_dict()).eval()))
+    return as_loaded(ForeignModel(ModelLoader().load_from_state_dict(ESRGAN().state_dict()).eval()))
 
 
 def measure(side: str, name: str, size: int) -> float:

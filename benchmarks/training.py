@@ -7,7 +7,7 @@ process; the two take turns, never at the same time.
 
 Prints steps a second of both, their ratio, and the share of time in which the step waited for
 crops. With --quality both train for so many steps from the same start on the same crops, and
-the PSNR-Y on held-back pictures is compared.
+the PSNR-Y on held-back images is compared.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sr_cli.networks import create_model
 from sr_cli.networks.base import SRModel
 from sr_cli.training.crops import Crops, prefetch
 from sr_cli.training.data import DataReader, load_data
-from sr_cli.training.events import ignore
+from sr_cli.training.events import ignore_event
 from sr_cli.training.optimisers import learning_rate_factor
 from sr_cli.training.papers import default_recipe
 from sr_cli.training.recipe import Recipe
@@ -91,7 +91,7 @@ def serve_plain(recipe: Recipe) -> None:
 
 def compare(recipe: Recipe, options: argparse.Namespace) -> None:
     """One network, both ways."""
-    reader = DataReader(recipe, None, Path("unused.run"), ignore)
+    reader = DataReader(recipe, None, Path("unused.run"), ignore_event)
     pairs, examples = load_data(reader, [options.data], DEFAULT_VAL)
     ours = Trainer(recipe, device=torch.device("cpu"))
     ours.model.train()

@@ -1,10 +1,10 @@
-"""sr: upscales images with neural networks.
+"""sr: upscale images with neural networks.
 
     from sr_cli import upscale_image
-    large = upscale_image(image, model="srgan", scale=4)
+    result = upscale_image(image, model="srgan", scale=4)
 
-What is in `__all__` stays compatible within a major version; the modules below may change.
-Importing this loads neither torch nor numpy: the first use of a name does.
+The names in `__all__` stay compatible within a major version; the modules below may change.
+Importing the package loads neither torch nor numpy; the first use of a name does.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _HOME = {
     "upscale_files": "upscale.files",
     "upscale_image": "upscale.image",
 }
-"""The modules of the public names that are imported when they are first used."""
+"""The modules of the public names, imported on first use."""
 
 
 def __getattr__(name: str) -> Any:

@@ -24,11 +24,11 @@ class SrError(Exception):
     Args:
         code: What went wrong, in words that stay the same over versions: `file-not-found`.
             docs/errors.md lists them all.
-        subject: What it is about: a file, an option, the name of a model. An error raised where
-            this is not known leaves it empty; whoever knows it fills it in with `about`.
-        hint: Which advice to give, where a code has more than one.
-        facts: Values that belong to the code, by name. They are plain data (text, numbers, lists
-            of them) or another error as the cause.
+        subject: What it is about: a file, an option, the name of a model. Empty where this is not
+            known; a caller that knows it sets it with `about`.
+        hint: Which advice to give, for codes that have more than one.
+        facts: Values that belong to the code, by name: plain data (text, numbers, lists of
+            them), or another error as the cause.
     """
 
     exit_code = ExitCode.FAILED
@@ -48,7 +48,7 @@ class SrError(Exception):
         return self.code
 
     def about(self, subject: object) -> SrError:
-        """The error itself, its subject filled in where it had none."""
+        """Set the subject unless there is one, and return the error."""
         self.subject = self.subject or str(subject)
         return self
 
@@ -61,22 +61,22 @@ class SrError(Exception):
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The error as JSON has it: `code`, `subject`, and its facts."""
+        """The error as a JSON object: `code`, `subject`, and its facts."""
         return {"code": self.code, "subject": self.subject, **_as_json(self.facts)}
 
 
 class RefusedError(SrError):
-    """Refused before any picture was opened: options, model, device, names."""
+    """A request that cannot work, refused before any image is opened."""
 
     exit_code = ExitCode.REFUSED
 
 
 @dataclass(frozen=True)
 class Note:
-    """Something worth telling that is no error.
+    """Something the user should know that is not an error.
 
     Args:
-        kind: What happened, as an error's code: `converted-to-srgb`.
+        kind: What happened, like an error's code: `converted-to-srgb`.
         facts: Values that belong to the kind, by name.
     """
 
@@ -84,12 +84,12 @@ class Note:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """The note as JSON has it: `kind`, and its facts."""
+        """The note as a JSON object: `kind`, and its facts."""
         return {"kind": self.kind, **_as_json(self.facts)}
 
 
 def _plain(value: Any) -> Any:
-    """Paths as text, any sequence as a list: what survives JSON and another process."""
+    """Convert paths to text and sequences to lists, so that JSON and processes can carry them."""
     if isinstance(value, PurePath):
         return str(value)
     if isinstance(value, list | tuple | set | frozenset):

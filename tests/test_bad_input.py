@@ -173,10 +173,10 @@ def test_bad_checkpoints_never_execute(sr: Run, tmp_path: Path) -> None:
         "cut.safetensors": (good[:-1000], "unreadable-checkpoint"),
         "huge.safetensors": ((2**62).to_bytes(8, "little") + b"{}", "unreadable-checkpoint"),
         "plain.safetensors": (tensors_as_bytes(weights), "unknown-architecture"),
-        "other.safetensors": (tensors_as_bytes(weights, metadata=other), "tensors-do-not-fit"),
+        "other.safetensors": (tensors_as_bytes(weights, metadata=other), "tensor-mismatch"),
         "some.safetensors": (
             tensors_as_bytes(weights, metadata={"sr": json.dumps(described)}),
-            "tensors-do-not-fit",
+            "tensor-mismatch",
         ),
         "hostile.pth": (pickle.dumps(Hostile()), "unreadable-checkpoint"),
         "hostile.safetensors": (pickle.dumps(Hostile()), "unreadable-checkpoint"),

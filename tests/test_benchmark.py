@@ -27,7 +27,7 @@ from sr_cli.evaluation.plan import (
     FetchProgress,
     ImageProgress,
     Pairs,
-    choose_models,
+    resolve_models,
 )
 from sr_cli.evaluation.report import METRICS, Figure, Report, Row
 from sr_cli.imaging.resize import downscale_bicubic
@@ -273,15 +273,15 @@ def test_equal_names_and_odd_ones_stay_apart(originals: Path, tmp_path: Path) ->
         benchmark([originals], models=BICUBIC, scale=2, options=options)
     assert caught.value.code == "already-exists"
     benchmark([originals], models=BICUBIC, scale=2, options=replace(options, overwrite=True))
-    (alone, _) = choose_models([files[0]], 2)[::-1]
+    (alone, _) = resolve_models([files[0]], 2)[::-1]
     assert alone.name == "net.safetensors" and alone.family == ""
 
 
 def test_all_trained_models_are_measured_where_none_is_named() -> None:
-    found = {m.name: m for m in choose_models(None, 3)}
+    found = {m.name: m for m in resolve_models(None, 3)}
     assert "bicubic" in found and "espcn-x3" in found and "espcn-x4" not in found
     assert found["espcn-x3"].family == "espcn"
-    assert "realesrgan-x4" not in {m.name for m in choose_models(None, 4)}, "it is not downloaded"
+    assert "realesrgan-x4" not in {m.name for m in resolve_models(None, 4)}, "it is not downloaded"
 
 
 @pytest.mark.parametrize(

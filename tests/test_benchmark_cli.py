@@ -171,13 +171,13 @@ def test_refusals(
 
 
 def test_every_option_that_check_decides_itself_is_refused(inprocess: Invoke) -> None:
-    from sr_cli.cli.benchmark_options import Arguments, _not_for_check
+    from sr_cli.cli.benchmark_options import Options, _not_for_check
 
-    given = Arguments(hr=Path("h"), rgb=True, lpips="alex", lpips_weights=Path("w"), csv=True,
+    given = Options(hr=Path("h"), rgb=True, lpips="alex", lpips_weights=Path("w"), csv=True,
                       markdown=True, per_image=True, plot=Path("p"), save=Path("s"),
                       compare=Path("c"), ab=Path("a"), degradation=["noise"], luma="rounded",
                       precision="fp32")  # fmt: skip
-    assert len(_not_for_check(given)) == 14 and _not_for_check(Arguments()) == []
+    assert len(_not_for_check(given)) == 14 and _not_for_check(Options()) == []
 
 
 def test_the_shipped_figures_hold(inprocess: Invoke, test_sets: Path) -> None:

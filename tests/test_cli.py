@@ -71,7 +71,7 @@ def test_a_factor_beyond_the_networks_scale_is_said(sr: Run, tmp_path: Path) -> 
     save(tmp_path / "a.png")
     done = sr("upscale", "a.png", "-m", "espcn-x4", "-x5", "-o", "b.png")
     assert done.returncode == 0
-    assert b"the network's x4 2 times, then bicubic down to x5" in done.stderr
+    assert b"applies the x4 network 2 times, then downscales to x5" in done.stderr
     assert size_of(tmp_path / "b.png") == (80, 60)
 
 

@@ -7,7 +7,13 @@ import pytest
 from helpers.images import smooth
 from PIL import Image, ImageOps
 
-from sr_cli.imaging.conversion import drop_features, opaque_8_bit, turn, unpremultiply, upright
+from sr_cli.imaging.conversion import (
+    drop_features,
+    opaque_8_bit,
+    orient_frame,
+    orient_pixels,
+    unpremultiply,
+)
 from sr_cli.imaging.formats import Feature
 from sr_cli.imaging.picture import Frame, Picture
 
@@ -18,10 +24,10 @@ def test_orientations_are_those_of_pillow(orientation: int) -> None:
     image = Image.fromarray(pixels)
     image.getexif()[0x0112] = orientation
     wanted = np.asarray(ImageOps.exif_transpose(image))
-    assert np.array_equal(upright(pixels, orientation), wanted)
-    assert upright(pixels, orientation).flags.c_contiguous
+    assert np.array_equal(orient_pixels(pixels, orientation), wanted)
+    assert orient_pixels(pixels, orientation).flags.c_contiguous
     frame = Frame(pixels, pixels[..., 0])
-    turn(frame, orientation)
+    orient_frame(frame, orientation)
     assert np.array_equal(frame.pixels, wanted) and np.array_equal(frame.alpha, wanted[..., 0])
     assert (frame.height, frame.width) == wanted.shape[:2]
 

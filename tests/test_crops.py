@@ -15,7 +15,7 @@ from sr_cli.imaging.degradation import Photo, Round
 from sr_cli.imaging.degrade import add_noise, degrade, degrade_photo
 from sr_cli.imaging.kernels import gaussian_kernel, plateau_kernel, random_kernel, sinc_kernel
 from sr_cli.imaging.resize import downscale_bicubic
-from sr_cli.training.crops import Crops, lr_of_region
+from sr_cli.training.crops import Crops, downscale_region
 from sr_cli.training.images import Pair
 from sr_cli.training.papers import default_recipe
 from sr_cli.training.recipe import Recipe
@@ -40,7 +40,7 @@ def test_a_crop_of_the_lr_is_the_lr_of_the_crop(
     height, width = data.draw(st.integers(1, h)), data.draw(st.integers(1, w))
     y, x = data.draw(st.integers(0, h - height)), data.draw(st.integers(0, w - width))
     whole = downscale_bicubic(hr, scale)
-    part = lr_of_region(hr, y, x, height, width, scale)
+    part = downscale_region(hr, y, x, height, width, scale)
     assert (part == whole[y : y + height, x : x + width]).all()
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.evaluation import datasets
-from sr_cli.evaluation.datasets import open_set, paired_set, set_names
+from sr_cli.evaluation.datasets import open_pairs, open_set, set_names
 from sr_cli.imaging.names import pair_by_name
 from sr_cli.store.remote import Remote
 
@@ -41,7 +41,7 @@ def small_set(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
             for name, c in files.items()
         ]
     }
-    monkeypatch.setattr(datasets, "_table", lambda: table)
+    monkeypatch.setattr(datasets, "_known_sets", lambda: table)
     monkeypatch.setenv("SR_MIRROR", server.url)
     for name, content in files.items():
         server.put(f"/example.org/s/{name}", content)
@@ -94,7 +94,7 @@ def test_a_copy_may_lie_in_a_folder_of_another_spelling(
     small_set: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(datasets, "_ALIASES", {"tiny": "Small", "other": "Else"})
-    assert datasets.known_name("TINY") == "Small" and datasets.known_name("smal") is None
+    assert datasets.canonical_name("TINY") == "Small" and datasets.canonical_name("smal") is None
     for folder, found in (("other", False), ("tiny", True)):
         (tmp_path / folder).mkdir()
         for name, content in small_set.items():
@@ -132,11 +132,11 @@ def test_folders_in_pairs(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         for name in names:
             Image.fromarray(smooth(8, 8)).save(tmp_path / folder / name)
-    image, _ = paired_set(tmp_path / "h", tmp_path / "l", 2).images
+    image, _ = open_pairs(tmp_path / "h", tmp_path / "l", 2).images
     assert image.lr is not None and image.lr.name == "ax2.png"
     (tmp_path / "l" / "ax2.png").unlink()
     with pytest.raises(SrError, match="missing-partner"):
-        paired_set(tmp_path / "h", tmp_path / "l", 2)
+        open_pairs(tmp_path / "h", tmp_path / "l", 2)
 
 
 def test_images_of_one_name_are_told_apart_by_their_endings(tmp_path: Path) -> None:
@@ -145,21 +145,21 @@ def test_images_of_one_name_are_told_apart_by_their_endings(tmp_path: Path) -> N
     found = open_set(str(tmp_path))
     assert [i.name for i in found.images] == ["a.bmp", "a.png", "b"] and not found.known
     with pytest.raises(SrError) as caught:
-        paired_set(tmp_path, tmp_path / "nowhere", 2)
+        open_pairs(tmp_path, tmp_path / "nowhere", 2)
     assert caught.value.code == "folder-not-found"
 
 
 def test_sets_are_known_by_other_spellings() -> None:
     spelled = {"set5": "Set5", "SET14": "Set14", "b100": "BSD100", "BSDS100": "BSD100",
                "bsd100": "BSD100", "urban": "Urban100", "Urban100": "Urban100"}  # fmt: skip
-    assert {name: datasets.known_name(name) for name in spelled} == spelled
+    assert {name: datasets.canonical_name(name) for name in spelled} == spelled
 
 
 def test_the_table_is_whole() -> None:
     assert set_names() == ["Set5", "Set14", "BSD100", "Urban100"]
-    counts = {name: len(datasets._table()[name]) for name in set_names()}
+    counts = {name: len(datasets._known_sets()[name]) for name in set_names()}
     assert counts == {"Set5": 5, "Set14": 14, "BSD100": 100, "Urban100": 100}
-    for files in datasets._table().values():
+    for files in datasets._known_sets().values():
         for _, file in files:
             assert file.address.startswith("https://") and file.sha256 and len(file.sha256) == 64
             assert file.size

@@ -55,7 +55,7 @@ def begin(wanted: Remote, content: bytes) -> None:
 @pytest.fixture
 def unverified(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plain http also without a sha256: the server here knows no https."""
-    monkeypatch.setattr(Remote, "check_is_safe", lambda _: None)
+    monkeypatch.setattr(Remote, "check_secure", lambda _: None)
 
 
 def test_a_file_is_fetched_once(server: Server) -> None:
@@ -149,7 +149,7 @@ def test_a_server_that_falls_silent(server: Server) -> None:
 def test_a_server_that_trickles_is_asked_again(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer, "_PATIENCE", 0.3)
+    monkeypatch.setattr(transfer, "_STALL_SECONDS", 0.3)
     url = server.put("/a", CONTENT, trickle(0.05, 60))
     start = time.monotonic()
     assert store.get(remote(url)).read_bytes() == CONTENT
@@ -181,8 +181,8 @@ def test_a_redirect_to_plain_http_is_refused_without_a_hash(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = server.put("/a", CONTENT, status(302, Location=server.url + "/b"))
-    real = Remote.check_is_safe
-    monkeypatch.setattr(Remote, "check_is_safe", lambda r: None if r.address == url else real(r))
+    real = Remote.check_secure
+    monkeypatch.setattr(Remote, "check_secure", lambda r: None if r.address == url else real(r))
     assert code_of(Remote(url)) == "insecure-address"
     assert [path for path, _ in server.requests] == ["/a"]
 
@@ -194,7 +194,7 @@ def test_the_hubs_token_stays_with_the_hub(server: Server, monkeypatch: pytest.M
     headers = {"Authorization": "Bearer hf_secret"}
     monkeypatch.setattr(
         "sr_cli.store.store.find_source",
-        lambda r: transfer.Source(r, url, len(CONTENT), DIGEST, headers),
+        lambda r: transfer.TransferSource(r, url, len(CONTENT), DIGEST, headers),
     )
     with serving() as storage:
         elsewhere = storage.put("/file", CONTENT)

@@ -98,8 +98,8 @@ def test_networks_that_keep_the_size_are_chained(sr: Run, tmp_path: Path) -> Non
     [
         (["two.pth+one.pth"], "chain-order"),
         (["bicubic+espcn"], "chain-order"),
-        (["one.pth", "espcn"], "chain-is-not-averaged"),
-        (["one.pth+two.pth", "espcn"], "chain-is-not-averaged"),
+        (["one.pth", "espcn"], "chain-in-average"),
+        (["one.pth+two.pth", "espcn"], "chain-in-average"),
         (["two.pth", "espcn-x4"], "no-common-scale"),
     ],
 )
@@ -242,7 +242,7 @@ def test_junk_is_named(sr: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        ({"purpose": "Inpainting"}, "wrong-purpose"),
+        ({"purpose": "Inpainting"}, "not-for-upscaling"),
         ({"purpose": "SR", "input_channels": 4}, "unsupported-channels"),
     ],
 )
@@ -296,8 +296,8 @@ def test_files_that_grow_when_read_are_refused(sr: Run, tmp_path: Path) -> None:
     torch.save(endless, tmp_path / "endless.pth")
     torch.save({"model." * 3000 + "a": torch.zeros(1)}, tmp_path / "deep.pth")
     codes = {
-        "bomb": "expands-too-far",
-        "wide": "expands-too-far",
+        "bomb": "expands-too-much",
+        "wide": "expands-too-much",
         "endless": "unreadable-checkpoint",
         "deep": "unknown-architecture",
     }

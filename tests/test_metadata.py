@@ -19,7 +19,7 @@ from sr_cli.imaging.codecs import png16, tiff_writer
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.exif import clean_exif, exif_directory
 from sr_cli.imaging.formats import Encoding
-from sr_cli.imaging.metadata import for_size, has_unusual_gamma, read_metadata
+from sr_cli.imaging.metadata import adapt_metadata, has_unusual_gamma, read_metadata
 from sr_cli.imaging.picture import Frame, Metadata, Picture
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -358,24 +358,26 @@ def test_iptc_is_found_among_other_photoshop_resources(name: bytes, length: int)
 )
 def test_sizes_in_xmp_are_those_of_the_result(name: str, value: int) -> None:
     for form in (f'<a {name}="77"/>', f"<a {name} = ' 77 '/>", f"<{name}> 77 </{name}>"):
-        metadata = for_size(Metadata(xmp=form.encode()), 640, 480)
+        metadata = adapt_metadata(Metadata(xmp=form.encode()), 640, 480)
         wanted = form.replace(" 77 ", "77").replace("77", str(value)).encode()
         assert metadata.xmp == wanted
     other = b'<a b:Orientation="77" tiff:ImageWidthX="77"/>'
-    assert for_size(Metadata(xmp=other), 640, 480).xmp == other
+    assert adapt_metadata(Metadata(xmp=other), 640, 480).xmp == other
 
 
 def test_sizes_and_resolution_in_exif_are_those_of_the_result() -> None:
-    block = for_size(Metadata(exif=exif_of_a_phone(6).tobytes(), dpi=(300, 150)), 640, 480).exif
+    block = adapt_metadata(
+        Metadata(exif=exif_of_a_phone(6).tobytes(), dpi=(300, 150)), 640, 480
+    ).exif
     exif = Image.Exif()
     exif.load(block)
     details = exif.get_ifd(ExifTags.IFD.Exif)
     assert (details[0xA002], details[0xA003]) == (640, 480)
     assert [exif[tag] for tag in (0x0112, 0x011A, 0x011B, 0x0128)] == [1, 300, 150, 2]
     # A block with the resolution alone is made where there was none.
-    exif.load(for_size(Metadata(dpi=(72, 72)), 9, 9).exif)
+    exif.load(adapt_metadata(Metadata(dpi=(72, 72)), 9, 9).exif)
     assert exif[0x011A] == 72 and ExifTags.IFD.Exif not in exif
-    assert for_size(Metadata(), 9, 9).exif is None
+    assert adapt_metadata(Metadata(), 9, 9).exif is None
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

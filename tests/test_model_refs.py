@@ -70,7 +70,7 @@ def test_no_name_is_the_general_model() -> None:
 def test_an_id_is_one_entry_and_a_family_all_its_scales() -> None:
     one = parse_model("edsr-baseline-x3")
     assert isinstance(one, FamilyRef) and one.name == "edsr-baseline-x3"
-    assert one.scales() == [3] and one.steps == (one,) and one.own_scale is None
+    assert one.scales() == [3] and one.steps == (one,) and one.native_scale is None
     for name in ("edsr-baseline", "edsr"):
         family = parse_model(name)
         assert isinstance(family, FamilyRef) and family.name == "edsr-baseline"
@@ -89,13 +89,13 @@ def test_an_id_is_one_entry_and_a_family_all_its_scales() -> None:
 def test_bicubic_has_every_scale_and_needs_nothing() -> None:
     bicubic = parse_model("bicubic")
     assert bicubic == BicubicRef() and bicubic.scales() == list(SCALES)
-    assert bicubic.missing(16) == [] and bicubic.own_scale is None
+    assert bicubic.missing(16) == [] and bicubic.native_scale is None
     assert bicubic.load(3).network.scale == 3
 
 
 def test_public_weights_are_named_with_what_is_missing(tmp_path: Path) -> None:
     ref = parse_model("realesrgan-x4")
-    assert isinstance(ref, FamilyRef) and ref.own_scale == 4
+    assert isinstance(ref, FamilyRef) and ref.native_scale == 4
     (download,) = ref.missing(2)
     assert download.name == "realesrgan-x4" and download.licence and not download.accept
     assert download.remote.sha256 and download.remote.address.startswith("https://")
@@ -111,7 +111,7 @@ def test_the_entry_that_reaches_the_factor_is_missing(
         monkeypatch.setenv(name, value)
     world.add("first-x4", 4)
     ref = parse_model("first")
-    assert ref.scales() == [2, 4] and ref.own_scale == 4
+    assert ref.scales() == [2, 4] and ref.native_scale == 4
     for factor, name in ((1.5, "first-x2"), (2, "first-x2"), (2.1, "first-x4"), (9, "first-x4")):
         assert [d.name for d in ref.missing(factor)] == [name]
     store.get(ref.missing(2)[0].remote)
@@ -124,12 +124,12 @@ def test_files_of_ours_and_of_others(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "ours.safetensors", header, vdsr.state_dict())
     ours = parse_model(tmp_path / "ours.safetensors")
     assert isinstance(ours, FileRef) and ours.name == "ours.safetensors"
-    assert ours.scales() == [2, 3] and ours.own_scale == 3
+    assert ours.scales() == [2, 3] and ours.native_scale == 3
     loaded = ours.load(2)
     assert (loaded.network.scale, loaded.traits.halo, loaded.traits.half_is_safe) == (2, 3, False)
     torch.save(compact(2), tmp_path / "theirs.bin")
     theirs = parse_model(str(tmp_path / "theirs.bin"))
-    assert theirs.scales() == [2] and theirs.own_scale == 2 and theirs.missing(4) == []
+    assert theirs.scales() == [2] and theirs.native_scale == 2 and theirs.missing(4) == []
     (tmp_path / "no_suffix").write_bytes((tmp_path / "theirs.bin").read_bytes())
     assert isinstance(parse_model(tmp_path / "no_suffix"), FileRef)
 
@@ -138,7 +138,7 @@ def test_an_address_is_not_asked_for() -> None:
     ref = parse_model(ADDRESS)
     assert isinstance(ref, AddressRef) and ref.remote.address == ADDRESS and ref.name == "a+b.pth"
     assert [d.remote.address for d in ref.missing(4)] == [ADDRESS]
-    for use in (ref.scales, ref.load, lambda: ref.own_scale):
+    for use in (ref.scales, ref.load, lambda: ref.native_scale):
         with pytest.raises(RefusedError) as caught:
             use()
         assert (caught.value.code, caught.value.hint) == ("not-downloaded", "address")
@@ -147,7 +147,7 @@ def test_an_address_is_not_asked_for() -> None:
 
 def test_an_address_that_was_fetched_is_a_file(cached: Remote) -> None:
     ref = parse_model(cached.address)
-    assert ref.missing(2) == [] and ref.scales() == [2] and ref.own_scale == 2
+    assert ref.missing(2) == [] and ref.scales() == [2] and ref.native_scale == 2
     assert ref.load().network.scale == 2
     cached.path.write_bytes(b"something else")
     assert [d.remote for d in ref.missing(2)] == [cached]
@@ -161,10 +161,10 @@ def test_a_chain_and_the_address_at_its_end(tmp_path: Path) -> None:
     chain = parse_model(f"{first}+{first}+edsr")
     assert isinstance(chain, ChainRef) and chain.name == f"{first}+{first}+edsr"
     assert [type(s) for s in chain.steps] == [FileRef, FileRef, FamilyRef]
-    assert chain.scales() == [2, 3, 4] and chain.own_scale is None and chain.missing(4) == []
+    assert chain.scales() == [2, 3, 4] and chain.native_scale is None and chain.missing(4) == []
     with pytest.raises(SrError) as caught:
         chain.load()
-    assert caught.value.code == "chain-is-not-one-network"
+    assert caught.value.code == "chain-not-supported"
     chain = parse_model(f"{first}+{ADDRESS}")
     assert [type(s) for s in chain.steps] == [FileRef, AddressRef]
     assert [d.name for d in chain.missing(2)] == [ADDRESS]
@@ -234,14 +234,14 @@ def test_downloaded_weights_that_are_damaged_are_removed(
     for name, value in world.own.items():
         monkeypatch.setenv(name, value)
     entry: Entry | None = load_manifest().by_id("first-x2")
-    assert entry is not None and not entry.is_here
+    assert entry is not None and not entry.is_available
     with pytest.raises(RefusedError) as refusal:
         verified_path(entry)
     assert refusal.value.code == "not-downloaded"
     store.get(entry.remote)
-    assert entry.is_here and verified_path(entry) == entry.path
+    assert entry.is_available and verified_path(entry) == entry.path
     entry.path.write_bytes(b"tampered with")
     with pytest.raises(SrError) as caught:
         verified_path(entry)
     assert (caught.value.code, caught.value.hint) == ("damaged-weights", "fetch-again")
-    assert not entry.is_here
+    assert not entry.is_available

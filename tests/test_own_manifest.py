@@ -43,10 +43,10 @@ def test_a_manifests_files_replace_no_others(sr: Run, world: World) -> None:
     assert sr("models", env=world.own).returncode == 0
     world.change(file="RealESRGAN_x4plus.pth")
     done = sr("models", env=world.own)
-    assert done.returncode == 2 and done.error_codes == ["manifest-file-taken"]
+    assert done.returncode == 2 and done.error_codes == ["manifest-file-conflict"]
     assert b"realesrgan-x4" in done.stderr
     done = sr("download-weights", "first-x2", "--manifest", world.manifest, env=world.env)
-    assert done.returncode == 2 and done.error_codes == ["manifest-file-taken"]
+    assert done.returncode == 2 and done.error_codes == ["manifest-file-conflict"]
 
 
 def test_a_manifest_may_point_to_this_machine(sr: Run, world: World, tmp_path: Path) -> None:
@@ -167,6 +167,6 @@ def test_families() -> None:
     assert manifest.family("nothing") == []
     assert manifest.by_id("nothing-x2") is None
     entry = manifest.by_id("espcn-x3")
-    assert entry is not None and entry.family == "espcn" and entry.is_here
+    assert entry is not None and entry.family == "espcn" and entry.is_available
     assert not any(e.url for e in manifest.embedded) and all(e.url for e in manifest.public)
     assert len(manifest.embedded) + len(manifest.public) == len(manifest.weights)

@@ -165,8 +165,8 @@ def test_pipelines_are_built_for_what_models_are(tmp_path: Path) -> None:
     for names, code in (
         ((f"{twice}+espcn-x2",), "chain-order"),
         ((f"bicubic+{twice}",), "chain-order"),
-        ((same, twice), "chain-is-not-averaged"),
-        ((f"{same}+{twice}", twice), "chain-is-not-averaged"),
+        ((same, twice), "chain-in-average"),
+        ((f"{same}+{twice}", twice), "chain-in-average"),
         ((twice, "espcn-x3"), "no-common-scale"),
     ):
         with pytest.raises(RefusedError) as caught:

@@ -31,10 +31,10 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What a terminal in place of stderr gets."""
     shown = io.StringIO()
 
-    def talk() -> Console:
+    def stderr_console() -> Console:
         return Console(file=shown, force_terminal=True, width=100, emoji=False)
 
-    monkeypatch.setattr(progress, "talk", talk)
+    monkeypatch.setattr(progress, "stderr_console", stderr_console)
     return shown
 
 
@@ -142,13 +142,13 @@ def test_what_happens_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         reporter.on_event(Progress(Path("a.png"), 0.5))
     told = lines(capsys)
     assert told[:4] == [
-        "fetching edsr-x4 (MIT)",
+        "downloading edsr-x4 (MIT)",
         "hf://a/b/c: sha256 1234, pinned",
         "warning: a.png will be overwritten by its result",
-        "x5: the network's x4 2 times, then bicubic down to x5",
+        "x5: applies the x4 network 2 times, then downscales to x5",
     ]
     how = "device cpu, precision fp32, tile 128, halo 9"
-    assert told[4:] == [how, "x16: the network's x4 2 times", how, how]
+    assert told[4:] == [how, "x16: applies the x4 network 2 times", how, how]
 
 
 RESULTS = [

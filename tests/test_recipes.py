@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sr_cli.errors import RefusedError, SrError
-from sr_cli.imaging.names import partner_name
+from sr_cli.imaging.names import pair_key
 from sr_cli.networks import model_names
-from sr_cli.training.images import Pair, find_sources, split
+from sr_cli.training.images import Pair, find_sources, hold_back
 from sr_cli.training.optimisers import learning_rate_factor
 from sr_cli.training.papers import default_recipe
 from sr_cli.training.recipe_files import (
@@ -149,8 +149,8 @@ def test_the_schema_in_the_documentation_is_current_and_describes_every_field() 
 
 
 def test_partners_are_found_by_their_names(tmp_path: Path) -> None:
-    assert partner_name("0801x4", 4) == partner_name("0801", 4) == partner_name("0801_HR", 4)
-    assert partner_name("a_x4_LR", 4) == "a" and partner_name("box", 4) == "box"
+    assert pair_key("0801x4", 4) == pair_key("0801", 4) == pair_key("0801_HR", 4)
+    assert pair_key("a_x4_LR", 4) == "a" and pair_key("box", 4) == "box"
     for folder, name in (("hr", "a.png"), ("lr", "ax2.png"), ("hr", "b.png")):
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / name).touch()
@@ -169,6 +169,6 @@ def test_partners_are_found_by_their_names(tmp_path: Path) -> None:
 @given(count=st.integers(2, 60), share=st.floats(0.01, 0.99))
 def test_held_back_pictures_are_not_trained_on(count: int, share: float) -> None:
     pairs = [Pair(str(i), np.zeros((1, 1, 3), np.uint8)) for i in range(count)]
-    train, held_back = split(pairs, share)
+    train, held_back = hold_back(pairs, share)
     names = {p.name for p in train}, {p.name for p in held_back}
     assert train and held_back and not names[0] & names[1] and len(names[0] | names[1]) == count

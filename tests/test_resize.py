@@ -23,7 +23,7 @@ from sr_cli.imaging.resize import (
     to_integers,
     vertical_first,
 )
-from sr_cli.networks.bicubic import enlarge_bicubic
+from sr_cli.networks.bicubic import upscale_bicubic
 
 GOLDEN = {
     ("Set5", 2): (33.673, 0.9303),
@@ -77,7 +77,7 @@ def test_both_bicubics_agree(h: int, w: int, scale: int) -> None:
     lr = np.random.default_rng(h * 41 + w).integers(64, 192, (h, w), dtype=np.uint8)
     sr = resize_bicubic(lr, h * scale, w * scale)
     x = torch.from_numpy(lr).float()[None, None] / 255
-    other = (enlarge_bicubic(x, scale)[0, 0].numpy() * 255).clip(0, 255)
+    other = (upscale_bicubic(x, scale)[0, 0].numpy() * 255).clip(0, 255)
     assert np.abs(other - sr).max() <= 1.5
 
 

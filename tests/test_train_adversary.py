@@ -139,7 +139,7 @@ def test_deferred_counts_survive_a_saved_state() -> None:
     checks = DeferredChecks(CPU)
     good, loss = torch.tensor(True), torch.tensor(0.5)
     checks.count(good)
-    checks.follow(good, loss)
+    checks.update_usual_loss(good, loss)
     assert not bool(checks.is_good(loss * 1000, loss, 100.0))
     assert not bool(checks.is_good(loss * torch.inf, loss, None))
     trainer = Trainer(gan(), device=CPU, deferred=True)

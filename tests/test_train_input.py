@@ -18,7 +18,7 @@ from PIL import Image
 from sr_cli.cli.train import parse_duration
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.registry.checkpoint import read_header
-from sr_cli.training.data import lasting_val
+from sr_cli.training.data import absolute_val
 from sr_cli.training.events import Event, Noted
 from sr_cli.training.network import bytes_per_step, set_training_mode
 from sr_cli.training.papers import default_recipe
@@ -68,7 +68,7 @@ ESPCN = ("-m", "espcn", "-x2")
         ((*ESPCN, "--val", "photos/more"), "validation-overlaps", "photos/more"),
         ((*ESPCN, "--val", "nowhere"), "path-not-found", "nowhere"),
         ((*EDSR, "--init", "nothing.safetensors"), "file-not-found", "nothing.safetensors"),
-        ((*EDSR, "--init", "espcn-x4"), "weights-do-not-fit", "espcn-x4"),
+        ((*EDSR, "--init", "espcn-x4"), "weights-mismatch", "espcn-x4"),
         ((*EDSR, "--recipe", "no.toml"), "unreadable-file", "no.toml"),
         ((*EDSR, "--recipe", "file"), "invalid-toml", "file"),
         ((*ESPCN, "--set", "losses.perceptual=1"), "loss-needs-rgb", "luma"),
@@ -246,7 +246,7 @@ def test_validation_on_a_test_set_by_name(
     recipe = tiny_recipe(batch=2, steps=1)
     result = quick(photos, tmp_path / "a.safetensors", recipe, val="Set5")
     assert result.best and 20 < result.best < 40
-    assert datasets.known_name("set5") == "Set5"
+    assert datasets.canonical_name("set5") == "Set5"
     with pytest.raises(SrError) as caught:
         quick(photos, tmp_path / "b.safetensors", recipe, val="Set14")
     assert caught.value.code == "no-test-set"
@@ -286,8 +286,8 @@ def test_names_hold_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     for name in ("Set5", "0.1", "own"):
         (tmp_path / name).mkdir()
-    assert [lasting_val(v) for v in ("Set5", "0.1", "2%")] == ["Set5", "0.1", "2%"]
-    assert lasting_val("own") == str(tmp_path / "own")
+    assert [absolute_val(v) for v in ("Set5", "0.1", "2%")] == ["Set5", "0.1", "2%"]
+    assert absolute_val("own") == str(tmp_path / "own")
 
 
 def test_a_preview_leaves_the_run_of_its_name_alone(photos: Path, tmp_path: Path) -> None:

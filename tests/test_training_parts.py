@@ -18,7 +18,7 @@ from sr_cli.registry.ref import load_model
 from sr_cli.training.fast_layers import compose_tail, use_fast_layers
 from sr_cli.training.flat import calibrate_flat, flat_error
 from sr_cli.training.losses import (
-    Features,
+    VGGFeatures,
     charbonnier,
     discriminator_loss,
     generator_loss,
@@ -32,7 +32,7 @@ from sr_cli.training.optimisers import (
     set_learning_rate,
 )
 from sr_cli.training.papers import default_recipe
-from sr_cli.training.validation import Example, seconds_between, steps_between
+from sr_cli.training.validation import Example, validation_interval, validation_interval_seconds
 
 
 def test_charbonnier_is_its_equation() -> None:
@@ -45,15 +45,15 @@ def test_validation_takes_a_tenth_of_the_time_at_most() -> None:
     hr = np.zeros((480, 480, 3), np.uint8)
     examples = [Example("a", hr[::2, ::2], hr, 2)] * 16
     small = default_recipe("vdsr", (2,), batch=4, lr_patch=12)
-    every = steps_between(small, examples, 500)
+    every = validation_interval(small, examples, 500)
     pixels_trained = every * 3 * 4 * 24**2
     assert 0.09 < 16 * 480**2 / pixels_trained <= 0.1
     large = default_recipe("edsr", (2,), batch=16, lr_patch=96)
-    assert steps_between(large, examples, 500) == 100
-    assert steps_between(large, examples, 400_000) == 10_000
-    assert seconds_between(600, took=30) == 300
-    assert seconds_between(600, took=0.1) == 20
-    assert seconds_between(7200, took=1) == 180
+    assert validation_interval(large, examples, 500) == 100
+    assert validation_interval(large, examples, 400_000) == 10_000
+    assert validation_interval_seconds(600, took=30) == 300
+    assert validation_interval_seconds(600, took=0.1) == 20
+    assert validation_interval_seconds(7200, took=1) == 180
 
 
 def test_texture_ignores_where_things_are() -> None:
@@ -93,14 +93,14 @@ def test_adversarial_losses_are_their_equations() -> None:
 def test_features_are_those_of_the_layer_named(tmp_path: Path) -> None:
     weights = small_vgg(tmp_path / "vgg.safetensors")
     image = torch.rand(1, 3, 16, 16)
-    before = Features("vgg19", "conv1_2", activated=False, weights=weights)(image)
-    after = Features("vgg19", "conv1_2", activated=True, weights=weights)(image)
+    before = VGGFeatures("vgg19", "conv1_2", activated=False, weights=weights)(image)
+    after = VGGFeatures("vgg19", "conv1_2", activated=True, weights=weights)(image)
     assert float(before.min()) < 0 and torch.equal(before.clamp(min=0), after)
     with pytest.raises(RefusedError) as caught:
-        Features("vgg19", "conv9_1", weights=weights)
+        VGGFeatures("vgg19", "conv9_1", weights=weights)
     assert caught.value.code == "unknown-value" and "conv5_4" in caught.value.facts["known"]
     with pytest.raises(SrError) as missing:
-        Features("vgg19", "conv2_1", weights=weights)
+        VGGFeatures("vgg19", "conv2_1", weights=weights)
     assert missing.value.code == "not-vgg-weights"
     assert missing.value.facts["tensor"] == "features.5.weight"
 

@@ -23,7 +23,7 @@ from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic
 from sr_cli.networks import create_model
 from sr_cli.registry.checkpoint import (
     Header,
-    is_ours,
+    is_sr_checkpoint,
     load_checkpoint,
     read_header,
     save_checkpoint,
@@ -149,14 +149,14 @@ def test_a_header_is_checked(tmp_path: Path, change: dict[str, object]) -> None:
 
 
 def test_files_that_are_no_checkpoint_of_ours(tmp_path: Path) -> None:
-    for name, code in (("missing", "file-not-found"), ("plain", "not-our-checkpoint"),
+    for name, code in (("missing", "file-not-found"), ("plain", "not-an-sr-checkpoint"),
                        ("text", "unreadable-checkpoint")):  # fmt: skip
         path = tmp_path / f"{name}.safetensors"
         if name == "plain":
             save_file({"a": torch.zeros(1)}, path)
         if name == "text":
             path.write_text("hello")
-        assert not is_ours(path)
+        assert not is_sr_checkpoint(path)
         with pytest.raises(SrError) as caught:
             read_header(path)
         assert caught.value.code == code
@@ -173,7 +173,7 @@ def test_tensors_that_do_not_fit_are_named(tmp_path: Path) -> None:
     save_checkpoint(path, Header("edsr", [2], model.config), tensors)
     with pytest.raises(SrError) as caught:
         load_checkpoint(path)
-    assert caught.value.code == "tensors-do-not-fit"
+    assert caught.value.code == "tensor-mismatch"
     facts = caught.value.facts
     assert facts["missing"] == ["head.bias"]
     assert facts["unknown"] == ["extra.0", "extra.1", "extra.2", "+2"]

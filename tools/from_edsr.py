@@ -3,7 +3,7 @@
     python tools/from_edsr.py edsr-baseline-x4 --to srresnet --data photos/ -o start.safetensors
     sr train --recipe srresnet-x4 --init start.safetensors --data photos/
 
-srresnet (also srgan's generator): the same function but for the picture's outermost pixels. Its
+srresnet (also srgan's generator): the same function but for the image's outermost pixels. Its
 normalisations get the statistics of lr crops from --data, which they give back as scale and shift.
 rcan: EDSR's blocks shared out over --groups, whose own convolutions start small: not the same
 function, but layers that have learnt.
@@ -130,7 +130,7 @@ def _settle(normalisation: nn.Module, x: Tensor) -> Tensor:
 
 
 def crops(folder: Path, scale: int, count: int = 64, side: int = 48) -> Tensor:
-    """The middles of the first pictures of a folder, as lr (N, 3, side, side)."""
+    """The middles of the first images of a folder, as lr (N, 3, side, side)."""
     found = []
     for file in sorted(p for p in folder.rglob("*") if format_of_name(p.name)):
         hr = crop_to_multiple(np.asarray(Image.open(file).convert("RGB")), scale)
@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--to", choices=("srresnet", "srgan", "rcan"), required=True)
     parser.add_argument("--scale", type=int, default=4)
     parser.add_argument("--groups", type=int, default=4)
-    parser.add_argument("--data", type=Path, help="a folder of pictures (srresnet)")
+    parser.add_argument("--data", type=Path, help="a folder of images (srresnet)")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     edsr = load_model(options.edsr, scale=options.scale).network
@@ -162,7 +162,7 @@ def main() -> None:
         made = to_rcan(edsr, options.groups)
     else:
         if options.data is None:
-            parser.error("--data FOLDER: normalisation needs pictures")
+            parser.error("--data FOLDER: normalisation needs images")
         made = to_srresnet(edsr, crops(options.data, options.scale))
     ref = parse_model(options.edsr)
     path = ref.entries[0].path if isinstance(ref, FamilyRef) else Path(options.edsr)

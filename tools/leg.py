@@ -1,4 +1,4 @@
-"""One leg of training on a borrowed machine: from what travelled there to what comes back.
+"""One leg of training on another machine: from what travelled there to what comes back.
 
     python tools/leg.py train --data pack/ --recipe photo-x4 --init W.safetensors --trunk trunk.z \
         --seconds 480 --out OUT [-- more options of sr train]
@@ -28,7 +28,7 @@ from safetensors.torch import load, load_file, save, save_file
 from torch import Tensor
 
 _STARTING = 25.0
-"""Seconds for imports, pictures and the first kernels before the first step."""
+"""Seconds for imports, images and the first kernels before the first step."""
 
 _SNAPSHOTS = 3
 

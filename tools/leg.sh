@@ -1,5 +1,5 @@
 #!/bin/bash
-# One leg of training on a borrowed machine:
+# One leg of training on another machine:
 #   tools/leg.sh PACK RECIPE INIT TRUNK SECONDS OUT [more options of sr train]
 # PACK: a folder of tools/pack.py; TRUNK: of `tools/leg.py shrink`. See tools/leg.py.
 set -eu

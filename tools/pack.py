@@ -1,4 +1,4 @@
-"""A small data pack for a leg on a borrowed machine: the most telling tiles of many pictures.
+"""A small data pack for a leg on another machine: the most telling tiles of many images.
 
     python tools/pack.py photos/ more-photos/ -o pack/ --megabytes 17
 
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def tile_of(path: Path) -> NDArray[np.uint8]:
-    """The middle 512x512 of a picture, or less where it is smaller."""
+    """The middle 512x512 of an image, or less where it is smaller."""
     pixels = np.asarray(Image.open(path).convert("RGB"))
     top, left = (max(0, n - SIDE) // 2 for n in pixels.shape[:2])
     return np.ascontiguousarray(pixels[top : top + SIDE, left : left + SIDE])
@@ -85,7 +85,7 @@ def detail(tile: NDArray[np.uint8]) -> float:
 
 
 def chosen_order(energies: NDArray[np.float64], random: np.random.Generator) -> list[int]:
-    """Indices: mostly of the more detailed pictures in any order, smooth ones strewn in.
+    """Indices: mostly of the more detailed images in any order, smooth ones strewn in.
 
     Not the most detailed first: those are all grass and gravel, and the largest files.
     """

@@ -47,12 +47,12 @@ SMALL = 200_000
 """Networks with fewer values keep float32: there is nothing to save."""
 
 ALLOWED_DIFFERENCE = 3e-5
-"""Of the 1e-4 that tiles may differ by: the probes are few, pictures are many."""
+"""Of the 1e-4 that tiles may differ by: the probes are few, images are many."""
 
 
 @torch.inference_mode()
 def measured_halo(model: SRModel, pictures: list[np.ndarray]) -> int | None:
-    """The smallest halo with which a tile's core equals the whole picture's; None: the radius."""
+    """The smallest halo with which a tile's core equals the whole image's; None: the radius."""
     radius = model.receptive_radius
     if radius is None or radius <= 8:
         return None
@@ -88,7 +88,7 @@ def measured_halo(model: SRModel, pictures: list[np.ndarray]) -> int | None:
 
 
 def lr_tensor(picture: np.ndarray, model: SRModel) -> torch.Tensor:
-    """The lr of a training picture as the network gets it: (C, h, w) in [0, 1]."""
+    """The lr of a training image as the network gets it: (C, h, w) in [0, 1]."""
     lr = downscale_bicubic(picture, model.scale)
     if model.channels == 1:
         return torch.from_numpy(luma(lr) / 255).float()[None]

@@ -20,7 +20,7 @@ from from_edsr import crops
 from torch import Tensor, nn
 
 from sr_cli.imaging.colour import LUMA_BLACK, LUMA_WEIGHTS
-from sr_cli.networks.bicubic import enlarge_bicubic
+from sr_cli.networks.bicubic import upscale_bicubic
 from sr_cli.networks.srcnn import SRCNN
 from sr_cli.networks.vdsr import VDSR
 from sr_cli.registry.checkpoint import read_header, save_checkpoint
@@ -35,7 +35,7 @@ TAKEN = 0.1
 
 @torch.no_grad()
 def revive(layers: nn.Sequential, x: Tensor) -> list[int]:
-    """x (N, 1, H, W): enlarged luma. Changes `layers`; returns how many were dead in each."""
+    """x (N, 1, H, W): upscaled luma. Changes `layers`; returns how many were dead in each."""
     stack = [m for m in layers if isinstance(m, nn.Conv2d)]
     counts = []
     for layer, following in pairwise(stack):
@@ -58,7 +58,7 @@ def _random(layer: nn.Conv2d) -> Tensor:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("source", type=Path, help="a checkpoint of SRCNN or VDSR")
-    parser.add_argument("--data", type=Path, required=True, help="a folder of pictures")
+    parser.add_argument("--data", type=Path, required=True, help="a folder of images")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     model = load_model(str(options.source)).network
@@ -67,7 +67,7 @@ def main() -> None:
     lr = crops(options.data, model.scale, count=32)
     weights = torch.tensor(LUMA_WEIGHTS, dtype=torch.float32).view(1, 3, 1, 1)
     luma = (lr * weights).sum(1, keepdim=True) + LUMA_BLACK
-    counts = revive(model.layers, enlarge_bicubic(luma, model.scale))
+    counts = revive(model.layers, upscale_bicubic(luma, model.scale))
     print("dead features, layer by layer:", *counts)
     header = replace(read_header(options.source), halo=None, figures={})
     save_checkpoint(options.output, header, model.state_dict())

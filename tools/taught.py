@@ -1,15 +1,15 @@
-"""Pairs from which a network learns what a self-ensemble makes: less noise than true pictures.
+"""Pairs from which a network learns what a self-ensemble makes: less noise than true images.
 
     python tools/taught.py edsr-baseline-x4 --data photos/ -o taught/
     sr train --recipe edsr-baseline-x4 --init edsr-baseline-x4 --data taught/ --val taught/val
 
-taught/lr: bicubic lr of --count pictures, each cut to --side pixels; taught/hr: the mean of the
-network's eight flips and turns of it (EDSR, section 3.4), which is better than the network, and
+taught/lr: bicubic lr of --count images, each cut to --side pixels; taught/hr: the mean of the
+network's eight flips and rotations of it (EDSR, section 3.4), which is better than the network, and
 which it can learn to make at once. Where that mean is no better (dithered pixels, patterns), the
-pair keeps the true picture. --truth 0.2 moves each hr a fifth of the way to the true picture, so
-that the network goes beyond itself. --rescale 0.5 0.9 makes pictures smaller first, each by a
+pair keeps the true image. --truth 0.2 moves each hr a fifth of the way to the true image, so
+that the network goes beyond itself. --rescale 0.5 0.9 makes images smaller first, each by a
 factor drawn between the two: more detail to a pixel, and less of what a lossy file lost.
-taught/val: whole pictures that no pair is from, those that `sr train` would hold back from --data.
+taught/val: whole images that no pair is from, those that `sr train` would hold back from --data.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from sr_cli.imaging.conversion import opaque_8_bit
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic, resize_bicubic
 from sr_cli.registry.ref import load_model
-from sr_cli.training.images import find_sources, split
+from sr_cli.training.images import find_sources, hold_back
 
 HELD_BACK = 0.02
 MIN_SIDE = 96
-"""Of a rescaled picture, in pixels, so that there is something to learn from at x4."""
+"""Of a rescaled image, in pixels, so that there is something to learn from at x4."""
 
 
 def aim(true: np.ndarray, made: np.ndarray, ensemble: np.ndarray, *, truth: float) -> np.ndarray:
-    """What to learn, (h, w, 3) uint8: the ensemble's picture, `true` where it is no better."""
+    """What to learn, (h, w, 3) uint8: the ensemble's image, `true` where it is no better."""
     before, after = (np.mean((sr.astype(np.float32) - true) ** 2) for sr in (made, ensemble))
     if after >= before:
         return true
@@ -54,19 +54,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("model", help="a trained network: id or file")
     parser.add_argument("--data", type=Path, action="append", required=True)
-    parser.add_argument("--count", type=int, default=192, help="pictures, drawn by chance")
+    parser.add_argument("--count", type=int, default=192, help="images, drawn by chance")
     parser.add_argument("--side", type=int, default=128, help="of a crop, in lr pixels")
     parser.add_argument("--scale", type=int)
-    parser.add_argument("--truth", type=float, default=0.0, help="share of the true picture")
+    parser.add_argument("--truth", type=float, default=0.0, help="share of the true image")
     parser.add_argument("--rescale", type=float, nargs=2, default=(1.0, 1.0), help="factors on hr")
-    parser.add_argument("--seed", type=int, default=0, help="other pictures, other crops")
+    parser.add_argument("--seed", type=int, default=0, help="other images, other crops")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     prepare_cpu()
     loaded = load_model(options.model, scale=options.scale)
     network, teacher = Upscaler(loaded), Upscaler(loaded, tta=True)
     files = [source.hr for source in find_sources(options.data, scale=None)]
-    train, held_back = split(files, HELD_BACK)
+    train, held_back = hold_back(files, HELD_BACK)
     for name in ("lr", "hr", "val"):
         (options.output / name).mkdir(parents=True, exist_ok=True)
     for file in held_back:

@@ -6,7 +6,7 @@
 Adds --share of the relative's change between --since and --from to the layers of the same name and
 shape (task arithmetic: Ilharco et al., ICLR 2023), only those whose names begin as --layers say
 where it is given. Good for another scale's body, and for a network that began as the relative
-(`tools/from_edsr.py` on both of its states). Held-back pictures say how large the share may be.
+(`tools/from_edsr.py` on both of its states). Held-back images say how large the share may be.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The command line: the only room that prints."""
+"""The command line: parse, call, print."""

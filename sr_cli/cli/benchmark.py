@@ -1,4 +1,4 @@
-"""`sr benchmark`: figures that agree with the papers."""
+"""`sr benchmark`: models measured on test sets, next to the published figures."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, cast
 
 import typer
 
-from sr_cli.cli.benchmark_check import check_shipped
-from sr_cli.cli.benchmark_options import Arguments, check_arguments, parse_region
-from sr_cli.cli.benchmark_report import Progress, print_report, report_failures
+from sr_cli.cli.benchmark_check import print_checks
+from sr_cli.cli.benchmark_options import Options, check_options, parse_region
+from sr_cli.cli.benchmark_report import BenchmarkProgress, print_report, report_failures
 from sr_cli.cli.console import say, shown
 from sr_cli.cli.options import takes
 from sr_cli.cli.upscale import parse_scale
@@ -23,21 +23,23 @@ if TYPE_CHECKING:
     from sr_cli.evaluation.sheet import Crop
 
 
-@takes(Arguments)
-def benchmark(given: Arguments) -> None:
-    """Measure models on test sets by the papers' protocol, next to the published figures.
+@takes(Options)
+def benchmark(given: Options) -> None:
+    """Measure models on test sets, next to the published figures.
 
-    What is measured is what sr upscale writes. lr is made as MATLAB does; PSNR and SSIM are on
-    luma, without a border of as many pixels as the scale. Sets are fetched once and verified.
+    Models are measured on what sr upscale writes, by the papers' protocol:
+    lr by MATLAB's bicubic, PSNR and SSIM on luma, without a border as wide
+    as the scale. Test sets are downloaded once and verified.
 
-    Exit codes: 0 all measured (with --check: all figures hold); 1 an image, set or figure
-    failed; 2 refused before anything was measured; 130 interrupted.
+    Exit codes: 0 all measured (with --check: all figures hold);
+    1 an image, a set, a model or a figure failed; 2 refused before anything
+    was measured; 130 interrupted; 143 terminated.
     """
-    check_arguments(given)
+    check_options(given)
     scale = None if given.scale is None else _whole(parse_scale(given.scale))
     engine = _engine_options(given)
     if given.check:
-        raise typer.Exit(check_shipped(given, scale, engine))
+        raise typer.Exit(print_checks(given, scale, engine))
     region = parse_region(given.region)
     if given.plot is not None:
         from sr_cli.evaluation.plot import require_matplotlib
@@ -46,9 +48,9 @@ def benchmark(given: Arguments) -> None:
 
     from sr_cli.evaluation.benchmark import run_benchmark
 
-    with Progress(given.quiet) as progress:
+    with BenchmarkProgress(given.quiet) as progress:
         plan = _plan(given, scale or 4, engine, progress)
-        compared = _compared(given, plan)
+        compared = _models_to_compare(given, plan)
         if given.compare is not None and not isinstance(region, str):
             from sr_cli.evaluation.sheet import check_crop
 
@@ -66,7 +68,7 @@ def _whole(scale: float) -> int:
     return int(scale)
 
 
-def _engine_options(given: Arguments) -> EngineOptions:
+def _engine_options(given: Options) -> EngineOptions:
     from sr_cli.engine.options import EngineOptions
 
     options = EngineOptions(given.device, given.threads, given.precision, given.tile)
@@ -74,7 +76,9 @@ def _engine_options(given: Arguments) -> EngineOptions:
     return options
 
 
-def _plan(given: Arguments, scale: int, engine: EngineOptions, progress: Progress) -> BenchmarkPlan:
+def _plan(
+    given: Options, scale: int, engine: EngineOptions, progress: BenchmarkProgress
+) -> BenchmarkPlan:
     from sr_cli.evaluation.plan import DEFAULT_SETS, Pairs, plan_benchmark
 
     sets: Sequence[str | Pairs] = given.sets or DEFAULT_SETS
@@ -89,11 +93,11 @@ def _plan(given: Arguments, scale: int, engine: EngineOptions, progress: Progres
     )
 
 
-def _options(given: Arguments, engine: EngineOptions) -> BenchmarkOptions:
+def _options(given: Options, engine: EngineOptions) -> BenchmarkOptions:
     from sr_cli.evaluation.plan import BenchmarkOptions
 
     return BenchmarkOptions(
-        # Whether it is one of the two is checked with the plan.
+        # plan_benchmark checks the value.
         luma=cast("Luma", given.luma),
         rgb=given.rgb,
         lpips=given.lpips,
@@ -107,8 +111,8 @@ def _options(given: Arguments, engine: EngineOptions) -> BenchmarkOptions:
     )
 
 
-def _compared(given: Arguments, plan: BenchmarkPlan) -> list[str]:
-    """The models on the blind page: bicubic where it was asked for, or there is only one other."""
+def _models_to_compare(given: Options, plan: BenchmarkPlan) -> list[str]:
+    """The models on the blind page; bicubic only if it is named or there is only one other."""
     names = [m.name for m in plan.models]
     others = [name for name in names if name != "bicubic"]
     wanted = given.model is None or "bicubic" in given.model or len(others) == 1
@@ -119,7 +123,7 @@ def _compared(given: Arguments, plan: BenchmarkPlan) -> list[str]:
 
 
 def _write_files(
-    report: Report, given: Arguments, first_set: str, region: str | Crop, compared: list[str]
+    report: Report, given: Options, first_set: str, region: str | Crop, compared: list[str]
 ) -> None:
     written = []
     if given.plot is not None:

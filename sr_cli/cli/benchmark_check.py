@@ -10,12 +10,12 @@ from sr_cli.cli.console import print_json, say
 from sr_cli.errors import ExitCode
 
 if TYPE_CHECKING:
-    from sr_cli.cli.benchmark_options import Arguments
+    from sr_cli.cli.benchmark_options import Options
     from sr_cli.engine.options import EngineOptions
     from sr_cli.evaluation.figure_checks import CheckStarted, FigureCheck
 
 
-def check_shipped(given: Arguments, scale: int | None, engine: EngineOptions) -> ExitCode:
+def print_checks(given: Options, scale: int | None, engine: EngineOptions) -> ExitCode:
     """Print whether each shipped figure holds; FAILED where one does not."""
     from sr_cli.evaluation.figure_checks import FigureCheck, check_figures
     from sr_cli.evaluation.plan import DEFAULT_SETS

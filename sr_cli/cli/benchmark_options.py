@@ -16,52 +16,60 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Arguments:
-    """What `sr benchmark` was given."""
+class Options:
+    """The command line of `sr benchmark`."""
 
     sets: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SET]...",
+            metavar="SET",
             help="Set5, Set14, BSD100, Urban100, or folders. Default: Set5 and Set14.",
         ),
     ] = None
     model: Annotated[
         list[str] | None,
-        typer.Option("-m", "--model", help="Network, id or file. Default: all that are trained."),
+        typer.Option(
+            "-m", "--model", help="Network, id or checkpoint file. Default: all trained models."
+        ),
     ] = None
     scale: Annotated[
-        str | None, typer.Option("-x", "-s", "--scale", help="2, 3 or 4. Default 4.")
+        str | None, typer.Option("-x", "-s", "--scale", help="2, 3 or 4. Default: 4.")
     ] = None
-    hr: Annotated[
-        Path | None, typer.Option("--hr", help="Folder of originals, paired by name with --lr.")
+    hr: Annotated[Path | None, typer.Option("--hr", help="Folder of originals; needs --lr.")] = None
+    lr: Annotated[
+        Path | None, typer.Option("--lr", help="Folder of their lr images, paired by name.")
     ] = None
-    lr: Annotated[Path | None, typer.Option("--lr", help="Folder of their lr images.")] = None
     data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="A copy of the sets of your own; verified.")
+        Path | None,
+        typer.Option("--data-dir", help="Read the test sets from this folder; they are verified."),
     ] = None
     luma: Annotated[
         str, typer.Option("--luma", help="unrounded, or rounded as in the oldest papers.")
     ] = "unrounded"
-    rgb: Annotated[bool, typer.Option("--rgb", help="Also PSNR on RGB.")] = False
+    rgb: Annotated[bool, typer.Option("--rgb", help="Also measure PSNR on RGB.")] = False
     lpips: Annotated[
-        str | None, typer.Option("--lpips", help="Also LPIPS: alex or vgg (fetched once).")
+        str | None, typer.Option("--lpips", help="Also measure LPIPS: alex or vgg.")
     ] = None
     lpips_weights: Annotated[
-        Path | None, typer.Option("--lpips-weights", help="LPIPS's weights from a file.")
+        Path | None,
+        typer.Option("--lpips-weights", help="Read LPIPS's weights from this file."),
     ] = None
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False
-    csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout.")] = False
-    markdown: Annotated[bool, typer.Option("--markdown", help="Markdown on stdout.")] = False
-    per_image: Annotated[bool, typer.Option("--per-image", help="A line for each image.")] = False
-    plot: Annotated[
-        Path | None, typer.Option("--plot", help="PSNR over speed as PNG (an extra: plot).")
-    ] = None
-    save: Annotated[Path | None, typer.Option("--save", help="Folder for the upscaled images.")] = (
-        None
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown on stdout.")] = False
+    per_image: Annotated[bool, typer.Option("--per-image", help="Print a line for each image.")] = (
+        False
     )
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", help="Plot PSNR over speed to this PNG (extra: plot)."),
+    ] = None
+    save: Annotated[
+        Path | None, typer.Option("--save", help="Write the upscaled images to this folder.")
+    ] = None
     compare: Annotated[
-        Path | None, typer.Option("--compare", help="Sheet of crops through every model, PNG.")
+        Path | None,
+        typer.Option("--compare", help="Write a sheet of crops through every model to this PNG."),
     ] = None
     region: Annotated[
         str,
@@ -71,22 +79,25 @@ class Arguments:
     ] = "differ"
     ab: Annotated[
         Path | None,
-        typer.Option("--ab", help="Folder for a page that compares the models blindly, by eye."),
+        typer.Option("--ab", help="Write a page for a blind comparison to this folder."),
     ] = None
     degradation: Annotated[
         list[str] | None,
         typer.Option(
-            "--degradation", help="How lr is made: bicubic, noise, photo. --ab takes several."
+            "--degradation", help="How lr is made: bicubic, noise or photo. Several only with --ab."
         ),
     ] = None
     check: Annotated[
         bool,
         typer.Option(
             "--check",
-            help="Exit 1 unless the shipped PSNR-Y on these sets holds, at every scale or -x.",
+            help="Check the shipped figures; exit with 1 unless they hold.",
         ),
     ] = False
-    tile: Annotated[int | None, typer.Option("-t", "--tile", help="Tile side.")] = None
+    tile: Annotated[
+        int | None,
+        typer.Option("-t", "--tile", help="Tile size in input pixels. Default: from free memory."),
+    ] = None
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")] = (
         "auto"
     )
@@ -107,8 +118,13 @@ class Arguments:
         return tuple(self.degradation or ["bicubic"])
 
 
-def check_arguments(given: Arguments) -> None:
-    """Raises RefusedError for what cannot be used together, or written."""
+def check_options(given: Options) -> None:
+    """Check that the options fit together and that the output files can be written.
+
+    Raises:
+        RefusedError: `conflicting-options`, `option-requires`, `wrong-type`, `already-exists`,
+            `folder-not-found`.
+    """
     for option, other in _conflicts(given):
         raise RefusedError("conflicting-options", option, other=other)
     for option, other in _missing(given):
@@ -116,7 +132,7 @@ def check_arguments(given: Arguments) -> None:
     _check_outputs(given)
 
 
-def _conflicts(given: Arguments) -> list[tuple[str, str]]:
+def _conflicts(given: Options) -> list[tuple[str, str]]:
     """Pairs of options that exclude each other."""
     formats = ("--json", given.json), ("--csv", given.csv), ("--markdown", given.markdown)
     chosen = [name for name, is_given in formats if is_given]
@@ -129,8 +145,8 @@ def _conflicts(given: Arguments) -> list[tuple[str, str]]:
     return found + ([("--check", other) for other in _not_for_check(given)] if given.check else [])
 
 
-def _missing(given: Arguments) -> list[tuple[str, str]]:
-    """Options that mean nothing without another."""
+def _missing(given: Options) -> list[tuple[str, str]]:
+    """Options that require another one that is missing."""
     found = []
     if given.hr is not None and given.lr is None:
         found.append(("--hr", "--lr"))
@@ -143,8 +159,8 @@ def _missing(given: Arguments) -> list[tuple[str, str]]:
     return found
 
 
-def _not_for_check(given: Arguments) -> list[str]:
-    """What `--check` decides by itself: it measures what ships, as the papers do."""
+def _not_for_check(given: Options) -> list[str]:
+    """Options that `--check` does not support: it follows the papers and needs none of them."""
     others = {
         "--hr": given.hr,
         "--rgb": given.rgb,
@@ -164,7 +180,7 @@ def _not_for_check(given: Arguments) -> list[str]:
     return [name for name, value in others.items() if value]
 
 
-def _check_outputs(given: Arguments) -> None:
+def _check_outputs(given: Options) -> None:
     for option, path in (("--plot", given.plot), ("--compare", given.compare)):
         if path is None:
             continue
@@ -179,7 +195,11 @@ def _check_outputs(given: Arguments) -> None:
 
 
 def parse_region(text: str) -> str | Crop:
-    """What `--region` means: a crop, or one of the kinds that are looked for."""
+    """A crop from `IMAGE:LEFT,TOP,SIDE`, or the name of a kind of region, as given.
+
+    Raises:
+        RefusedError: `unknown-value`.
+    """
     from sr_cli.evaluation.sheet import REGIONS, Crop
 
     if text in REGIONS:

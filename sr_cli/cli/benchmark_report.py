@@ -1,4 +1,4 @@
-"""What `sr benchmark` prints: progress while it works, the report, what failed."""
+"""The output of `sr benchmark`: progress, the report, errors."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from sr_cli.cli.console import print_json, print_table, report_error, say, shown, talk
+from sr_cli.cli.console import print_json, print_table, report_error, say, shown, stderr_console
 from sr_cli.cli.messages import as_record
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-    from sr_cli.cli.benchmark_options import Arguments
+    from sr_cli.cli.benchmark_options import Options
     from sr_cli.evaluation.plan import Event
     from sr_cli.evaluation.report import Report
     from sr_cli.evaluation.table import Table
 
 
-class Progress:
-    """A bar for each set that is fetched and one for what is measured, on a terminal."""
+class BenchmarkProgress:
+    """Bars for downloads and for the measurement, on a terminal."""
 
     def __init__(self, quiet: bool) -> None:
-        self._shows = talk().is_terminal and not quiet
+        self._shows = stderr_console().is_terminal and not quiet
         self._progress: Any = None
         self._tasks: dict[str, Any] = {}
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> BenchmarkProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -49,7 +49,7 @@ class Progress:
         if self._progress is None:
             from rich.progress import Progress as Bars
 
-            self._progress = Bars(console=talk(), transient=True)
+            self._progress = Bars(console=stderr_console(), transient=True)
             self._progress.start()
         if key not in self._tasks:
             self._tasks[key] = self._progress.add_task("", total=total)
@@ -61,8 +61,8 @@ class Progress:
         )
 
 
-def print_report(report: Report, given: Arguments) -> None:
-    """On stdout, in the format that was asked for."""
+def print_report(report: Report, given: Options) -> None:
+    """Print the report on stdout, in the requested format."""
     from sr_cli.evaluation.table import as_csv, as_document, as_markdown, table_of
 
     if given.json:
@@ -81,7 +81,7 @@ def print_report(report: Report, given: Arguments) -> None:
 
 
 def _rendered(table: Table) -> RichTable:
-    """For a terminal, the best figures in bold."""
+    """Render a table for a terminal, with the best figures in bold."""
     from rich.markup import escape
     from rich.table import Table as RichTable
 
@@ -104,7 +104,7 @@ def _rendered(table: Table) -> RichTable:
 
 
 def report_failures(report: Report) -> bool:
-    """Each image and model that could not be measured, on stderr; whether there are any."""
+    """Print the images and models that failed on stderr; return whether there are any."""
     for error in [*report.image_errors, *report.model_errors]:
         report_error(error)
     if count := len(report.image_errors):

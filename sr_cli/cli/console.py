@@ -1,4 +1,4 @@
-"""What reaches the user: stdout is data, stderr is talk."""
+"""Output to the user: data on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sr_cli.errors import SrError
 
 
 def prepare_streams() -> None:
-    """Text that a narrow code page cannot show is replaced, not fatal; a closed stream is void."""
+    """Make the streams safe: escape unsupported characters, replace closed streams."""
     sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     for stream in (sys.stdout, sys.stderr):
@@ -25,13 +25,13 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def talk() -> Console:
-    """The console for everything that is not data."""
+def stderr_console() -> Console:
+    """A console on stderr, for everything that is not data."""
     return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def print_table(table: Table) -> None:
-    """A table on stdout, as wide as it needs to be: nothing is cut off."""
+    """Print a table on stdout, as wide as it needs to be."""
     wide = Console(emoji=False, highlight=False, width=10_000)
     needed = wide.measure(table).maximum
     console = Console(emoji=False, highlight=False)
@@ -40,19 +40,19 @@ def print_table(table: Table) -> None:
 
 
 def shown(path: Path | str) -> str:
-    """A path as text that any terminal survives: undecodable bytes as escapes."""
+    """Convert a path to printable text, with undecodable bytes as escapes."""
     return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def say(text: str, *, style: str | None = None) -> None:
-    """One line on stderr, taken literally."""
-    talk().print(escape(shown(text)), style=style)
+    """Print one line on stderr, without markup."""
+    stderr_console().print(escape(shown(text)), style=style)
 
 
 def report_error(error: SrError) -> None:
-    """`error[code]: what` and, below, what to do."""
-    console = talk()
-    # The brackets are literal here: Rich would take them for markup.
+    """Print `error[code]: message` on stderr, with the hint below."""
+    console = stderr_console()
+    # Escaped, because Rich would read the brackets as markup.
     head = escape(f"error[{error.code}]:") if " " not in error.code else "error:"
     console.print(f"[bold red]{head}[/] {escape(shown(sentence(error)))}")
     if hint := advice(error):

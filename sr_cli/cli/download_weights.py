@@ -1,4 +1,4 @@
-"""`sr download-weights`: public checkpoints, verified."""
+"""`sr download-weights`: list, download, verify and remove public checkpoints."""
 
 from __future__ import annotations
 
@@ -72,23 +72,23 @@ def download_weights(options: Options) -> None:
         os.environ["SR_MIRROR"] = options.mirror
     entries = _entries(options)
     names = options.names or []
-    chosen = downloads.choose_downloads(entries, names)
-    good = True
+    chosen = downloads.resolve_downloads(entries, names)
+    all_good = True
     if options.prune:
         _prune(entries, chosen if names else None, options.quiet)
     elif options.verify:
         downloads.check_cached(chosen)
-        good = _fetch(chosen if names else _all_cached(entries), options.quiet)
+        all_good = _fetch(chosen if names else _all_cached(entries), options.quiet)
     elif chosen or options.all:
         chosen = [downloads.as_download(e) for e in entries] if options.all else chosen
         if not options.accept_license:
             downloads.check_licences(chosen)
-        good = _fetch(chosen, options.quiet)
+        all_good = _fetch(chosen, options.quiet)
     if options.json:
         print_json(_rows(entries, chosen), indent=1)
     elif not (names or options.all or options.prune or options.verify):
         _list(entries)
-    if not good:
+    if not all_good:
         raise typer.Exit(ExitCode.FAILED)
 
 
@@ -101,13 +101,13 @@ def _check(o: Options) -> None:
 
 
 def _entries(options: Options) -> Sequence[Entry]:
-    """The public entries of the manifest that is asked for."""
-    from sr_cli.registry.manifest import check_files_apart, load_manifest, read_manifest
+    """The public entries of the requested manifest."""
+    from sr_cli.registry.manifest import check_file_names, load_manifest, read_manifest
 
     known = load_manifest()
     if options.manifest is not None:
         own = read_manifest(options.manifest)
-        check_files_apart(own, known)
+        check_file_names(own, known)
         known = own
     return known.public
 
@@ -119,13 +119,13 @@ def _all_cached(entries: Sequence[Entry]) -> list[Download]:
     from sr_cli.store import store
     from sr_cli.store.remote import is_address
 
-    cached = [as_download(e) for e in entries if e.is_here]
+    cached = [as_download(e) for e in entries if e.is_available]
     addresses = [r for r in store.cached_addresses() if is_address(r.address)]
     return cached + [Download(r.address, r) for r in addresses]
 
 
 def _fetch(chosen: Sequence[Download], quiet: bool) -> bool:
-    """Fetch and say what became of each; whether all are there."""
+    """Download and report each result; return whether all succeeded."""
     from sr_cli.registry.downloads import fetch_all
     from sr_cli.store.pins import pinned
 
@@ -143,7 +143,7 @@ def _fetch(chosen: Sequence[Download], quiet: bool) -> bool:
 
 
 def _prune(entries: Sequence[Entry], chosen: Sequence[Download] | None, quiet: bool) -> None:
-    """Remove what was named and forget its pins, or everything that was fetched."""
+    """Remove the chosen downloads and their pins, or all downloads."""
     from sr_cli.store import store
 
     remotes: list[Remote]
@@ -188,7 +188,7 @@ def _entry_row(entry: Entry) -> dict[str, Any]:
         "bytes": entry.bytes,
         "sha256": entry.sha256,
         "url": entry.url,
-        "cached": entry.is_here,
+        "cached": entry.is_available,
         "file": str(entry.path),
         "note": entry.note,
     }
@@ -204,7 +204,7 @@ def _list(entries: Sequence[Entry]) -> None:
     for entry in entries:
         size = f"{entry.bytes / 1e6:.1f}" if entry.bytes else "?"
         licence = entry.licence + (" (to be accepted)" if entry.accept else "")
-        cached = "yes" if entry.is_here else ""
+        cached = "yes" if entry.is_available else ""
         table.add_row(entry.id, size, cached, escape(licence), escape(entry.note))
     print_table(table)
     say("sr download-weights ID downloads one, sr upscale -m ID uses it")

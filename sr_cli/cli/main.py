@@ -1,4 +1,4 @@
-"""`sr`: the commands, and the one place where errors become messages and exit codes."""
+"""`sr`: the commands, and the conversion of errors to messages and exit codes."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ EPILOG = (
 
 
 class _Terminated(BaseException):
-    """SIGTERM, raised where the work is, so that temporary files go."""
+    """Raised on SIGTERM, so that temporary files are removed."""
 
 
 class _Group(TyperGroup):
-    """Turns every error that reaches the top into one message and an exit code."""
+    """Converts every error that reaches the top to a message and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            # Before this, the signal's own way ends a process that has written nothing yet.
+            # Until here, the default handler suffices: nothing has been written yet.
             signal.signal(signal.SIGTERM, _on_sigterm)
             return super().invoke(ctx)
         except SrError as error:
@@ -52,7 +52,7 @@ class _Group(TyperGroup):
         except OSError as error:
             if not isinstance(error, BrokenPipeError):
                 report_error(SrError(f"{error.filename or 'stdout'}: {error.strerror or error}"))
-            # Nothing more can be told to stdout, nor what is left of it at the end.
+            # stdout is unusable, also for what is flushed at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(int(ExitCode.FAILED)) from None
 
@@ -101,24 +101,24 @@ def _on_sigterm(_: int, __: FrameType | None) -> None:
 
 
 def main() -> None:
-    """The `sr` command. Ends the process."""
+    """Run the `sr` command and end the process."""
     prepare_streams()
     if not sys.warnoptions:
-        # Libraries talk to programmers; -W default brings it back.
+        # Warnings of libraries are for programmers; -W default shows them.
         warnings.simplefilter("ignore")
     try:
         app()
     except KeyboardInterrupt:
         raise _interrupted() from None
     except SystemExit as end:
-        _leave_at_once(end.code)
+        _exit_quickly(end.code)
         raise
 
 
-def _leave_at_once(code: object) -> None:
-    """End without unloading torch's libraries, which takes longer than a small image.
+def _exit_quickly(code: object) -> None:
+    """Exit without unloading torch's libraries, which takes longer than a small image.
 
-    Returns where Python has something left to do that only its own end does.
+    Returns if threads are running or the exit code is a message: then Python exits as usual.
     """
     busy = any(not t.daemon for t in threading.enumerate() if t is not threading.main_thread())
     if "torch" not in sys.modules or busy or not isinstance(code, int):

@@ -1,4 +1,4 @@
-"""`sr models`: which networks there are, and which are trained."""
+"""`sr models`: list networks and weights, or describe a checkpoint."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def models(options: Options) -> None:
 
 
 def _describe(file: str, json: bool) -> None:
-    """What a checkpoint file is: network, scale, size, and what it says about itself."""
+    """Print the description of a checkpoint."""
     from sr_cli.cli.upscale_report import Reporter
     from sr_cli.registry.describe import describe
     from sr_cli.registry.ref import Download
@@ -77,13 +77,13 @@ def _describe(file: str, json: bool) -> None:
 
 
 def _rows(verify: bool) -> list[dict[str, Any]]:
-    """A row for each checkpoint that is here, then the networks without one."""
+    """A row for each available checkpoint, then the networks without one."""
     from sr_cli.networks import model_names
     from sr_cli.registry.manifest import load_manifest
     from sr_cli.registry.ref import verified_path
 
     manifest = load_manifest()
-    entries = [e for e in manifest.weights if e.is_here]
+    entries = [e for e in manifest.weights if e.is_available]
     if verify:
         for entry in entries:
             verified_path(entry)

@@ -1,18 +1,18 @@
-"""Bars on a terminal; nothing where there is none."""
+"""Progress bars, only on a terminal."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from sr_cli.cli.console import shown, talk
+from sr_cli.cli.console import shown, stderr_console
 
 
 class DownloadBars:
-    """A bar for each download. A context, so that the terminal is left as it was."""
+    """A bar for each download. A context manager that removes the bars at its end."""
 
     def __init__(self, quiet: bool = False) -> None:
-        self._shows = talk().is_terminal and not quiet
+        self._shows = stderr_console().is_terminal and not quiet
         self._progress: Any = None
         self._tasks: dict[str, Any] = {}
 
@@ -23,7 +23,7 @@ class DownloadBars:
         self.stop()
 
     def update(self, name: str, done: int, total: int | None) -> None:
-        """So many bytes of `name` are there."""
+        """Show the bytes downloaded so far, and the total if known."""
         if not self._shows:
             return
         if self._progress is None:
@@ -34,7 +34,7 @@ class DownloadBars:
         self._progress.update(self._tasks[name], completed=done, total=total)
 
     def stop(self) -> None:
-        """Take the bars away."""
+        """Remove the bars."""
         if self._progress is not None:
             self._progress.stop()
             self._progress, self._tasks = None, {}
@@ -54,19 +54,19 @@ def _download_progress() -> Any:
         BarColumn(),
         DownloadColumn(),
         TimeRemainingColumn(),
-        console=talk(),
+        console=stderr_console(),
         transient=True,
     )
 
 
 class ImageBars:
-    """A bar for all images and one for the present image, with the time left."""
+    """A bar for all images and one for the current image, with the remaining time."""
 
     def __init__(self, total: int, quiet: bool = False) -> None:
         self._progress: Any = None
         self._done = 0
         self._current: Path | None = None
-        if not talk().is_terminal or quiet or total == 0:
+        if not stderr_console().is_terminal or quiet or total == 0:
             return
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -75,7 +75,7 @@ class ImageBars:
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeRemainingColumn(),
-            console=talk(),
+            console=stderr_console(),
             transient=True,
         )
         self._progress.start()
@@ -85,7 +85,7 @@ class ImageBars:
         self._image = self._progress.add_task("", total=1.0)
 
     def update(self, source: Path, share: float) -> None:
-        """The present image is done to `share`."""
+        """Show the share of the current image that is done, 0 to 1."""
         if self._progress is None:
             return
         if source != self._current:
@@ -95,13 +95,13 @@ class ImageBars:
         self._progress.update(self._all, completed=self._done + share)
 
     def advance(self) -> None:
-        """One more image is on disk or failed."""
+        """Count an image that is written or failed."""
         self._done += 1
         if self._progress is not None:
             self._progress.update(self._all, completed=self._done)
 
     def stop(self) -> None:
-        """Take the bars away."""
+        """Remove the bars."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = None

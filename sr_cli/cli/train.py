@@ -1,4 +1,4 @@
-"""`sr train`: options in, a recipe and a request out; the result as JSON and an exit code."""
+"""`sr train`: options become a recipe and a request; the result becomes JSON and an exit code."""
 
 from __future__ import annotations
 
@@ -62,51 +62,68 @@ class Options:
     ] = None
     scale: Annotated[
         list[str] | None,
-        typer.Option("-x", "-s", "--scale", help="2, 3 or 4; several for one set of weights."),
+        typer.Option(
+            "-x",
+            "-s",
+            "--scale",
+            help="2, 3 or 4. Several (2,3,4) for a network with one set of weights.",
+        ),
     ] = None
     data: Annotated[
         list[Path] | None,
         typer.Option(
-            "--data", help="Folder or file of images; a folder with hr/ and lr/ holds pairs."
+            "--data",
+            help="Folder or file of images; a folder with hr/ and lr/ holds pairs. Repeat for "
+            "several.",
         ),
     ] = None
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Checkpoint, ending in .safetensors.")
+        Path | None,
+        typer.Option("-o", "--output", help="Checkpoint to write, ending in .safetensors."),
     ] = None
     recipe: Annotated[
-        Path | None, typer.Option("--recipe", help="TOML file, or a shipped recipe: espcn-x4.")
+        Path | None,
+        typer.Option(
+            "--recipe", help="Recipe: a TOML file, or a shipped one by name, such as espcn-x4."
+        ),
     ] = None
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="One field of the recipe."),
+        typer.Option("--set", metavar="NAME=VALUE", help="Set one field of the recipe."),
     ] = None
     val: Annotated[
         str | None,
         typer.Option(
-            "--val", help="Validation: a share held back, a folder, or Set5,Set14…; default 0.02."
+            "--val",
+            help="Validation data: a share to hold back, a folder, or test sets (Set5,Set14). "
+            "Default: 0.02.",
         ),
     ] = None
     init: Annotated[
-        str | None, typer.Option("--init", help="Start from this checkpoint's weights.")
+        str | None, typer.Option("--init", help="Start from the weights of this model.")
     ] = None
     teacher: Annotated[
-        str | None, typer.Option("--teacher", help="Also learn from this model's output.")
+        str | None, typer.Option("--teacher", help="Also learn from the output of this model.")
     ] = None
-    steps: Annotated[int | None, typer.Option("--steps", help="Length of the run.")] = None
+    steps: Annotated[int | None, typer.Option("--steps", help="Length of the run in steps.")] = None
     epochs: Annotated[
-        float | None, typer.Option("--epochs", help="Length: how often each pixel is seen.")
+        float | None,
+        typer.Option("--epochs", help="Length of the run: how often each pixel is seen."),
     ] = None
     time_limit: Annotated[
         str | None,
-        typer.Option("--time-limit", help="Length: 90m, 8h; time before an interruption counts."),
+        typer.Option(
+            "--time-limit",
+            help="Length of the run as a time: 90m, 8h. Includes interrupted parts.",
+        ),
     ] = None
-    batch: Annotated[int | None, typer.Option("--batch", help="Crops in a step.")] = None
+    batch: Annotated[int | None, typer.Option("--batch", help="Crops per step.")] = None
     lr_patch: Annotated[
         int | None,
-        typer.Option("--lr-patch", help="Side of a crop in lr pixels (of the largest scale)."),
+        typer.Option("--lr-patch", help="Crop size in lr pixels, at the largest scale."),
     ] = None
     learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", help="Highest learning rate.")
+        float | None, typer.Option("--learning-rate", help="Peak learning rate.")
     ] = None
     degradation: Annotated[
         str | None, typer.Option("--degradation", help="bicubic, noise or photo.")
@@ -114,19 +131,26 @@ class Options:
     precision: Annotated[
         str | None, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")
     ] = None
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")] = None
+    seed: Annotated[int | None, typer.Option("--seed", help="Random seed.")] = None
     trunk: Annotated[
-        Path | None, typer.Option("--trunk", help="VGG's weights from a file instead of fetched.")
+        Path | None,
+        typer.Option(
+            "--trunk", help="Read VGG's weights from this file instead of downloading them."
+        ),
     ] = None
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto"
     threads: Annotated[int | None, typer.Option(help="CPU threads. Default: all cores.")] = None
     memory: Annotated[
-        int | None, typer.Option(help="MiB of images kept in memory; more go to a mapped file.")
+        int | None,
+        typer.Option(
+            help="Keep up to this many MiB of images in memory, the rest in a mapped file."
+        ),
     ] = None
     workers: Annotated[
         int | None,
         typer.Option(
-            "--workers", help="Processes that make crops; 0: threads. Default: as the device needs."
+            "--workers",
+            help="Processes that make crops; 0 for threads. Default: chosen for the device.",
         ),
     ] = None
     init_discriminator: Annotated[
@@ -134,46 +158,52 @@ class Options:
         typer.Option("--init-discriminator", help="Start from the discriminator of this state.pt."),
     ] = None
     save_every: Annotated[
-        str, typer.Option("--save-every", help="How often the state is written.")
+        str, typer.Option("--save-every", help="How often to save the state.")
     ] = "2m"
     resume: Annotated[
-        bool, typer.Option("--resume", help="Resume the interrupted run in NAME.run, exactly.")
+        bool, typer.Option("--resume", help="Resume the interrupted run in NAME.run.")
     ] = False
     overwrite: Annotated[
         bool, typer.Option("-y", "--overwrite", help="Overwrite an existing run or checkpoint.")
     ] = False
     preview: Annotated[
         int | None,
-        typer.Option("--preview", help="Draw so many crops into -o sheet.png, and stop."),
+        typer.Option(
+            "--preview", help="Draw this many training crops into -o sheet.png, and exit."
+        ),
     ] = None
     print_recipe: Annotated[
-        bool, typer.Option("--print-recipe", help="Print the recipe as TOML, and stop.")
+        bool, typer.Option("--print-recipe", help="Print the recipe as TOML, and exit.")
     ] = False
     print_schema: Annotated[
         bool,
         typer.Option(
-            "--print-schema", help="Print the JSON schema of recipes, for editors, and stop."
+            "--print-schema", help="Print the JSON schema of recipes, for editors, and exit."
         ),
     ] = False
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Also log for TensorBoard (an extra).")
+        bool,
+        typer.Option("--tensorboard", help="Also log to TensorBoard (extra: tensorboard)."),
     ] = False
     licence: Annotated[
-        str, typer.Option("--licence", help="Licence of the weights, for the header.")
+        str,
+        typer.Option("--licence", help="Licence of the weights, stored in the checkpoint."),
     ] = ""
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only errors.")] = False
 
 
 @takes(Options)
 def train(options: Options) -> None:
-    """Train a network on a folder of images; sr upscale reads the checkpoint.
+    """Train a network on a folder of images.
 
-    NAME.run/ beside the checkpoint holds the state, log.jsonl and curves.png. Ctrl-C saves the
-    state; --resume continues exactly there. With torchrun, several processes share each batch.
+    NAME.run/ next to the checkpoint holds the state, log.jsonl and
+    curves.png. Ctrl-C saves the state, and --resume continues from it
+    exactly. Under torchrun, several processes share each batch.
 
-    Exit codes: 0 trained; 1 failed; 2 refused before the first step; 130 interrupted;
-    143 terminated; both can be resumed.
+    Exit codes: 0 trained; 1 failed; 2 refused before the first step;
+    130 interrupted; 143 terminated. Runs that ended with 130 or 143 can be
+    resumed.
     """
     if options.print_schema:
         from sr_cli.training.recipe_files import recipe_schema
@@ -191,7 +221,7 @@ def train(options: Options) -> None:
 
 
 def _recipe(options: Options) -> Recipe:
-    """The recipe of a new run, or that of the run to resume with the options laid over it."""
+    """The recipe of a new run, or that of the run to resume, overridden by the options."""
     from sr_cli.training.recipe_files import read_recipe
     from sr_cli.training.train import build_recipe, default_output
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from sr_cli.cli.console import say, shown, talk
+from sr_cli.cli.console import say, shown, stderr_console
 from sr_cli.cli.messages import note_sentence
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from sr_cli.training.events import Ended, Event, Loading, Started, Stepped
-    from sr_cli.training.validation import Figure
+    from sr_cli.training.validation import ValidationMetric
 
 _LINE_SECONDS = 15.0
 _LOADING_SECONDS = 5.0
@@ -37,10 +37,10 @@ class TrainingView:
         self._last_figure: float | None = None
 
     def __enter__(self) -> TrainingView:
-        if talk().is_terminal and not self._quiet:
+        if stderr_console().is_terminal and not self._quiet:
             from rich.live import Live
 
-            self._live = Live(console=talk(), refresh_per_second=4, transient=False)
+            self._live = Live(console=stderr_console(), refresh_per_second=4, transient=False)
             self._live.start()
         return self
 
@@ -104,7 +104,7 @@ class TrainingView:
             f"{progress.step} steps in {progress.seconds / 60:.1f} min"
         )
 
-    def _figure(self) -> Figure:
+    def _figure(self) -> ValidationMetric:
         from sr_cli.training.validation import FIGURES
 
         return FIGURES["psnr" if self._started is None else self._started.recipe.validate]

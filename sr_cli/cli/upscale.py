@@ -1,4 +1,4 @@
-"""`sr upscale`: options in, a request out; results as lines, JSON and an exit code."""
+"""`sr upscale`: options become a request; results become lines, JSON and an exit code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def parse_scale(text: str) -> float:
     """`4`, `x4`, `2.5` as a factor.
 
     Raises:
-        RefusedError: `out-of-range` for anything but a number above 1, at most 16.
+        RefusedError: `out-of-range` unless it is a number above 1 and up to 16.
     """
     from sr_cli.upscale.request import check_factor
 
@@ -180,7 +180,7 @@ def upscale(options: Options) -> None:
 
 
 def _request(o: Options) -> UpscaleRequest:
-    """What the command line asks for, checked by itself: nothing heavy is imported for a typo."""
+    """The request that the options describe, checked before anything heavy is imported."""
     from sr_cli.engine.options import EngineOptions
     from sr_cli.upscale.request import UpscaleOptions, UpscaleRequest
 
@@ -218,7 +218,7 @@ def _request(o: Options) -> UpscaleRequest:
 
 
 def _show_plan(plan: Plan, options: Options) -> None:
-    """`--dry-run`: which file would become which."""
+    """Print the outputs that the inputs would become (`--dry-run`)."""
     for name, problem in plan.problems:
         report_error(problem)
         if options.json:

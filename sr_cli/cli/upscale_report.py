@@ -1,4 +1,4 @@
-"""What `sr upscale` says while it works: bars on a terminal, lines, JSON Lines, a summary."""
+"""The output of `sr upscale`: bars on a terminal, lines, JSON Lines, a summary."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ from sr_cli.upscale.request import (
 
 
 class Reporter:
-    """Takes events and results. A context, so that the terminal is left as it was."""
+    """Prints events and results. A context manager: the bars are removed at its end.
+
+    Args:
+        json: Print a JSON object per result on stdout.
+        quiet: Print only errors.
+        verbose: Also print skipped images and how each network runs.
+    """
 
     def __init__(self, *, json: bool, quiet: bool, verbose: bool) -> None:
         self._json = json
@@ -39,13 +45,13 @@ class Reporter:
             self._bars.stop()
 
     def on_event(self, event: Event) -> None:
-        """Something happened that is no result."""
+        """Print an event."""
         if isinstance(event, Progress):
             if self._bars is not None:
                 self._bars.update(event.source, event.share)
         elif isinstance(event, DownloadProgress):
             if event.done == 0:
-                say(f"fetching {event.name}" + (f" ({event.licence})" if event.licence else ""))
+                say(f"downloading {event.name}" + (f" ({event.licence})" if event.licence else ""))
             self._downloads.update(event.name, event.done, event.total)
         elif isinstance(event, Downloaded):
             self._downloads.stop()
@@ -56,31 +62,31 @@ class Reporter:
         elif isinstance(event, Planned):
             self._bars = ImageBars(event.images, self._quiet)
         elif not self._quiet:
-            self._explain(event)
+            self._print_pipeline(event)
 
     def on_result(self, result: Result) -> None:
-        """An image is on disk, was skipped, or failed."""
+        """Print the result of an image."""
         if self._bars is not None:
             self._bars.advance()
         if result.error is not None:
             self.failed += 1
             report_error(result.error)
         elif result.status == "skipped":
-            self._tell_skipped(result)
+            self._print_skipped(result)
         else:
-            self._tell_done(result)
+            self._print_done(result)
         if self._json:
             print_json(record_of(result))
 
-    def _tell_skipped(self, result: Result) -> None:
+    def _print_skipped(self, result: Result) -> None:
         self.skipped += 1
         if result.reason == "earlier-result":
             if not self._quiet:
                 say(f"{shown(result.source)}: result of an earlier run, skipped")
         elif self._verbose:
-            say(f"{shown(result.target or '')}: exists, skipped")
+            say(f"{shown(result.target or '')}: already exists, skipped")
 
-    def _tell_done(self, result: Result) -> None:
+    def _print_done(self, result: Result) -> None:
         self.done += 1
         if self._quiet:
             return
@@ -91,13 +97,13 @@ class Reporter:
             f"{result.output_width}x{result.output_height}  {result.seconds:.1f} s"
         )
 
-    def _explain(self, ready: PipelineReady) -> None:
-        """Say when the network's scale is not the factor asked for, and with -v how it computes."""
+    def _print_pipeline(self, ready: PipelineReady) -> None:
+        """Say so if the network's scale differs from the requested factor; with -v, how it runs."""
         factor, scale, passes = ready.factor, ready.scale, ready.passes
         if factor is not None and factor != scale and scale > 1:
             times = "" if passes == 1 else f" {passes} times"
-            down = "" if scale**passes == factor else f", then bicubic down to x{factor:g}"
-            say(f"x{factor:g}: the network's x{scale}{times}{down}")
+            down = "" if scale**passes == factor else f", then downscales to x{factor:g}"
+            say(f"x{factor:g}: applies the x{scale} network{times}{down}")
         if self._verbose:
             say(
                 f"device {ready.device}, precision {ready.precision}, tile {ready.tile}, "
@@ -105,7 +111,7 @@ class Reporter:
             )
 
     def summary(self, seconds: float) -> None:
-        """One closing line for several images."""
+        """Print a closing line if there were several images."""
         if self._quiet or self.done + self.skipped + self.failed < 2:
             return
         parts = [f"{self.done} done"]

@@ -1,1 +1,1 @@
-"""One picture through one network: tiles, device, precision, size."""
+"""Inference: one image through one network, with tiles, devices, precision and sizes."""

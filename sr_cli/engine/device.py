@@ -1,4 +1,4 @@
-"""Which device, which precision, how large a tile: chosen by looking and by measuring."""
+"""Selection of the device and the precision, partly by measurement."""
 
 from __future__ import annotations
 
@@ -24,30 +24,32 @@ from sr_cli.system.files import atomic_write
 from sr_cli.system.memory import available_memory, keep_freed_memory
 
 PRECISIONS = dict(zip(PRECISION_NAMES, (torch.float32, torch.bfloat16, torch.float16), strict=True))
-NAMES = {dtype: name for name, dtype in PRECISIONS.items()}
+DTYPE_NAMES = {dtype: name for name, dtype in PRECISIONS.items()}
 
-_WORTH_IT = 1.25
-"""How much faster than fp32 a half precision must be before a CPU uses it."""
+_REQUIRED_SPEEDUP = 1.25
+"""How much faster than fp32 a half precision must be on a CPU."""
 
 _ROUNDS = 8
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """A device that is there: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+    """The device of a name: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
 
     Raises:
-        RefusedError: `device-not-available`, with those that are.
+        RefusedError: `device-not-available`, with the available ones.
     """
-    there = available_devices()
+    available = available_devices()
     if name == "auto":
-        return torch.device("cuda" if "cuda" in there else "mps" if "mps" in there else "cpu")
-    if name not in there:
-        raise RefusedError("device-not-available", name, available=there)
+        return torch.device(
+            "cuda" if "cuda" in available else "mps" if "mps" in available else "cpu"
+        )
+    if name not in available:
+        raise RefusedError("device-not-available", name, available=available)
     return torch.device(name)
 
 
 def available_devices() -> list[str]:
-    """Names that `pick_device` takes on this machine."""
+    """The names that `pick_device` accepts on this machine."""
     names = ["cpu"]
     if torch.cuda.is_available():
         names += ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
@@ -57,35 +59,43 @@ def available_devices() -> list[str]:
 
 
 def prepare_cpu(threads: int | None = None) -> None:
-    """Allocator and thread settings that make the CPU fast; call before the first tensor."""
+    """Set up allocator and threads for speed; call before the first tensor is created.
+
+    Args:
+        threads: CPU threads; None for all cores.
+    """
     keep_freed_memory()
     if threads is not None:
         torch.set_num_threads(threads)
 
 
 def pick_precision(device: torch.device, name: str = "auto") -> torch.dtype:
-    """The dtype of the half parts: as named, or the fastest that is safe.
+    """The dtype for the half-precision parts: as named, or the fastest safe one.
 
-    fp16 on CUDA, fp32 on MPS; on a CPU the fastest of fp32, bf16 and fp16 by a measurement of
-    a second, remembered for this processor and torch version.
+    `auto` is fp16 on CUDA and fp32 on MPS. On a CPU, it is the fastest of fp32, bf16 and fp16,
+    measured within a second and cached for this processor and torch version.
+
+    Args:
+        device: Where to compute.
+        name: `auto`, `fp32`, `bf16` or `fp16`.
 
     Raises:
         RefusedError: `unknown-value` for an unknown name, `precision-not-supported` for one that
-            this CPU cannot compute in.
+            this CPU does not support.
     """
     check_precision(name)
     if name != "auto":
-        if device.type == "cpu" and name not in (there := cpu_precisions()):
-            raise RefusedError("precision-not-supported", name, supported=there)
+        if device.type == "cpu" and name not in (available := cpu_precisions()):
+            raise RefusedError("precision-not-supported", name, supported=available)
         return PRECISIONS[name]
     if device.type == "cuda":
         return torch.float16
     if device.type != "cpu":
         return torch.float32
-    remembered = _Remembered(cache_folder() / "precision.json", _this_machine())
+    remembered = _PrecisionCache(cache_folder() / "precision.json", _machine_key())
     chosen = remembered.read()
     if chosen is None:
-        chosen = NAMES[_fastest_on_cpu()]
+        chosen = DTYPE_NAMES[_fastest_on_cpu()]
         remembered.write(chosen)
     return PRECISIONS[chosen]
 
@@ -93,43 +103,43 @@ def pick_precision(device: torch.device, name: str = "auto") -> torch.dtype:
 @lru_cache
 @torch.inference_mode()
 def cpu_precisions() -> tuple[str, ...]:
-    """The names of the precisions in which this CPU runs a convolution as the engine has it."""
-    blocks = {name: _block(dtype) for name, dtype in PRECISIONS.items()}
+    """The names of the precisions in which this CPU runs the engine's convolutions."""
+    blocks = {name: _make_block(dtype) for name, dtype in PRECISIONS.items()}
     for block, _ in blocks.values():
         fuse_activations(block)
-    return tuple(n for n, (block, x) in blocks.items() if _seconds(block, x) < math.inf)
+    return tuple(n for n, (block, x) in blocks.items() if _time_block(block, x) < math.inf)
 
 
 @torch.inference_mode()
 def _fastest_on_cpu() -> torch.dtype:
-    """Time two 64-channel 3x3 convolutions on 96x96; half precisions must win clearly.
+    """Time two 64-channel 3x3 convolutions on 96x96; half precision must be clearly faster.
 
-    Processor time on a single thread, the precisions taking turns, the best of each: so that
-    other work on the machine does not decide.
+    Takes the best CPU time of each precision on a single thread, in turns, so that other work on
+    the machine does not affect the choice.
     """
     best: dict[torch.dtype, float] = {}
-    blocks = {PRECISIONS[name]: _block(PRECISIONS[name]) for name in cpu_precisions()}
+    blocks = {PRECISIONS[name]: _make_block(PRECISIONS[name]) for name in cpu_precisions()}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     for _ in range(_ROUNDS):
         for dtype, (block, x) in blocks.items():
-            hopeless = best.get(dtype, 0.0) > 4 * best.get(torch.float32, math.inf)
-            if not hopeless:
-                best[dtype] = min(best.get(dtype, math.inf), _seconds(block, x))
+            much_slower = best.get(dtype, 0.0) > 4 * best.get(torch.float32, math.inf)
+            if not much_slower:
+                best[dtype] = min(best.get(dtype, math.inf), _time_block(block, x))
     torch.set_num_threads(threads)
-    handicap = {d: t if d == torch.float32 else t * _WORTH_IT for d, t in best.items()}
+    handicap = {d: t if d == torch.float32 else t * _REQUIRED_SPEEDUP for d, t in best.items()}
     return min(handicap, key=handicap.__getitem__)
 
 
-def _block(dtype: torch.dtype) -> tuple[nn.Module, torch.Tensor]:
+def _make_block(dtype: torch.dtype) -> tuple[nn.Module, torch.Tensor]:
     block = nn.Sequential(conv(64, 64), nn.ReLU(), conv(64, 64))
-    # torch declares no such combination of arguments, but documents it.
+    # This combination of arguments is documented, but missing in torch's type hints.
     block = block.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return block, torch.rand(1, 64, 96, 96).to(dtype).contiguous(memory_format=torch.channels_last)
 
 
-def _seconds(block: nn.Module, x: torch.Tensor) -> float:
-    """The faster of two calls; infinite where the precision is not supported."""
+def _time_block(block: nn.Module, x: torch.Tensor) -> float:
+    """The faster of two calls in seconds; infinite if the precision is not supported."""
     times = []
     for _ in range(2):
         began = time.thread_time()
@@ -141,8 +151,8 @@ def _seconds(block: nn.Module, x: torch.Tensor) -> float:
     return min(times)
 
 
-def _this_machine() -> str:
-    """What the measurement depends on: processor and torch."""
+def _machine_key() -> str:
+    """A key for what the measurement depends on: processor and torch version."""
     processor = platform.processor() or platform.machine()
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -152,8 +162,8 @@ def _this_machine() -> str:
     return f"{processor} torch-{torch.__version__}"
 
 
-class _Remembered:
-    """One choice for one machine, in a small JSON file; a file that cannot be used is ignored."""
+class _PrecisionCache:
+    """The chosen precision per machine, in a JSON file; an unreadable file is ignored."""
 
     def __init__(self, path: Path, machine: str) -> None:
         self.path = path
@@ -178,7 +188,7 @@ class _Remembered:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that may be taken on `device`."""
+    """Free memory on a device, in bytes."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free)

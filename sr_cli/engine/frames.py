@@ -1,4 +1,4 @@
-"""A whole picture through a pipeline: all its frames, alpha beside colour."""
+"""Upscaling of pictures: all frames, with alpha."""
 
 from __future__ import annotations
 
@@ -20,9 +20,16 @@ _PIECE = 1 << 20
 def upscale_picture(
     picture: Picture, pipeline: Pipeline, size: Size, on_share: OnShare | None = None
 ) -> Picture:
-    """All frames of a picture at the size asked for; metadata stays as it is.
+    """Upscale all frames of a picture; metadata is kept unchanged.
 
-    A result no larger than the picture is made by bicubic alone.
+    Frames that would not become larger are resized with bicubic alone, unless the pipeline
+    restores.
+
+    Args:
+        picture: It is not changed.
+        pipeline: What upscales the frames.
+        size: The size of the result.
+        on_share: Called with the share that is done, 0 to 1.
     """
     frames = []
     count = len(picture.frames)
@@ -54,14 +61,14 @@ def _upscale_frame(
 
 
 def bleed_colour(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
-    """Give invisible pixels the colour of the nearest visible one, so that edges get no fringe.
+    """Give invisible pixels the colour of the nearest visible one, to avoid fringes at edges.
 
     Args:
         pixels: (h, w) or (h, w, 3).
         alpha: (h, w) of the same type; 0 is invisible.
 
     Returns:
-        A copy, or `pixels` itself where nothing or everything is invisible.
+        A copy, or `pixels` itself if no pixel or every pixel is invisible.
     """
     hidden = alpha == 0
     if not hidden.any() or hidden.all():
@@ -69,7 +76,7 @@ def bleed_colour(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     _, labels = cv2.distanceTransformWithLabels(
         hidden.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    # In pieces, and no wider than it must be: a large image has room for little else.
+    # In pieces and with small integers, because large images leave little free memory.
     kind = np.int32 if hidden.size < 1 << 31 else np.int64
     nearest = np.zeros(int(labels.max()) + 1, dtype=kind)
     bled = np.array(pixels, order="C")
@@ -85,7 +92,7 @@ def bleed_colour(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
 
 
 def _upscale_alpha(alpha: NDArray[Any], pipeline: Pipeline, size: tuple[int, int]) -> NDArray[Any]:
-    """Alpha as a gray image; where it is flat in the input it stays exactly that value."""
+    """Upscale alpha as a gray image, keeping the exact value where the input is flat."""
     if (alpha == alpha.flat[0]).all():
         return np.full(size, alpha.flat[0], alpha.dtype)
     sr = pipeline.run(alpha, size, None)
@@ -103,11 +110,18 @@ def _upscale_alpha(alpha: NDArray[Any], pipeline: Pipeline, size: tuple[int, int
 
 
 def check_result_size(picture: Picture, size: Size, max_pixels: int) -> tuple[int, int]:
-    """The (width, height) of the largest frame of a result.
+    """Check the size of a result.
+
+    Args:
+        picture: The input.
+        size: The size of the result.
+        max_pixels: The most pixels that all frames together may have.
+
+    Returns:
+        (width, height) of the largest frame of the result.
 
     Raises:
-        SrError: `factor-too-large` beyond MAX_FACTOR, `result-too-large` when all frames together
-            have more than `max_pixels`.
+        SrError: `factor-too-large` above MAX_FACTOR, `result-too-large`.
     """
     factor = max(size.factor_for(f.width, f.height) for f in picture.frames)
     if factor > MAX_FACTOR:

@@ -1,4 +1,4 @@
-"""How to compute, as the caller asks for it. Free of torch: usage errors must not wait for it."""
+"""Options of the engine. Does not import torch, so that usage errors are reported quickly."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ MAX_THREADS = 1024
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How to compute.
+    """How images are computed.
 
     Attributes:
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         threads: CPU threads; None for all cores.
-        precision: `auto` (the fastest that is safe), `fp32`, `bf16` or `fp16`.
-        tile: Side of a tile in lr pixels; None for one that fits the free memory.
-        tta: Average the results of the eight flips and turns of an image (EDSR, section 3.4).
+        precision: `auto` (the fastest safe one), `fp32`, `bf16` or `fp16`.
+        tile: Side of a tile in lr pixels; None to choose it from the free memory.
+        tta: Average the results of eight flips and rotations (EDSR, section 3.4).
     """
 
     device: str = "auto"
@@ -30,7 +30,7 @@ class EngineOptions:
     tta: bool = False
 
     def check(self) -> None:
-        """Check the values by themselves, before torch is imported.
+        """Check the values without importing torch.
 
         Raises:
             RefusedError: `unknown-value` or `out-of-range`.
@@ -62,10 +62,10 @@ def check_precision(name: str) -> None:
 
 
 def check_at_least_one(**values: int | None) -> None:
-    """Check that values that are given are 1 or more.
+    """Check that all values are None or at least 1.
 
     Raises:
-        RefusedError: `out-of-range`, with the value's name as its subject.
+        RefusedError: `out-of-range`, with the name of the value as its subject.
     """
     for name, value in values.items():
         if value is not None and value < 1:

@@ -1,4 +1,4 @@
-"""From model references to something that brings pixels to a size: bicubic, networks, chains."""
+"""Pipelines, which resize pixels with bicubic, networks or chains of networks."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _BAND = 256
 
 
 class Pipeline(Protocol):
-    """Anything that brings the pixels of an image to a size.
+    """Anything that resizes the pixels of an image.
 
     Attributes:
-        restores: Whether it changes an image even where the size stays.
-        upscalers: The networks that it applies, in their order; none for bicubic.
+        restores: Whether it also changes images that keep their size.
+        upscalers: The networks that it applies, in order; none for bicubic.
     """
 
     @property
@@ -41,12 +41,12 @@ class Pipeline(Protocol):
     def run(
         self, lr: NDArray[Any], size: tuple[int, int], on_share: OnShare | None = None
     ) -> NDArray[Any]:
-        """Bring an image to a size.
+        """Resize an image.
 
         Args:
             lr: (h, w) or (h, w, 3), uint8 or uint16.
             size: (height, width) of the result.
-            on_share: Called as parts of it are done.
+            on_share: Called with the share that is done, 0 to 1.
 
         Returns:
             (height, width[, 3]) of the same type.
@@ -55,7 +55,7 @@ class Pipeline(Protocol):
 
 
 class BicubicPipeline:
-    """MATLAB's imresize to any size, rounded between the directions, in bands of rows."""
+    """MATLAB's imresize to any size, rounded between the passes, in bands of rows."""
 
     restores = False
 
@@ -83,7 +83,7 @@ class BicubicPipeline:
 
 
 class NetworkPipeline:
-    """A network applied once, or as often as its scale needs to reach the size."""
+    """A network, applied as often as its scale requires to reach the size."""
 
     restores = False
 
@@ -97,9 +97,9 @@ class NetworkPipeline:
     def run(
         self, lr: NDArray[Any], size: tuple[int, int], on_share: OnShare | None = None
     ) -> NDArray[Any]:
-        """As `Pipeline.run`: passes of the network, then exact bicubic down."""
+        """As `Pipeline.run`: passes of the network, then exact bicubic downscaling."""
         passes = passes_for(max(size[0] / lr.shape[0], size[1] / lr.shape[1]), self.upscaler.scale)
-        # Each pass sees scale^2 times the pixels of the one before.
+        # Each pass processes scale^2 times the pixels of the previous one.
         costs = [float(self.upscaler.scale ** (2 * i)) for i in range(passes)]
         for index in range(passes):
             before, own, whole = sum(costs[:index]), costs[index], sum(costs)
@@ -115,7 +115,7 @@ class NetworkPipeline:
 
 
 class ChainPipeline:
-    """Networks that keep the size (denoising, deblocking), then one that upscales, or bicubic."""
+    """Networks that keep the size (denoising, deblocking), then one that upscales or bicubic."""
 
     restores = True
 
@@ -140,12 +140,17 @@ class ChainPipeline:
 
 
 def build_pipeline(refs: Sequence[ModelRef], factor: float, options: EngineOptions) -> Pipeline:
-    """The models at the scale that suits `factor`, averaged when there are several.
+    """Load models at the scale for a factor; several models are averaged.
 
-    Bicubic alone needs no torch, and does not import it unless a device is named.
+    For bicubic alone, torch is only imported if a device is named.
+
+    Args:
+        refs: The models.
+        factor: The factor of the result.
+        options: How to compute.
 
     Raises:
-        RefusedError: `no-common-scale`, `chain-order`, `chain-is-not-averaged`,
+        RefusedError: `no-common-scale`, `chain-order`, `chain-in-average`,
             `device-not-available`, `precision-not-supported`.
         SrError: What loading the weights raises.
     """
@@ -160,33 +165,33 @@ def build_pipeline(refs: Sequence[ModelRef], factor: float, options: EngineOptio
         return BicubicPipeline()
     prepare_cpu(options.threads)
     if any(len(ref.steps) > 1 or ref.scales() == [1] for ref in networks):
-        return _chain(refs, factor, options)
+        return _build_chain(refs, factor, options)
     scale = network_scale(networks, factor)
     if scale is None:
         raise RefusedError("no-common-scale", ", ".join(ref.name for ref in networks))
-    return NetworkPipeline(_upscaler(refs, scale, options))
+    return NetworkPipeline(_load_upscaler(refs, scale, options))
 
 
 def check_chains(refs: Sequence[ModelRef]) -> None:
-    """Check that in a chain only the last model changes the size.
+    """Check that only the last model of a chain changes the size.
 
     Raises:
-        RefusedError: `chain-order`; `chain-is-not-averaged` for a chain among several models.
+        RefusedError: `chain-order`; `chain-in-average` for a chain among several models.
         SrError: What reading a checkpoint raises.
     """
     for ref in refs:
         if len(ref.steps) > 1 and len(refs) > 1:
-            raise RefusedError("chain-is-not-averaged", ", ".join(r.name for r in refs))
+            raise RefusedError("chain-in-average", ", ".join(r.name for r in refs))
         for step in ref.steps[:-1]:
             if isinstance(step, BicubicRef) or step.scales() != [1]:
                 raise RefusedError("chain-order", step.name)
 
 
 def network_scale(refs: Sequence[ModelRef], factor: float) -> int | None:
-    """The scale at which `build_pipeline` takes the networks.
+    """The scale at which `build_pipeline` loads the networks for a factor.
 
     Returns:
-        None where they have none in common, or for bicubic alone.
+        None if they have no scale in common, or for bicubic alone.
     """
     networks = [ref for ref in refs if not isinstance(ref, BicubicRef)]
     if not networks:
@@ -195,7 +200,7 @@ def network_scale(refs: Sequence[ModelRef], factor: float) -> int | None:
     return best_scale(factor, sorted(common)) if common else None
 
 
-def _upscaler(refs: Sequence[ModelRef], scale: int, options: EngineOptions) -> Upscaler:
+def _load_upscaler(refs: Sequence[ModelRef], scale: int, options: EngineOptions) -> Upscaler:
     from sr_cli.engine.upscaler import Upscaler
 
     return Upscaler(
@@ -207,13 +212,13 @@ def _upscaler(refs: Sequence[ModelRef], scale: int, options: EngineOptions) -> U
     )
 
 
-def _chain(refs: Sequence[ModelRef], factor: float, options: EngineOptions) -> Pipeline:
-    """Networks that keep the size, then at most one that upscales."""
+def _build_chain(refs: Sequence[ModelRef], factor: float, options: EngineOptions) -> Pipeline:
+    """Build a chain: networks that keep the size, then at most one that upscales."""
     check_chains(refs)
     if len(refs) > 1:
-        raise RefusedError("chain-is-not-averaged", ", ".join(ref.name for ref in refs))
+        raise RefusedError("chain-in-average", ", ".join(ref.name for ref in refs))
     *first, last = refs[0].steps
     if not isinstance(last, BicubicRef) and last.scales() == [1]:
         first, last = [*first, last], BicubicRef()
-    upscalers = [_upscaler([step], 1, options) for step in first]
+    upscalers = [_load_upscaler([step], 1, options) for step in first]
     return ChainPipeline(upscalers, build_pipeline([last], factor, options))

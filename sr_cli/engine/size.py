@@ -1,4 +1,4 @@
-"""How large a result is, and how often a network is applied to get there."""
+"""The size of a result, and the passes of a network that reach it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MAX_FACTOR = 16.0
-"""The largest factor by which an image is upscaled."""
+"""The largest supported factor."""
 
 
 @dataclass(frozen=True)
@@ -14,10 +14,10 @@ class Size:
     """The size of a result.
 
     Attributes:
-        factor: What both sides are multiplied by; None where bounds are given.
-        width: The result fits inside, in pixels.
-        height: The result fits inside, in pixels.
-        max_side: The longest side that a result may have, whatever else is asked for.
+        factor: The factor for both sides; None if `width` or `height` is given.
+        width: The largest width, in pixels.
+        height: The largest height, in pixels.
+        max_side: The largest side, in pixels, applied in addition.
     """
 
     factor: float | None = None
@@ -26,7 +26,7 @@ class Size:
     max_side: int | None = None
 
     def factor_for(self, width: int, height: int) -> float:
-        """The factor for an image of this size; below 1 where it is reduced."""
+        """The factor for an image of this size in pixels; below 1 if it is downscaled."""
         factor = self.factor
         if factor is None:
             factor = min(b / side for b, side in ((self.width, width), (self.height, height)) if b)
@@ -35,7 +35,7 @@ class Size:
         return factor
 
     def of(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) of the result for an image of this size; at least 1x1."""
+        """(width, height) of the result for an image of this size in pixels; at least 1x1."""
         factor = self.factor_for(width, height)
         return max(1, round(width * factor)), max(1, round(height * factor))
 
@@ -49,5 +49,5 @@ def passes_for(factor: float, scale: int) -> int:
 
 
 def best_scale(factor: float, scales: Sequence[int]) -> int:
-    """The smallest scale that reaches `factor`, else the largest (to be applied several times)."""
+    """The smallest scale that reaches `factor`, else the largest, to be applied several times."""
     return min((s for s in scales if s >= factor - 1e-9), default=max(scales))

@@ -1,4 +1,4 @@
-"""Where tiles lie: pure integers. Each tile reads a halo of true context and writes its core."""
+"""The geometry of tiles, in integers. A tile is read with its halo; its core is written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise
 
 @dataclass(frozen=True)
 class Span:
-    """Along one axis, in lr pixels: the core start..stop, read with its halo from first to last."""
+    """A part of an axis, in lr pixels: the core start..stop, read with its halo as first..last."""
 
     start: int
     stop: int
@@ -18,19 +18,26 @@ class Span:
 
 @dataclass(frozen=True)
 class Tile:
-    """A rectangle of lr: disjoint cores cover the picture, what is read may overlap."""
+    """A rectangle of lr. Cores are disjoint and cover the image; what is read may overlap."""
 
     rows: Span
     columns: Span
 
 
 def plan_spans(length: int, *, tile: int, halo: int) -> list[Span]:
-    """Cut an axis of `length` pixels so that each part reads at most `tile` + 2 x `halo` of it.
+    """Divide an axis into the fewest parts that each read at most `tile` + 2 * `halo` pixels.
 
-    The ends of the picture need no halo, so the first and the last core are larger by one, and
-    there are as few parts as can be. All read equally much, to the pixel (one may read a pixel
-    beyond its halo): tensors of one size take the same memory again and again.
-    Raises ValueError for a length or tile below 1 or a negative halo.
+    The ends of the image need no halo, so the first and the last core are larger by one halo. All
+    parts read the same number of pixels (one may read a pixel beyond its halo), so that tensors of
+    one size reuse the same memory.
+
+    Args:
+        length: Of the axis, in lr pixels.
+        tile: The size of a core, in lr pixels.
+        halo: The context on each side, in lr pixels.
+
+    Raises:
+        ValueError: For a length or tile below 1, or a negative halo.
     """
     if length < 1 or tile < 1 or halo < 0:
         raise ValueError(f"no tiles of {tile} with halo {halo} on {length} pixels")
@@ -41,7 +48,7 @@ def plan_spans(length: int, *, tile: int, halo: int) -> list[Span]:
 
 
 def _spans(edges: list[int], length: int, halo: int) -> list[Span]:
-    """The halo is clipped at 0 and `length`."""
+    """The spans between the edges, with halos clipped at 0 and `length`."""
     reads = [(max(0, a - halo), min(length, b + halo)) for a, b in pairwise(edges)]
     most = max(last - first for first, last in reads)
     firsts = [min(first, length - most) for first, _ in reads]
@@ -49,13 +56,19 @@ def _spans(edges: list[int], length: int, halo: int) -> list[Span]:
 
 
 def plan_tiles(height: int, width: int, *, tile: int, halo: int) -> list[Tile]:
-    """Tiles of a picture, row by row, of equal size (to a pixel): see `plan_spans`."""
+    """The tiles of an image (height, width) in lr pixels, row by row; see `plan_spans`."""
     columns = plan_spans(width, tile=tile, halo=halo)
     return [Tile(r, c) for r in plan_spans(height, tile=tile, halo=halo) for c in columns]
 
 
 def split_tile(tile: Tile, height: int, width: int, *, halo: int) -> list[Tile]:
-    """The same core in quarters, for when a tile did not fit into memory."""
+    """Divide a tile that did not fit into memory into quarters.
+
+    Args:
+        tile: The tile.
+        height, width: The size of the image, in lr pixels.
+        halo: The context on each side, in lr pixels.
+    """
 
     def halves(span: Span, length: int) -> list[Span]:
         middle = -(-(span.start + span.stop) // 2)

@@ -1,4 +1,4 @@
-"""One image through one network, or several: tile by tile, in bounded memory, never black."""
+"""Upscaling of an image with one or several networks, tile by tile, in bounded memory."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sr_cli.engine.device import NAMES, free_memory, pick_device, pick_precision
+from sr_cli.engine.device import DTYPE_NAMES, free_memory, pick_device, pick_precision
 from sr_cli.engine.tiling import Tile, plan_tiles, split_tile
 from sr_cli.errors import SrError
 from sr_cli.imaging.colour import LUMA_RANGE, LUMA_WEIGHTS
 from sr_cli.imaging.resize import Taps, bicubic_taps, to_integers
 from sr_cli.layers.fusion import FusedConvolution, fuse_activations
 from sr_cli.networks.base import InferenceNet, SRModel
-from sr_cli.networks.bicubic import RADIUS, enlarge_bicubic
-from sr_cli.registry.loaded import LoadedModel, plain
+from sr_cli.networks.bicubic import RADIUS, upscale_bicubic
+from sr_cli.registry.loaded import LoadedModel, as_loaded
 from sr_cli.system.memory import empty_pixels, resident_memory, trim_freed_memory
 
 POOLING_HALO = 24
-"""Halo for networks that pool over the whole picture and so have no receptive radius."""
+"""The halo of networks that pool over the whole image and have no receptive radius."""
 
 _CPU_BUDGET = 180 << 20
 _STRETCHED_BUDGET = 3 * _CPU_BUDGET
-"""For networks whose halo would otherwise cost more than the tile itself."""
+"""The budget for networks whose halo would otherwise cost more than the tile itself."""
 
 _GROWTH = 500 << 20
-"""Resident bytes, beside the picture, by which computing may grow before freed ones go back."""
+"""Resident bytes, in addition to the image, above which freed memory is returned."""
 
-_WORTHWHILE = 8
-"""A tile of so many halos computes 1.56 times its core."""
+_MIN_HALOS = 8
+"""The wanted side of a tile, in halos: it then computes 1.56 times its core."""
 
 _SMALLEST_TILE = 16
 _PROBE = 48
@@ -45,7 +45,7 @@ OnTile = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class _Resampling:
-    """Bicubic reduction of the network's result to the size asked for, tile by tile."""
+    """Bicubic downscaling of the network's result to the requested size, tile by tile."""
 
     rows: Taps
     columns: Taps
@@ -53,25 +53,25 @@ class _Resampling:
 
 
 class Upscaler:
-    """lr (h, w) or (h, w, 3), uint8 or uint16 -> sr of the same type, `scale` times larger.
+    """Upscales lr (h, w) or (h, w, 3), uint8 or uint16, to sr of the same type.
 
-    The image stays in host memory; only tiles go to the device. Networks on luma (channels 1)
-    get their chroma by bicubic; gray goes through RGB networks as three equal channels.
-    Several networks, and with `tta` the eight flips and turns of each (EDSR, section 3.4), are
+    The image stays in host memory; only tiles go to the device. For networks on luma (1 channel),
+    chroma is upscaled with bicubic; RGB networks get gray as three equal channels. The results of
+    several networks, and with `tta` of eight flips and rotations each (EDSR, section 3.4), are
     averaged before rounding.
 
     Args:
-        models: One network or several of the same scale, loaded or bare.
-        device: As `EngineOptions` has it.
-        precision: As `EngineOptions` has it.
-        tile: Side of a tile in lr pixels; None for one that fits the free memory.
-        halo: Lr pixels of context around a tile; None for what the networks need.
-        tta: Average the eight flips and turns.
+        models: One network or several of the same scale, with or without traits.
+        device: As in `EngineOptions`.
+        precision: As in `EngineOptions`.
+        tile: Side of a tile in lr pixels; None to choose it from the free memory.
+        halo: Context around a tile in lr pixels; None for what the networks require.
+        tta: Average eight flips and rotations.
 
     Raises:
         RefusedError: `device-not-available`, `precision-not-supported`.
-        SrError: `network-failed` where it cannot compute here; when called also `out-of-memory`
-            for the smallest tile, `not-finite` for a result that is not even in float32.
+        SrError: `network-failed` if the network does not run on this device; when called, also
+            `out-of-memory` for the smallest tile, `not-finite` even in float32.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Upscaler:
     ) -> None:
         self._resident = resident_memory()
         several = models if isinstance(models, Sequence) else [models]
-        loaded = [plain(m) if isinstance(m, SRModel) else m for m in several]
+        loaded = [as_loaded(m) if isinstance(m, SRModel) else m for m in several]
         self._traits = [m.traits for m in loaded]
         self.models = [m.network for m in loaded]
         (self.scale,) = {m.scale for m in self.models}
@@ -97,11 +97,11 @@ class Upscaler:
         self.tta = tta
         self.halo = max(needed_halo(m) for m in loaded) if halo is None else halo
         self._nets = [self._prepare(m, self.dtype) for m in self.models]
-        self._exact: dict[int, InferenceNet] = {}
+        self._fp32_nets: dict[int, InferenceNet] = {}
         try:
-            self.tile = self._tile_that_fits() if tile is None else tile
+            self.tile = self._choose_tile() if tile is None else tile
         except RuntimeError as error:
-            raise self._failure(error) from error
+            raise self._network_error(error) from error
         weights = torch.tensor(LUMA_WEIGHTS, dtype=torch.float32, device=self.device)
         ranges = [white - black for black, white in (t.value_range for t in self._traits)]
         self._luma_weights = [weights.view(1, 3, 1, 1) * (r / LUMA_RANGE) for r in ranges]
@@ -113,9 +113,16 @@ class Upscaler:
         *,
         size: tuple[int, int] | None = None,
     ) -> NDArray[Any]:
-        """Enlarge `lr`; with `size` (height, width), reduce the result to it by exact bicubic.
+        """Upscale an image.
 
-        `on_tile(done, total)` is called after each tile.
+        Args:
+            lr: (h, w) or (h, w, 3), uint8 or uint16.
+            on_tile: Called after each tile with the tiles done and the total.
+            size: (height, width) of the result, at most `scale` times the input, reached by
+                exact bicubic downscaling; None for `scale` times the input.
+
+        Returns:
+            (height, width[, 3]) of the same type.
         """
         h, w = lr.shape[:2]
         height, width = size or (h * self.scale, w * self.scale)
@@ -128,21 +135,21 @@ class Upscaler:
             tile = waiting.pop()
             fits = True
             try:
-                self._write(sr, lr, tile, resampling)
+                self._compute_tile(sr, lr, tile, resampling)
             except SrError:
                 raise
             except Exception as error:
-                # Another tool's network may raise anything.
+                # Networks of other tools raise errors of any type.
                 if not _is_out_of_memory(error):
-                    raise self._failure(error) from error
+                    raise self._network_error(error) from error
                 fits = False
             if not fits:
-                # Only here: the error's traceback held the tensors that did not fit.
-                waiting += self._smaller(tile, h, w, halo)[::-1]
+                # Not in the except block: the traceback still held the tensors that did not fit.
+                waiting += self._split(tile, h, w, halo)[::-1]
                 continue
             done += 1
             if self.device.type == "cpu":
-                # Small things between large ones keep their room from being used again.
+                # Small allocations between large ones fragment the heap.
                 trim_freed_memory(beyond=self._resident + _GROWTH + lr.nbytes + sr.nbytes)
             if on_tile is not None:
                 on_tile(done, done + len(waiting))
@@ -154,20 +161,20 @@ class Upscaler:
         fuse_activations(net)
         return net
 
-    def _failure(self, error: Exception) -> SrError:
-        """What a network says that cannot compute here: in this precision, or not at all."""
+    def _network_error(self, error: Exception) -> SrError:
+        """The error for a network that failed, in this precision or at all."""
         said = (str(error) or type(error).__name__).splitlines()[0]
         return SrError(
             "network-failed",
             hint=None if self.dtype == torch.float32 else "other-precision",
             network=", ".join(t.architecture for t in self._traits),
-            precision=NAMES[self.dtype],
+            precision=DTYPE_NAMES[self.dtype],
             device=str(self.device),
             reason=said[:160],
         )
 
-    def _smaller(self, tile: Tile, h: int, w: int, halo: int) -> list[Tile]:
-        """A tile that did not fit, in quarters; later pictures start with smaller tiles."""
+    def _split(self, tile: Tile, h: int, w: int, halo: int) -> list[Tile]:
+        """Divide a tile that did not fit into quarters; later images start with smaller tiles."""
         side = max(tile.rows.stop - tile.rows.start, tile.columns.stop - tile.columns.start)
         if side <= _SMALLEST_TILE:
             raise SrError("out-of-memory", device=str(self.device), tile=side)
@@ -187,10 +194,10 @@ class Upscaler:
         )
 
     @torch.inference_mode()
-    def _write(
+    def _compute_tile(
         self, sr: NDArray[Any], lr: NDArray[Any], tile: Tile, resampling: _Resampling | None
     ) -> None:
-        """Compute one tile and put its core into `sr`."""
+        """Compute one tile and store its core in `sr`."""
         r, c, s = tile.rows, tile.columns, self.scale
         top = float(np.iinfo(lr.dtype).max)
         x = self._to_tensor(lr[r.first : r.last, c.first : c.last], top)
@@ -200,7 +207,7 @@ class Upscaler:
             inner_c = slice((c.start - c.first) * s, (c.stop - c.first) * s)
             core = y[0, :, inner_r, inner_c]
             target = sr[r.start * s : r.stop * s, c.start * s : c.stop * s]
-            _put(core, target, top)
+            _store_core(core, target, top)
             return
         (h, w), (height, width) = lr.shape[:2], sr.shape[:2]
         rows = slice(round(r.start * height / h), round(r.stop * height / h))
@@ -214,7 +221,7 @@ class Upscaler:
         target[...] = to_integers(both.swapaxes(0, 1) * top, sr.dtype).reshape(target.shape)
 
     def _to_tensor(self, pixels: NDArray[Any], top: float) -> Tensor:
-        """(h, w) or (h, w, 3) integers -> (1, 1 or 3, h, w) in [0, 1] on the device."""
+        """Convert (h, w) or (h, w, 3) integers to (1, 1 or 3, h, w) in [0, 1] on the device."""
         host = torch.from_numpy(pixels.astype(np.float32) / top)
         host = host[None, None] if host.ndim == 2 else host.permute(2, 0, 1)[None]
         return host.to(self.device)
@@ -227,22 +234,22 @@ class Upscaler:
         )
         for index in range(len(self._nets)):
             for turns, flip in orientations:
-                seen = _turned(x, turns)
-                y = self._one(index, seen.flip(3) if flip else seen)
-                y = _turned(y.flip(3) if flip else y, -turns)
+                seen = _rotate(x, turns)
+                y = self._run_network(index, seen.flip(3) if flip else seen)
+                y = _rotate(y.flip(3) if flip else y, -turns)
                 total = y if total is None else total + y
         assert total is not None
         count = len(self._nets) * len(orientations)
         return total if count == 1 else total / count
 
-    def _one(self, index: int, x: Tensor) -> Tensor:
-        """One network on one tile; a result that is not finite is computed again in float32."""
+    def _run_network(self, index: int, x: Tensor) -> Tensor:
+        """Run one network on one tile, again in float32 if the result is not finite."""
         y = self._upscale_tile(self._nets[index], index, x)
         if _is_finite(y):
             return y
-        if index not in self._exact:
-            self._exact[index] = self._prepare(self.models[index], torch.float32)
-        y = self._upscale_tile(self._exact[index], index, x)
+        if index not in self._fp32_nets:
+            self._fp32_nets[index] = self._prepare(self.models[index], torch.float32)
+        y = self._upscale_tile(self._fp32_nets[index], index, x)
         if not _is_finite(y):
             raise SrError("not-finite", network=self._traits[index].architecture)
         return y
@@ -252,28 +259,28 @@ class Upscaler:
         if self.models[index].channels == 3:
             y: Tensor = net(x.expand(-1, 3, -1, -1) if gray else x)
             return y.mean(1, keepdim=True) if gray else y
-        # In BT.601 a change of luma alone moves R, G and B alike: what is left of the colours
-        # without their luma is upscaled by bicubic, and the network's luma added.
+        # In BT.601, changing only luma changes R, G and B equally: the colours without their luma
+        # are upscaled with bicubic, and the luma of the network is added.
         black, white = self._traits[index].value_range
         gain = 1 / (white - black)
         if gray:
-            # As the luma of three equal channels: the range in which such networks are trained.
+            # The luma of three equal channels, the range in which such networks are trained.
             upscaled: Tensor = net(x / gain + black)
             return upscaled.sub(black).mul_(gain)
         lr_luma = (x * self._luma_weights[index]).sum(1, keepdim=True)
         rest = torch.add(x, lr_luma, alpha=-gain).sub_(black * gain)
         sr_luma = net(lr_luma + black)
-        return enlarge_bicubic(rest, self.scale).add_(sr_luma, alpha=gain)
+        return upscale_bicubic(rest, self.scale).add_(sr_luma, alpha=gain)
 
-    def _tile_that_fits(self) -> int:
-        """The largest tile within the memory set aside, 64 to 512 lr pixels (CUDA: 1024)."""
+    def _choose_tile(self) -> int:
+        """The largest tile within the memory budget, 64 to 512 lr pixels (1024 on a GPU)."""
         free = free_memory(self.device)
         on_cpu = self.device.type == "cpu"
         if not on_cpu:
             return max(64, min(self._side_within(min(free // 2, 4 << 30)), 1024))
         side = self._side_within(min(_CPU_BUDGET, free // 4))
         stretched = self._side_within(min(_STRETCHED_BUDGET, free // 4))
-        side = max(side, min(stretched, _WORTHWHILE * self.halo))
+        side = max(side, min(stretched, _MIN_HALOS * self.halo))
         return max(64, min(side, 512))
 
     def _side_within(self, budget: int) -> int:
@@ -281,10 +288,10 @@ class Upscaler:
 
     @torch.inference_mode()
     def _bytes_per_pixel(self) -> int:
-        """Working memory for an lr pixel, from the tensors a small tile makes."""
+        """Working memory per lr pixel, estimated from the tensors of a small tile."""
         most = 0
 
-        def look(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        def record(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             nonlocal most
             tensors = [*(t for t in inputs if isinstance(t, Tensor)), output]
             most = max(most, sum(t.numel() * t.element_size() for t in tensors))
@@ -295,22 +302,22 @@ class Upscaler:
                 for m in net.modules()
                 if isinstance(m, FusedConvolution) or not list(m.children())
             ]
-            hooks = [layer.register_forward_hook(look) for layer in layers]
+            hooks = [layer.register_forward_hook(record) for layer in layers]
             net(torch.zeros(1, model.channels, _PROBE, _PROBE, device=self.device))
             for hook in hooks:
                 hook.remove()
-        # Besides the busiest layer: the skip kept beside it, and the result as float and integer.
+        # Plus, to the busiest layer, the skip connection and the result as float and integer.
         result = 3 * 4 * self.scale**2 * 8
         return int(1.5 * most / _PROBE**2) + result
 
 
-def _turned(picture: Tensor, quarters: int) -> Tensor:
-    """Turned by quarters; rot90 would copy what stays as it is."""
-    return torch.rot90(picture, quarters, (2, 3)) if quarters else picture
+def _rotate(image: Tensor, quarters: int) -> Tensor:
+    """Rotate by quarter turns; for 0, rot90 would copy."""
+    return torch.rot90(image, quarters, (2, 3)) if quarters else image
 
 
-def _put(core: Tensor, target: NDArray[Any], top: float) -> None:
-    """(C, h, w) about [0, 1], rounded, into (h, w[, C]) integers; `core` may be overwritten."""
+def _store_core(core: Tensor, target: NDArray[Any], top: float) -> None:
+    """Round (C, h, w), about [0, 1], into (h, w[, C]) integers; `core` may be overwritten."""
     if core.stride(0) == 1 or len(core) == 1:
         pixels = core.permute(1, 2, 0).contiguous().mul_(top).add_(0.5).clamp_(0, top)
         target[...] = pixels.cpu().numpy().reshape(target.shape)
@@ -321,16 +328,16 @@ def _put(core: Tensor, target: NDArray[Any], top: float) -> None:
 
 
 def needed_halo(model: LoadedModel) -> int:
-    """Lr pixels of context that a tile of this network needs on each side."""
+    """The context in lr pixels that a tile of this network needs on each side."""
     if model.traits.halo is not None:
         return model.traits.halo
     radius = model.network.receptive_radius
     return max(POOLING_HALO if radius is None else radius, RADIUS)
 
 
-def _is_finite(picture: Tensor) -> bool:
-    """By the sum, one fast pass: any inf or NaN makes it inf or NaN."""
-    return math.isfinite(float(picture.sum()))
+def _is_finite(image: Tensor) -> bool:
+    """Whether all values are finite, tested by their sum in one fast pass."""
+    return math.isfinite(float(image.sum()))
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -343,7 +350,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
             "out of memory",
             "not enough memory",
             "can't allocate memory",
-            # cuDNN and cuBLAS, which allocate beside PyTorch.
+            # cuDNN and cuBLAS, which allocate outside PyTorch.
             "alloc_failed",
             "allocation_failed",
         )

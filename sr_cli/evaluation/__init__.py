@@ -1,1 +1,1 @@
-"""How good an image or a network is, by the papers' protocol."""
+"""`sr benchmark` as a library: test sets, the papers' protocol, metrics, reports."""

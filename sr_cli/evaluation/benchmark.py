@@ -1,4 +1,4 @@
-"""Models on test sets: measuring what is planned."""
+"""`benchmark`: measure models on test sets."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from sr_cli.evaluation.datasets import TestImage, TestSet
 from sr_cli.evaluation.measure import Measured, Protocol, measure_set
 from sr_cli.evaluation.plan import (
     DEFAULT_SETS,
+    BenchmarkModel,
     BenchmarkOptions,
     BenchmarkPlan,
-    Contestant,
     ImageProgress,
     OnEvent,
     Pairs,
@@ -41,15 +41,15 @@ def benchmark(
 
     Args:
         sets: Names of test sets, folders of originals, or `Pairs`.
-        models: Networks, ids or files; None for all that have weights. Bicubic is always there.
-        scale: What images are upscaled by: 2, 3 or 4.
+        models: Networks, ids or files; None for all with weights. Bicubic is always included.
+        scale: The scale to measure: 2, 3 or 4.
         options: How to measure, and what to keep.
-        on_event: Told of progress.
+        on_event: Called with progress.
 
     Raises:
         RefusedError: Before anything is measured, for unknown names, options that do not fit
             together and devices that are not available.
-        SrError: For sets that cannot be fetched or read.
+        SrError: For sets that cannot be downloaded or read.
 
     Example:
         >>> from sr_cli import benchmark
@@ -64,18 +64,22 @@ def benchmark(
 
 
 def run_benchmark(plan: BenchmarkPlan, on_event: OnEvent | None = None) -> Report:
-    """Measure what was planned.
+    """Run a planned benchmark.
+
+    Args:
+        plan: From `plan_benchmark`.
+        on_event: Called with progress.
 
     Raises:
-        RefusedError: For what refuses all models, as a device that is not there.
+        RefusedError: For errors that affect all models, such as a missing device.
     """
     _check_engine(plan)
-    keeper = _Keeper(plan, on_event)
+    collector = _Collector(plan, on_event)
     rows = []
     for degradation in plan.options.degradations:
-        found = [_measure(plan, model, degradation, keeper) for model in plan.models]
+        found = [_measure(plan, model, degradation, collector) for model in plan.models]
         rows += sorted(found, key=lambda row: row.quality)
-    return Report(plan.scale, rows, list(keeper.comparisons.values()))
+    return Report(plan.scale, rows, list(collector.comparisons.values()))
 
 
 def _check_engine(plan: BenchmarkPlan) -> None:
@@ -90,17 +94,19 @@ def _check_engine(plan: BenchmarkPlan) -> None:
     pick_precision(pick_device(options.device), options.precision)
 
 
-def _measure(plan: BenchmarkPlan, model: Contestant, degradation: str, keeper: _Keeper) -> Row:
+def _measure(
+    plan: BenchmarkPlan, model: BenchmarkModel, degradation: str, collector: _Collector
+) -> Row:
     row = Row(model.name, model.family, plan.scale, degradation)
     row.known_sets = {s.name for s in plan.sets if s.known}
     options = plan.options
     protocol = Protocol(options.luma, options.rgb, plan.distance, degradation)
     try:
         pipeline = build_pipeline([model.ref], plan.scale, options.engine)
-        _note_costs(row, pipeline)
+        _record_costs(row, pipeline)
         memory = PeakMemory(row.device)
         for test_set in plan.sets:
-            on_image = keeper.for_set(model, degradation, test_set)
+            on_image = collector.on_image_callback(model, degradation, test_set)
             row.sets[test_set.name] = measure_set(
                 pipeline, test_set, plan.scale, protocol, on_image
             )
@@ -110,20 +116,20 @@ def _measure(plan: BenchmarkPlan, model: Contestant, degradation: str, keeper: _
     return row
 
 
-def _note_costs(row: Row, pipeline: Pipeline) -> None:
+def _record_costs(row: Row, pipeline: Pipeline) -> None:
     for upscaler in pipeline.upscalers:
-        from sr_cli.engine.device import NAMES
+        from sr_cli.engine.device import DTYPE_NAMES
 
         row.parameters += count_parameters(upscaler.models)
-        # In a chain the first networks see the lr's pixels.
+        # In a chain, the first networks work at lr resolution.
         share = (upscaler.scale / row.scale) ** 2
         row.multiply_adds += count_multiply_adds(upscaler.models) * share
         row.device = str(upscaler.device)
-        row.precision = NAMES[upscaler.dtype]
+        row.precision = DTYPE_NAMES[upscaler.dtype]
 
 
-class _Keeper:
-    """Saves and keeps the images of a benchmark as they are made, and tells of progress."""
+class _Collector:
+    """Saves or keeps the images of a benchmark, and reports progress."""
 
     def __init__(self, plan: BenchmarkPlan, on_event: OnEvent | None) -> None:
         self.comparisons: dict[tuple[str, TestImage], Comparison] = {}
@@ -131,10 +137,10 @@ class _Keeper:
         self._on_event = on_event
         self._done = 0
 
-    def for_set(
-        self, model: Contestant, degradation: str, test_set: TestSet
+    def on_image_callback(
+        self, model: BenchmarkModel, degradation: str, test_set: TestSet
     ) -> Callable[[TestImage, Measured | SrError], None]:
-        """What is to be called after each image."""
+        """A function to call after each image of a model on a set."""
 
         def on_image(image: TestImage, outcome: Measured | SrError) -> None:
             if isinstance(outcome, Measured):
@@ -157,7 +163,7 @@ class _Keeper:
 
     def _keep(
         self,
-        model: Contestant,
+        model: BenchmarkModel,
         degradation: str,
         test_set: TestSet,
         image: TestImage,

@@ -66,7 +66,9 @@ def _document(comparisons: Sequence[Comparison], models: Sequence[str] | None) -
         if len(chosen) < 2:
             continue
         place = {}
-        for name, cut in zip(chosen, _cut(list(chosen.values()), comparison.hr), strict=True):
+        for name, cut in zip(
+            chosen, _crop_where_models_differ(list(chosen.values()), comparison.hr), strict=True
+        ):
             place[name] = len(images)
             images.append(_data_uri(cut))
         trials += [
@@ -91,7 +93,7 @@ def _document(comparisons: Sequence[Comparison], models: Sequence[str] | None) -
     return document
 
 
-def _cut(results: list[Pixels], hr: Pixels) -> list[Pixels]:
+def _crop_where_models_differ(results: list[Pixels], hr: Pixels) -> list[Pixels]:
     height, width = hr.shape[:2]
     if max(height, width) <= _SIDE:
         return results

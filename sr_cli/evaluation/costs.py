@@ -65,7 +65,7 @@ class PeakMemory:
                 Path("/proc/self/clear_refs").write_text("5")
 
     def bytes(self) -> int | None:
-        """The peak so far; None where the system does not tell."""
+        """The peak so far; None if the system does not report it."""
         if self._on_cuda:
             import torch
 

@@ -1,4 +1,4 @@
-"""Test sets: by name, fetched once and verified; or any folder; or hr and lr folders in pairs."""
+"""Test sets: by name, downloaded once and verified; folders; pairs of hr and lr folders."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from sr_cli.store.remote import Remote
 from sr_cli.system.files import sha256_of
 
 OnFile = Callable[[str, int, int], None]
-"""Called with a set's name, the files that are ready and those in all."""
+"""Called with the name of a set, the files that are ready and the total."""
 
 _ALIASES = {"b100": "BSD100", "bsds100": "BSD100", "urban": "Urban100"}
-_AT_ONCE = 4
+_PARALLEL = 4
 
 
 @dataclass(frozen=True)
 class TestImage:
-    """An original, and its lr where that is a file of its own."""
+    """An original, and its lr if it has its own file."""
 
     __test__ = False
 
@@ -38,7 +38,7 @@ class TestImage:
 
 @dataclass(frozen=True)
 class TestSet:
-    """Images under one name; `known` for the sets with published figures."""
+    """A named set of images; `known` if it has published figures."""
 
     __test__ = False
 
@@ -48,7 +48,7 @@ class TestSet:
 
 
 @lru_cache
-def _table() -> dict[str, list[tuple[str, Remote]]]:
+def _known_sets() -> dict[str, list[tuple[str, Remote]]]:
     text = (Path(__file__).parent / "data" / "datasets.json").read_text(encoding="utf-8")
     return {
         name: [
@@ -60,13 +60,13 @@ def _table() -> dict[str, list[tuple[str, Remote]]]:
 
 
 def set_names() -> list[str]:
-    """The sets that are known by name."""
-    return list(_table())
+    """The names of the known sets."""
+    return list(_known_sets())
 
 
-def known_name(name: str) -> str | None:
-    """The set's own spelling of `set5` or `B100`; None for anything else."""
-    spelled = {n.lower(): n for n in _table()} | _ALIASES
+def canonical_name(name: str) -> str | None:
+    """The canonical name of `set5` or `B100`; None for other names."""
+    spelled = {n.lower(): n for n in _known_sets()} | _ALIASES
     return spelled.get(name.lower())
 
 
@@ -74,16 +74,16 @@ def open_set(name: str, *, data_dir: Path | None = None, on_file: OnFile | None 
     """The set called `name`, or the images in the folder of that name.
 
     Args:
-        name: A set, fetched once and verified; or a folder.
-        data_dir: A folder of one's own with the sets' files, or with folders named as the sets.
-        on_file: Told of each file of a set that is fetched or verified.
+        name: A set, downloaded once and verified, or a folder.
+        data_dir: A local folder with the files of the sets, or with folders named like them.
+        on_file: Called for each file that is ready.
 
     Raises:
         RefusedError: `unknown-test-set`.
-        SrError: `no-images-in-folder`, what fetching raises, or for a copy of one's own
+        SrError: `no-images-in-folder`, what downloading raises, or for a local copy
             `set-not-found`, `set-incomplete`, `set-modified`.
     """
-    known = known_name(name)
+    known = canonical_name(name)
     if known is not None:
         return _named_set(known, data_dir, on_file)
     folder = Path(os.path.abspath(name))
@@ -91,13 +91,13 @@ def open_set(name: str, *, data_dir: Path | None = None, on_file: OnFile | None 
         files = _images_in(Path(name))
         stems = Counter(p.stem for p in files)
         images = tuple(TestImage(p.stem if stems[p.stem] == 1 else p.name, p) for p in files)
-        if _is_a_copy(folder, len(images)):
-            return TestSet(known_name(folder.name) or folder.name, images, known=True)
+        if _is_full_copy(folder, len(images)):
+            return TestSet(canonical_name(folder.name) or folder.name, images, known=True)
         return TestSet(folder.name or str(folder), images)
     raise RefusedError("unknown-test-set", name, known=set_names())
 
 
-def paired_set(hr: Path, lr: Path, scale: int) -> TestSet:
+def open_pairs(hr: Path, lr: Path, scale: int) -> TestSet:
     """Originals and their lr from two folders, paired by name.
 
     Raises:
@@ -122,11 +122,11 @@ def _images_in(folder: Path) -> list[Path]:
 
 
 def _named_set(name: str, data_dir: Path | None, on_file: OnFile | None) -> TestSet:
-    files = _table()[name]
+    files = _known_sets()[name]
     if data_dir is not None:
-        return TestSet(name, _own_files(name, files, data_dir), known=True)
+        return TestSet(name, _verified_files(name, files, data_dir), known=True)
     paths: list[Path] = []
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_PARALLEL) as pool:
         for path in pool.map(store.get, (remote for _, remote in files)):
             paths.append(path)
             if on_file is not None:
@@ -134,19 +134,21 @@ def _named_set(name: str, data_dir: Path | None, on_file: OnFile | None) -> Test
     return TestSet(name, tuple(TestImage(p.stem, p) for p in paths), known=True)
 
 
-def _is_a_copy(folder: Path, count: int) -> bool:
-    """Whether a folder called as a set is that set, file by file."""
-    name = known_name(folder.name)
-    if name is None or len(_table()[name]) != count:
+def _is_full_copy(folder: Path, count: int) -> bool:
+    """Whether a folder with the name of a set is that set, file by file."""
+    name = canonical_name(folder.name)
+    if name is None or len(_known_sets()[name]) != count:
         return False
     try:
-        return len(_own_files(name, _table()[name], folder)) == count
+        return len(_verified_files(name, _known_sets()[name], folder)) == count
     except SrError:
         return False
 
 
-def _own_files(name: str, files: list[tuple[str, Remote]], data_dir: Path) -> tuple[TestImage, ...]:
-    """The set's files in a folder of the user's, each verified."""
+def _verified_files(
+    name: str, files: list[tuple[str, Remote]], data_dir: Path
+) -> tuple[TestImage, ...]:
+    """The verified files of a set in a local folder."""
     places = [data_dir, data_dir / name, *(data_dir / a for a, n in _ALIASES.items() if n == name)]
     folder = next((p for p in places if (p / files[0][0]).is_file()), None)
     if folder is None:

@@ -1,4 +1,4 @@
-"""Whether the shipped figures hold: every model against its header, bicubic against the papers."""
+"""`--check`: models against their shipped figures, bicubic against a reference."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from sr_cli.engine.options import EngineOptions
 from sr_cli.engine.pipeline import BicubicPipeline, build_pipeline
 from sr_cli.errors import RefusedError
-from sr_cli.evaluation.datasets import TestSet, known_name, open_set
+from sr_cli.evaluation.datasets import TestSet, canonical_name, open_set
 from sr_cli.evaluation.measure import Protocol, measure_set
 from sr_cli.evaluation.plan import DEFAULT_SETS
 from sr_cli.registry.manifest import Entry, load_manifest
@@ -88,19 +88,19 @@ def check_figures(
         sets: Of Set5, Set14 and BSD100.
         models: Networks or ids; None for all that ship. Bicubic is always measured.
         scale: 2, 3 or 4; None for all.
-        data_dir: A folder of one's own with the sets' files.
-        engine: Device, threads and tile; the precision is not taken from here.
-        on_event: Told of what starts and of each check.
+        data_dir: A local folder with the files of the sets.
+        engine: Device, threads and tile; its precision is ignored.
+        on_event: Called when a model starts, and with each check.
 
     Returns:
-        The checks; `holds` tells of each whether the figure is confirmed.
+        The checks; `holds` is true for confirmed figures.
 
     Raises:
         RefusedError: `set-without-figures`, `model-without-figures`.
-        SrError: When a set or weights cannot be had.
+        SrError: If a set or weights cannot be downloaded or read.
     """
     for name in map(str, sets):
-        if (known_name(name) or known_name(Path(name).name)) not in MEASURED_SETS:
+        if (canonical_name(name) or canonical_name(Path(name).name)) not in MEASURED_SETS:
             raise RefusedError("set-without-figures", name, known=list(MEASURED_SETS))
     entries = _shipped(models, scale)
     opened = [open_set(str(name), data_dir=data_dir) for name in sets]
@@ -108,14 +108,14 @@ def check_figures(
         if not test_set.known:
             raise RefusedError("set-without-figures", test_set.name, known=list(MEASURED_SETS))
 
-    def tell(event: CheckStarted | FigureCheck) -> None:
+    def notify(event: CheckStarted | FigureCheck) -> None:
         if on_event is not None:
             on_event(event)
 
     checks = []
     for test_set in opened:
-        for check in _checks(test_set, entries, scale, engine or EngineOptions(), tell):
-            tell(check)
+        for check in _checks(test_set, entries, scale, engine or EngineOptions(), notify):
+            notify(check)
             checks.append(check)
     return checks
 

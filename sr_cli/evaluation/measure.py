@@ -53,7 +53,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class ImageFigures:
-    """What was measured on one image; PSNR in dB, inf where equal."""
+    """The figures of one image; PSNR in dB, inf for identical images."""
 
     name: str
     psnr_y: float
@@ -66,13 +66,13 @@ class ImageFigures:
 
 @dataclass
 class SetFigures:
-    """A model's images of one set, and an error for each image that could not be measured."""
+    """The figures of a model on a set, and an error for each image that failed."""
 
     images: list[ImageFigures] = field(default_factory=list)
     errors: list[SrError] = field(default_factory=list)
 
     def mean(self, metric: str) -> float | None:
-        """The mean over the images; None where it was not measured."""
+        """The mean over the images; None if it was not measured."""
         values = [getattr(i, metric) for i in self.images]
         if not values or any(v is None for v in values):
             return None
@@ -85,7 +85,7 @@ class SetFigures:
 
     @property
     def megapixels_per_second(self) -> float | None:
-        """Result's megapixels over all images by the time for all."""
+        """Megapixels of all results divided by the total time."""
         total = sum(i.seconds for i in self.images)
         return sum(i.megapixels for i in self.images) / total if total else None
 
@@ -100,7 +100,7 @@ class Measured:
 
 
 OnImage = Callable[[TestImage, Measured | SrError], None]
-"""Called after each image with what came of it."""
+"""Called after each image with its result or error."""
 
 
 def measure_set(
@@ -112,7 +112,14 @@ def measure_set(
 ) -> SetFigures:
     """Upscale every image's lr as `sr upscale` does and compare it with the original.
 
-    An image that cannot be measured has its error among the result's, and the others go on.
+    An image that fails adds an error to the result; the others continue.
+
+    Args:
+        pipeline: The model.
+        test_set: The images.
+        scale: The scale.
+        protocol: How to measure.
+        on_image: Called after each image.
     """
     found = SetFigures()
     warm = False
@@ -122,13 +129,13 @@ def measure_set(
             sample = load_sample(image, scale, protocol.degradation)
             size = (sample.hr.shape[0], sample.hr.shape[1])
             if not warm:
-                # The first call also prepares things, which is not the network's speed.
+                # Warm up, so that initialisation is not timed.
                 pipeline.run(sample.lr, size)
                 warm = True
             began = time.perf_counter()
             sr = pipeline.run(sample.lr, size)
             seconds = time.perf_counter() - began
-            figures = _compare(image.name, sr, sample.hr, scale, protocol, seconds)
+            figures = _compute_figures(image.name, sr, sample.hr, scale, protocol, seconds)
         except SrError as error:
             outcome = error.about(image.hr)
             found.errors.append(outcome)
@@ -141,20 +148,19 @@ def measure_set(
 
 
 def load_sample(image: TestImage, scale: int, degradation: str = "bicubic") -> Sample:
-    """Decode an original, and its lr or make it; the same lr each time.
+    """Decode an original, and decode its lr or make it, deterministically.
 
     Raises:
-        SrError: `image-too-small` for the scale, `lr-size-mismatch` where the two do not fit,
-            and what decoding raises.
+        SrError: `image-too-small` for the scale, `lr-size-mismatch`, and what decoding raises.
     """
-    hr = _eight_bits(image.hr)
+    hr = _read_8_bit(image.hr)
     height, width = hr.shape[:2]
     if image.lr is None:
         hr = crop_to_multiple(hr, scale)
         if not hr.size:
             raise SrError("image-too-small", image.hr, width=width, height=height, needed=scale)
-        return Sample(_degraded(hr, scale, degradation, image.name), hr)
-    lr = _eight_bits(image.lr)
+        return Sample(_make_lr(hr, scale, degradation, image.name), hr)
+    lr = _read_8_bit(image.lr)
     h, w = lr.shape[:2]
     if (height // scale, width // scale) != (h, w):
         raise SrError(
@@ -175,7 +181,7 @@ def as_rgb(image: Pixels) -> Pixels:
     return image if image.ndim == 3 else np.dstack([image] * 3)
 
 
-def _degraded(hr: Pixels, scale: int, degradation: str, name: str) -> Pixels:
+def _make_lr(hr: Pixels, scale: int, degradation: str, name: str) -> Pixels:
     if degradation == "bicubic":
         return downscale_bicubic(hr, scale)
     random = np.random.default_rng([crc32(name.encode()), scale])
@@ -183,16 +189,16 @@ def _degraded(hr: Pixels, scale: int, degradation: str, name: str) -> Pixels:
     return lr if hr.ndim == 3 else np.rint(lr.mean(2)).astype(np.uint8)
 
 
-def _eight_bits(path: Path) -> Pixels:
+def _read_8_bit(path: Path) -> Pixels:
     return opaque_8_bit(read_picture(path).frames[0])
 
 
-def _compare(
+def _compute_figures(
     name: str, sr: Pixels, hr: Pixels, border: int, protocol: Protocol, seconds: float
 ) -> ImageFigures:
     return ImageFigures(
         name=name,
-        # SSIM first: its error tells how large an image must be for both.
+        # SSIM first: its error states a size that suffices for both.
         ssim=ssim_y(sr, hr, border=border, luma_is=protocol.luma),
         psnr_y=psnr_y(sr, hr, border=border, luma_is=protocol.luma),
         seconds=seconds,

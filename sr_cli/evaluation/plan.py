@@ -1,4 +1,4 @@
-"""What a benchmark measures: its options, and names resolved to sets and models."""
+"""Planning a benchmark: its options, and names resolved to sets and models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sr_cli.engine.options import EngineOptions
 from sr_cli.errors import RefusedError, SrError
-from sr_cli.evaluation.datasets import TestImage, TestSet, open_set, paired_set
+from sr_cli.evaluation.datasets import TestImage, TestSet, open_pairs, open_set
 from sr_cli.evaluation.measure import Distance
 from sr_cli.evaluation.metrics import LUMAS, Luma
 from sr_cli.imaging.degradation import DEGRADATIONS
@@ -35,16 +35,16 @@ class BenchmarkOptions:
 
     Args:
         luma: `unrounded`, or `rounded` as in the oldest papers.
-        rgb: Also PSNR on RGB.
-        lpips: Also LPIPS, by the network `alex` or `vgg`.
-        lpips_weights: LPIPS's weights from a file; None fetches them once.
+        rgb: Also measure PSNR on RGB.
+        lpips: Also measure LPIPS, with the network `alex` or `vgg`.
+        lpips_weights: A file with LPIPS's weights; None downloads them once.
         degradations: How lr is made: `bicubic` as in the papers, `noise`, `photo`. Each model is
             measured under each.
         engine: How to compute.
-        data_dir: A folder of one's own with the sets' files.
+        data_dir: A local folder with the files of the test sets.
         save: A folder for the upscaled images.
-        overwrite: Whether images that are there may be replaced.
-        keep_images: Whether the report holds the upscaled images, for a sheet or a blind page.
+        overwrite: Overwrite existing images.
+        keep_images: Whether the report keeps the upscaled images, for a sheet or a blind page.
     """
 
     luma: Luma = "unrounded"
@@ -61,8 +61,7 @@ class BenchmarkOptions:
 
 @dataclass(frozen=True)
 class FetchProgress:
-    """Files of a test set that are fetched and verified, or bytes of a checkpoint: `done` of
-    `total`, where that is known."""
+    """Downloaded files of a test set, or bytes of a checkpoint: `done` of `total`, if known."""
 
     name: str
     done: int
@@ -86,8 +85,14 @@ OnEvent = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """A model to measure; `family` names it in the published tables."""
+class BenchmarkModel:
+    """A model to measure.
+
+    Attributes:
+        name: An id, `bicubic`, or the name of a file.
+        family: Its name in the published tables; "" if it has none.
+        ref: The model.
+    """
 
     name: str
     family: str
@@ -101,17 +106,17 @@ class Contestant:
 
 @dataclass(frozen=True)
 class BenchmarkPlan:
-    """What a benchmark measures: every name resolved, every file of the sets at hand."""
+    """A planned benchmark: names are resolved and test sets downloaded."""
 
     sets: tuple[TestSet, ...]
-    models: tuple[Contestant, ...]
+    models: tuple[BenchmarkModel, ...]
     scale: int
     options: BenchmarkOptions
     distance: Distance | None = None
 
     @property
     def steps(self) -> int:
-        """Images over all sets, models and degradations."""
+        """The number of images over all sets, models and degradations."""
         images = sum(len(s.images) for s in self.sets)
         return images * len(self.models) * len(self.options.degradations)
 
@@ -124,9 +129,9 @@ def plan_benchmark(
     options: BenchmarkOptions,
     on_event: OnEvent | None = None,
 ) -> BenchmarkPlan:
-    """Resolve what `benchmark` measures, and fetch the sets. Arguments and errors as there."""
+    """Resolve models and download test sets. Arguments and errors as for `benchmark`."""
     _check_options(options)
-    contestants = choose_models(models, scale, on_event)
+    resolved = resolve_models(models, scale, on_event)
     distance = _distance(options)
 
     def on_file(name: str, done: int, total: int) -> None:
@@ -134,13 +139,13 @@ def plan_benchmark(
             on_event(FetchProgress(name, done, total))
 
     opened = tuple(
-        paired_set(s.hr, s.lr, scale)
+        open_pairs(s.hr, s.lr, scale)
         if isinstance(s, Pairs)
         else open_set(str(s), data_dir=options.data_dir, on_file=on_file)
         for s in sets
     )
     _check_set_names(opened)
-    plan = BenchmarkPlan(opened, tuple(contestants), scale, options, distance)
+    plan = BenchmarkPlan(opened, tuple(resolved), scale, options, distance)
     if options.save is not None and not options.overwrite:
         _check_free(plan, options.save)
     return plan
@@ -165,26 +170,26 @@ def _distance(options: BenchmarkOptions) -> Distance | None:
     return LPIPS(options.lpips or "alex", options.lpips_weights).distance
 
 
-def choose_models(
+def resolve_models(
     names: Sequence[str | Path] | None, scale: int, on_event: OnEvent | None = None
-) -> list[Contestant]:
-    """The models named, or all that have weights for `scale`; bicubic is always among them.
+) -> list[BenchmarkModel]:
+    """The named models, or all with weights for `scale`; bicubic is always included.
 
-    Checkpoints at addresses are fetched.
+    Checkpoints at addresses are downloaded.
 
     Raises:
-        RefusedError: `scale-not-available`, `not-downloaded`, and what an unknown name raises.
+        RefusedError: `scale-not-available`, `not-downloaded`, and as `parse_model`.
     """
-    bicubic = Contestant("bicubic", "bicubic", BicubicRef())
+    bicubic = BenchmarkModel("bicubic", "bicubic", BicubicRef())
     if not names:
-        entries = [e for e in load_manifest().weights if e.scale == scale and e.is_here]
-        return [bicubic, *(Contestant(e.id, e.family, FamilyRef(e.id, (e,))) for e in entries)]
+        entries = [e for e in load_manifest().weights if e.scale == scale and e.is_available]
+        return [bicubic, *(BenchmarkModel(e.id, e.family, FamilyRef(e.id, (e,))) for e in entries)]
     refs = [parse_model(name) for name in names]
     _fetch_addresses(refs, on_event)
-    found = [bicubic, *(_contestant(ref, scale) for ref in refs)]
+    found = [bicubic, *(_benchmark_model(ref, scale) for ref in refs)]
     once = list({(m.name, m.file): m for m in found}.values())
     names_of = Counter(m.name for m in once)
-    # Files of one name in two folders are told apart by their paths.
+    # Files of the same name in different folders are shown with their paths.
     return [replace(m, name=m.file) if names_of[m.name] > 1 and m.file else m for m in once]
 
 
@@ -199,21 +204,21 @@ def _fetch_addresses(refs: Sequence[ModelRef], on_event: OnEvent | None) -> None
         store.get(download.remote, on_bytes=on_bytes)
 
 
-def _contestant(ref: ModelRef, scale: int) -> Contestant:
+def _benchmark_model(ref: ModelRef, scale: int) -> BenchmarkModel:
     if isinstance(ref, BicubicRef):
-        return Contestant("bicubic", "bicubic", ref)
+        return BenchmarkModel("bicubic", "bicubic", ref)
     if scale not in ref.scales():
         raise RefusedError("scale-not-available", ref.name, scale=scale, available=ref.scales())
     if not isinstance(ref, FamilyRef):
-        return Contestant(ref.name, "", ref)
+        return BenchmarkModel(ref.name, "", ref)
     entry = next(e for e in ref.entries if e.scale == scale)
-    if not entry.is_here:
+    if not entry.is_available:
         raise RefusedError("not-downloaded", entry.id)
-    return Contestant(entry.id, entry.family, ref)
+    return BenchmarkModel(entry.id, entry.family, ref)
 
 
 def _check_set_names(sets: Sequence[TestSet]) -> None:
-    """A table would show only one of two sets of one name."""
+    """Check that names are unique: a table would show only one of two equal ones."""
     for name, count in Counter(s.name for s in sets).items():
         if count > 1:
             raise RefusedError("duplicate-set", name, count=count)
@@ -228,7 +233,7 @@ def _check_free(plan: BenchmarkPlan, folder: Path) -> None:
                     raise RefusedError("already-exists", path)
 
 
-def saved_file(folder: Path, test_set: TestSet, image: TestImage, model: Contestant) -> Path:
+def saved_file(folder: Path, test_set: TestSet, image: TestImage, model: BenchmarkModel) -> Path:
     """Where the upscaled image of a model is saved."""
     name = re.sub(r"[/\\:]+", "_", model.name)
     return folder / test_set.name / f"{image.name}_{name}.png"

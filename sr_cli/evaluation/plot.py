@@ -10,7 +10,11 @@ from sr_cli.system.files import atomic_write
 
 
 def require_matplotlib() -> None:
-    """Raises RefusedError `extra-missing` without matplotlib: before anything is measured."""
+    """Check that matplotlib is installed, before anything is measured.
+
+    Raises:
+        RefusedError: `extra-missing`.
+    """
     try:
         import matplotlib  # noqa: F401  # only whether it is installed
     except ImportError:

@@ -1,4 +1,4 @@
-"""What a benchmark found, as data: a row for each model, published figures beside ours."""
+"""The report of a benchmark: a row for each model, next to the published figures."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Report:
-    """What a benchmark found.
+    """The report of a benchmark.
 
     Args:
         scale: What images were upscaled by.

@@ -21,7 +21,7 @@ from sr_cli.imaging.decode import read_size
 from sr_cli.system.files import atomic_write
 
 REGIONS = ("differ", "edges", "texture")
-"""What a crop is looked for by: see `find_region`."""
+"""The criteria for choosing a crop: see `find_region`."""
 
 _CROP = 96
 _MAGNIFIED = 3
@@ -42,9 +42,10 @@ class Crop:
 
 
 def check_crop(crop: Crop, sets: Sequence[TestSet]) -> None:
-    """Raises RefusedError unless the crop lies in an image of the sets.
+    """Check that a crop is inside an image of the sets.
 
-    Codes: `unknown-value` for the image, `crop-outside-image`.
+    Raises:
+        RefusedError: `unknown-value` for the image, `crop-outside-image`.
     """
     images = [i for s in sets for i in s.images]
     image = next((i for i in images if i.name == crop.image), None)
@@ -108,7 +109,7 @@ def _strongest_crop(comparison: Comparison, region: str) -> tuple[float, Crop]:
 
 
 def find_region(results: Sequence[Pixels], hr: Pixels, side: int, region: str) -> tuple[int, int]:
-    """Where a crop shows most.
+    """Choose the crop of an image that shows most.
 
     Args:
         results: The image through each model, (h, w[, 3]).
@@ -161,14 +162,22 @@ def draw_sheet(comparison: Comparison, crop: Crop) -> Image.Image:
 
 
 def write_png(pixels: Pixels, path: Path) -> None:
-    """Write an image, and its folder where that is missing. Raises SrError `unwritable-file`."""
+    """Write an image (h, w[, 3]) uint8, creating its folder.
+
+    Raises:
+        SrError: `unwritable-file`.
+    """
     make_folder(path.parent)
     with atomic_write(path) as file:
         Image.fromarray(pixels).save(file, "PNG")
 
 
 def make_folder(folder: Path) -> None:
-    """Raises SrError `unwritable-file` where it is not there and cannot be made."""
+    """Create a folder if it is missing.
+
+    Raises:
+        SrError: `unwritable-file`.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Frames of another kind and the same size: orientation, transparency, depth, dropped features."""
+"""Conversion of frames: orientation, transparency, depth, dropped features."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _ROWS = 64
 
 
 def drop_features(picture: Picture, features: Collection[Feature]) -> Picture:
-    """A picture without some features.
+    """A copy of a picture without some features.
 
     Args:
         picture: Its frames are not changed.
-        features: What to drop. Of an animation or of pages the first frame stays, transparency
+        features: What to drop. Animations and pages are reduced to the first frame, transparency
             is composited over white, 16 bits are rounded to 8.
     """
     one = Feature.ANIMATION in features or Feature.PAGES in features
@@ -28,24 +28,24 @@ def drop_features(picture: Picture, features: Collection[Feature]) -> Picture:
         Feature.SIXTEEN_BIT_ANIMATION in features and not one
     )
     frames = [
-        _reduced(frame, opaque=Feature.ALPHA in features, to_8_bit=to_8_bit)
+        _drop_from_frame(frame, opaque=Feature.ALPHA in features, to_8_bit=to_8_bit)
         for frame in (picture.frames[:1] if one else picture.frames)
     ]
     return replace(picture, frames=frames, animation=picture.animation and not one)
 
 
 def opaque_8_bit(frame: Frame) -> NDArray[np.uint8]:
-    """A frame's pixels, (h, w) or (h, w, 3), in 8 bits, transparency composited over white."""
-    return _reduced(frame, opaque=True, to_8_bit=True).pixels
+    """The pixels of a frame, (h, w) or (h, w, 3) uint8, composited over white."""
+    return _drop_from_frame(frame, opaque=True, to_8_bit=True).pixels
 
 
-def turn(frame: Frame, orientation: int) -> None:
+def orient_frame(frame: Frame, orientation: int) -> None:
     """Apply an EXIF orientation (1 to 8) to a frame's pixels and alpha."""
-    frame.pixels = upright(frame.pixels, orientation)
-    frame.alpha = None if frame.alpha is None else upright(frame.alpha, orientation)
+    frame.pixels = orient_pixels(frame.pixels, orientation)
+    frame.alpha = None if frame.alpha is None else orient_pixels(frame.alpha, orientation)
 
 
-def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+def orient_pixels(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Apply an EXIF orientation (1 to 8) to (h, w) or (h, w, C)."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
@@ -57,11 +57,14 @@ def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def unpremultiply(colour: NDArray[np.uint16], alpha: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """Straight colour from colour times alpha.
+    """Divide premultiplied colour by alpha.
 
     Args:
         colour: (h, w) or (h, w, 3).
         alpha: (h, w).
+
+    Returns:
+        Straight colour, of the shape of `colour`.
     """
     share = np.maximum(alpha, 1).astype(np.float32) / 65535
     share = share[..., None] if colour.ndim == 3 else share
@@ -69,18 +72,18 @@ def unpremultiply(colour: NDArray[np.uint16], alpha: NDArray[np.uint16]) -> NDAr
     return straight
 
 
-def _reduced(frame: Frame, *, opaque: bool, to_8_bit: bool) -> Frame:
+def _drop_from_frame(frame: Frame, *, opaque: bool, to_8_bit: bool) -> Frame:
     pixels, alpha = frame.pixels, frame.alpha
     if opaque and alpha is not None:
-        pixels, alpha = _by_rows(_over_white, pixels, alpha), None
+        pixels, alpha = _apply_by_rows(_composite_over_white, pixels, alpha), None
     if to_8_bit and pixels.dtype == np.uint16:
-        pixels = _by_rows(_to_8_bit, pixels)
-        alpha = None if alpha is None else _by_rows(_to_8_bit, alpha)
+        pixels = _apply_by_rows(_to_8_bit, pixels)
+        alpha = None if alpha is None else _apply_by_rows(_to_8_bit, alpha)
     return Frame(pixels, alpha, frame.duration)
 
 
-def _by_rows(change: Callable[..., NDArray[Any]], *planes: NDArray[Any]) -> NDArray[Any]:
-    """`change` applied to a few rows at a time: what it needs on the way stays small."""
+def _apply_by_rows(change: Callable[..., NDArray[Any]], *planes: NDArray[Any]) -> NDArray[Any]:
+    """Apply `change` to a few rows at a time, so that temporary arrays stay small."""
     first = change(*(plane[:_ROWS] for plane in planes))
     whole = np.empty((len(planes[0]), *first.shape[1:]), first.dtype)
     whole[:_ROWS] = first
@@ -89,7 +92,7 @@ def _by_rows(change: Callable[..., NDArray[Any]], *planes: NDArray[Any]) -> NDAr
     return whole
 
 
-def _over_white(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
+def _composite_over_white(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     top = np.iinfo(pixels.dtype).max
     share = alpha.astype(np.float32) / top
     share = share[..., None] if pixels.ndim == 3 else share

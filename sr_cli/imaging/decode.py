@@ -1,4 +1,4 @@
-"""Files to pictures: every mode made gray or RGB (with alpha), upright, 8 or 16 bits."""
+"""Decoding of files into pictures: gray or RGB with alpha, upright, 8 or 16 bits."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from sr_cli.errors import SrError
 from sr_cli.imaging.codecs import gif, png, tiff
-from sr_cli.imaging.codecs.source import Source
-from sr_cli.imaging.conversion import turn
+from sr_cli.imaging.codecs.source import OpenFile
+from sr_cli.imaging.conversion import orient_frame
 from sr_cli.imaging.exif import ORIENTATION
 from sr_cli.imaging.formats import DEFAULT_MAX_PIXELS, FORMATS, sniff_format
 from sr_cli.imaging.metadata import read_metadata
@@ -30,12 +30,12 @@ def read_picture(
     """Decode a file with all its frames or pages.
 
     Args:
-        source: A file, or the bytes of one, which errors call `stdin`.
-        max_pixels: How many pixels it may have over all its frames.
+        source: A file, or its bytes; errors then name it `stdin`.
+        max_pixels: The most pixels that all frames together may have.
         allow_truncated: Decode what is left of a damaged or truncated file.
 
     Returns:
-        Frames turned upright, gray or RGB, of 8 or 16 bits. Its notes say what was changed.
+        Frames rotated upright, gray or RGB, of 8 or 16 bits, with notes on what was converted.
 
     Raises:
         SrError: `file-not-found`, `unreadable-file`, `empty-file`, `unknown-image-format`,
@@ -60,14 +60,14 @@ def read_picture(
     except MemoryError as error:
         raise SrError("image-out-of-memory", name) from error
     except Exception as error:
-        # Decoders answer damage with whatever their parsing trips over.
+        # Decoders raise any type of error for damaged files.
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         hint = None if allow_truncated else "allow-truncated"
         raise SrError("damaged-image", name, hint=hint, reason=said) from error
 
 
 def read_size(path: Path) -> tuple[int, int] | None:
-    """(width, height) from a file's header, turned upright; None when it cannot be read."""
+    """(width, height) of the upright image from the header of a file; None if unreadable."""
     _prepare_pillow()
     with suppress(Exception), Image.open(path, formats=_readable()) as image:
         orientation = image.getexif().get(ORIENTATION, 1)
@@ -78,13 +78,13 @@ def read_size(path: Path) -> tuple[int, int] | None:
 
 
 def _readable() -> list[str]:
-    """Pillow's names of the formats that may be opened."""
+    """The formats to open, by Pillow's names."""
     return [n for n in (*FORMATS, "DIB") if n != "HEIF" or "HEIF" in Image.OPEN]
 
 
 @cache
 def _prepare_pillow() -> None:
-    """Reading files as the command does; a program that hands over its images keeps its own."""
+    """Configure Pillow for reading files; images passed in by a program do not need this."""
     # Sizes are checked here against --max-pixels, before anything is decoded.
     Image.MAX_IMAGE_PIXELS = None
     warnings.filterwarnings("ignore", module="PIL")
@@ -106,7 +106,7 @@ def _decode(data: bytes, max_pixels: int, allow_truncated: bool) -> Picture:
                 return picture
         raise _unidentified(data) from None
     with image:
-        source = Source(data, image, max_pixels, allow_truncated)
+        source = OpenFile(data, image, max_pixels, allow_truncated)
         picture = tiff.read(source) if image.format == "TIFF" else _read(source)
     if source.is_srgb:
         picture.metadata.icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -115,7 +115,7 @@ def _decode(data: bytes, max_pixels: int, allow_truncated: bool) -> Picture:
 
 
 def _unidentified(data: bytes) -> SrError:
-    """Why Pillow does not open it."""
+    """The error for a file that Pillow does not open."""
     found = sniff_format(data[:32])
     if found is FORMATS["HEIF"] and "HEIF" not in Image.OPEN:
         return SrError("extra-missing", extra="heif")
@@ -124,31 +124,31 @@ def _unidentified(data: bytes) -> SrError:
     return SrError("unknown-image-format", known=list(FORMATS))
 
 
-def _read(source: Source) -> Picture:
-    """Any file but a TIFF: one image, or an animation."""
+def _read(source: OpenFile) -> Picture:
+    """Decode any file except TIFF: one image or an animation."""
     image = source.image
     name = {"MPO": "JPEG", "DIB": "BMP"}.get(image.format or "", image.format or "PNG")
-    # A phone's multi-picture JPEG holds previews and depth maps beside the photo.
+    # Multi-picture JPEG and HEIF files of phones hold previews and depth maps, too.
     count = 1 if image.format in ("MPO", "HEIF") else int(getattr(image, "n_frames", 1))
     source.check_size(image.size[0] * image.size[1] * count)
-    # An APNG may begin with an image for viewers that know no animation.
+    # An APNG may begin with an image for viewers without animation support.
     first = 1 if count > 1 and getattr(image, "default_image", False) else 0
     if name == "PNG":
         frames = list(png.read_frames(source, range(first, count)))
     else:
         frames = _read_frames(source, count)
-    # A PNG's metadata may stand behind its pixels.
+    # The metadata of a PNG may follow its pixels.
     image.load()
     metadata, orientation = read_metadata(image)
     for frame in frames:
-        turn(frame, orientation)
+        orient_frame(frame, orientation)
     animation = name in ("GIF", "PNG", "WEBP", "AVIF") and len(frames) > 1
     if animation:
         _give_all_alpha(frames)
     return Picture(frames, name, metadata, animation, _loop(source, name) if animation else None)
 
 
-def _read_frames(source: Source, count: int) -> list[Frame]:
+def _read_frames(source: OpenFile, count: int) -> list[Frame]:
     frames = []
     pixels = 0
     profile = source.image.info.get("icc_profile")
@@ -163,7 +163,7 @@ def _read_frames(source: Source, count: int) -> list[Frame]:
 
 
 def _give_all_alpha(frames: list[Frame]) -> None:
-    """Where one frame of an animation has alpha, all get it."""
+    """Give all frames of an animation alpha if one of them has it."""
     if not any(f.alpha is not None for f in frames):
         return
     for frame in frames:
@@ -172,9 +172,9 @@ def _give_all_alpha(frames: list[Frame]) -> None:
             frame.alpha = np.full(frame.pixels.shape[:2], np.iinfo(dtype).max, dtype)
 
 
-def _loop(source: Source, name: str) -> int | None:
+def _loop(source: OpenFile, name: str) -> int | None:
     """How often an animation is played: 0 for ever, None once."""
-    # Pillow does not tell how often an AVIF is played: nearly all are played for ever.
+    # Pillow does not report the loop count of AVIF; nearly all loop for ever.
     unknown = 0 if name == "AVIF" else None
     loop = source.image.info.get("loop", unknown)
-    return gif.plays_of(loop) if name == "GIF" else loop
+    return gif.plays_from_repeats(loop) if name == "GIF" else loop

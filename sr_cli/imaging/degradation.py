@@ -1,4 +1,4 @@
-"""What turns hr into lr, as data: names and ranges. The pixels are in `degrade`."""
+"""Degradations as data: names and ranges. `degrade` applies them to pixels."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Round(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     Each field has its own description; shares are probabilities, pairs are ranges [low, high].
 
     Raises:
-        RefusedError: `out-of-range` for a range whose ends are the wrong way round, and for shares
-            that do not fit together.
+        RefusedError: `out-of-range` for a range whose ends are in the wrong order, and for shares
+            that do not add up.
     """
 
     blur: Annotated[Share, Meta(description="How often the image is blurred.")] = 1.0
@@ -113,7 +113,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Photo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Two rounds, then a sinc filter and the second compression in random order.
 
-    The ranges are those of Real-ESRGAN (section 4.1 and its published options); WebP is ours.
+    The ranges are those of Real-ESRGAN (section 4.1 and its published options), except for WebP.
     """
 
     first: Annotated[Round, Meta(description="The first round of degradation.")] = Round()

@@ -1,4 +1,4 @@
-"""Degradation of hr to lr: bicubic, noise, and what happens to photographs on their way."""
+"""Degradation of hr to lr: bicubic, noise, and the degradation of photographs."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def degrade(
     noise_sigma: tuple[float, float] = (0.0, 25.0),
     photo: Photo | None = None,
 ) -> NDArray[np.uint8]:
-    """Make lr of hr, the same for the same state of `random`.
+    """Degrade hr to lr; the result depends only on the arguments and the state of `random`.
 
     Args:
         hr: (h*scale, w*scale, 3).
-        scale: How many times smaller lr is.
+        scale: The factor of the reduction.
         degradation: One of DEGRADATIONS.
-        random: Where noise and parameters come from.
-        noise_sigma: Range of the noise's standard deviation in 8-bit steps, for `noise`.
-        photo: Ranges, for `photo`; None for those of Real-ESRGAN.
+        random: The source of noise and random parameters.
+        noise_sigma: Range of the standard deviation of `noise`, in 8-bit steps.
+        photo: Ranges for `photo`; None for those of Real-ESRGAN.
 
     Returns:
         (h, w, 3).
@@ -50,12 +50,12 @@ def degrade(
 def add_noise(
     lr: NDArray[np.uint8], sigma: tuple[float, float], random: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Add Gaussian noise to every channel, its sigma drawn once from the range.
+    """Add Gaussian noise to every channel, with one sigma drawn from a range.
 
     Args:
         lr: (h, w, 3).
         sigma: Range of the standard deviation in 8-bit steps.
-        random: Where the noise comes from.
+        random: The source of the noise.
     """
     noise = random.standard_normal(lr.shape, dtype=np.float32) * random.uniform(*sigma)
     return _to_uint8((lr + noise) / 255)
@@ -64,7 +64,17 @@ def add_noise(
 def degrade_photo(
     hr: NDArray[np.uint8], scale: int, photo: Photo, random: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Two rounds of blur, resize, noise and compression (Real-ESRGAN, figure 2)."""
+    """Apply two rounds of blur, resize, noise and compression (Real-ESRGAN, figure 2).
+
+    Args:
+        hr: (h*scale, w*scale, 3).
+        scale: The factor of the reduction.
+        photo: The ranges of the parameters.
+        random: The source of noise and random parameters.
+
+    Returns:
+        (h, w, 3).
+    """
     h, w = hr.shape[0] // scale, hr.shape[1] // scale
     if random.random() < photo.clean:
         return downscale_bicubic(hr, scale)
@@ -96,7 +106,7 @@ def _blur(image: FloatImage, ranges: Round, random: np.random.Generator) -> Floa
 def _resize(
     image: FloatImage, ranges: Round, random: np.random.Generator, *, base: tuple[int, int]
 ) -> FloatImage:
-    """By a random factor of `base`, up, down or not at all, by one of three kernels."""
+    """Resize to a random factor of `base` (up, down or unchanged), with a random kernel."""
     kind, (low, high) = random.random(), ranges.resize
     factor = 1.0
     if kind < ranges.up:
@@ -129,7 +139,7 @@ def _noise(image: FloatImage, ranges: Round, random: np.random.Generator) -> Flo
 
 
 def _poisson_noise(image: FloatImage, gray: bool, random: np.random.Generator) -> FloatImage:
-    """Shot noise: each value is a count of as many quanta as the image has different values."""
+    """Shot noise, with as many quanta as the image has distinct values."""
     source = image.mean(2, keepdims=True) if gray else image
     source = np.round(np.clip(source, 0, 1) * 255) / 255
     levels = 2 ** np.ceil(np.log2(max(2, len(np.unique(source)))))
@@ -138,7 +148,7 @@ def _poisson_noise(image: FloatImage, gray: bool, random: np.random.Generator) -
 
 
 def _compress(image: FloatImage, ranges: Round, random: np.random.Generator) -> FloatImage:
-    """Through JPEG (4:2:0, as cameras and the web have it), or sometimes WebP."""
+    """Compress with JPEG (4:2:0, as cameras and the web use it), or sometimes WebP."""
     quality = round(random.uniform(*ranges.jpeg))
     webp = random.random() < ranges.webp
     options = [cv2.IMWRITE_WEBP_QUALITY if webp else cv2.IMWRITE_JPEG_QUALITY, quality]

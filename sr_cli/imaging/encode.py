@@ -1,4 +1,4 @@
-"""Pictures to files, with what the input's file said beside its pixels."""
+"""Encoding of pictures into files, with their metadata."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import cv2
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.codecs import avif, bmp, gif, jpeg, png, tiff_writer, webp
 from sr_cli.imaging.formats import Encoding, Format
-from sr_cli.imaging.metadata import for_size, has_unusual_gamma
+from sr_cli.imaging.metadata import adapt_metadata, has_unusual_gamma
 from sr_cli.imaging.picture import Metadata, Picture
 
 _WRITERS = {
@@ -27,19 +27,19 @@ def write_picture(picture: Picture, file: BinaryIO, target: Format, encoding: En
     """Write all frames of `picture`, consuming their memory.
 
     Args:
-        picture: What the format does not support must have been dropped before. Its notes get
-            what could not be written.
+        picture: It must not have features that the format does not support. Notes are added for
+            metadata that could not be written.
         file: Opened for writing and reading, at its start.
         target: The format.
         encoding: How to encode.
 
     Raises:
         SrError: `encoding-failed`, `lossless-avif-animation`, without a subject.
-        OSError: What writing into the file raises.
+        OSError: If writing to the file fails.
     """
     metadata = Metadata()
     if not encoding.strip:
-        metadata = for_size(picture.metadata, picture.width, picture.height)
+        metadata = adapt_metadata(picture.metadata, picture.width, picture.height)
         picture.notes += _dropped(metadata, target)
     try:
         picture.notes += _WRITERS[target.name](picture, file, metadata, encoding)
@@ -50,7 +50,7 @@ def write_picture(picture: Picture, file: BinaryIO, target: Format, encoding: En
 
 
 def _dropped(metadata: Metadata, target: Format) -> list[Note]:
-    """What of the metadata the format has no place for."""
+    """Notes for the metadata that the format does not support."""
     lost = {
         "IPTC": bool(metadata.iptc) and target.name not in ("JPEG", "TIFF"),
         "gAMA": has_unusual_gamma(metadata) and target.name != "PNG",

@@ -1,4 +1,4 @@
-"""EXIF blocks: what of them is kept, and the layout that the standard gives them."""
+"""EXIF blocks: parsing, filtering, and serialising with the types of the standard."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 ORIENTATION = 0x0112
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
 LAYOUT = (ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT)
-"""Tags that say how the image lies and how large it is printed: whoever writes sets them anew."""
+"""Tags of orientation and resolution, which are set again on writing."""
 
 
 DESCRIPTIVE = {
     0x010D, 0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x8298,
     0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F, 0x4746, 0x4749,
 }  # fmt: skip
-"""Tags of the main directory that describe the photo; the others describe the old file."""
+"""Tags of the main directory that describe the photo; the others describe the input file."""
 
 DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 
@@ -32,13 +32,13 @@ _TYPES = {
     ),
     TiffTags.SIGNED_RATIONAL: (0x9201, 0x9203, 0x9204, 0x9400, 0x9403, 0x9405),
 }  # fmt: skip
-"""The types that the Exif standard gives its directory's tags: Pillow knows few of them."""
+"""The types of tags in the Exif standard, of which Pillow knows few."""
 
 _TYPE_OF = {tag: kind for kind, tags in _TYPES.items() for tag in tags}
 
 
 def clean_exif(exif: Image.Exif) -> bytes | None:
-    """EXIF without orientation, thumbnail (its second directory) and the old file's layout."""
+    """EXIF without orientation, thumbnail (the second directory) and the layout of the file."""
     kept = {tag: value for tag, value in exif.items() if tag in DESCRIPTIVE}
     inner: dict[int, dict[int, Any]] = {c: dict(exif.get_ifd(c)) for c in DIRECTORIES}
     inner[ExifTags.IFD.Exif].pop(ExifTags.IFD.Interop, None)
@@ -51,9 +51,13 @@ def clean_exif(exif: Image.Exif) -> bytes | None:
 def exif_directory(
     code: int, entries: Mapping[int, Any], order: str | None = None, *, big: bool = False
 ) -> ImageFileDirectory_v2:
-    """The Exif or GPS directory (its tag is `code`), its entries typed as the standard has them.
+    """Build an Exif or GPS directory, with the types of the standard.
 
-    `order` is `<` or `>`; `big` lays it out for a BigTIFF.
+    Args:
+        code: The tag of the directory.
+        entries: Values by tag.
+        order: The byte order, `<` or `>`.
+        big: Use the layout of BigTIFF.
     """
     head = b"II\x2b\0\x08\0\0\0" + bytes(8) if big else b"II\x2a\0" + bytes(4)
     made = ImageFileDirectory_v2(head, b"II" if order == "<" else b"MM", code)
@@ -69,8 +73,12 @@ def exif_directory(
 def exif_block(
     main: Mapping[int, Any], inner: Mapping[int, Mapping[int, Any]], order: str | None
 ) -> bytes:
-    """EXIF as files carry it. `order` is that of the bytes in the original, `<` or `>`: a
-    camera's own notes may follow it.
+    """Serialise an EXIF block.
+
+    Args:
+        main: The main directory, by tag.
+        inner: The other directories, by their tags.
+        order: The byte order of the input, `<` or `>`, because maker notes may depend on it.
     """
     first = ImageFileDirectory_v2(prefix=b"II" if order == "<" else b"MM")
     for tag, value in [*main.items(), *((code, 0) for code in inner)]:
@@ -86,14 +94,14 @@ def exif_block(
 
 
 def text_as_bytes(entries: MutableMapping[int, Any]) -> None:
-    """Pillow reads text as Latin-1 and writes it as ASCII: as bytes, UTF-8 survives."""
+    """Convert text to bytes in place: Pillow reads Latin-1 and writes ASCII, which breaks UTF-8."""
     for tag, value in list(entries.items()):
         if isinstance(value, str):
             entries[tag] = value.encode("latin-1", "replace")
 
 
-def exif_of(block: bytes | None) -> Image.Exif:
-    """An EXIF block as Pillow's object, its text as bytes; empty for None."""
+def parse_exif(block: bytes | None) -> Image.Exif:
+    """Parse an EXIF block into Pillow's object, with text as bytes; empty for None."""
     exif = Image.Exif()
     if block is not None:
         exif.load(block)
@@ -103,15 +111,15 @@ def exif_of(block: bytes | None) -> Image.Exif:
 
 
 def without_orientation(block: bytes) -> bytes:
-    """EXIF for formats that say elsewhere how the picture is turned."""
-    exif = exif_of(block)
+    """An EXIF block without orientation, for formats that store it elsewhere."""
+    exif = parse_exif(block)
     main, inner = split_directories(exif)
     main.pop(ORIENTATION, None)
     return exif_block(main, inner, exif.endian)
 
 
 def split_directories(exif: Image.Exif) -> tuple[dict[int, Any], dict[int, dict[int, Any]]]:
-    """The main directory without what points to others, and those."""
-    # Asking for a directory that is not there would make an empty one.
+    """Split EXIF into the main directory and the others, by tag."""
+    # get_ifd would create a missing directory.
     inner: dict[int, dict[int, Any]] = {c: exif.get_ifd(c) for c in DIRECTORIES if c in exif}
     return {tag: value for tag, value in exif.items() if tag not in inner}, inner

@@ -1,4 +1,4 @@
-"""What each file format can hold, how its files are named, and which limits it has."""
+"""File formats: features, suffixes, signatures and limits."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import PurePath
 from sr_cli.errors import SrError
 
 DEFAULT_MAX_PIXELS = 512_000_000
-"""Pixels that an image, or what is made of it, may have over all its frames."""
+"""The default limit for the pixels of an image or a result, over all frames."""
 
 
 class Feature(str, Enum):
-    """What an image can have that not every format supports. The value is what `--json` shows."""
+    """A feature that not every format supports. `--json` shows its value."""
 
     SIXTEEN_BIT = "16-bit"
     ALPHA = "alpha"
     ANIMATION = "animation"
     PAGES = "pages"
     SIXTEEN_BIT_ANIMATION = "16-bit-animation"
-    """PNG has it by its specification, but no writer here makes one."""
+    """Supported by the PNG specification, but by none of our writers."""
 
 
 _ALPHA_ANIMATION = frozenset({Feature.ALPHA, Feature.ANIMATION})
@@ -32,15 +32,15 @@ class Format:
     """A file format.
 
     Attributes:
-        name: Pillow's name of it.
-        suffixes: Of its files; the first one names it in `-f`.
+        name: Pillow's name of the format.
+        suffixes: Of its files; the first one, without the dot, is its name in `-f`.
         max_side: Longest side in pixels.
-        bytes_per_sample: A usual size, to estimate how much room a result takes.
-        features: What it supports beyond one frame of 8 bits without alpha.
-        quality: The default of `-q`; None where the format has no such setting.
-        can_be_lossless: Whether it is lossless, or can be asked to be.
+        bytes_per_sample: Typical size, to estimate the disk space of a result.
+        features: What it supports beyond one 8-bit frame without alpha.
+        quality: The default of `-q`; None if the format has no quality.
+        can_be_lossless: Whether it is lossless, always or on request.
         writable: Whether results can be written in it.
-        max_pixels: Most pixels in all; None where only the sides are limited.
+        max_pixels: Most pixels of an image; None if only the sides are limited.
     """
 
     name: str
@@ -105,7 +105,7 @@ _SIGNATURES = (
 
 
 def format_of_name(name: str | PurePath) -> Format | None:
-    """The format that a file name's suffix stands for, or None."""
+    """The format of a file name's suffix, or None."""
     return _BY_SUFFIX.get(PurePath(name).suffix.lower())
 
 
@@ -136,9 +136,9 @@ class Encoding:
     """How to write a result.
 
     Attributes:
-        quality: 1 to 100, for formats that have one; None for the format's own.
-        lossless: For WebP and AVIF, which are lossy unless asked.
-        strip: Leave out everything beside the pixels.
+        quality: 1 to 100, for formats that have one; None for the default.
+        lossless: Lossless WebP or AVIF.
+        strip: Write no metadata.
     """
 
     quality: int | None = None
@@ -148,12 +148,12 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Requirements:
-    """What a result asks of its format.
+    """What a result requires of its format.
 
     Attributes:
         width: In pixels, of the widest frame.
         height: In pixels, of the tallest frame.
-        features: What it has.
+        features: Of the result.
     """
 
     width: int
@@ -165,7 +165,7 @@ def unsupported_features(target: Format, features: Collection[Feature]) -> list[
     """Which of `features` the format does not support; empty when it supports all."""
     missing = set(features) - target.features
     if missing & {Feature.SIXTEEN_BIT, Feature.ANIMATION}:
-        # Without one of its halves the combination is no obstacle of its own.
+        # If one of the two is missing, the combination need not be reported as well.
         missing.discard(Feature.SIXTEEN_BIT_ANIMATION)
     return [f for f in Feature if f in missing]
 
@@ -177,7 +177,7 @@ def fits(target: Format, width: int, height: int) -> bool:
 
 
 def check_pixels(pixels: int, max_pixels: int) -> None:
-    """Check that an image may have so many pixels over all its frames.
+    """Check that the pixels of all frames together are within the limit.
 
     Raises:
         SrError: `too-many-pixels`, without a subject.
@@ -187,7 +187,7 @@ def check_pixels(pixels: int, max_pixels: int) -> None:
 
 
 def estimated_bytes(target: Format, wanted: Requirements, frames: int) -> int:
-    """About how much room `frames` frames of a result take on disk."""
+    """Estimate the bytes on disk of a result with this many frames."""
     samples = wanted.width * wanted.height * frames * (4 if Feature.ALPHA in wanted.features else 3)
     depth = 2 if Feature.SIXTEEN_BIT in wanted.features else 1
     return int(samples * target.bytes_per_sample * depth)
@@ -198,8 +198,8 @@ def check_supported(target: Format, wanted: Requirements, *, can_drop: bool) -> 
 
     Args:
         target: The format to write.
-        wanted: What the result needs.
-        can_drop: Whether features could still be dropped, which the advice then names.
+        wanted: What the result requires.
+        can_drop: Whether the hint may suggest dropping features.
 
     Raises:
         SrError: `too-large-for-format` or `unsupported-by-format`, without a subject. The fact

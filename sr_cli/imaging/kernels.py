@@ -1,4 +1,4 @@
-"""Blur kernels, each odd-sided and summing to 1."""
+"""Blur kernels with odd sides, normalised to a sum of 1."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def gaussian_kernel(
     Args:
         side: Rows and columns, odd.
         sigma: Standard deviations in pixels along the two axes.
-        angle: By which the axes are turned, in radians.
-        power: 1 for a Gaussian; else the generalised one (Real-ESRGAN, section 3.1; Liu et al.
-            2020).
+        angle: Rotation of the axes, in radians.
+        power: 1 for a Gaussian; otherwise a generalised Gaussian (Real-ESRGAN, section 3.1;
+            Liu et al. 2020).
     """
     return _normalised(np.exp(-0.5 * _distance(side, sigma, angle) ** power))
 
@@ -46,11 +46,11 @@ def sinc_kernel(side: int, cutoff: float) -> Kernel:
 
     Args:
         side: Rows and columns, odd.
-        cutoff: In radians a pixel, up to pi.
+        cutoff: In radians per pixel, up to pi.
     """
     radius = np.hypot(*_grid(side))
     middle = side // 2
-    # Near 0, J1(cr)/r goes to c/2.
+    # As r goes to 0, J1(cr)/r goes to c/2.
     radius[middle, middle] = 1.0
     kernel = cutoff * _bessel_j1(cutoff * radius) / (2 * math.pi * radius)
     kernel[middle, middle] = cutoff**2 / (4 * math.pi)
@@ -58,7 +58,7 @@ def sinc_kernel(side: int, cutoff: float) -> Kernel:
 
 
 def random_kernel(random: np.random.Generator, ranges: Round) -> Kernel:
-    """A kernel as often of each kind as `ranges` says."""
+    """Draw a random kernel, with the kinds and parameters of `ranges`."""
     side = int(random.choice(SIDES))
     if random.random() < ranges.sinc:
         return random_sinc(random, side)
@@ -76,13 +76,13 @@ def random_kernel(random: np.random.Generator, ranges: Round) -> Kernel:
 
 
 def random_sinc(random: np.random.Generator, side: int) -> Kernel:
-    """A sinc filter; small ones cut off less."""
+    """Draw a random sinc filter; small ones have a higher cutoff."""
     lowest = math.pi / 3 if side < 13 else math.pi / 5
     return sinc_kernel(side, random.uniform(lowest, math.pi))
 
 
 def _power(random: np.random.Generator, ends: tuple[float, float]) -> float:
-    """Below and above 1 equally often."""
+    """Draw a power, below and above 1 with equal probability."""
     low, high = ends
     below = random.random() < 0.5 and low < 1
     return float(random.uniform(low, 1) if below else random.uniform(max(1, low), high))
@@ -118,6 +118,6 @@ def _bessel_j1(x: Kernel) -> Kernel:
 
 
 def blur(image: NDArray[Any], kernel: Kernel) -> NDArray[Any]:
-    """(h, w, C) of any type, with mirrored borders."""
+    """Filter an image (h, w, C) of any type, with mirrored borders."""
     made: NDArray[Any] = cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
     return made

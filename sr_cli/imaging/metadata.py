@@ -24,28 +24,28 @@ from sr_cli.imaging.exif import (
     Y_RESOLUTION,
     clean_exif,
     exif_block,
-    exif_of,
+    parse_exif,
     split_directories,
     text_as_bytes,
 )
 from sr_cli.imaging.picture import Metadata
 
 _USUAL_GAMMA = 45_455
-"""PNG's way to write 1 / 2.2."""
+"""1 / 2.2 in the units of gAMA."""
 
 TIFF_XMP, TIFF_IPTC, TIFF_ICC = 700, 33723, 34675
-"""Tags of the blocks that a TIFF has in its main directory."""
+"""Tags of metadata blocks in the main directory of a TIFF."""
 
 PHOTOSHOP = b"Photoshop 3.0\0"
-"""What the JPEG segment begins with that has IPTC in it."""
+"""The identifier of the JPEG segment that holds IPTC."""
 
 _IPTC_RESOURCE = 0x0404
 
 
 def read_metadata(image: Image.Image) -> tuple[Metadata, int]:
-    """What the file says beside its pixels, and its EXIF orientation (1 to 8).
+    """Read the metadata of a file and its EXIF orientation (1 to 8).
 
-    A damaged block is left out: it must not keep the picture from being read.
+    Damaged blocks are left out, so that the image can still be read.
     """
     found = Metadata()
     orientation = 1
@@ -75,7 +75,7 @@ def read_metadata(image: Image.Image) -> tuple[Metadata, int]:
 
 
 def _png_colour(info: Mapping[Any, Any]) -> dict[bytes, bytes]:
-    """The chunks gAMA, cHRM and sRGB (section 11.3.2 of PNG's specification), as they were."""
+    """Rebuild the chunks gAMA, cHRM and sRGB (section 11.3.2 of the PNG specification)."""
     chunks = {}
     if "gamma" in info:
         chunks[b"gAMA"] = struct.pack(">I", round(info["gamma"] * 100_000))
@@ -87,7 +87,7 @@ def _png_colour(info: Mapping[Any, Any]) -> dict[bytes, bytes]:
 
 
 def has_unusual_gamma(metadata: Metadata) -> bool:
-    """Whether a PNG's samples are meant brighter or darker than in nearly all images."""
+    """Whether the gamma of a PNG differs noticeably from the usual 1 / 2.2."""
     gamma = metadata.png_colour.get(b"gAMA")
     if gamma is None or b"sRGB" in metadata.png_colour:
         return False
@@ -95,7 +95,7 @@ def has_unusual_gamma(metadata: Metadata) -> bool:
 
 
 def _is_block(key: str) -> bool:
-    """PNG text that carries EXIF or XMP, which are kept as such."""
+    """Whether PNG text carries EXIF or XMP, which are stored separately."""
     return key in ("XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type APP1")
 
 
@@ -108,7 +108,7 @@ def _read_dpi(dpi: Any) -> tuple[float, float] | None:
 
 
 def _dpi_of_exif(exif: Image.Exif) -> tuple[float, float] | None:
-    """The resolution that EXIF gives, for files that have no other place for it."""
+    """The resolution in EXIF, for files without another one."""
     per_inch = 2.54 if exif.get(RESOLUTION_UNIT) == 3 else 1.0
     x, y = (float(exif[tag]) * per_inch for tag in (X_RESOLUTION, Y_RESOLUTION))
     return _read_dpi((x, y))
@@ -125,13 +125,13 @@ def _read_iptc(image: Image.Image) -> bytes | None:
 
 
 def _iptc_of_tags(tags: Any) -> bytes | None:
-    """The IIM records of a TIFF's directory, as they lie: many files call them numbers."""
+    """The raw IIM records of a TIFF directory, because many files declare them as numbers."""
     raw = tags._tagdata.get(TIFF_IPTC)
     return bytes(raw) if raw else None
 
 
 def read_tiff_metadata(data: bytes) -> tuple[Metadata, int]:
-    """What `read_metadata` gives, for a TIFF or BigTIFF that Pillow does not open as a picture."""
+    """Read metadata and orientation of a TIFF or BigTIFF that Pillow does not open."""
     stand_in = Image.new("L", (1, 1))
     iptc = None
     with suppress(Exception):
@@ -154,8 +154,8 @@ def read_tiff_metadata(data: bytes) -> tuple[Metadata, int]:
 
 
 def _directory(data: bytes, code: int | None = None) -> ImageFileDirectory_v2:
-    """An empty directory laid out as in this TIFF; `next` is where its first one lies."""
-    # Pillow takes a BigTIFF for one only by the number's first byte, as little-endian ones have it.
+    """An empty directory in the layout of this TIFF; `next` is the offset of its first one."""
+    # Pillow recognises a BigTIFF only by the first byte of its version, as in little-endian files.
     head = b"II\x2b\0" + data[4:16] if 43 in data[2:4] else data[:8]
     return ImageFileDirectory_v2(head, data[:2], code)
 
@@ -169,7 +169,7 @@ def _load_directory(data: bytes, place: int, code: int | None = None) -> ImageFi
 
 
 def _resource(blocks: bytes, wanted: int) -> bytes | None:
-    """One image resource of a Photoshop block (8BIM, id, padded name, length, padded data)."""
+    """Find an image resource in a Photoshop block (8BIM, id, padded name, length, padded data)."""
     position = 0
     while blocks[position : position + 4] == b"8BIM":
         number = int.from_bytes(blocks[position + 4 : position + 6], "big")
@@ -183,12 +183,21 @@ def _resource(blocks: bytes, wanted: int) -> bytes | None:
     return None
 
 
-def for_size(metadata: Metadata, width: int, height: int) -> Metadata:
-    """The same metadata for a picture of another size: dimension tags set, orientation upright."""
+def adapt_metadata(metadata: Metadata, width: int, height: int) -> Metadata:
+    """Adapt metadata to an upright image of another size.
+
+    Args:
+        metadata: It is not changed.
+        width: Of the result, in pixels.
+        height: Of the result, in pixels.
+
+    Returns:
+        A copy with dimensions, orientation and resolution set.
+    """
     exif, xmp = metadata.exif, metadata.xmp
     if exif is not None or metadata.dpi is not None:
         with suppress(Exception):
-            changed = exif_of(exif)
+            changed = parse_exif(exif)
             main, inner = split_directories(changed)
             if metadata.dpi is not None:
                 main[X_RESOLUTION], main[Y_RESOLUTION] = metadata.dpi
@@ -211,7 +220,7 @@ def for_size(metadata: Metadata, width: int, height: int) -> Metadata:
 
 
 def _set_in_xmp(xmp: bytes, name: str, value: int) -> bytes:
-    """Set a number in an XMP packet, written as an attribute or as an element, if it is there."""
+    """Set a number in an XMP packet, where it exists as an attribute or element."""
     key = re.escape(name.encode())
     number = str(value).encode()
     xmp = re.sub(

@@ -1,4 +1,4 @@
-"""Which lr file belongs to which hr file, by their names."""
+"""Pairing of hr and lr files by their names."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 from sr_cli.errors import SrError
 
 
-def partner_name(stem: str, scale: int) -> str:
-    """A file's stem without what marks it as hr or lr: `_x4`, `x4`, `_LR`, `_HR`, `_GT`."""
+def pair_key(stem: str, scale: int) -> str:
+    """A file's stem without the marks of hr and lr: `_x4`, `x4`, `_LR`, `_HR`, `_GT`."""
     return re.sub(rf"([_-]?(x{scale}|lr|hr|gt|bicubic))+$", "", stem, flags=re.IGNORECASE)
 
 
 def _by_name(files: Sequence[Path], scale: int) -> dict[str, Path]:
-    """Files by their names, with their folders where names alone do not tell them apart."""
-    found = {partner_name(p.stem, scale): p for p in files}
+    """Files by pair key, prefixed with their folders if keys alone are not unique."""
+    found = {pair_key(p.stem, scale): p for p in files}
     if len(found) == len(files):
         return found
     base = os.path.commonpath([p.parent for p in files])
     found = {}
     for path in files:
-        name = (path.parent.relative_to(base) / partner_name(path.stem, scale)).as_posix()
+        name = (path.parent.relative_to(base) / pair_key(path.stem, scale)).as_posix()
         if name in found:
             raise SrError("ambiguous-pair", path, other=found[name])
         found[name] = path
@@ -36,13 +36,13 @@ def pair_by_name(hr: Sequence[Path], lr: Sequence[Path], scale: int) -> list[tup
     Args:
         hr: Files of high resolution.
         lr: Files of low resolution.
-        scale: Of the pairs; `_x4` in a name is no part of what must be equal.
+        scale: Of the pairs; `_x4` in a name is ignored.
 
     Returns:
         (hr, lr) for each name, sorted by name.
 
     Raises:
-        SrError: `missing-partner`, or `ambiguous-pair` where two share a name in one folder.
+        SrError: `missing-partner`, or `ambiguous-pair` if two files in a folder share a name.
     """
     high, low = _by_name(hr, scale), _by_name(lr, scale)
     alone = sorted(set(low) ^ set(high))

@@ -1,4 +1,4 @@
-"""A decoded image: its frames as arrays, and everything else that was in the file."""
+"""A decoded file: its frames as arrays, and its metadata."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Frame:
 
     Attributes:
         pixels: (h, w) gray or (h, w, 3) RGB, uint8 or uint16.
-        alpha: (h, w) of the same type, not multiplied into the colour; None where all is opaque.
-        duration: In an animation, milliseconds.
+        alpha: (h, w) of the same type, straight (not premultiplied); None if opaque.
+        duration: In an animation, in milliseconds.
     """
 
     pixels: NDArray[Any]
@@ -37,17 +37,17 @@ class Frame:
 
 @dataclass
 class Metadata:
-    """What a file says beside its pixels, as bytes ready to be written again.
+    """The metadata of a file, as bytes ready to be written.
 
     Attributes:
-        exif: A TIFF block behind `Exif\\0\\0`, without thumbnail and orientation.
+        exif: A TIFF block after `Exif\\0\\0`, without thumbnail and orientation.
         xmp: An XML packet.
         icc: A colour profile.
         iptc: IIM records.
-        dpi: Horizontal and vertical resolution, pixels an inch.
-        text: PNG's text.
-        comment: JPEG's and GIF's.
-        png_colour: What PNG's samples mean where no profile says it: chunks by their name.
+        dpi: Horizontal and vertical resolution, in pixels per inch.
+        text: Text of PNG files, by keyword.
+        comment: Of JPEG and GIF files.
+        png_colour: The colour chunks of PNG files without a profile, by name.
     """
 
     exif: bytes | None = None
@@ -67,10 +67,10 @@ class Picture:
     Attributes:
         frames: In the file's order, at least one.
         format: Pillow's name of the file's format.
-        metadata: What the file says beside its pixels.
-        animation: Whether the frames follow each other in time; else several are pages.
+        metadata: Of the file.
+        animation: Whether several frames are an animation; otherwise they are pages.
         loop: How often an animation is played: 0 for ever, None once.
-        notes: What was changed in reading and could not be written, for the user.
+        notes: For the user: what was converted or could not be written.
     """
 
     frames: list[Frame]
@@ -90,7 +90,7 @@ class Picture:
 
     @property
     def features(self) -> frozenset[Feature]:
-        """What its format must support."""
+        """The features that a format must support to hold it."""
         several = len(self.frames) > 1
         sixteen_bit = any(f.pixels.dtype == np.uint16 for f in self.frames)
         has = {
@@ -103,5 +103,5 @@ class Picture:
         return frozenset(f for f, there in has.items() if there)
 
     def requirements(self, width: int, height: int) -> Requirements:
-        """What a result of `width` x `height` asks of its format."""
+        """What a result of this size in pixels requires of its format."""
         return Requirements(width, height, self.features)

@@ -1,4 +1,4 @@
-"""Resizing exactly as MATLAB's imresize(..., 'bicubic'): the field's definition of lr."""
+"""Bicubic resizing exactly like MATLAB's imresize, which defines lr in the papers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Taps:
 
         Args:
             pixels: (n, ...) of any type.
-            offset: Which input position its first row is, where it is a part of an image.
+            offset: The input position of the first row, if `pixels` is a part of the image.
 
         Returns:
             (out, ...) float64, neither rounded nor clipped.
@@ -45,7 +45,7 @@ class Taps:
 
 
 def keys_cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Keys's cubic with a = -0.5 (Keys 1981, equation 15), MATLAB's and the field's bicubic."""
+    """Keys's cubic kernel with a = -0.5 (Keys 1981, equation 15), as used by MATLAB."""
     d = np.abs(x)
     near = 1.5 * d**3 - 2.5 * d**2 + 1
     far = -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
@@ -59,8 +59,8 @@ def bicubic_taps(length: int, out: int, scale: float) -> Taps:
     Args:
         length: Input pixels.
         out: Output pixels.
-        scale: Their ratio as asked for, which `out` may have rounded; below 1 it widens the
-            kernel (antialiasing).
+        scale: The requested ratio, which `out` may round; below 1 it widens the kernel
+            (antialiasing).
     """
     stretch = min(scale, 1.0)
     width = 4.0 / stretch
@@ -82,9 +82,13 @@ def to_integers(pixels: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[An
 
 
 def vertical_first(h: int, w: int, height: int, width: int) -> bool:
-    """Whether the vertical direction goes first: unless the horizontal one shrinks clearly more.
+    """Whether to resize vertically first, as MATLAB does unless the width shrinks more.
 
-    One factor for both, rounded to whole pixels, is not clearly more.
+    Differences from rounding the same factor to whole pixels do not count.
+
+    Args:
+        h, w: The size of the input.
+        height, width: The size of the result.
     """
     rounding = 1 / min(height, width)
     return width / w >= height / h * (1 - rounding)
@@ -99,8 +103,8 @@ def resize_bicubic(
         image: (h, w) or (h, w, C), uint8 or uint16.
         height: Of the result.
         width: Of the result.
-        rounded_between: Round to integers between the two directions, of which the one that
-            shrinks more goes first (see `vertical_first`).
+        rounded_between: Round to integers between the two passes, in MATLAB's order (see
+            `vertical_first`).
 
     Returns:
         (height, width[, C]) of the same type.
@@ -126,13 +130,13 @@ def crop_to_multiple(image: NDArray[Any], scale: int) -> NDArray[Any]:
 
 
 def downscale_bicubic(hr: NDArray[Any], scale: int) -> NDArray[Any]:
-    """Make lr of hr: MATLAB's imresize(hr, 1/scale, 'bicubic').
+    """Downscale hr to lr, like MATLAB's imresize(hr, 1/scale, 'bicubic').
 
-    Above x4 MATLAB's own files of Set5 are not rounded between the directions, up to x4 they are.
+    MATLAB's files of Set5 are rounded between the passes up to x4, but not above.
 
     Args:
-        hr: (h, w[, C]), cropped to a multiple of `scale` first.
-        scale: How many times smaller lr is.
+        hr: (h, w[, C]) uint8 or uint16, cropped to a multiple of `scale` first.
+        scale: The factor of the reduction.
 
     Returns:
         (h // scale, w // scale[, C]) of the same type.

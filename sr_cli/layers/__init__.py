@@ -1,1 +1,1 @@
-"""Building blocks of networks: how they start, and exact forms that infer faster."""
+"""Layers that networks share: initial weights, and exact rewrites for faster inference."""

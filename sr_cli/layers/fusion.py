@@ -1,7 +1,7 @@
-"""Convolutions that do what follows them before they write their result, on CPUs (oneDNN).
+"""Convolutions fused with the operation that follows them, on CPUs (oneDNN).
 
-The sums are the same; the activation saves a pass over memory, and in half precision it is
-computed before rounding. Where PyTorch does not offer the operations, nothing is fused.
+The sums are the same. Fusing an activation saves a pass over memory, and in half precision it is
+computed before rounding. If PyTorch does not offer the operations, nothing is fused.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ def _run(x: Tensor, layer: nn.Conv2d, name: str, numbers: list[float]) -> Tensor
 
 
 def add_to(total: Tensor, x: Tensor, layer: nn.Conv2d) -> Tensor:
-    """`total + layer(x)`, summed before it is rounded to the dtype of `total`, in its place.
+    """Compute `total + layer(x)` in place, summed before rounding. CPU only.
 
-    CPU only; `total` is channels_last, of the dtype of `x` and the shape of the result.
+    Args:
+        total: (N, outputs, h, w), channels_last, of the dtype of `x`; it is overwritten.
+        x: (N, inputs, h, w).
+        layer: The convolution.
     """
     added: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
         total, x, layer.weight, layer.bias, layer.padding, layer.stride, layer.dilation, 1,
@@ -54,7 +57,7 @@ class FusedConvolution(nn.Module):
 
 
 def _name_of(activation: nn.Module) -> tuple[str, list[float]] | None:
-    """oneDNN's name and numbers for an activation that it can fuse."""
+    """The name and parameters in oneDNN of an activation that it can fuse, or None."""
     if isinstance(activation, nn.ReLU):
         return "relu", []
     if isinstance(activation, nn.LeakyReLU):
@@ -72,7 +75,7 @@ def _can_fuse(layer: nn.Conv2d) -> bool:
 
 
 def fuse_activations(net: nn.Module) -> None:
-    """Replace every convolution followed by an activation, inside sequences, by one operation."""
+    """Fuse every convolution in a Sequential with the activation after it, in place."""
     if not fusion_works():
         return
     for part in list(net.modules()):
@@ -96,7 +99,7 @@ def fuse_activations(net: nn.Module) -> None:
 @lru_cache
 @torch.inference_mode()
 def fusion_works() -> bool:
-    """Whether this PyTorch has the operations and they give what they should."""
+    """Whether this PyTorch has the fused operations and they return correct results."""
     layer = nn.Conv2d(3, 4, 3, padding=1)
     x = torch.linspace(-1, 1, 3 * 6 * 5).view(1, 3, 6, 5)
     other = torch.linspace(0, 1, 4 * 6 * 5).view(1, 4, 6, 5)

@@ -1,4 +1,4 @@
-"""How networks start: as plain enlargement, so that training begins with a picture, not noise."""
+"""Initial weights: networks start as plain interpolation, so that training starts with an image."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from torch import nn
 
 
 def shrink_residual_branch(layer: nn.Module, factor: float = 0.1) -> None:
-    """Start a residual branch near zero: deep stacks then train at a higher learning rate.
+    """Multiply the weights of a residual branch's last convolution by `factor`, in place.
 
-    The initialisation of Wang et al., ESRGAN, section 3.1.
+    Branches that start near zero let deep networks train at a higher learning rate (Wang et al.,
+    ESRGAN, section 3.1).
     """
     assert isinstance(layer, nn.Conv2d)
     with torch.no_grad():
@@ -20,10 +21,14 @@ def shrink_residual_branch(layer: nn.Module, factor: float = 0.1) -> None:
 
 @torch.no_grad()
 def start_as_identity(layer: nn.Conv2d, noise: float = 0.1) -> None:
-    """Start a square layer as "pass everything on", with its random weights times `noise`.
+    """Initialise a layer as the identity plus its random weights times `noise`.
 
-    A chain of such layers with ReLU between passes positive features on whole, and so trains
-    like a residual network without being one.
+    A chain of such layers with ReLU between them preserves positive features, and so trains like a
+    residual network.
+
+    Args:
+        layer: With as many outputs as inputs; it is changed.
+        noise: The share of its random weights that is kept.
     """
     assert layer.bias is not None and layer.in_channels == layer.out_channels
     own = torch.empty_like(layer.weight)
@@ -32,11 +37,19 @@ def start_as_identity(layer: nn.Conv2d, noise: float = 0.1) -> None:
 
 
 @torch.no_grad()
-def carry_through(layer: nn.Conv2d, channels: int, *, copies: int = 1, gain: float = 1.0) -> None:
-    """Start with `channels` inputs passed on unchanged, times `gain`, by the first outputs.
+def start_as_passthrough(
+    layer: nn.Conv2d, channels: int, *, copies: int = 1, gain: float = 1.0
+) -> None:
+    """Initialise the first outputs of a layer to copy its first inputs, times `gain`.
 
-    A chain of such layers starts as plain enlargement instead of noise, and training spends no
-    time on learning to copy. `copies`: outputs for each input, before a shuffle.
+    A chain of such layers starts as plain interpolation instead of noise, so that training need
+    not learn to copy.
+
+    Args:
+        layer: It is changed.
+        channels: The inputs to copy.
+        copies: Outputs for each input, for a pixel shuffle after the layer.
+        gain: The factor.
     """
     assert layer.bias is not None
     middle = layer.kernel_size[0] // 2
@@ -50,7 +63,7 @@ def carry_through(layer: nn.Conv2d, channels: int, *, copies: int = 1, gain: flo
 
 @torch.no_grad()
 def start_as_copy(layer: nn.Conv2d) -> None:
-    """The last layer of a chain: the carried inputs copied, the others' weights small."""
+    """Initialise the last layer of a chain to copy its first inputs, with other weights small."""
     middle = layer.kernel_size[0] // 2
     layer.weight.mul_(0.1)
     for channel in range(layer.out_channels):
@@ -62,7 +75,7 @@ def start_as_copy(layer: nn.Conv2d) -> None:
 
 @torch.no_grad()
 def start_as_smoothing(layer: nn.Conv2d) -> None:
-    """The last layer of a chain of `carry_through`: its inputs lightly smoothed, others small."""
+    """Start the last layer of a chain as light smoothing of its inputs, other weights small."""
     assert layer.bias is not None
     middle = layer.kernel_size[0] // 2
     around = slice(middle - 1, middle + 2)
@@ -74,27 +87,30 @@ def start_as_smoothing(layer: nn.Conv2d) -> None:
         layer.weight[channel, channel, around, around] = torch.outer(row, row)
 
 
-def start_as_enlargement(head: nn.Module, tail: nn.Sequential) -> None:
-    """Start an RGB network whose body is a residual between `head` and `tail` as enlargement.
+def start_as_upscaling(head: nn.Module, tail: nn.Sequential) -> None:
+    """Initialise an RGB network with a residual body to upscale by plain interpolation.
 
-    `head`: a convolution, alone or first in a sequence; `tail`: convolutions, each but the last
-    followed by a shuffle. Activations between must pass positive values on (PReLU).
+    Activations in head and tail must preserve positive values (PReLU).
+
+    Args:
+        head: A convolution, alone or first in a Sequential.
+        tail: Convolutions, all but the last followed by a pixel shuffle.
     """
     first = head[0] if isinstance(head, nn.Sequential) else head
     assert isinstance(first, nn.Conv2d)
-    carry_through(first, first.in_channels)
+    start_as_passthrough(first, first.in_channels)
     *layers, last = tail
     for layer, following in zip(layers, [*layers[1:], last], strict=True):
         if isinstance(layer, nn.Conv2d):
             assert isinstance(following, nn.PixelShuffle)
-            carry_through(layer, first.in_channels, copies=following.upscale_factor**2)
+            start_as_passthrough(layer, first.in_channels, copies=following.upscale_factor**2)
     assert isinstance(last, nn.Conv2d)
     start_as_smoothing(last)
 
 
 @torch.no_grad()
 def start_as_linear_interpolation(weight: torch.Tensor, scale: int, gain: float) -> None:
-    """Fill `weight` (scale^2, k, k) with the phases of linear interpolation, times `gain`."""
+    """Fill `weight` (scale^2, k, k) with the kernels of linear interpolation, times `gain`."""
     middle = weight.shape[-1] // 2
     weight.zero_()
     for row in range(scale):

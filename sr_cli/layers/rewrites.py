@@ -1,4 +1,4 @@
-"""Rewrites that compute the same picture with less work. Exact: only the order of sums changes."""
+"""Exact rewrites for inference: the same result with less work, up to the order of summation."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sr_cli.layers.shuffle import Shuffle
 class LinearTail(nn.Module):
     """A tail without activations (convolutions and shuffles) as one 5x5 convolution and a shuffle.
 
-    features (N, C, h, w) -> (N, 3, h*scale, w*scale). The kernel is found by sending impulses
-    through the tail in float64. Outputs within one lr pixel of the border differ, because the
-    tail pads its inner maps with zeros; that ring is computed by the tail itself.
+    features (N, C, h, w) -> (N, 3, h*scale, w*scale). The kernel is the impulse response of the
+    tail in float64. Within one lr pixel of the border, the tail pads its inner feature maps with
+    zeros, so this ring is computed by the tail itself.
     """
 
     RADIUS = 2
     _STRIP = 2 * RADIUS
-    """Rows of features from which the original tail gets the outermost row right."""
+    """The rows of features that the original tail needs for the outermost row."""
 
     def __init__(self, tail: nn.Sequential, scale: int) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ def _impulse_response(
 ) -> tuple[Tensor, Tensor]:
     """Kernel (outputs*scale^2, channels, k, k) and bias (outputs*scale^2) of a linear tail.
 
-    The support is wide enough that neither the kernel nor the bias meets a padded border.
+    The input is large enough that padding affects neither the kernel nor the bias.
     """
     probe = copy.deepcopy(tail).double()
     k = 2 * radius + 1
@@ -66,21 +66,25 @@ def _impulse_response(
     impulses = torch.zeros(channels, channels, size, size, dtype=torch.float64)
     impulses[range(channels), range(channels), size // 2, size // 2] = 1
     silent = probe(torch.zeros(1, channels, size, size, dtype=torch.float64))
-    # A few at a time: in float64 all of them would take most of a gigabyte.
+    # A few at a time: all together would take nearly a gigabyte in float64.
     parts = [impulses[i : i + _IMPULSES] for i in range(0, channels, _IMPULSES)]
     response = torch.cat([F.pixel_unshuffle(probe(part) - silent, scale) for part in parts])
     window = slice(radius, radius + k)
-    # An impulse to the left of a pixel is that pixel's tap on its left: the response, mirrored.
+    # The kernel is the mirrored response: an impulse left of a pixel shows its left tap.
     kernel = response[:, :, window, window].flip(2, 3).transpose(0, 1)
     bias = F.pixel_unshuffle(silent, scale)[0, :, size // 2, size // 2]
     return kernel.contiguous(), bias
 
 
 def convolution_before_shuffle(layer: nn.Conv2d, factor: int) -> nn.Sequential:
-    """`layer` after PixelShuffle(factor), as a convolution before it and the shuffle after.
+    """Move a convolution from after PixelShuffle(factor) to before it.
 
-    (N, C*factor^2, h, w) -> (N, outputs, h*factor, w*factor). Exact at the borders too: a
-    padding of zeros at hr is one of zeros before the shuffle. Odd kernels with padding k // 2.
+    (N, C*factor^2, h, w) -> (N, outputs, h*factor, w*factor). It is exact at the borders, too:
+    zero padding at hr is zero padding before the shuffle.
+
+    Args:
+        layer: The convolution, with an odd kernel k and padding k // 2.
+        factor: Of the shuffle.
     """
     outputs, inputs, k, _ = layer.weight.shape
     radius = k // 2
@@ -106,9 +110,12 @@ def convolution_before_shuffle(layer: nn.Conv2d, factor: int) -> nn.Sequential:
 
 
 def deconvolution_as_convolution(layer: nn.ConvTranspose2d) -> nn.Sequential:
-    """A transposed convolution with stride s as a convolution and a shuffle.
+    """Rewrite a transposed convolution as a convolution and a shuffle; exact at the borders, too.
 
-    (N, C, h, w) -> (N, outputs, h*s, w*s), padding k // 2; the same sums at the borders too.
+    (N, C, h, w) -> (N, outputs, h*s, w*s).
+
+    Args:
+        layer: With stride s, an odd kernel k and padding k // 2.
     """
     inputs, outputs, k, _ = layer.weight.shape
     s, radius = layer.stride[0], k // 2

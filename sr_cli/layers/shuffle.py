@@ -1,4 +1,4 @@
-"""Sub-pixel shuffling of one channel as a transposition of whole runs of pixels."""
+"""A faster pixel shuffle for one channel, which copies runs of pixels at once."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 _RUNS = {2: torch.complex64, 4: torch.complex128}
-"""Types as wide as `scale` float32 pixels: copying one moves a run at once."""
+"""Types as wide as `scale` float32 pixels, to copy a run of pixels at once."""
 
 
 def shuffle(features: Tensor, scale: int) -> Tensor:
-    """PixelShuffle(scale), several times faster for one float32 channel on a CPU.
+    """Shuffle pixels like PixelShuffle(scale), faster for one float32 channel on a CPU.
 
     (N, C*scale^2, h, w) -> (N, C, h*scale, w*scale).
     """
     n, channels, h, w = features.shape
     run = _RUNS.get(scale)
-    quick = (
+    is_fast_case = (
         run is not None
         and channels == scale * scale
         and features.dtype is torch.float32
@@ -25,13 +25,15 @@ def shuffle(features: Tensor, scale: int) -> Tensor:
         and features.is_contiguous(memory_format=torch.channels_last)
         and not (torch.is_grad_enabled() and features.requires_grad)
     )
-    if not quick:
+    if not is_fast_case:
         return F.pixel_shuffle(features, scale)
     assert run is not None
-    # Channels last, the scale x scale pixels behind an lr pixel lie row after row.
+    # In channels_last order, the scale x scale pixels of an lr pixel are stored row by row.
     rows = features.permute(0, 2, 3, 1).reshape(n, h, w * scale * scale).view(run)
-    turned = torch.empty(n, h, scale, w, dtype=run).copy_(rows.view(n, h, w, scale).transpose(2, 3))
-    return turned.view(torch.float32).view(n, 1, h * scale, w * scale)
+    shuffled = torch.empty(n, h, scale, w, dtype=run).copy_(
+        rows.view(n, h, w, scale).transpose(2, 3)
+    )
+    return shuffled.view(torch.float32).view(n, 1, h * scale, w * scale)
 
 
 class Shuffle(nn.Module):

@@ -1,4 +1,4 @@
-"""Networks by name. A network is one file here, named as the network; nothing else lists it."""
+"""Networks by name. Each network is a module here; there is no other list of them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 _NOT_NETWORKS = {"base"}
 
 SCALES = (2, 3, 4)
-"""The factors that networks may have."""
+"""The scales that networks may have."""
 
 
 def model_names() -> list[str]:
-    """Every network's name, read from the folder: torch is not imported."""
+    """The names of all networks, from the folder, without importing torch."""
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _NOT_NETWORKS)
 
 
@@ -37,7 +37,7 @@ def model_class(name: str) -> type[SRModel]:
 
 
 def create_model(name: str, *, scale: int, **config: Any) -> SRModel:
-    """A network with fresh random weights: for training, or for weights to be loaded into.
+    """Create a network with initial weights, for training or for loading weights.
 
     Args:
         name: The network's name.
@@ -59,12 +59,12 @@ def create_model(name: str, *, scale: int, **config: Any) -> SRModel:
     try:
         return cls(scale=scale, **config)
     except Exception as error:
-        # What PyTorch says to layers of impossible sizes has no common type.
+        # PyTorch raises errors of any type for layers of impossible sizes.
         raise RefusedError("network-cannot-be-built", name, reason=str(error)) from error
 
 
 def _check_setting(key: str, value: Any, default: Any) -> None:
-    """A setting must be like the default: a whole number above 0, a number, a list, or a bool."""
+    """Check that a setting has the type of its default: an integer, a number, a list, a bool."""
     if isinstance(default, tuple | list):
         good = isinstance(value, tuple | list) and len(value) == len(default)
         good = good and all(_is_whole(v) for v in value)

@@ -1,4 +1,4 @@
-"""The contract that every network obeys, and the pieces that several papers share."""
+"""The base classes of all networks, and layers that several papers share."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class InferenceNet(nn.Module):
-    """A network made ready for pictures: rewritten exactly, frozen, partly in half precision.
+    """A network for inference: rewritten exactly, frozen, partly in half precision.
 
-    `half_parts` run in the dtype given to `set_precision`; everything else stays in float32,
-    because the first and last layers and the global skip carry most of the rounding error.
+    `half_parts` run in the dtype given to `set_precision`. Everything else stays in float32,
+    because the first and last layers and the global skip cause most of the rounding error.
 
     Shapes as for `SRModel`: lr (N, C, h, w) in [0, 1] -> sr (N, C, h*scale, w*scale), float32.
     """
@@ -37,8 +37,8 @@ class InferenceNet(nn.Module):
         return self
 
 
-class _Plain(InferenceNet):
-    """The network as it is, for those that need no rewriting."""
+class _Unchanged(InferenceNet):
+    """A network without rewrites."""
 
     def __init__(self, model: SRModel) -> None:
         super().__init__()
@@ -52,9 +52,18 @@ class _Plain(InferenceNet):
 class SRModel(nn.Module):
     """lr (N, C, h, w) float in [0, 1] -> sr (N, C, h*scale, w*scale), about [0, 1], not clipped.
 
-    `channels` is 1 for networks that work on luma (BT.601, studio range; the engine carries
-    Cb and Cr by bicubic) and 3 for RGB. `config` rebuilds the network:
-    `create_model(name, scale=scale, **config)`.
+    `create_model(name, scale=scale, **config)` builds the same network again.
+
+    Attributes:
+        name: The name of the network, which is that of its module.
+        paper: Authors, title and year.
+        channels: 1 for networks on luma (BT.601, studio range; the engine upscales chroma with
+            bicubic), 3 for RGB.
+        scales: The supported scales.
+        one_set_of_weights: Whether the same tensors serve every scale (VDSR), so that `scale` may
+            be set at any time.
+        scale: The current scale.
+        config: The settings of the network.
     """
 
     name: ClassVar[str]
@@ -62,27 +71,26 @@ class SRModel(nn.Module):
     channels: ClassVar[Literal[1, 3]]
     scales: ClassVar[tuple[int, ...]] = (2, 3, 4)
     one_set_of_weights: ClassVar[bool] = False
-    """True where the same tensors serve every scale (VDSR): `scale` may be set at any time."""
 
     def __init__(self, scale: int, config: dict[str, Any]) -> None:
         super().__init__()
         if scale not in self.scales:
             known = ", ".join(f"x{s}" for s in self.scales)
-            raise ValueError(f"{self.name} has no x{scale} (it has {known})")
+            raise ValueError(f"{self.name} does not support x{scale} (supported: {known})")
         self.scale = scale
         self.config = config
 
     @property
     def receptive_radius(self) -> int | None:
-        """How far, in lr pixels, an output pixel looks; None where the network pools globally."""
+        """How far an output pixel depends on lr pixels; None if the network pools globally."""
         raise NotImplementedError(f"{self.name} declares no receptive radius")
 
     def forward(self, lr: Tensor) -> Tensor:
         raise NotImplementedError(f"{self.name} has no forward")
 
     def for_inference(self) -> InferenceNet:
-        """A frozen copy that computes the same picture faster; this network stays as it is."""
-        return _Plain(self.frozen_copy()).eval()
+        """A frozen copy that computes the same result faster; this network is not changed."""
+        return _Unchanged(self.frozen_copy()).eval()
 
     def frozen_copy(self) -> Self:
         """A float32 copy for inference: evaluation mode, no gradients."""
@@ -96,15 +104,19 @@ def conv(
     *,
     padding_mode: Literal["zeros", "replicate"] = "zeros",
 ) -> nn.Conv2d:
-    """A convolution that keeps height and width."""
+    """A convolution with an odd kernel that keeps height and width."""
     return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, padding_mode=padding_mode)
 
 
 def shuffle_upsampler(features: int, scale: int, *, activation: bool) -> nn.Sequential:
     """Sub-pixel upsampling (ESPCN, section 2.2): convolution and shuffle, x4 in two steps of x2.
 
-    (N, features, h, w) -> (N, features, h*scale, w*scale); with a PReLU after each shuffle in
-    SRResNet, without in EDSR and RCAN.
+    (N, features, h, w) -> (N, features, h*scale, w*scale).
+
+    Args:
+        features: Channels of input and output.
+        scale: 2, 3 or 4.
+        activation: A PReLU after each shuffle, as in SRResNet; EDSR and RCAN have none.
     """
     steps = {2: [2], 3: [3], 4: [2, 2]}[scale]
     layers: list[nn.Module] = []

@@ -1,4 +1,4 @@
-"""Bicubic enlargement as MATLAB's imresize does it: the floor of every table, without weights."""
+"""Bicubic upscaling like MATLAB's imresize, without weights: the baseline of every table."""
 
 from __future__ import annotations
 
@@ -44,15 +44,20 @@ def _kernels(scale: int, device: torch.device) -> Tensor:
     return both.float().to(device).contiguous(memory_format=torch.channels_last)
 
 
-def enlarge_bicubic(lr: Tensor, scale: int) -> Tensor:
-    """(N, C, h, w) -> (N, C, h*scale, w*scale), as MATLAB's imresize(lr, scale, 'bicubic').
+def upscale_bicubic(lr: Tensor, scale: int) -> Tensor:
+    """Upscale like MATLAB's imresize(lr, scale, 'bicubic'), without rounding or clipping.
 
-    Integer scales from 2; symmetric borders; no rounding, no clipping; computed in float32.
+    Args:
+        lr: (N, C, h, w), of any range.
+        scale: An integer from 2.
+
+    Returns:
+        (N, C, h*scale, w*scale) in float32.
     """
     n, c, h, w = lr.shape
     x = lr.float()[:, :, _mirrored(h, lr.device)][:, :, :, _mirrored(w, lr.device)]
     tall, wide = h + 2 * RADIUS, w + 2 * RADIUS
-    # One channel is laid out alike either way: its stride tells the convolution which is meant.
+    # With one channel, both memory formats are equal; the strides select channels_last.
     x = x.reshape(n * c, 1, tall, wide).contiguous()
     x = x.as_strided(x.shape, (tall * wide, 1, wide, 1))
     sr = shuffle(F.conv2d(x, _kernels(scale, lr.device)), scale)
@@ -75,7 +80,7 @@ class Bicubic(SRModel):
         return RADIUS
 
     def forward(self, lr: Tensor) -> Tensor:
-        return enlarge_bicubic(lr, self.scale)
+        return upscale_bicubic(lr, self.scale)
 
 
 MODEL = Bicubic

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sr_cli.layers.initial import shrink_residual_branch, start_as_enlargement
+from sr_cli.layers.initial import shrink_residual_branch, start_as_upscaling
 from sr_cli.layers.rewrites import LinearTail
 from sr_cli.networks.base import InferenceNet, SRModel, conv, shuffle_upsampler
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
-"""Mean RGB of DIV2K's training pictures, subtracted in the authors' code."""
+"""Mean RGB of the training images of DIV2K, subtracted in the authors' code."""
 
 
 class ResidualBlock(nn.Module):
@@ -26,7 +26,7 @@ class ResidualBlock(nn.Module):
         return x + (branch if self.residual_scaling == 1 else branch * self.residual_scaling)
 
     def fold_scaling(self) -> None:
-        """Put the residual scaling into the last convolution's weights."""
+        """Fold the residual scaling into the weights of the last convolution."""
         last = self.branch[2]
         assert isinstance(last, nn.Conv2d)
         shrink_residual_branch(last, self.residual_scaling)
@@ -65,7 +65,7 @@ class EDSR(SRModel):
                 last = block.branch[2]
                 assert isinstance(last, nn.Conv2d)
                 shrink_residual_branch(last)
-        start_as_enlargement(self.head, self.tail)
+        start_as_upscaling(self.head, self.tail)
         shrink_residual_branch(self.body[-1])
 
     @property
@@ -82,7 +82,7 @@ class EDSR(SRModel):
 
 
 class _FastEDSR(InferenceNet):
-    """The tail as one convolution at lr resolution; the residual scaling folded."""
+    """EDSR with its tail as one convolution at lr resolution, and the residual scaling folded."""
 
     def __init__(self, model: EDSR) -> None:
         super().__init__()

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from sr_cli.layers.fusion import add_to, fusion_works
-from sr_cli.layers.initial import carry_through, start_as_linear_interpolation
+from sr_cli.layers.initial import start_as_linear_interpolation, start_as_passthrough
 from sr_cli.layers.shuffle import shuffle
 from sr_cli.networks.base import InferenceNet, SRModel, conv
 
 _LINEAR = 0.25
-"""Luma times this lies where tanh is nearly straight."""
+"""The gain that brings luma into the nearly linear range of tanh."""
 
 
 class ESPCN(SRModel):
@@ -43,8 +43,8 @@ class ESPCN(SRModel):
         first, _, second, _, last, _ = self.layers
         assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
         assert isinstance(last, nn.Conv2d) and last.bias is not None
-        carry_through(first, 1, gain=_LINEAR)
-        carry_through(second, 1)
+        start_as_passthrough(first, 1, gain=_LINEAR)
+        start_as_passthrough(second, 1)
         nn.init.zeros_(last.bias)
         with torch.no_grad():
             last.weight.mul_(0.1)
@@ -63,11 +63,11 @@ class ESPCN(SRModel):
 
 
 class _FastESPCN(InferenceNet):
-    """In half precision, the first and the last layer in float32 and what lies between in half.
+    """ESPCN with the middle layer in half precision, the first and last in float32.
 
-    Weights that bfloat16 holds exactly (`rounded_weights` in the recipe) let all three layers be
-    in half precision on a CPU: the last layer gives what its pixels have beyond the rounded lr
-    pixel, subtracted before its sums are rounded, and the exact lr pixel is added to that.
+    With weights that are exact in bfloat16 (`rounded_weights` in the recipe), all three layers can
+    run in half precision on a CPU: the last layer computes the difference to the rounded lr pixel,
+    which is subtracted before rounding, and the exact lr pixel is added afterwards.
     """
 
     def __init__(self, model: ESPCN) -> None:
@@ -92,9 +92,9 @@ class _FastESPCN(InferenceNet):
         return shuffle(self.last(features.float()), self.scale)
 
     def all_in_half(self, lr: Tensor) -> Tensor:
-        """The same from three layers in half precision. CPU only."""
+        """Upscale lr (N, 1, h, w) with all layers in half precision. CPU only."""
         features = self.middle(self.half_first(lr.to(self.half_dtype)))
-        # Spread in float32 and rounded then: PyTorch spreads half precision several times slower.
+        # Expanded in float32, then rounded: PyTorch expands half precision several times slower.
         level = (-lr).expand(-1, self.scale**2, -1, -1)
         level = level.contiguous(memory_format=torch.channels_last)
         assert isinstance(self.half_last, nn.Conv2d)
@@ -103,11 +103,10 @@ class _FastESPCN(InferenceNet):
 
 
 class _WithSigmoids(nn.Module):
-    """The layers before the shuffle with tanh(z) as 2 sigmoid(2z) - 1, much the faster one on CPUs.
+    """The layers before the shuffle, with tanh(z) as 2 sigmoid(2z) - 1, which is faster on CPUs.
 
-    Doubling goes into the convolution before, the rest into the one after. Beyond the picture's
-    edge the convolutions see zeros, which are halves before the rest: the layers compute a ring
-    around the picture, and the halves are put there.
+    The doubling is folded into the previous convolution, the rest into the next. A padded zero of
+    tanh is 0.5 for the sigmoid: the layers compute a ring around the image, which is set to 0.5.
     """
 
     def __init__(self, frozen: ESPCN) -> None:
@@ -131,13 +130,13 @@ class _WithSigmoids(nn.Module):
         self.last = last
 
     def forward(self, lr: Tensor) -> Tensor:
-        features = self._edged(self.middle(self._edged(self.first(lr))))
+        features = self._pad_with_halves(self.middle(self._pad_with_halves(self.first(lr))))
         if self.spare:
             features = features[..., self.spare : -self.spare, self.spare : -self.spare]
         sr: Tensor = self.last(features)
         return sr
 
-    def _edged(self, features: Tensor) -> Tensor:
+    def _pad_with_halves(self, features: Tensor) -> Tensor:
         for edge in (slice(None, self.ring), slice(-self.ring, None)):
             features[..., edge, :] = 0.5
             features[..., edge] = 0.5

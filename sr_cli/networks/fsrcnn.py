@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sr_cli.layers.initial import carry_through
+from sr_cli.layers.initial import start_as_passthrough
 from sr_cli.layers.rewrites import deconvolution_as_convolution
 from sr_cli.networks.base import InferenceNet, SRModel, conv
 
@@ -34,7 +34,7 @@ class FSRCNN(SRModel):
         )
         for layer in self.features:
             if isinstance(layer, nn.Conv2d):
-                carry_through(layer, 1)
+                start_as_passthrough(layer, 1)
         self._start_as_interpolation()
 
     @torch.no_grad()
@@ -43,8 +43,8 @@ class FSRCNN(SRModel):
         nn.init.normal_(weight, std=0.003)
         assert bias is not None
         nn.init.zeros_(bias)
-        # Linear interpolation as a transposed convolution: a tent around the lr pixel's centre,
-        # cut where the kernel ends and made whole again for each phase.
+        # Linear interpolation as a transposed convolution: a tent around the centre of the lr
+        # pixel, truncated to the kernel and normalised for each phase.
         s, middle = self.scale, 4
         shift = (s - 1) / 2
         tent = torch.tensor([max(0.0, 1 - abs(k - middle - shift) / s) for k in range(9)])
@@ -66,7 +66,7 @@ class FSRCNN(SRModel):
 
 
 class _FastFSRCNN(InferenceNet):
-    """The deconvolution as a convolution on lr followed by a shuffle: the same sums."""
+    """FSRCNN with its deconvolution as a convolution on lr and a shuffle."""
 
     def __init__(self, model: FSRCNN) -> None:
         super().__init__()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sr_cli.layers.initial import shrink_residual_branch, start_as_enlargement
+from sr_cli.layers.initial import shrink_residual_branch, start_as_upscaling
 from sr_cli.layers.rewrites import LinearTail
 from sr_cli.networks.base import InferenceNet, SRModel, conv, shuffle_upsampler
 from sr_cli.networks.edsr import DIV2K_MEAN
 
 
 class ChannelAttention(nn.Module):
-    """Each feature map scaled by a gate computed from all maps' means (section 3.3)."""
+    """Scales each feature map by a gate computed from the means of all maps (section 3.3)."""
 
     def __init__(self, features: int, reduction: int) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class RCAN(SRModel):
     """Residual in residual with channel attention: 10 groups of 20 blocks of 64 features.
 
     lr (N, 3, h, w) in [0, 1] -> sr (N, 3, h*scale, w*scale). The gates pool over the whole
-    input, so an enlargement in tiles differs slightly from one in a single piece.
+    input, so results in tiles differ slightly from those of a single pass.
     """
 
     name = "rcan"
@@ -97,7 +97,7 @@ class RCAN(SRModel):
         self.tail = nn.Sequential(
             *shuffle_upsampler(features, scale, activation=False), conv(features, 3)
         )
-        start_as_enlargement(self.head, self.tail)
+        start_as_upscaling(self.head, self.tail)
         shrink_residual_branch(self.body[-1])
 
     @property
@@ -114,7 +114,7 @@ class RCAN(SRModel):
 
 
 class _FastRCAN(InferenceNet):
-    """The tail as one convolution at lr resolution."""
+    """RCAN with its tail as one convolution at lr resolution."""
 
     def __init__(self, model: RCAN) -> None:
         super().__init__()

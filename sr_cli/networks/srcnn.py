@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from sr_cli.layers.initial import carry_through, start_as_copy
+from sr_cli.layers.initial import start_as_copy, start_as_passthrough
 from sr_cli.networks.base import SRModel, conv
-from sr_cli.networks.bicubic import RADIUS, enlarge_bicubic
+from sr_cli.networks.bicubic import RADIUS, upscale_bicubic
 
 
 class SRCNN(SRModel):
-    """Three convolutions on bicubically enlarged luma (section 3.1).
+    """Three convolutions on luma upscaled with bicubic (section 3.1).
 
     lr (N, 1, h, w) in [0, 1] -> sr (N, 1, h*scale, w*scale). `kernels` (9, 5, 5) is the paper's
     best, (9, 1, 5) its fast one; `features` (64, 32). Borders repeat the edge pixel, as in the
@@ -38,8 +38,8 @@ class SRCNN(SRModel):
         first, _, second, _, last = self.layers
         assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
         assert isinstance(last, nn.Conv2d)
-        carry_through(first, 1)
-        carry_through(second, 1)
+        start_as_passthrough(first, 1)
+        start_as_passthrough(second, 1)
         start_as_copy(last)
 
     @property
@@ -48,7 +48,7 @@ class SRCNN(SRModel):
         return -(-at_hr // self.scale) + RADIUS
 
     def forward(self, lr: Tensor) -> Tensor:
-        sr: Tensor = self.layers(enlarge_bicubic(lr, self.scale))
+        sr: Tensor = self.layers(upscale_bicubic(lr, self.scale))
         return sr
 
 

@@ -8,16 +8,16 @@ from sr_cli.networks.srresnet import SRResNet
 
 
 class SRGAN(SRResNet):
-    """SRResNet trained against a discriminator: the generator, the part that enlarges pictures."""
+    """SRGAN's generator: SRResNet, trained against a discriminator."""
 
     name = "srgan"
 
 
 class Discriminator(nn.Module):
-    """Tells pictures from enlargements (figure 4, bottom): 64 to 512 features, two dense layers.
+    """Distinguishes hr from sr (figure 4, bottom): 64 to 512 features, two dense layers.
 
-    (N, 3, h, w) in [0, 1], any size from 16x16 up -> (N, 1) logits (no sigmoid: the loss has it).
-    An adaptive pool to 6x6 before the dense layers, the paper's size for 96x96 crops.
+    (N, 3, h, w) in [0, 1], any size from 16x16 -> (N, 1) logits, without sigmoid.
+    An adaptive pool before the dense layers gives 6x6, the size in the paper for 96x96 crops.
     """
 
     def __init__(self, features: int = 64) -> None:
@@ -38,8 +38,8 @@ class Discriminator(nn.Module):
             nn.Linear(8 * f * 36, 1024), nn.LeakyReLU(0.2), nn.Linear(1024, 1)
         )
 
-    def forward(self, picture: Tensor) -> Tensor:
-        logits: Tensor = self.dense(self.pool(self.features(picture)).flatten(1))
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.dense(self.pool(self.features(image)).flatten(1))
         return logits
 
 

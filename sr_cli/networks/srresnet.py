@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sr_cli.layers.fusion import add_to, fusion_works
-from sr_cli.layers.initial import start_as_enlargement
+from sr_cli.layers.initial import start_as_upscaling
 from sr_cli.layers.rewrites import convolution_before_shuffle
 from sr_cli.networks.base import InferenceNet, SRModel, conv, shuffle_upsampler
-from sr_cli.networks.bicubic import enlarge_bicubic
+from sr_cli.networks.bicubic import upscale_bicubic
 
 
 class ResidualBlock(nn.Module):
@@ -61,13 +61,13 @@ class SRResNet(SRModel):
         for normalisation in ends:
             assert isinstance(normalisation, nn.BatchNorm2d)
             nn.init.constant_(normalisation.weight, 0.1)
-        start_as_enlargement(self.head, nn.Sequential(*self.upsampler, self.tail))
+        start_as_upscaling(self.head, nn.Sequential(*self.upsampler, self.tail))
 
     @property
     def receptive_radius(self) -> int:
         head = 4
         body = 2 * int(self.config["blocks"]) + 1
-        # In hr pixels: each 3x3 before a shuffle counts at its own resolution, the 9x9 at hr.
+        # In hr pixels: each 3x3 before a shuffle at its own resolution, the 9x9 at hr.
         at_hr = {2: 2 + 4, 3: 3 + 4, 4: 4 + 2 + 4}[self.scale]
         return head + body + -(-at_hr // self.scale)
 
@@ -81,10 +81,10 @@ class SRResNet(SRModel):
 
 
 class _FastSRResNet(InferenceNet):
-    """Batch normalisation folded into the convolutions; the last 9x9 moved before the shuffle.
+    """SRResNet with folded batch normalisation and the last 9x9 moved before the shuffle.
 
-    PReLU with one slope commutes with the shuffle, so the last convolution can read the
-    unshuffled features: 9x9 on 64 channels at hr becomes 5x5 on 256 at half of it.
+    PReLU with one slope commutes with the shuffle, so the last convolution can read the features
+    before it: 9x9 on 64 channels at hr becomes 5x5 on 256 channels at half the resolution.
     """
 
     def __init__(self, model: SRResNet) -> None:
@@ -122,9 +122,9 @@ class _FastSRResNet(InferenceNet):
         if self.half_dtype == torch.float32 or large.device.type != "cpu" or not fusion_works():
             sr: Tensor = self.tail(large.float())
             return sr
-        # Half precision rounds small numbers finely: the last convolution gives what the picture
-        # has beyond bicubic, subtracted before its sums are rounded, and bicubic is added after.
-        plain = F.pixel_unshuffle(enlarge_bicubic(lr, self.scale), self.last_factor)
+        # Half precision is more precise for small numbers: the last convolution computes the
+        # difference to bicubic, subtracted before rounding, and bicubic is added afterwards.
+        plain = F.pixel_unshuffle(upscale_bicubic(lr, self.scale), self.last_factor)
         plain = plain.to(self.half_dtype, memory_format=torch.channels_last)
         assert isinstance(self.half_tail, nn.Conv2d)
         beyond = add_to(-plain, large, self.half_tail).float()
@@ -132,13 +132,13 @@ class _FastSRResNet(InferenceNet):
 
 
 def _in_place(activation: nn.Module) -> nn.LeakyReLU:
-    """A PReLU with one slope, without a second tensor."""
+    """Replace a PReLU with one slope by an in-place LeakyReLU."""
     assert isinstance(activation, nn.PReLU) and activation.num_parameters == 1
     return nn.LeakyReLU(float(activation.weight), inplace=True)
 
 
 def _folded(layer: nn.Module, normalisation: nn.Module) -> nn.Conv2d:
-    """One convolution for a convolution and the batch normalisation after it, in evaluation."""
+    """Fold a batch normalisation in evaluation mode into the convolution before it."""
     assert isinstance(layer, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d)
     return fuse_conv_bn_eval(layer, normalisation)
 

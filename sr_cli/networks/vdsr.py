@@ -6,11 +6,11 @@ from torch import Tensor, nn
 
 from sr_cli.layers.initial import start_as_identity
 from sr_cli.networks.base import SRModel, conv
-from sr_cli.networks.bicubic import RADIUS, enlarge_bicubic
+from sr_cli.networks.bicubic import RADIUS, upscale_bicubic
 
 
 class VDSR(SRModel):
-    """Twenty 3x3 layers that predict what bicubic enlargement lacks (section 3.1).
+    """Twenty 3x3 layers that predict the difference to bicubic (section 3.1).
 
     lr (N, 1, h, w) in [0, 1] -> sr (N, 1, h*scale, w*scale). One set of weights serves all
     scales (section 3.2): `scale` may be changed on a trained network.
@@ -45,9 +45,9 @@ class VDSR(SRModel):
         return -(-at_hr // self.scale) + RADIUS
 
     def forward(self, lr: Tensor) -> Tensor:
-        enlarged = enlarge_bicubic(lr, self.scale)
-        residual: Tensor = self.layers(enlarged)
-        return enlarged + residual
+        interpolated = upscale_bicubic(lr, self.scale)
+        residual: Tensor = self.layers(interpolated)
+        return interpolated + residual
 
 
 MODEL = VDSR

@@ -1,1 +1,1 @@
-"""Which model a name means, and how its weights become a network."""
+"""Models by name: the manifest, checkpoints, and files of other tools."""

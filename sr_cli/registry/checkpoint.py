@@ -1,4 +1,4 @@
-"""Released checkpoints: one .safetensors that rebuilds its network, described in its header."""
+"""Checkpoints of sr: a .safetensors file whose header describes how to rebuild the network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from sr_cli.errors import SrError
 from sr_cli.networks import create_model, model_names
 from sr_cli.networks.base import SRModel
-from sr_cli.registry.loaded import Traits, usual_range
+from sr_cli.registry.loaded import Traits, default_value_range
 from sr_cli.system.files import atomic_write
 
 FORMAT = 1
@@ -25,18 +25,18 @@ _KEY = "sr"
 
 @dataclass(frozen=True)
 class Header:
-    """What a checkpoint says about itself.
+    """The description of a network that its checkpoint carries.
 
     Attributes:
         model: The network's name.
-        scales: Those its tensors serve, several for a network with one set of weights (VDSR).
+        scales: The scales that its tensors serve; several for one set of weights (VDSR).
         config: The network's settings: `create_model(model, scale=…, **config)`.
-        halo: Lr pixels of context with which tiles agree to 1e-4; None: the receptive radius.
+        halo: Context in lr pixels with which tiles agree to 1e-4; None for the receptive radius.
         half_is_safe: Whether half precision costs less than 0.01 dB.
         recipe: How it was trained.
         figures: Measured results, for instance {"Set5 PSNR-Y": 30.5}.
-        data: What it was trained on.
-        licence: Of the weights.
+        data: The training data.
+        licence: The licence of the weights.
         format: The version of this header.
     """
 
@@ -55,6 +55,11 @@ class Header:
 def save_checkpoint(path: Path, header: Header, tensors: dict[str, Tensor]) -> None:
     """Write tensors and header atomically.
 
+    Args:
+        path: The file to write.
+        header: How to rebuild the network.
+        tensors: The network's state, by name.
+
     Raises:
         SrError: `unwritable-file`.
     """
@@ -64,8 +69,8 @@ def save_checkpoint(path: Path, header: Header, tensors: dict[str, Tensor]) -> N
         file.write(content)
 
 
-def is_ours(path: Path) -> bool:
-    """Whether a file says that it is one of our checkpoints."""
+def is_sr_checkpoint(path: Path) -> bool:
+    """Whether a file has the header of an sr checkpoint."""
     if path.suffix.lower() != ".safetensors":
         return False
     try:
@@ -76,30 +81,34 @@ def is_ours(path: Path) -> bool:
 
 
 def read_header(path: Path) -> Header:
-    """The header of one of our checkpoints.
+    """Read the header of an sr checkpoint.
 
     Raises:
-        SrError: `file-not-found`, `unreadable-checkpoint`, `not-our-checkpoint`, `invalid-header`.
+        SrError: `file-not-found`, `unreadable-checkpoint`, `not-an-sr-checkpoint`,
+            `invalid-header`.
     """
     return _open(path)[0]
 
 
 def load_checkpoint(path: Path, *, scale: int | None = None) -> tuple[SRModel, Header]:
-    """The network in float32, in evaluation mode, and its header.
+    """Load an sr checkpoint.
 
     Args:
-        path: One of our checkpoints.
+        path: The file.
         scale: One of its scales; None takes the first.
 
+    Returns:
+        The network in float32, in evaluation mode, and its header.
+
     Raises:
-        SrError: As `read_header`; `scale-not-available`; `tensors-do-not-fit`, which names
-            missing, unknown and ill-shaped ones.
+        SrError: As `read_header`; `scale-not-available`; `tensor-mismatch`, which names
+            missing, unknown and wrongly shaped tensors.
     """
     header, tensors = _open(path)
     scale = header.scales[0] if scale is None else scale
     if scale not in header.scales:
         raise SrError("scale-not-available", path, scale=scale, available=header.scales)
-    # Before anything is built: every block has tensors of its own.
+    # Checked before anything is built: every block has at least one tensor.
     counts = [n for key in ("blocks", "groups", "layers", "m") for n in [header.config.get(key, 1)]]
     if not all(isinstance(n, int) for n in counts) or math.prod(counts) > len(tensors):
         raise SrError("invalid-header", path, reason="more blocks than tensors")
@@ -125,7 +134,7 @@ def _open(path: Path) -> tuple[Header, dict[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             described = (file.metadata() or {}).get(_KEY)
             if described is None:
-                raise SrError("not-our-checkpoint", path)
+                raise SrError("not-an-sr-checkpoint", path)
             header = _parse_header(path, described)
             names = list(file.keys())
             return header, {name: file.get_tensor(name) for name in names}
@@ -150,7 +159,7 @@ def _parse_header(path: Path, described: str) -> Header:
         if header.halo is not None and not (
             isinstance(header.halo, int) and 0 <= header.halo < 512
         ):
-            raise ValueError("its halo is no number of pixels")
+            raise ValueError("its halo is not a number of pixels")
         for value in header.config.values():
             numbers = value if isinstance(value, list) else [value]
             if not all(isinstance(n, int | float) and 0 <= n <= 4096 for n in numbers):
@@ -172,20 +181,22 @@ def _check_tensors(
     ]
     if missing or unknown or wrong:
         raise SrError(
-            "tensors-do-not-fit",
+            "tensor-mismatch",
             path,
             network=header.model,
-            missing=_some(missing),
-            unknown=_some(unknown),
-            wrong_shape=_some(wrong),
+            missing=_first_few(missing),
+            unknown=_first_few(unknown),
+            wrong_shape=_first_few(wrong),
         )
 
 
-def _some(names: list[str]) -> list[str]:
+def _first_few(names: list[str]) -> list[str]:
     """The first three, and how many more there are."""
     return [*names[:3], *([f"+{len(names) - 3}"] if len(names) > 3 else [])]
 
 
 def traits_of(header: Header, channels: int) -> Traits:
-    """What a header says about the network, of 1 or 3 channels, with these weights."""
-    return Traits(header.model, header.halo, header.half_is_safe, value_range=usual_range(channels))
+    """The traits of a network with 1 or 3 channels, from the header of its checkpoint."""
+    return Traits(
+        header.model, header.halo, header.half_is_safe, value_range=default_value_range(channels)
+    )

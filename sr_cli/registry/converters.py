@@ -1,6 +1,6 @@
-"""Other tools' layouts of networks that we have: their tensors under our names, in our range.
+"""Checkpoints of other tools for networks of sr: tensors renamed and scaled to the range [0, 1].
 
-Each converter takes a file's tensors and gives our network, or None for anything else.
+Each converter takes the tensors of a file and returns a network of sr, or None for other layouts.
 """
 
 from __future__ import annotations
@@ -23,24 +23,31 @@ LAYOUTS = {
     "SRResNet": "Lornatang, leftthomas",
     "ESPCN": "Lornatang",
 }
-"""Networks that are converted, and whose files."""
+"""Networks that are converted, and the authors of the layouts."""
 
 
-def converted(tensors: Tensors) -> SRModel | None:
-    """Our network with these tensors, ready for use, or None where no layout fits."""
+def convert_tensors(tensors: Tensors) -> SRModel | None:
+    """Build a network of sr from the tensors of another tool.
+
+    Args:
+        tensors: By name, as the file has them.
+
+    Returns:
+        The network in evaluation mode, or None if no layout matches.
+    """
     for layout in (_edsr, _rcan, _srresnet_of_lornatang, _srresnet_of_leftthomas, _espcn):
         try:
             model = layout(tensors)
         except Exception:
-            # Its keys looked right and its shapes are not: left to others.
+            # The names match and the shapes do not: another layout may fit.
             continue
         if model is not None:
             return model.eval()
     return None
 
 
-def _built(tensors: Tensors, name: str, **config: Any) -> SRModel:
-    """The network, unless it is far larger than the file: shapes may promise anything."""
+def _build(tensors: Tensors, name: str, **config: Any) -> SRModel:
+    """Build the network, unless the shapes claim far more weights than the file holds."""
     with torch.device("meta"):
         wanted = sum(p.numel() for p in create_model(name, **config).parameters())
     if wanted > 10_000 + 2 * sum(t.numel() for t in tensors.values()):
@@ -49,11 +56,11 @@ def _built(tensors: Tensors, name: str, **config: Any) -> SRModel:
 
 
 def _edsr(tensors: Tensors) -> SRModel | None:
-    """EDSR-PyTorch's EDSR: on 0 to 255. But for the biases, the network is homogeneous."""
+    """EDSR-PyTorch's EDSR, on 0 to 255. Apart from its biases, the network is homogeneous."""
     if not {"head.0.weight", "body.0.body.0.weight", "tail.0.0.weight"} <= set(tensors):
         return None
     features, blocks = len(tensors["head.0.weight"]), _count(tensors, r"body\.(\d+)\.body\.")
-    model = _built(
+    model = _build(
         tensors,
         "edsr",
         scale=_scale(tensors, r"tail\.0\.\d+\.weight"),
@@ -62,15 +69,15 @@ def _edsr(tensors: Tensors) -> SRModel | None:
         residual_scaling=0.1 if features == 256 else 1.0,
     )
     names = [(r"^body\.(\d+)\.body\.", r"body.\1.branch.")]
-    return _filled(model, _renamed(tensors, names + _ends(tensors), _small_biases))
+    return _load(model, _rename(tensors, names + _ends(tensors), _small_biases))
 
 
 def _rcan(tensors: Tensors) -> SRModel | None:
-    """EDSR-PyTorch's RCAN, on 0 to 255; the gates' first layers see a mean 255 times as small."""
+    """EDSR-PyTorch's RCAN, on 0 to 255; here, its gates see means 255 times smaller."""
     squeeze = tensors.get("body.0.body.0.body.3.conv_du.0.weight")
     if squeeze is None or not {"head.0.weight", "sub_mean.weight"} <= set(tensors):
         return None
-    model = _built(
+    model = _build(
         tensors,
         "rcan",
         scale=_scale(tensors, r"tail\.0\.\d+\.weight"),
@@ -90,7 +97,7 @@ def _rcan(tensors: Tensors) -> SRModel | None:
         (r"^body\.(\d+)\.body\.", r"body.\1.branch."),
         (r"conv_du", "gate"),
     ]
-    return _filled(model, _renamed(tensors, names + _ends(tensors), in_our_range))
+    return _load(model, _rename(tensors, names + _ends(tensors), in_our_range))
 
 
 def _srresnet_of_lornatang(tensors: Tensors) -> SRModel | None:
@@ -131,16 +138,16 @@ def _srresnet_of_leftthomas(tensors: Tensors) -> SRModel | None:
 def _srresnet(
     tensors: Tensors, block: str, names: list[tuple[str, str]], *, squash: bool = False
 ) -> SRModel:
-    """SRResNet once its layers are found; upsampler.STEP.LAYER counts on through the steps."""
+    """Build SRResNet from renamed tensors; layers of upsampler steps are numbered consecutively."""
     blocks = _count(tensors, block)
     names = [
         *names,
         (r"^body\.END\.0\.", f"body.{blocks}."),
         (r"^body\.END\.1\.", f"body.{blocks + 1}."),
     ]
-    renamed = _renamed(tensors, names, lambda _, tensor: tensor)
+    renamed = _rename(tensors, names, lambda _, tensor: tensor)
     scale = _scale(renamed, r"upsampler\.\d+\.0\.weight")
-    model = _built(
+    model = _build(
         tensors,
         "srresnet",
         scale=scale,
@@ -157,7 +164,7 @@ def _srresnet(
     # Convolutions before a normalisation may have no bias.
     own = model.state_dict()
     missing = {n: torch.zeros_like(own[n]) for n in own if n.endswith("bias") and n not in flat}
-    return _filled(model, flat | missing)
+    return _load(model, flat | missing)
 
 
 def _espcn(tensors: Tensors) -> SRModel | None:
@@ -166,7 +173,7 @@ def _espcn(tensors: Tensors) -> SRModel | None:
     if first is None or last is None or first.shape[1] != 1:
         return None
     second = tensors["feature_maps.2.weight"]
-    model = _built(
+    model = _build(
         tensors,
         "espcn",
         scale=round(len(last) ** 0.5),
@@ -174,11 +181,11 @@ def _espcn(tensors: Tensors) -> SRModel | None:
         features=[len(first), len(second)],
     )
     names = [(r"^feature_maps\.", "layers."), (r"^sub_pixel\.0\.", "layers.4.")]
-    return _filled(model, _renamed(tensors, names, lambda _, tensor: tensor))
+    return _load(model, _rename(tensors, names, lambda _, tensor: tensor))
 
 
 def _ends(tensors: Tensors) -> list[tuple[str, str]]:
-    """EDSR-PyTorch's head and tail: the upsampler is a part of its own there."""
+    """The names of EDSR-PyTorch's head and tail, whose upsampler is a module of its own."""
     steps = sum(1 for n in tensors if re.fullmatch(r"tail\.0\.\d+\.weight", n))
     return [
         (r"^head\.0\.", "head."),
@@ -197,7 +204,7 @@ def _count(tensors: Tensors, pattern: str) -> int:
 
 
 def _scale(tensors: Tensors, pattern: str) -> int:
-    """The product of the shuffles whose convolutions are named by the pattern."""
+    """The product of the pixel shuffles after the convolutions that match the pattern."""
     scale = 1
     for name, tensor in tensors.items():
         if re.fullmatch(pattern, name):
@@ -205,7 +212,7 @@ def _scale(tensors: Tensors, pattern: str) -> int:
     return scale
 
 
-def _renamed(
+def _rename(
     tensors: Tensors, names: list[tuple[str, str]], changed: Callable[[str, Tensor], Tensor]
 ) -> dict[str, Tensor]:
     found = {}
@@ -220,6 +227,6 @@ def _renamed(
     return found
 
 
-def _filled(model: SRModel, tensors: dict[str, Tensor]) -> SRModel:
+def _load(model: SRModel, tensors: dict[str, Tensor]) -> SRModel:
     model.load_state_dict(tensors)
     return model

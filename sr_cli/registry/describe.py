@@ -1,4 +1,4 @@
-"""What a checkpoint file is."""
+"""The description of a checkpoint file that `sr models FILE` prints."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from sr_cli.errors import SrError
-from sr_cli.registry.checkpoint import is_ours, read_header
+from sr_cli.registry.checkpoint import is_sr_checkpoint, read_header
 from sr_cli.registry.ref import FileRef
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Network, scales and parameters, and for our checkpoints what the header says.
+    """Describe a checkpoint: network, scales, parameters, and the header of an sr checkpoint.
+
+    Args:
+        path: A checkpoint of sr or of another tool.
+
+    Returns:
+        Facts by name, as `sr models FILE --json` prints them.
 
     Raises:
-        SrError: `file-not-found`, and what loading raises for files that are no checkpoint.
+        SrError: `file-not-found`, and what loading raises for files that are not checkpoints.
     """
     if not path.is_file():
         raise SrError("file-not-found", path, hint="checkpoint")
@@ -26,7 +32,7 @@ def describe(path: Path) -> dict[str, Any]:
         "scales": [network.scale],
         "config": network.config,
     }
-    if is_ours(path):
+    if is_sr_checkpoint(path):
         header = read_header(path)
         facts |= {
             "scales": header.scales,

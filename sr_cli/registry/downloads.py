@@ -1,4 +1,4 @@
-"""Public weights and addresses: chosen by name, fetched several at a time."""
+"""Downloads of public weights and addresses: by name, several at a time."""
 
 from __future__ import annotations
 
@@ -14,32 +14,36 @@ from sr_cli.registry.ref import Download
 from sr_cli.store import store
 from sr_cli.store.remote import Remote, is_address
 
-_AT_ONCE = 3
+_PARALLEL = 3
 
-OnBytes = Callable[[Download, int, int | None], None]
-"""Called with a download, the bytes that are there and those in all, where known."""
+OnDownload = Callable[[Download, int, int | None], None]
+"""Called with a download, its bytes so far and the total, None if unknown."""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What became of a download: a file, or an error."""
+    """The outcome of a download: a file or an error."""
 
     download: Download
     path: Path | None = None
     error: SrError | None = None
 
 
-def choose_downloads(entries: Sequence[Entry], names: Sequence[str]) -> list[Download]:
-    """The downloads that ids, families and addresses stand for, each once.
+def resolve_downloads(entries: Sequence[Entry], names: Sequence[str]) -> list[Download]:
+    """The downloads that ids, families and addresses refer to, without duplicates.
+
+    Args:
+        entries: The public entries of a manifest.
+        names: Ids, families or addresses.
 
     Raises:
-        RefusedError: `unknown-value` for a name that is no entry's, `invalid-address`.
+        RefusedError: `unknown-value` for a name without an entry, `invalid-address`.
     """
     chosen: dict[str, Download] = {}
     for name in names:
         if is_address(name):
             remote = Remote(name)
-            # An address that names no file is refused before anything is fetched.
+            # Refuses an address without a file name before anything is downloaded.
             assert remote.path
             chosen[name] = Download(name, remote)
             continue
@@ -52,12 +56,12 @@ def choose_downloads(entries: Sequence[Entry], names: Sequence[str]) -> list[Dow
 
 
 def as_download(entry: Entry) -> Download:
-    """A public entry as something to fetch."""
+    """The download of a public entry."""
     return Download(entry.id, entry.remote, entry.licence, entry.accept)
 
 
 def check_licences(downloads: Sequence[Download]) -> None:
-    """Check that nothing would be fetched whose licence must be accepted first.
+    """Check that no download is missing whose licence must be accepted first.
 
     Raises:
         RefusedError: `licence-not-accepted`.
@@ -68,7 +72,7 @@ def check_licences(downloads: Sequence[Download]) -> None:
 
 
 def check_cached(downloads: Sequence[Download]) -> None:
-    """Check that all are in the cache.
+    """Check that all downloads are in the cache.
 
     Raises:
         RefusedError: `not-downloaded`.
@@ -78,11 +82,15 @@ def check_cached(downloads: Sequence[Download]) -> None:
             raise RefusedError("not-downloaded", download.name, hint="address")
 
 
-def fetch_all(downloads: Sequence[Download], on_bytes: OnBytes | None = None) -> list[Fetched]:
-    """Fetch several at once, each verified; one that fails does not keep the others back.
+def fetch_all(downloads: Sequence[Download], on_bytes: OnDownload | None = None) -> list[Fetched]:
+    """Download several files at once, each verified; one failure does not stop the others.
+
+    Args:
+        downloads: What to download.
+        on_bytes: Called with progress, from several threads.
 
     Returns:
-        What became of each, in their order.
+        The outcome of each, in the same order.
     """
     found: dict[str, Fetched] = {}
     waiting: SimpleQueue[Download] = SimpleQueue()
@@ -97,8 +105,8 @@ def fetch_all(downloads: Sequence[Download], on_bytes: OnBytes | None = None) ->
                 return
             found[download.name] = _fetch_one(download, on_bytes)
 
-    # Daemons, which Ctrl-C does not wait for: what they leave is resumed the next time.
-    workers = [Thread(target=work, daemon=True) for _ in range(_AT_ONCE)]
+    # Daemon threads, so that Ctrl-C does not wait: partial downloads are resumed next time.
+    workers = [Thread(target=work, daemon=True) for _ in range(_PARALLEL)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -109,10 +117,17 @@ def fetch_all(downloads: Sequence[Download], on_bytes: OnBytes | None = None) ->
 def fetch_download(
     download: Download, on_bytes: Callable[[int, int | None], None] | None = None
 ) -> Path:
-    """The file of a download, verified.
+    """Download one file and verify it.
+
+    Args:
+        download: What to download.
+        on_bytes: Called with the bytes so far and the total, None if unknown.
+
+    Returns:
+        The path of the file in the cache.
 
     Raises:
-        SrError: As `store.get`, about the name that the user knows.
+        SrError: As `store.get`, with the id or address as the subject.
     """
     try:
         return store.get(download.remote, on_bytes=on_bytes)
@@ -122,7 +137,7 @@ def fetch_download(
         raise
 
 
-def _fetch_one(download: Download, on_bytes: OnBytes | None) -> Fetched:
+def _fetch_one(download: Download, on_bytes: OnDownload | None) -> Fetched:
     def report(done: int, total: int | None) -> None:
         if on_bytes is not None:
             on_bytes(download, done, total)
@@ -132,7 +147,7 @@ def _fetch_one(download: Download, on_bytes: OnBytes | None) -> Fetched:
     except SrError as error:
         return Fetched(download, error=error)
     except Exception as error:
-        # Nothing may end a worker unheard.
+        # A worker must not die silently.
         reason = f"{type(error).__name__}: {error}"
         failed = SrError("download-failed", download.name, reason=reason, tries=1)
         return Fetched(download, error=failed)

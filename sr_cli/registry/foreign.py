@@ -1,4 +1,4 @@
-"""Checkpoints of other tools: their architectures through spandrel, some layouts into our own."""
+"""Checkpoints of other tools: converted to networks of sr, or run through spandrel."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.networks.base import InferenceNet, SRModel
-from sr_cli.registry.converters import LAYOUTS, converted
-from sr_cli.registry.loaded import LoadedModel, Traits, plain, usual_range
+from sr_cli.registry.converters import LAYOUTS, convert_tensors
+from sr_cli.registry.loaded import LoadedModel, Traits, as_loaded, default_value_range
 from sr_cli.registry.tensors import read_tensors
 
 HALO = 32
-"""Lr pixels of context for networks that do not say how far they look."""
+"""Context in lr pixels for networks that do not declare a receptive radius."""
 
 _PREFIXES = ("module.", "netG.", "generator.", "model.")
 _WRAPPED_AT_MOST = 3
@@ -27,7 +27,7 @@ _PURPOSES = ("SR", "FaceSR", "Restoration")
 
 
 class ForeignModel(SRModel):
-    """A network of another tool behind our contract: lr (N, C, h, w) in [0, 1] -> sr.
+    """A network of another tool as an SRModel: lr (N, C, h, w) in [0, 1] -> sr.
 
     Sizes that the network does not support are padded by mirroring and cropped again.
     """
@@ -40,17 +40,17 @@ class ForeignModel(SRModel):
         self.scale = int(descriptor.scale)
         self.config = {}
         self.net: nn.Module = descriptor.model
-        # How the network is called and which of its results is the picture.
+        # How to call the network, and which of its outputs is the image.
         self._call = getattr(descriptor, "_call_fn", None) or (lambda net, x: net(x))
         self._channels = int(descriptor.input_channels)
         needs = descriptor.size_requirements
         self.least = int(needs.minimum)
         self.multiple = int(needs.multiple_of)
         self.square = bool(needs.square)
-        reach = _reach(self.net)
+        reach = _receptive_radius(self.net)
         self._halo = HALO if reach is None else min(HALO, reach)
 
-    # A plain attribute in SRModel: here it depends on the file.
+    # A class attribute in SRModel; here it depends on the file.
     @property
     def channels(self) -> Literal[1, 3]:  # type: ignore[override]
         return cast(Literal[1, 3], self._channels)
@@ -61,28 +61,28 @@ class ForeignModel(SRModel):
 
     def forward(self, lr: Tensor) -> Tensor:
         h, w = lr.shape[-2:]
-        height, width = (self._fitting(n) for n in (h, w))
+        height, width = (self._supported_side(n) for n in (h, w))
         if self.square:
             height = width = max(height, width)
-        sr: Tensor = self._call(self.net, _padded(lr, height - h, width - w))
+        sr: Tensor = self._call(self.net, _pad(lr, height - h, width - w))
         return sr[..., : h * self.scale, : w * self.scale]
 
     @torch.inference_mode()
     def runs_in_half(self) -> bool:
-        """Whether it computes in bf16.
+        """Whether the network runs in bf16.
 
-        Some networks make tensors in float32 as they go, which bf16 cannot be mixed with.
+        Some networks create float32 tensors on the way, which cannot be mixed with bf16.
         """
-        side = self._fitting(24)
+        side = self._supported_side(24)
         try:
             net = copy.deepcopy(self.net).eval().to(torch.bfloat16)
             self._call(net, torch.zeros(1, self._channels, side, side, dtype=torch.bfloat16))
         except Exception:
-            # What another's network says then has no one type.
+            # Networks of other tools raise errors of any type.
             return False
         return True
 
-    def _fitting(self, side: int) -> int:
+    def _supported_side(self, side: int) -> int:
         side = max(side, self.least)
         return -(-side // self.multiple) * self.multiple
 
@@ -91,7 +91,7 @@ class ForeignModel(SRModel):
 
 
 class _WholeNet(InferenceNet):
-    """All of a foreign network in one precision: which of its parts matter is not known."""
+    """A foreign network in one precision: which parts need float32 is not known."""
 
     def __init__(self, model: ForeignModel) -> None:
         super().__init__()
@@ -114,8 +114,8 @@ def _make_contiguous(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(x.contiguous() if isinstance(x, Tensor) else x for x in inputs)
 
 
-def _padded(lr: Tensor, bottom: int, right: int) -> Tensor:
-    """Mirrored at the bottom and right, as often as it takes for small pictures."""
+def _pad(lr: Tensor, bottom: int, right: int) -> Tensor:
+    """Pad lr (N, C, h, w) by mirroring at the bottom and right, repeatedly for small images."""
     while bottom or right:
         down, across = min(bottom, lr.shape[-2] - 1), min(right, lr.shape[-1] - 1)
         if not (down or across):
@@ -125,8 +125,8 @@ def _padded(lr: Tensor, bottom: int, right: int) -> Tensor:
     return lr
 
 
-def _reach(net: nn.Module) -> int | None:
-    """How far a chain of convolutions looks at most; None for networks with other parts."""
+def _receptive_radius(net: nn.Module) -> int | None:
+    """The receptive radius of a plain chain of convolutions; None for other networks."""
     plain = (nn.Conv2d, nn.PReLU, nn.ReLU, nn.LeakyReLU, nn.PixelShuffle, nn.Upsample)
     leaves = [m for m in net.modules() if not list(m.children())]
     if not leaves or not all(isinstance(m, plain) for m in leaves):
@@ -135,12 +135,15 @@ def _reach(net: nn.Module) -> int | None:
 
 
 def load_foreign(path: Path) -> LoadedModel:
-    """The network of another tool's checkpoint. Nothing in the file is run.
+    """Load the checkpoint of another tool. No code in the file is run.
+
+    Args:
+        path: The file.
 
     Raises:
-        SrError: As `read_tensors`; `unknown-architecture`, `wrong-purpose`,
+        SrError: As `read_tensors`; `unknown-architecture`, `not-for-upscaling`,
             `unsupported-channels`.
-        RefusedError: `extra-missing` where spandrel is not installed.
+        RefusedError: `extra-missing` if spandrel is needed and not installed.
     """
     return _load(path, path.stat().st_mtime_ns if path.exists() else 0)
 
@@ -151,29 +154,28 @@ def _load(path: Path, _: int) -> LoadedModel:
         import spandrel
     except ImportError:
         spandrel = None
-    candidates = unwrapped(read_tensors(path))
+    candidates = strip_prefixes(read_tensors(path))
     for tensors in candidates:
-        if (ours := converted(tensors)) is not None:
-            return plain(ours)
+        if (ours := convert_tensors(tensors)) is not None:
+            return as_loaded(ours)
     if spandrel is None:
         raise RefusedError("extra-missing", path, extra="foreign")
     for tensors in candidates:
         try:
             found: Any = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(tensors))
         except Exception:
-            # spandrel guesses the architecture by its keys; what a wrong guess meets has no one
-            # type.
+            # spandrel guesses the architecture from the names; a wrong guess raises any type.
             continue
-        return _adapted(path, found)
+        return _adapt(path, found)
     raise SrError("unknown-architecture", path, known=known_architectures())
 
 
-def _adapted(path: Path, descriptor: Any) -> LoadedModel:
-    """The network behind our contract, with what spandrel declares and a probe finds."""
+def _adapt(path: Path, descriptor: Any) -> LoadedModel:
+    """Wrap the network, with the traits that spandrel declares and a probe finds."""
     architecture = str(descriptor.architecture.name)
     purpose = getattr(descriptor, "purpose", "")
     if purpose not in _PURPOSES:
-        raise SrError("wrong-purpose", path, architecture=architecture, purpose=purpose)
+        raise SrError("not-for-upscaling", path, architecture=architecture, purpose=purpose)
     channels = descriptor.input_channels, descriptor.output_channels
     if channels not in ((3, 3), (1, 1)):
         raise SrError(
@@ -191,13 +193,13 @@ def _adapted(path: Path, descriptor: Any) -> LoadedModel:
         half_is_safe=declared and network.runs_in_half(),
         size_multiple=network.multiple,
         smallest_side=network.least,
-        value_range=usual_range(network.channels),
+        value_range=default_value_range(network.channels),
     )
     return LoadedModel(network, traits)
 
 
 def known_architectures() -> list[str]:
-    """The architectures that checkpoints may have."""
+    """The supported architectures, as text for messages."""
     kinds = [f"{network} ({whose})" for network, whose in LAYOUTS.items()]
     try:
         import spandrel
@@ -206,8 +208,8 @@ def known_architectures() -> list[str]:
     return kinds + sorted(str(a.architecture.name) for a in spandrel.MAIN_REGISTRY.architectures())
 
 
-def unwrapped(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
-    """The tensors as they are, then without prefixes that a wrapper put before every name."""
+def strip_prefixes(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """The tensors as they are, then without the prefixes that wrappers add to all names."""
     found = [dict(tensors)]
     while len(found) <= _WRAPPED_AT_MOST:
         names = list(found[-1])

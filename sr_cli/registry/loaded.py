@@ -1,4 +1,4 @@
-"""A network with its weights, and what loading has learnt about it."""
+"""A network with its weights and the traits found when it was loaded."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from sr_cli.networks.base import SRModel
 
 @dataclass(frozen=True)
 class Traits:
-    """What a checkpoint says, or a probe finds, about a network with these weights.
+    """What a checkpoint states, or a probe finds, about a network with these weights.
 
     Attributes:
-        architecture: The network's name, for those of other tools that of their architecture.
-        halo: Lr pixels of context with which tiles agree to 1e-4; None for the receptive radius.
+        architecture: The name of the network, or of another tool's architecture.
+        halo: Context in lr pixels with which tiles agree to 1e-4; None for the receptive radius.
         half_is_safe: Whether half precision works and costs less than 0.01 dB.
-        size_multiple: What the sides of an input are padded to a multiple of.
+        size_multiple: The sides of an input are padded to a multiple of this.
         smallest_side: The smallest side of an input, in lr pixels; smaller ones are padded.
-        value_range: What black and white are for the network: BT.601's studio range for networks
-            on luma, 0 and 1 for those on RGB.
+        value_range: Black and white for the network: BT.601's studio range for networks on luma,
+            0 and 1 for networks on RGB.
     """
 
     architecture: str
@@ -37,18 +37,20 @@ class LoadedModel:
     Attributes:
         network: lr (N, C, h, w) in [0, 1] -> sr (N, C, h*scale, w*scale), float32, in evaluation
             mode.
-        traits: What is known about it beside its class.
+        traits: What is known about the network with these weights.
     """
 
     network: SRModel
     traits: Traits
 
 
-def plain(network: SRModel) -> LoadedModel:
-    """A network of our own about which nothing is known but its class."""
-    return LoadedModel(network, Traits(network.name, value_range=usual_range(network.channels)))
+def as_loaded(network: SRModel) -> LoadedModel:
+    """Wrap a network of sr with default traits."""
+    return LoadedModel(
+        network, Traits(network.name, value_range=default_value_range(network.channels))
+    )
 
 
-def usual_range(channels: int) -> tuple[float, float]:
-    """Black and white of a network on luma (one channel) or on RGB."""
+def default_value_range(channels: int) -> tuple[float, float]:
+    """Black and white for a network on luma (1 channel) or RGB (3 channels)."""
     return (LUMA_BLACK, LUMA_WHITE) if channels == 1 else (0.0, 1.0)

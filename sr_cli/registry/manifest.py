@@ -1,4 +1,4 @@
-"""weights_manifest.json: the released weights as data, read and checked without torch."""
+"""weights_manifest.json: the released weights, read and validated without torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sr_cli.store.store import is_cached
 SCHEMA = 2
 _PACKAGE = Path(__file__).resolve().parent.parent
 FOLDER = Path(__file__).resolve().parent / "files"
-"""Where the weights of the package lie."""
+"""The folder of the weights in the package."""
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -26,18 +26,18 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     Attributes:
         id: network[-variant]-xN.
-        network: The network's name, for downloads that of the architecture.
-        scale: What the result's sides are multiplied by.
-        file: Its name in the package's folder of weights, or where there is a `url`, in the cache.
-        bytes: The file's size; None only for downloads, whose content is then pinned.
-        sha256: Of the whole file; None only for downloads, whose content is then pinned.
-        parameters: Number of weights and biases.
-        licence: Of the weights.
-        default: Whether the network's bare name means this variant.
+        network: The name of the network, or of the architecture for downloads.
+        scale: The factor by which the sides of an image are multiplied.
+        file: The file name, in the package's folder of weights or, with a `url`, in the cache.
+        bytes: The size of the file; None only for downloads, whose content is then pinned.
+        sha256: The hash of the file; None only for downloads, whose content is then pinned.
+        parameters: The number of weights and biases.
+        licence: The licence of the weights.
+        default: Whether the name of the network alone refers to this variant.
         figures: Measured results, for instance {"Set5 PSNR-Y": 30.5}.
-        data: What it was trained on.
+        data: The training data.
         url: https://…, hf://owner/repo@commit/file, or a path on this machine.
-        architecture: What a download is.
+        architecture: The architecture of a download.
         note: What a download is for.
         accept: Whether the licence forbids some uses and must be accepted first.
     """
@@ -65,17 +65,17 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     @property
     def remote(self) -> Remote:
-        """Where a download comes from."""
+        """The remote file of a download."""
         return Remote(self.url, f"weights/{self.file}", self.bytes, self.sha256)
 
     @property
     def path(self) -> Path:
-        """The file, which for a download may not be there yet."""
+        """The path of the file; a download may not exist yet."""
         return self.remote.path if self.url else FOLDER / self.file
 
     @property
-    def is_here(self) -> bool:
-        """Whether it is in the package or in the cache."""
+    def is_available(self) -> bool:
+        """Whether the file is in the package or in the cache."""
         return not self.url or is_cached(self.remote)
 
 
@@ -84,7 +84,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     Attributes:
         schema: The version of this format.
-        general: The family that `sr upscale` takes when no model is named.
+        general: The family that `sr upscale` uses when no model is named.
         weights: All entries, ids unique.
     """
 
@@ -94,12 +94,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def embedded(self) -> tuple[Entry, ...]:
-        """The entries that lie in the package."""
+        """The entries whose files are in the package."""
         return tuple(e for e in self.weights if not e.url)
 
     @property
     def public(self) -> tuple[Entry, ...]:
-        """The entries that are downloaded."""
+        """The entries whose files are downloaded."""
         return tuple(e for e in self.weights if e.url)
 
     def by_id(self, name: str) -> Entry | None:
@@ -107,45 +107,49 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return next((e for e in self.weights if e.id == name), None)
 
     def family(self, name: str) -> list[Entry]:
-        """Entries of a network's default variant, or of the variant named; by scale."""
+        """The entries of a family, or of a network's default variant, sorted by scale."""
         found = [e for e in self.weights if e.family == name]
         found = found or [e for e in self.weights if e.network == name and e.default]
         return sorted(found, key=lambda e: e.scale)
 
 
 def load_manifest() -> Manifest:
-    """The manifest of this installation, the entries of SR_MANIFEST (a file of the user's) first.
+    """The manifest of this installation, preceded by the entries of the file SR_MANIFEST.
 
     Raises:
-        SrError: `invalid-manifest` when the package's own is missing or damaged.
-        RefusedError: `invalid-manifest`, `unreadable-file` or `manifest-file-taken` for the user's.
+        SrError: `invalid-manifest` if the package's own is missing or damaged.
+        RefusedError: `invalid-manifest`, `unreadable-file` or `manifest-file-conflict` for that
+            file.
     """
     own = os.environ.get("SR_MANIFEST")
     installed = _installed_manifest()
     if not own:
         return installed
     first = read_manifest(Path(own))
-    check_files_apart(first, installed)
+    check_file_names(first, installed)
     ids = {e.id for e in first.weights}
     others = tuple(e for e in installed.weights if e.id not in ids)
     return msgspec.structs.replace(installed, weights=first.weights + others)
 
 
-def check_files_apart(own: Manifest, others: Manifest) -> None:
-    """Check that no download of `own` would replace another one of `others`.
+def check_file_names(own: Manifest, others: Manifest) -> None:
+    """Check that no download of `own` has the file name of a different one in `others`.
 
     Raises:
-        RefusedError: `manifest-file-taken`.
+        RefusedError: `manifest-file-conflict`.
     """
     taken = {e.file: e for e in others.public}
     for entry in own.public:
         other = taken.get(entry.file, entry)
         if other.id != entry.id and other.sha256 != entry.sha256:
-            raise RefusedError("manifest-file-taken", entry.id, file=entry.file, other=other.id)
+            raise RefusedError("manifest-file-conflict", entry.id, file=entry.file, other=other.id)
 
 
 def read_manifest(path: Path) -> Manifest:
-    """A manifest of the user's.
+    """Read a manifest of the user.
+
+    Args:
+        path: A JSON file.
 
     Raises:
         RefusedError: `unreadable-file`, `invalid-manifest`.
@@ -169,7 +173,11 @@ def _installed_manifest() -> Manifest:
 
 
 def parse_manifest(text: str, name: str) -> Manifest:
-    """A manifest from JSON.
+    """Parse and validate a manifest.
+
+    Args:
+        text: JSON.
+        name: The name of the file, for errors.
 
     Raises:
         SrError: `invalid-manifest`, with `name` as its subject.
@@ -187,7 +195,7 @@ def parse_manifest(text: str, name: str) -> Manifest:
 
 
 def as_json(manifest: Manifest) -> str:
-    """The manifest as the file has it."""
+    """The manifest as formatted JSON."""
     document = msgspec.to_builtins(manifest)
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
 
@@ -199,13 +207,13 @@ def json_schema() -> dict[str, Any]:
 
 
 def _check_entry(entry: Entry) -> None:
-    """Check what no single field's type says."""
+    """Check what the types of the fields do not cover."""
     problem = ""
     scheme, is_remote, _ = entry.url.partition("://")
     if not entry.id.endswith(f"-x{entry.scale}"):
         problem = f"its id does not end in -x{entry.scale}"
     elif is_remote and scheme not in ("https", "http", "hf"):
-        problem = f"its url is on {scheme}, not on https"
+        problem = f"its url uses {scheme}, not https"
     elif scheme == "hf" and not (entry.sha256 and re.search(r"@[0-9a-f]{40}/", entry.url)):
         problem = "it needs a sha256 and hf://owner/repo@commit/file"
     elif (entry.sha256 is None or entry.bytes is None) and scheme != "https":

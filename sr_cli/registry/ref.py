@@ -1,7 +1,7 @@
-"""Which model a name means, at which scales, what is missing, and how to load it.
+"""References to models: which model a name means, its scales, and how to load it.
 
-A name is parsed without touching the network. What `parse_model` gives is plain data, which
-another process can be handed.
+Names are parsed without network access. References are plain data and can be sent to another
+process.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _CHECKPOINT_SUFFIXES = {".safetensors", ".pth", ".pt", ".ckpt", ".bin"}
 
 @dataclass(frozen=True)
 class Download:
-    """Weights that must be fetched before a model can be loaded.
+    """Weights that must be downloaded before a model can be loaded.
 
     Attributes:
         name: The id or address.
-        remote: Where they come from.
-        licence: Of the weights; "" where it is not known.
+        remote: The file.
+        licence: The licence of the weights; "" if unknown.
         accept: Whether the licence must be accepted first.
     """
 
@@ -43,25 +43,25 @@ class Download:
 
 @dataclass(frozen=True)
 class ModelRef(ABC):
-    """What `-m` names.
+    """A model that `-m` can name.
 
     Attributes:
-        name: How the model is called in results and messages.
+        name: The name of the model in results and messages.
     """
 
     name: str
 
     @abstractmethod
     def scales(self) -> list[int]:
-        """The scales at which it has weights, ascending.
+        """The scales at which the model has weights, ascending.
 
         Raises:
-            SrError: What reading the file raises; `not-downloaded` where it is not here.
+            SrError: What reading the file raises; `not-downloaded` if it is not available.
         """
 
     @abstractmethod
     def load(self, scale: int | None = None) -> LoadedModel:
-        """The network at `scale`; None takes the smallest.
+        """Load the network at `scale`; None takes the smallest scale.
 
         Raises:
             SrError: `scale-not-available`, and what reading the file raises.
@@ -69,17 +69,17 @@ class ModelRef(ABC):
         """
 
     def missing(self, factor: float) -> list[Download]:
-        """What must be fetched before images can be upscaled by `factor`."""
+        """What must be downloaded before images can be upscaled by `factor`."""
         return []
 
     @property
     def steps(self) -> tuple[ModelRef, ...]:
-        """The models that a chain applies one after the other; any other has one step."""
+        """The models that a chain applies in order; other models have one step."""
         return (self,)
 
     @property
-    def own_scale(self) -> int | None:
-        """The factor that is meant where none is named; None for the usual default.
+    def native_scale(self) -> int | None:
+        """The default factor of the model; None for the general default.
 
         Raises:
             SrError: As `scales`.
@@ -89,7 +89,7 @@ class ModelRef(ABC):
 
 @dataclass(frozen=True)
 class BicubicRef(ModelRef):
-    """MATLAB's bicubic: no weights, every factor."""
+    """MATLAB's bicubic, without weights, for every factor."""
 
     name: str = "bicubic"
 
@@ -98,9 +98,9 @@ class BicubicRef(ModelRef):
 
     def load(self, scale: int | None = None) -> LoadedModel:
         from sr_cli.networks import create_model
-        from sr_cli.registry.loaded import plain
+        from sr_cli.registry.loaded import as_loaded
 
-        return plain(create_model("bicubic", scale=scale or SCALES[0]))
+        return as_loaded(create_model("bicubic", scale=scale or SCALES[0]))
 
 
 @dataclass(frozen=True)
@@ -121,26 +121,28 @@ class FamilyRef(ModelRef):
     def missing(self, factor: float) -> list[Download]:
         reaching = [e for e in self.entries if e.scale >= factor] or list(self.entries)[-1:]
         return [
-            Download(e.id, e.remote, e.licence, e.accept) for e in reaching[:1] if not e.is_here
+            Download(e.id, e.remote, e.licence, e.accept)
+            for e in reaching[:1]
+            if not e.is_available
         ]
 
     @property
-    def own_scale(self) -> int | None:
-        # Networks of ours come at several scales, a public checkpoint mostly at one.
+    def native_scale(self) -> int | None:
+        # Networks of sr have several scales, public checkpoints mostly one.
         return max(self.scales()) if all(e.url for e in self.entries) else None
 
 
 @dataclass(frozen=True)
 class FileRef(ModelRef):
-    """A checkpoint file of ours or of another tool."""
+    """A checkpoint file of sr or of another tool."""
 
     path: Path
 
     def scales(self) -> list[int]:
-        from sr_cli.registry.checkpoint import is_ours, read_header
+        from sr_cli.registry.checkpoint import is_sr_checkpoint, read_header
         from sr_cli.registry.foreign import load_foreign
 
-        if is_ours(self.path):
+        if is_sr_checkpoint(self.path):
             return sorted(read_header(self.path).scales)
         return [load_foreign(self.path).network.scale]
 
@@ -148,13 +150,13 @@ class FileRef(ModelRef):
         return _load_file(self.path, scale)
 
     @property
-    def own_scale(self) -> int | None:
+    def native_scale(self) -> int | None:
         return max(self.scales())
 
 
 @dataclass(frozen=True)
 class AddressRef(ModelRef):
-    """A checkpoint at an address of the user's, in the cache once it was fetched."""
+    """A checkpoint at an address given by the user, in the cache once downloaded."""
 
     remote: Remote
 
@@ -175,13 +177,13 @@ class AddressRef(ModelRef):
         return [Download(self.remote.address, self.remote)]
 
     @property
-    def own_scale(self) -> int | None:
-        return self._file().own_scale
+    def native_scale(self) -> int | None:
+        return self._file().native_scale
 
 
 @dataclass(frozen=True)
 class ChainRef(ModelRef):
-    """Models one after the other: each but the last keeps the size of its input."""
+    """Models applied in order: all but the last keep the size of their input."""
 
     parts: tuple[ModelRef, ...]
 
@@ -189,7 +191,7 @@ class ChainRef(ModelRef):
         return self.parts[-1].scales()
 
     def load(self, scale: int | None = None) -> LoadedModel:
-        raise SrError("chain-is-not-one-network", self.name)
+        raise SrError("chain-not-supported", self.name)
 
     def missing(self, factor: float) -> list[Download]:
         return [download for part in self.parts for download in part.missing(factor)]
@@ -199,19 +201,20 @@ class ChainRef(ModelRef):
         return self.parts
 
     @property
-    def own_scale(self) -> int | None:
-        return self.parts[-1].own_scale
+    def native_scale(self) -> int | None:
+        return self.parts[-1].native_scale
 
 
 def parse_model(name: str | Path | None) -> ModelRef:
-    """What a model's name stands for; nothing is fetched.
+    """The model that a name refers to; nothing is downloaded.
 
     Args:
         name: An id, a family, a network, a checkpoint file, an address, `bicubic`, a chain
-            `a+b`, or None for the general model. An address ends a chain: a `+` in it is its own.
+            `a+b`, or None for the general model. In a chain, an address must come last, because
+            it may contain `+` itself.
 
     Raises:
-        RefusedError: `unknown-model` (with the known ones), `no-weights` for a network that is not
+        RefusedError: `unknown-model` with the known names, `no-weights` for a network that is not
             trained, `file-not-found`, `invalid-address`.
     """
     manifest = load_manifest()
@@ -233,15 +236,18 @@ def parse_model(name: str | Path | None) -> ModelRef:
         if not path.is_file():
             raise RefusedError("file-not-found", name)
         return FileRef(path.name, path)
-    raise _unknown(name, manifest)
+    raise _unknown_model(name, manifest)
 
 
 def load_model(name: str | Path, *, scale: int | None = None) -> LoadedModel:
-    """The network that a name stands for, with its weights.
+    """Load the network that a name refers to, with its weights.
 
     Args:
-        name: As `parse_model` takes it. An address must have been fetched before.
-        scale: None takes the only or the smallest one.
+        name: As for `parse_model`. An address must have been downloaded before.
+        scale: None takes the smallest scale.
+
+    Returns:
+        The network in float32, in evaluation mode, and its traits.
 
     Raises:
         SrError, RefusedError: As `parse_model` and `ModelRef.load`.
@@ -256,14 +262,14 @@ def load_model(name: str | Path, *, scale: int | None = None) -> LoadedModel:
 
 
 def verified_path(entry: Entry) -> Path:
-    """The file of an entry, its full sha256 checked.
+    """The file of an entry, after verifying its sha256. A damaged download is removed.
 
     Raises:
-        SrError: `wrong-content` when it differs, `file-not-found` when it is missing.
-        RefusedError: `not-downloaded` when it is not in the cache yet.
+        SrError: `damaged-weights` if the file is missing or differs.
+        RefusedError: `not-downloaded` if it is not in the cache yet.
     """
     if entry.url:
-        if not entry.is_here:
+        if not entry.is_available:
             raise RefusedError("not-downloaded", entry.id)
         if not store.is_intact(entry.remote):
             store.remove(entry.remote)
@@ -279,18 +285,18 @@ def verified_path(entry: Entry) -> Path:
 
 
 def _load_file(path: Path, scale: int | None) -> LoadedModel:
-    from sr_cli.registry.checkpoint import is_ours, load_checkpoint, traits_of
+    from sr_cli.registry.checkpoint import is_sr_checkpoint, load_checkpoint, traits_of
     from sr_cli.registry.foreign import load_foreign
     from sr_cli.registry.loaded import LoadedModel
 
-    if not is_ours(path):
+    if not is_sr_checkpoint(path):
         return load_foreign(path)
     network, header = load_checkpoint(path, scale=scale)
     return LoadedModel(network, traits_of(header, network.channels))
 
 
-def _unknown(name: str, manifest: Manifest) -> RefusedError:
-    trained = sorted({e.family for e in manifest.weights if e.is_here} | {"bicubic"})
+def _unknown_model(name: str, manifest: Manifest) -> RefusedError:
+    trained = sorted({e.family for e in manifest.weights if e.is_available} | {"bicubic"})
     network = name.rsplit("-x", 1)[0]
     if name in model_names() or network in model_names():
         available = [f"x{e.scale}" for e in manifest.family(network)]

@@ -1,4 +1,4 @@
-"""Files of tensors from anywhere: read without running anything that is in them."""
+"""Tensors from untrusted files, read without running any code in them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from sr_cli.errors import SrError
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Names and tensors of a .safetensors, or of a pickle that holds nothing else.
+    """Read a .safetensors file, or a pickle that holds only tensors.
 
     Args:
-        path: The file. Nothing in it is run.
+        path: The file. No code in it is run.
+
+    Returns:
+        Tensors by name, on the CPU.
 
     Raises:
-        SrError: `file-not-found`, `unreadable-checkpoint` for what is damaged or holds more than
-            tensors, `expands-too-far` for what would grow many times on reading.
+        SrError: `file-not-found`; `unreadable-checkpoint` for files that are damaged or hold more
+            than tensors; `expands-too-much` for files that decompress to many times their size.
     """
     try:
         if _is_safetensors(path):
@@ -38,15 +41,15 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except SrError:
         raise
     except Exception as error:
-        # What torch.load raises for pickles that hold more than tensors has no common type, and
-        # its message advises to load them unsafely.
+        # torch.load raises any type for pickles that hold more than tensors, and its message
+        # suggests loading them unsafely.
         raise SrError("unreadable-checkpoint", path, reason="it holds more than tensors") from error
     tensors = _innermost(found)
     if not tensors:
         raise SrError("unreadable-checkpoint", path, reason="no named tensors")
     declared = sum(t.numel() * t.element_size() for t in tensors.values())
     if declared > _MOST_PER_BYTE * path.stat().st_size + _ALWAYS_ALLOWED:
-        raise SrError("expands-too-far", path, mib=declared >> 20)
+        raise SrError("expands-too-much", path, mib=declared >> 20)
     return tensors
 
 
@@ -56,7 +59,7 @@ _DEEPEST = 8
 
 
 def _is_safetensors(path: Path) -> bool:
-    """By the suffix, or by a header in JSON after its length."""
+    """Whether the suffix says so, or the file begins with a length and a JSON header."""
     if path.suffix.lower() == ".safetensors":
         return True
     with path.open("rb") as file:
@@ -64,13 +67,13 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _check_archive(path: Path) -> None:
-    """PyTorch stores tensors as they are. Raises SrError where they would grow on reading."""
+    """Raises SrError for compressed archives; PyTorch stores tensors uncompressed."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:
         grown = sum(i.file_size for i in archive.infolist())
     if grown > _MOST_PER_BYTE * path.stat().st_size + _ALWAYS_ALLOWED:
-        raise SrError("expands-too-far", path, mib=grown >> 20)
+        raise SrError("expands-too-much", path, mib=grown >> 20)
 
 
 _WRAPPERS = (
@@ -82,11 +85,11 @@ _WRAPPERS = (
     "g_ema",
     "model",
 )
-"""Where training tools put a network's tensors, the averaged ones first."""
+"""Keys under which training tools store the weights; averaged weights come first."""
 
 
 def _innermost(found: Any, depth: int = 0) -> dict[str, Tensor]:
-    """The tensors of a mapping, or of the one that a wrapper's name leads to."""
+    """The tensors of a mapping, or of the nested mapping that holds the weights."""
     if not isinstance(found, Mapping) or depth > _DEEPEST:
         return {}
     for name in _WRAPPERS:

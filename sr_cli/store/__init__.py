@@ -1,6 +1,6 @@
-"""The only place that fetches, verifies, pins and forgets files from elsewhere.
+"""The only room that downloads, verifies, pins and removes files.
 
-`store.get(remote)` gives the verified file in the cache, whether it comes from https, from the
-Hugging Face hub or from a path on this machine. `remote` says what is known of a file, `transfer`
-moves bytes, `pins` remembers what was seen where nothing else vouches for a content.
+`store.get(remote)` returns the verified file in the cache, from https, from the Hugging Face hub
+or from a path on this machine. `remote` describes a file, `transfer` downloads it, `pins` records
+the sha256 first seen at addresses without a known one.
 """

@@ -1,4 +1,4 @@
-"""The content first seen at addresses for which nothing else vouches: pins.json in the cache."""
+"""Pins: the sha256 first seen at addresses without a known one, in pins.json in the cache."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sr_cli.errors import SrError
 from sr_cli.system.cache import cache_folder
-from sr_cli.system.files import atomic_write, only_one
+from sr_cli.system.files import atomic_write, exclusive_lock
 
 
 def _file() -> Path:
@@ -15,10 +15,10 @@ def _file() -> Path:
 
 
 def all_pins() -> dict[str, str]:
-    """Every pinned address and the sha256 seen there first.
+    """Every pinned address with its sha256.
 
     Raises:
-        SrError: `unreadable-file` when the file of pins is damaged.
+        SrError: `unreadable-file` if pins.json is damaged.
     """
     try:
         found = json.loads(_file().read_text())
@@ -32,20 +32,20 @@ def all_pins() -> dict[str, str]:
 
 
 def pinned(address: str) -> str | None:
-    """The sha256 seen first at an address; None where nothing was pinned."""
+    """The sha256 pinned for an address, or None."""
     return all_pins().get(address)
 
 
 def pin(address: str, sha256: str) -> None:
-    """Remember what was seen at an address, unless it has a pin."""
+    """Pin the sha256 of an address, unless it has a pin."""
     if address not in all_pins():
-        with only_one(_file()), atomic_write(_file()) as file:
+        with exclusive_lock(_file()), atomic_write(_file()) as file:
             file.write(json.dumps(all_pins() | {address: sha256}, indent=1).encode())
 
 
 def unpin(address: str) -> None:
-    """Forget what was seen at an address: whatever is seen there next is pinned."""
+    """Remove the pin of an address; the next content seen there is pinned."""
     if address in all_pins():
-        with only_one(_file()), atomic_write(_file()) as file:
+        with exclusive_lock(_file()), atomic_write(_file()) as file:
             kept = {a: digest for a, digest in all_pins().items() if a != address}
             file.write(json.dumps(kept, indent=1).encode())

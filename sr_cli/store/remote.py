@@ -1,4 +1,4 @@
-"""A file elsewhere: its address, its place in the cache, and what is known of its content."""
+"""A file to download: its address, its place in the cache, its size and hash."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ def is_address(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Remote:
-    """A file at an address, and what is known of its content.
+    """A file at an address, with what is known about its content.
 
-    Without `sha256` and `sha256_prefix`, the content seen first is pinned and required ever after.
+    Without `sha256` and `sha256_prefix`, the content seen first is pinned, and required from then
+    on.
 
     Attributes:
         address: `https://…`, `http://…` (only with `sha256`), `hf://owner/repo[@revision]/file`,
             or a path on this machine.
-        place: Where it lies in the cache, relative to its folder; "" for a place derived from
+        place: Its path in the cache, relative to the cache folder; "" for a path derived from
             the address.
-        size: Bytes, where known.
-        sha256: 64 hexadecimal digits, where known.
-        sha256_prefix: The first digits, for files whose name carries no more.
-        local_option: The option that takes the file from this machine instead, for advice.
+        size: In bytes, if known.
+        sha256: 64 hexadecimal digits, if known.
+        sha256_prefix: The first digits, for files whose name carries only these.
+        local_option: The option that reads the file from this machine instead, for hints.
     """
 
     address: str
@@ -46,7 +47,7 @@ class Remote:
 
     @property
     def path(self) -> Path:
-        """The file in the cache, which may not be there yet.
+        """The path in the cache, where the file may not exist yet.
 
         Raises:
             RefusedError: `invalid-address`.
@@ -58,8 +59,8 @@ class Remote:
         """Whether it is a path on this machine."""
         return "://" not in self.address
 
-    def check_is_safe(self) -> None:
-        """Check that nobody on the way can put another content in its place.
+    def check_secure(self) -> None:
+        """Check that the content cannot be replaced in transit.
 
         Raises:
             SrError: `insecure-address` for anything but a path, https, or http with a sha256.
@@ -99,8 +100,8 @@ def _place_of(address: str) -> PurePosixPath:
         host, name = parts.hostname, unquote(parts.path).rsplit("/", 1)[-1]
     except ValueError:
         host, name = None, ""
-    # What Windows takes for a folder, a drive or a device is no name anywhere.
+    # Names that Windows would read as a folder, a drive or a device are refused everywhere.
     if not host or not name.strip(". ") or not name.isprintable() or set(name) & set('\\/:*?"<>|'):
         raise RefusedError("invalid-address", address, hint="no-file")
-    # The whole address counts: host, port and query may tell files of one name apart.
+    # Files of the same name may differ in host, port or query: hash the whole address.
     return PurePosixPath("web", sha256(address.encode()).hexdigest()[:16], name)

@@ -1,4 +1,4 @@
-"""`get`: a verified file in the cache, fetched unless it is there."""
+"""`get`: a verified file in the cache, downloaded if missing."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from sr_cli.errors import SrError
 from sr_cli.store.pins import all_pins, pin, pinned, unpin
 from sr_cli.store.remote import Remote, is_address
-from sr_cli.store.transfer import OnBytes, Source, find_source, partial_of, transfer
+from sr_cli.store.transfer import OnBytes, TransferSource, find_source, partial_of, transfer
 from sr_cli.system.cache import cache_folder
-from sr_cli.system.files import only_one, sha256_of
+from sr_cli.system.files import exclusive_lock, sha256_of
 
 
 def get(
@@ -21,15 +21,15 @@ def get(
     on_bytes: OnBytes | None = None,
     validate: Callable[[Path], None] | None = None,
 ) -> Path:
-    """The file in the cache, its content verified; fetched unless it is there.
+    """Return the verified file in the cache, downloading it if it is missing or damaged.
 
-    A file with another content than expected never stays under its name.
+    A file with unexpected content never stays under its name.
 
     Args:
-        remote: What to get.
-        on_bytes: Called with the bytes that are there and those in all, where known.
-        validate: Called with a fetched file before it is pinned and gets its name; raises SrError
-            for what is no such file.
+        remote: The file.
+        on_bytes: Called with the bytes downloaded so far and the total, None if unknown.
+        validate: Called with a downloaded file before it is pinned and gets its name. It raises
+            SrError for files that are not what they should be.
 
     Returns:
         The path of the file.
@@ -39,15 +39,15 @@ def get(
             `insecure-address`, `disk-full`, `unwritable-file`.
         RefusedError: `invalid-address`.
     """
-    remote.check_is_safe()
+    remote.check_secure()
     path = remote.path
     if is_intact(remote):
         return path
-    with only_one(path):
-        # Another process may have fetched it meanwhile.
+    with exclusive_lock(path):
+        # Another process may have downloaded it meanwhile.
         if is_intact(remote):
             return path
-        # Whatever else lies there is not what the name stands for.
+        # What is there now is not the expected file.
         remove_file(path)
         if is_offline() and not remote.is_local:
             raise SrError("offline", remote.address, hint=remote.local_option)
@@ -67,7 +67,7 @@ def is_cached(remote: Remote) -> bool:
 
 
 def is_intact(remote: Remote) -> bool:
-    """Whether the file in the cache has the content that is known, or pinned, for its address."""
+    """Whether the file in the cache has the known or pinned content."""
     try:
         size = remote.path.stat().st_size
     except OSError:
@@ -75,11 +75,11 @@ def is_intact(remote: Remote) -> bool:
     if remote.size is not None and size != remote.size:
         return False
     known = remote.sha256 or remote.sha256_prefix or pinned(remote.address)
-    return bool(known) and _fits(remote, sha256_of(remote.path))
+    return bool(known) and _matches(remote, sha256_of(remote.path))
 
 
 def remove(remote: Remote) -> list[Path]:
-    """Remove a file and what was fetched of it from the cache; its pin stays.
+    """Remove a file and its partial download from the cache; its pin stays.
 
     Returns:
         The files that were removed.
@@ -91,7 +91,7 @@ def remove(remote: Remote) -> list[Path]:
 
 
 def forget(remote: Remote) -> list[Path]:
-    """Remove a file from the cache and forget what was seen at its address.
+    """Remove a file from the cache, and its pin.
 
     Returns:
         The files that were removed.
@@ -101,12 +101,12 @@ def forget(remote: Remote) -> list[Path]:
 
 
 def cached_addresses() -> list[Remote]:
-    """Every file that was fetched from an address of the user's and is in the cache."""
+    """All cached files that were downloaded from addresses given by the user."""
     known = [Remote(a) for a in all_pins() if is_address(a)]
     pinned_files = {r.path: r for r in known if is_cached(r)}
     folders = (cache_folder() / "hub", cache_folder() / "web")
     files = (p for f in folders for p in sorted(f.rglob("*")) if p.is_file())
-    # A file whose pin is lost, or half a file, is still there to be removed.
+    # Files without a pin and partial files can still be removed.
     others = [
         Remote(str(p), place=str(p.relative_to(cache_folder())))
         for p in files
@@ -115,7 +115,7 @@ def cached_addresses() -> list[Remote]:
     return [*pinned_files.values(), *others]
 
 
-def _fits(remote: Remote, found: str) -> bool:
+def _matches(remote: Remote, found: str) -> bool:
     if remote.sha256 is not None:
         return found == remote.sha256
     if remote.sha256_prefix and not found.startswith(remote.sha256_prefix):
@@ -131,17 +131,17 @@ def _fetch(
 ) -> None:
     source = find_source(remote)
     partial = partial_of(path)
-    _check_room(source, path)
+    _check_disk_space(source, path)
     if source.sha256 is None:
-        # Nothing would tell that two halves are not of the same file.
+        # Without a hash, nothing would detect parts of two different files.
         remove_file(partial)
     resumed = partial.exists()
     found = transfer(source, partial, on_bytes)
-    if resumed and not (_fits(remote, found) and found == (source.sha256 or found)):
-        # What was there before may have been of another file.
+    if resumed and not (_matches(remote, found) and found == (source.sha256 or found)):
+        # The partial file may have been of another version.
         remove_file(partial)
         found = transfer(source, partial, on_bytes)
-    if source.sha256 not in (None, found) or not _fits(remote, found):
+    if source.sha256 not in (None, found) or not _matches(remote, found):
         remove_file(partial)
         by_pin = remote.sha256 is None and pinned(remote.address) is not None
         raise SrError(
@@ -158,7 +158,7 @@ def _fetch(
     partial.replace(path)
 
 
-def _check_room(source: Source, path: Path) -> None:
+def _check_disk_space(source: TransferSource, path: Path) -> None:
     partial = partial_of(path)
     missing = (source.size or 0) - (partial.stat().st_size if partial.exists() else 0)
     free = shutil.disk_usage(path.parent).free
@@ -167,10 +167,10 @@ def _check_room(source: Source, path: Path) -> None:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file if it is there.
+    """Remove a file if it exists.
 
     Raises:
-        SrError: `unwritable-file` for something in the way that cannot be removed.
+        SrError: `unwritable-file` if it cannot be removed.
     """
     try:
         path.unlink(missing_ok=True)

@@ -1,1 +1,1 @@
-"""What this machine gives: files written whole, memory, the cache folder."""
+"""Files, memory and the cache folder of this machine."""

@@ -1,4 +1,4 @@
-"""Where the tool remembers things between runs: SR_CACHE, or the user's cache folder."""
+"""The cache folder: SR_CACHE, or the user's cache folder for sr-cli."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """The folder, which may not exist yet."""
+    """The path of the cache folder, which may not exist yet."""
     if chosen := os.environ.get("SR_CACHE"):
         return Path(chosen)
     import platformdirs

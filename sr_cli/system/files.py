@@ -1,4 +1,4 @@
-"""Writing files so that a failure leaves what was there: temporary file, then replace."""
+"""Atomic writes, locks and hashes of files."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ _LOCK_PATIENCE = 3600.0
 
 @contextmanager
 def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
-    """A binary file that takes the name `path` only when the block ends without an error.
+    """Open a temporary file that replaces `path` if the block ends without an error.
 
     Args:
         path: The file's name. Its folder must exist.
-        overwrite: Whether a file of that name is replaced, also one that appears meanwhile.
+        overwrite: Whether to replace an existing file, including one that appears meanwhile.
+
+    Yields:
+        The temporary file, opened for binary writing and reading.
 
     Raises:
-        SrError: `unwritable-file` when the place cannot be written or the disk is full,
-            `already-exists` when the name is taken and must not be overwritten.
+        SrError: `unwritable-file` if the folder cannot be written or the disk is full,
+            `already-exists` if the file exists and must not be overwritten.
     """
     try:
         handle, name = tempfile.mkstemp(prefix=".sr-", suffix=".tmp", dir=path.parent)
@@ -40,8 +43,8 @@ def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(_ordinary_mode(path))
-        _give_name(temporary, path, overwrite)
+        temporary.chmod(_final_mode(path))
+        _move_into_place(temporary, path, overwrite)
     except OSError as error:
         raise SrError("unwritable-file", path, reason=error.strerror or str(error)) from error
     finally:
@@ -49,7 +52,7 @@ def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
             temporary.unlink()
 
 
-def _give_name(temporary: Path, path: Path, overwrite: bool) -> None:
+def _move_into_place(temporary: Path, path: Path, overwrite: bool) -> None:
     if overwrite:
         temporary.replace(path)
         return
@@ -58,14 +61,14 @@ def _give_name(temporary: Path, path: Path, overwrite: bool) -> None:
     except FileExistsError:
         raise SrError("already-exists", path, hint="or-skip") from None
     except OSError:
-        # File systems without hard links: a short gap between the look and the rename remains.
+        # File systems without hard links: a short race between the check and the rename remains.
         if path.exists():
             raise SrError("already-exists", path, hint="or-skip") from None
         temporary.replace(path)
 
 
-def _ordinary_mode(path: Path) -> int:
-    """The mode of the file to be replaced, or that of a new file under the present umask."""
+def _final_mode(path: Path) -> int:
+    """The mode of the file to be replaced, or that of a new file under the current umask."""
     with suppress(OSError):
         return path.stat().st_mode & 0o777
     mask = os.umask(0)
@@ -74,8 +77,8 @@ def _ordinary_mode(path: Path) -> int:
 
 
 @contextmanager
-def only_one(path: Path) -> Iterator[None]:
-    """Hold a lock on a file's name: another process that has it is waited for.
+def exclusive_lock(path: Path) -> Iterator[None]:
+    """Hold a lock on a file's name, waiting for any other process that holds it.
 
     Raises:
         SrError: `locked` after an hour, `unwritable-file`.
@@ -91,12 +94,16 @@ def only_one(path: Path) -> Iterator[None]:
 
 
 def sha256_of(path: Path) -> str:
-    """The full hash of a file."""
+    """The sha256 of a file, as 64 hexadecimal digits.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
     return str(hash_of(path).hexdigest())
 
 
 def hash_of(path: Path) -> Any:
-    """hashlib's object after a whole file, to go on with."""
+    """A hashlib object updated with the whole file, to be continued with further bytes."""
     found = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):

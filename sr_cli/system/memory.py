@@ -1,4 +1,4 @@
-"""Memory: what is free, pixels that the system gets back, and an allocator that keeps the rest."""
+"""Free memory, pixel arrays that can be released row by row, and allocator settings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CAN_RELEASE = sys.platform.startswith("linux") and hasattr(mmap, "MADV_DONTNEED
 
 
 def available_memory() -> int:
-    """Bytes of host memory that may be taken: what is free, within a container's limit."""
+    """Bytes of free host memory, within the limits of a container."""
     with suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text().splitlines()
         line = next(x for x in lines if x.startswith("MemAvailable"))
@@ -34,7 +34,7 @@ def available_memory() -> int:
 
 
 def _cgroup_headroom(root: Path = Path("/sys/fs/cgroup"), own: str | None = None) -> int:
-    """What the limits of a container leave: of this process's group and of all its parents.
+    """Bytes left by the memory limits of this process's control group and all its parents.
 
     Args:
         root: Where control groups are mounted (version 2, or `memory` of version 1 in it).
@@ -66,7 +66,7 @@ def _cgroup_headroom(root: Path = Path("/sys/fs/cgroup"), own: str | None = None
 
 
 def _group_headroom(group: Path, limit_name: str, usage_name: str, cache_name: str) -> int:
-    """What one group's limit leaves; pages of files that can be dropped are not in use."""
+    """Bytes left by one group's limit; droppable file pages count as free."""
     with suppress(OSError, ValueError):
         limit = int((group / limit_name).read_text())
         used = int((group / usage_name).read_text())
@@ -78,16 +78,16 @@ def _group_headroom(group: Path, limit_name: str, usage_name: str, cache_name: s
 
 
 def resident_memory() -> int:
-    """Bytes of this process in memory; 0 where that is not known (anywhere but Linux)."""
+    """Resident bytes of this process; 0 where unknown (anywhere but Linux)."""
     with suppress(OSError, ValueError, IndexError):
         return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
     return 0
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to keep freed memory: large tensors are then not faulted in again.
+    """Tell glibc to keep freed memory, so that large tensors are not faulted in again.
 
-    To be called before the first large tensor.
+    Call it before the first large tensor is allocated.
 
     Returns:
         Whether it took effect (Linux with glibc).
@@ -111,7 +111,12 @@ def trim_freed_memory(beyond: int) -> None:
 
 
 def empty_pixels(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """An array of unset (large ones: zero) pixels; a large one leaves no hole in the heap."""
+    """Allocate uninitialised pixels; large arrays get pages of their own, outside the heap.
+
+    Args:
+        shape: For instance (h, w) or (h, w, C).
+        dtype: Of the pixels.
+    """
     import numpy as np
 
     size = math.prod(shape) * dtype.itemsize
@@ -122,9 +127,13 @@ def empty_pixels(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def release_rows(pixels: NDArray[Any], stop: int) -> None:
-    """Return the memory of rows 0 to `stop` of an array from `empty_pixels`; they read as zero.
+    """Return the memory of the rows before `stop` to the system; they then read as zero.
 
-    Does nothing for other arrays and on systems where it is not possible.
+    Does nothing for arrays that are not from `empty_pixels`, and on systems without madvise.
+
+    Args:
+        pixels: (h, w[, C]), from `empty_pixels`.
+        stop: The first row that is kept.
     """
     owner: Any = pixels.base
     while getattr(owner, "base", None) is not None:

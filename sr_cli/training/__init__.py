@@ -1,1 +1,1 @@
-"""From a folder of pictures to a checkpoint: recipes, data, losses, the loop."""
+"""`sr train` as a library: recipes, data, losses, the training loop, runs."""

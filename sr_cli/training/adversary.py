@@ -1,4 +1,4 @@
-"""The other side of an adversarial training: the discriminator, its losses and its optimiser."""
+"""Adversarial training: the discriminator, its losses and its optimiser."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from sr_cli.errors import RefusedError
 from sr_cli.networks.base import SRModel
 from sr_cli.networks.srgan import Discriminator
-from sr_cli.training.distributed import Group
+from sr_cli.training.distributed import ProcessGroup
 from sr_cli.training.losses import discriminator_loss, generator_loss
 from sr_cli.training.network import to_device
 from sr_cli.training.optimisers import make_optimiser
@@ -29,15 +29,15 @@ class Adversary:
     """A discriminator in training.
 
     Args:
-        recipe: Its kind, its learning rate, and the weight of its loss.
-        model: The network whose output it is shown.
-        device: Where it computes.
+        recipe: The kind, the learning rate, and the weight of the loss.
+        model: The network that is trained.
+        device: Where to compute.
         group: The processes that share a batch.
-        fused: Whether its optimiser must be able to skip a step on the device.
-        init: A training state whose discriminator is the initial one.
+        fused: Whether the optimiser must be able to skip a step on the device.
+        init: A training state with the initial discriminator.
 
     Raises:
-        RefusedError: `no-discriminator` where `init` has no such one.
+        RefusedError: `no-discriminator` if `init` has no discriminator of this kind.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Adversary:
         recipe: Recipe,
         model: SRModel,
         device: torch.device,
-        group: Group,
+        group: ProcessGroup,
         *,
         fused: bool = False,
         init: Path | None = None,
@@ -67,7 +67,7 @@ class Adversary:
         self.balance = torch.ones((), device=device)
 
     def generator_loss(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """The network's loss; gradients go through sr alone."""
+        """The loss of the network on sr and hr (N, 3, h, w); only sr gets gradients."""
         self.discriminator.requires_grad_(False)
         with torch.no_grad():
             real = self.discriminator(hr).float() if self.relativistic else sr.new_zeros(1)
@@ -75,19 +75,19 @@ class Adversary:
         return generator_loss(real, fake, relativistic=self.relativistic)
 
     def discriminator_loss(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """The discriminator's own loss."""
+        """The loss of the discriminator on sr and hr (N, 3, h, w)."""
         self.discriminator.requires_grad_(True)
         real = self.wrapped(hr).float()
         fake = self.wrapped(sr.detach()).float()
         return discriminator_loss(real, fake, relativistic=self.relativistic)
 
     def weighted(self, loss: Tensor, others: Tensor, step: int) -> Tensor:
-        """The network's adversarial loss with its weight at a step.
+        """Weight the adversarial loss of the network.
 
         Args:
-            loss: Of `generator_loss`.
+            loss: From `generator_loss`.
             others: The weighted sum of all other losses.
-            step: The weight rises to the recipe's over the first `adversarial_rise` steps.
+            step: The step; the weight rises over the first `adversarial_rise` steps.
         """
         r = self.recipe
         weight = r.losses["adversarial"]
@@ -107,7 +107,7 @@ class Adversary:
             for part in (others, loss)
         )
         wanted = self.group.mean(self.recipe.adversarial_share * of_others / (own + 1e-12))
-        # One odd batch must not set the balance; one without a number is left out.
+        # Smoothed, so that no single batch sets the balance; non-finite values are ignored.
         moved = self.balance.lerp(wanted.clamp(max=_MAX_BALANCE), 0.1 if step else 1.0)
         self.balance = torch.where(torch.isfinite(moved), moved, self.balance)
 
@@ -130,13 +130,13 @@ def load_discriminator(discriminator: nn.Module, state: Path) -> None:
     """Load the discriminator of a training state.
 
     Raises:
-        RefusedError: `no-discriminator` where the file has no such one.
+        RefusedError: `no-discriminator` if the file has no discriminator of this kind.
     """
     try:
         found = torch.load(state, map_location="cpu", weights_only=True)["discriminator"]
         discriminator.load_state_dict(found)
     except Exception as error:
-        # A damaged archive fails in as many ways as it has parts.
+        # Damaged archives raise errors of any type.
         reason = str(error).splitlines()[0][:80]
         raise RefusedError("no-discriminator", state, reason=reason) from error
 

@@ -1,4 +1,4 @@
-"""Crops made by processes, where threads would keep a graphics card waiting."""
+"""Crops made by worker processes, for GPUs that threads would keep waiting."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from sr_cli.training.images import PixelFile, StoredPair, mapped_pairs
 from sr_cli.training.recipe import Recipe
 
 _AHEAD = 2
-"""Batches in the making for each process."""
+"""Batches prepared ahead per process."""
 
 _MAX_WORKERS = 16
 
 
 def default_workers(crops: Crops, device: torch.device) -> int:
-    """Processes to make crops with; 0 for threads, which suffice beside a CPU's own computing."""
+    """The default number of worker processes; 0 for threads, which suffice on a CPU."""
     if device.type != "cuda" or not crops.degrades_each:
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -49,20 +49,20 @@ def prefetch_by_processes(
     """Batches of the steps start..stop on the device, in order, made by processes.
 
     Args:
-        crops: What to cut; processes cut the same.
-        start, stop: Steps.
-        rank, world: This process's part of each batch.
-        workers: Processes.
-        device: Where the batches go.
-        scratch: A file for the images, which the processes share; it is removed at the end.
-        on_failure: Called when a process has died. Threads make the other batches.
+        crops: The crops; workers make the same ones.
+        start, stop: The range of steps.
+        rank, world: Which part of each batch this process takes.
+        workers: The number of worker processes.
+        device: The device of the batches.
+        scratch: A file for the images, which the workers share; it is removed at the end.
+        on_failure: Called when a worker has died. Threads make the remaining batches.
     """
     file = PixelFile(scratch)
     stored = [file.put(pair) for pair in crops.pairs]
     file.close()
     pool = ProcessPoolExecutor(
         workers,
-        # Never by fork: threads and CUDA do not survive it.
+        # Not by fork, which threads and CUDA do not survive.
         multiprocessing.get_context("spawn"),
         initializer=_start_worker,
         initargs=(scratch, stored, crops.recipe, crops.channels),
@@ -87,15 +87,15 @@ def prefetch_by_processes(
 
 
 _crops: Crops | None = None
-"""In a worker: what it cuts crops from."""
+"""The crops of a worker process."""
 
 
 def _start_worker(path: Path, stored: list[StoredPair], recipe: Recipe, channels: int) -> None:
     global _crops  # noqa: PLW0603
-    # Ctrl-C is for the main process, which ends its workers in order.
+    # The main process handles Ctrl-C and ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # One process a core: more threads in each would only get in each other's way.
+    # One process per core: more threads would compete.
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     _crops = Crops(mapped_pairs(path, stored), recipe, channels=channels)

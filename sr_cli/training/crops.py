@@ -1,4 +1,4 @@
-"""Training crops: the same for the same seed and step, made while the network computes."""
+"""Training crops, determined by seed and step, and made while the network computes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sr_cli.training.images import Pair, Pixels
 from sr_cli.training.recipe import Recipe
 
 _BICUBIC_MARGIN = 4
-"""Lr pixels around a crop on which its bicubic lr depends."""
+"""The lr pixels around a crop that affect its bicubic lr."""
 
 _PHOTO_MARGIN = 4
 """Lr pixels around a crop that affect it through blur and compression."""
@@ -26,9 +26,13 @@ _PHOTO_MARGIN = 4
 
 @dataclass(frozen=True)
 class Batch:
-    """lr (N, C, p, p) and hr (N, C, p*scale, p*scale), float32 in [0, 1], channels last.
+    """A batch of crops, float32 in [0, 1], channels_last.
 
-    C is the network's; `rgb` is lr in colour, for a teacher.
+    Attributes:
+        lr: (N, C, p, p), C being the channels of the network.
+        hr: (N, C, p*scale, p*scale).
+        rgb: (N, 3, p, p), lr in colour, for a teacher.
+        scale: The scale of the crops.
     """
 
     lr: Tensor
@@ -39,22 +43,23 @@ class Batch:
 
 @dataclass(frozen=True)
 class CropPixels:
-    """The same as bytes: lr (N, p, p, 3) and hr (N, p*scale, p*scale, 3), uint8."""
+    """The pixels of a batch: lr (N, p, p, 3) and hr (N, p*scale, p*scale, 3), uint8."""
 
     lr: Pixels
     hr: Pixels
     scale: int
 
 
-def lr_of_region(hr: Pixels, y: int, x: int, height: int, width: int, scale: int) -> Pixels:
-    """The part (height, width) at (y, x), in lr pixels, of the whole image's bicubic lr.
-
-    Computed from that part and its surroundings alone, and equal bit for bit.
+def downscale_region(hr: Pixels, y: int, x: int, height: int, width: int, scale: int) -> Pixels:
+    """Downscale a region of hr; bit for bit the same part of the whole image's bicubic lr.
 
     Args:
         hr: (h*scale, w*scale, C) uint8.
-        y, x, height, width: The part, in lr pixels.
-        scale: Of the reduction.
+        y, x, height, width: The region, in lr pixels.
+        scale: The factor of the reduction.
+
+    Returns:
+        (height, width, C) uint8.
     """
     rows = bicubic_taps(hr.shape[0], hr.shape[0] // scale, 1 / scale).rows(y, y + height)
     columns = bicubic_taps(hr.shape[1], hr.shape[1] // scale, 1 / scale).rows(x, x + width)
@@ -65,8 +70,15 @@ def lr_of_region(hr: Pixels, y: int, x: int, height: int, width: int, scale: int
 
 
 class Crops:
-    """Random crops; the crop `i` of step `s` is a function of (seed, s, i): resuming needs no
-    state, and processes share a batch by taking different crops of it.
+    """Random crops of images.
+
+    Crop `i` of step `s` depends only on (seed, s, i), so that resuming needs no state and processes
+    share a batch by taking different crops of it.
+
+    Args:
+        pairs: The images.
+        recipe: Crops, degradation and augmentation.
+        channels: Of the network, 1 or 3.
     """
 
     def __init__(self, pairs: Sequence[Pair], recipe: Recipe, *, channels: int) -> None:
@@ -78,11 +90,11 @@ class Crops:
         self._lr: dict[tuple[int, int], Pixels] = {}
 
     def batch(self, step: int, *, rank: int = 0, world: int = 1) -> Batch:
-        """This process's part of the crops of a step."""
+        """This process's part of the batch of a step."""
         return as_batch(self.pixels(step, rank=rank, world=world), self.channels)
 
     def pixels(self, step: int, *, rank: int = 0, world: int = 1) -> CropPixels:
-        """The same as bytes."""
+        """The pixels of this process's part of the batch of a step."""
         r = self.recipe
         own = r.batch // world
         scale = int(np.random.default_rng([r.seed, step]).choice(r.scales))
@@ -92,16 +104,16 @@ class Crops:
 
     @property
     def degrades_each(self) -> bool:
-        """Whether lr is computed for each crop, which takes far longer than cutting it out."""
+        """Whether lr is computed for each crop, which is much slower than cutting it out."""
         r = self.recipe
         return r.degradation == "photo" or r.rescale != (1.0, 1.0) or r.colour_jitter > 0
 
     def crop(self, step: int, index: int, scale: int) -> tuple[Pixels, Pixels]:
-        """lr (p, p, 3) and hr (p*scale, p*scale, 3)."""
+        """Crop `index` of a step: lr (p, p, 3) and hr (p*scale, p*scale, 3)."""
         r, p = self.recipe, self.recipe.lr_side(scale)
         random = np.random.default_rng([r.seed, step, index])
         if random.random() < r.flat_share:
-            return _flat(random, p, scale)
+            return _flat_crop(random, p, scale)
         number = min(int(np.searchsorted(self._share, random.random())), len(self.pairs) - 1)
         lr, hr = self._crop_pair(number, scale, random)
         if r.turns:
@@ -127,16 +139,16 @@ class Crops:
             margin = _with_margin(y, x, h, w, p, _BICUBIC_MARGIN)
             region = pair.hr[margin[0] * scale : margin[1] * scale,
                              margin[2] * scale : margin[3] * scale]  # fmt: skip
-            region = jitter(region, r.colour_jitter, random)
+            region = jitter_colours(region, r.colour_jitter, random)
             y, x = y - margin[0], x - margin[2]
-            lr = lr_of_region(region, y, x, p, p, scale)
+            lr = downscale_region(region, y, x, p, p, scale)
             hr = region[y * scale : (y + p) * scale, x * scale : (x + p) * scale]
         else:
             lr = self._bicubic(number, y, x, scale)
         return (add_noise(lr, r.noise_sigma, random) if r.degradation == "noise" else lr), hr
 
     def precompute_lr(self) -> None:
-        """Downscale all images that are in memory, so that crops of lr are slices."""
+        """Downscale all images in memory once, so that crops of lr are slices."""
         r = self.recipe
         if self.degrades_each:
             return
@@ -151,17 +163,17 @@ class Crops:
             self._lr = dict(zip(wanted, made, strict=True))
 
     def _bicubic(self, number: int, y: int, x: int, scale: int) -> Pixels:
-        """A crop of the lr of a whole image."""
+        """A crop of the bicubic lr of an image."""
         p = self.recipe.lr_side(scale)
         whole = self._lr.get((number, scale))
         if whole is None:
-            return lr_of_region(self.pairs[number].hr, y, x, p, p, scale)
+            return downscale_region(self.pairs[number].hr, y, x, p, p, scale)
         return whole[y : y + p, x : x + p]
 
     def _crop_and_degrade(
         self, whole: Pixels, scale: int, random: np.random.Generator
     ) -> tuple[Pixels, Pixels]:
-        """A piece with surroundings, rescaled and jittered, then degraded as a whole."""
+        """Cut a region with a margin, rescale and jitter it, and degrade it as a whole."""
         r, p = self.recipe, self.recipe.lr_side(scale)
         side = (p + 2 * _PHOTO_MARGIN) * scale
         factor = random.uniform(*r.rescale)
@@ -173,11 +185,11 @@ class Crops:
             piece = resize_bicubic(piece, *size)
         piece = np.ascontiguousarray(_cut_or_pad(piece, side))
         if r.colour_jitter:
-            piece = jitter(piece, r.colour_jitter, random)
+            piece = jitter_colours(piece, r.colour_jitter, random)
         if r.degradation == "photo":
             lr = degrade_photo(piece, scale, r.photo, random)
         else:
-            lr = lr_of_region(piece, 0, 0, side // scale, side // scale, scale)
+            lr = downscale_region(piece, 0, 0, side // scale, side // scale, scale)
             if r.degradation == "noise":
                 lr = add_noise(lr, r.noise_sigma, random)
         inner = slice(_PHOTO_MARGIN, _PHOTO_MARGIN + p)
@@ -186,18 +198,18 @@ class Crops:
 
 
 def _with_margin(y: int, x: int, h: int, w: int, p: int, reach: int) -> tuple[int, int, int, int]:
-    """First and last row and column of a crop with its surroundings, clipped at the edges."""
+    """The first and last row and column of a crop with a margin, clipped to the image."""
     return max(0, y - reach), min(h, y + p + reach), max(0, x - reach), min(w, x + p + reach)
 
 
 def _cut_or_pad(piece: Pixels, side: int) -> Pixels:
-    """Exactly side x side: cut, or mirrored where the image is too small."""
+    """Cut or pad (by mirroring) to exactly side x side."""
     piece = piece[:side, :side]
     short = [(0, side - n) for n in piece.shape[:2]]
     return np.pad(piece, [*short, (0, 0)], mode="symmetric") if any(b for _, b in short) else piece
 
 
-def _flat(random: np.random.Generator, p: int, scale: int) -> tuple[Pixels, Pixels]:
+def _flat_crop(random: np.random.Generator, p: int, scale: int) -> tuple[Pixels, Pixels]:
     colour = random.integers(0, 256, 3, dtype=np.uint8)
     if random.random() < 0.4:
         colour[:] = random.choice([0, 255, int(colour[0])])
@@ -205,8 +217,8 @@ def _flat(random: np.random.Generator, p: int, scale: int) -> tuple[Pixels, Pixe
     return np.broadcast_to(colour, shapes[0]), np.broadcast_to(colour, shapes[1])
 
 
-def jitter(hr: Pixels, most: float, random: np.random.Generator) -> Pixels:
-    """Brightness, contrast and saturation each changed by up to the share `most`."""
+def jitter_colours(hr: Pixels, most: float, random: np.random.Generator) -> Pixels:
+    """Change brightness, contrast and saturation of (h, w, 3) uint8, each by up to `most`."""
     brightness, contrast, saturation = random.uniform(1 - most, 1 + most, 3)
     image = hr.astype(np.float32) * np.float32(brightness)
     mean = image.mean(dtype=np.float64)
@@ -218,9 +230,14 @@ def jitter(hr: Pixels, most: float, random: np.random.Generator) -> Pixels:
 
 
 def as_batch(pixels: CropPixels, channels: int, device: torch.device | None = None) -> Batch:
-    """Crops for a network of so many channels, on the device.
+    """Convert crops to a batch for a network with 1 or 3 channels.
 
-    A graphics card gets bytes, from pinned memory, while it computes.
+    Pixels are copied to a GPU as bytes from pinned memory while it computes.
+
+    Args:
+        pixels: The crops.
+        channels: Of the network.
+        device: Where to put the batch; None for host memory.
     """
     lr, hr = (_as_floats(p, device) for p in (pixels.lr, pixels.hr))
     if channels == 1:
@@ -238,7 +255,7 @@ def _as_floats(crops: Pixels, device: torch.device | None) -> Tensor:
 
 
 def luma_of(rgb: Tensor) -> Tensor:
-    """(N, 3, h, w) RGB in [0, 1] -> (N, 1, h, w) BT.601 luma in studio range, of 255."""
+    """Convert RGB (N, 3, h, w) in [0, 1] to BT.601 luma (N, 1, h, w) in [16/255, 235/255]."""
     weights = torch.tensor(LUMA_WEIGHTS, dtype=rgb.dtype, device=rgb.device).view(1, 3, 1, 1)
     return (rgb * weights).sum(1, keepdim=True) + LUMA_BLACK
 

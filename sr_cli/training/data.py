@@ -1,4 +1,4 @@
-"""The data of a run: training pairs, and the images that validation uses."""
+"""The data of a run: training pairs and validation images."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 
 from sr_cli.engine.device import free_memory
 from sr_cli.errors import Note, RefusedError, SrError
-from sr_cli.evaluation.datasets import known_name, open_set
+from sr_cli.evaluation.datasets import canonical_name, open_set
 from sr_cli.training.events import Loading, Noted, OnEvent
-from sr_cli.training.images import Images, Pair, find_sources, read_images, split
+from sr_cli.training.images import Images, Pair, find_sources, hold_back, read_images
 from sr_cli.training.recipe import Recipe
 from sr_cli.training.validation import Example, make_examples
 
@@ -26,10 +26,10 @@ class DataReader:
     """Reads images for a recipe.
 
     Attributes:
-        recipe: Its scales and crops decide which images are large enough.
-        memory: Bytes of pixels kept in memory; None for a third of what is free.
-        folder: Where more pixels go, to mapped files.
-        on_event: Told of files that were read, and of those that were skipped.
+        recipe: Its scales and crops determine which images are large enough.
+        memory: Bytes of pixels to keep in memory; None for a third of the free memory.
+        folder: The folder for mapped files with the remaining pixels.
+        on_event: Called with files that were read or skipped.
     """
 
     recipe: Recipe
@@ -39,7 +39,7 @@ class DataReader:
 
     @property
     def pair_scale(self) -> int | None:
-        """The scale that pairs of hr and lr serve; None where several are trained."""
+        """The scale of pairs of hr and lr; None if several scales are trained."""
         return self.recipe.scales[0] if len(self.recipe.scales) == 1 else None
 
     @property
@@ -48,13 +48,18 @@ class DataReader:
         return self.recipe.lr_patch * max(self.recipe.scales)
 
     def read(self, places: Sequence[Path], *, smallest: int, mapped: str) -> Images:
-        """Every image of some folders and files.
+        """Read all images of folders and files.
+
+        Args:
+            places: Folders and files.
+            smallest: The smallest side of hr to use, in pixels.
+            mapped: The name of the mapped file.
 
         Raises:
             SrError: `no-images`, and as `find_sources` and `read_images`.
         """
         if rank := int(os.environ.get("RANK", "0")):
-            # Each of torchrun's processes maps a file of its own.
+            # Each process of torchrun has its own mapped file.
             mapped = f"{rank}-{mapped}"
         processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         sources = find_sources(places, scale=self.pair_scale)
@@ -122,7 +127,7 @@ def load_data(
     share = parse_share(val)
     pairs = reader.training_pairs(data)
     if share is not None:
-        train, held_back = split(pairs, share)
+        train, held_back = hold_back(pairs, share)
         if not held_back:
             raise SrError("too-few-images", val)
     else:
@@ -147,20 +152,20 @@ def _validation_places(val: str) -> tuple[Path, ...]:
 
 
 def _names_sets(val: str) -> bool:
-    return all(known_name(name) for name in val.split(","))
+    return all(canonical_name(name) for name in val.split(","))
 
 
-def lasting_val(val: str) -> str:
-    """A validation choice that holds from any folder: a folder as an absolute path."""
+def absolute_val(val: str) -> str:
+    """A value of `--val` that is valid from any folder: a path becomes absolute."""
     holds_anywhere = parse_share(val) is not None or _names_sets(val)
     return val if holds_anywhere else str(Path(val).resolve())
 
 
 def parse_share(val: str) -> float | None:
-    """`0.02` or `2%`; None for the name of a folder or test set.
+    """Parse `0.02` or `2%` as a share; None for a folder or test sets.
 
     Raises:
-        RefusedError: `out-of-range` for a number that is no share.
+        RefusedError: `out-of-range` for a number that is not between 0 and 1.
     """
     try:
         share = float(val[:-1]) / 100 if val.endswith("%") else float(val)

@@ -1,4 +1,4 @@
-"""Steps that are judged and counted on the device, and read only now and then."""
+"""Checks of training steps on the device, read back only every few steps."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 READ_EVERY = 25
-"""Steps from one reading to the next: each makes the device run dry."""
+"""Steps between readings, because each reading makes the device wait."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What became of the steps so far; losses are means since the reading before."""
+    """The outcome of the steps so far; losses are means since the previous reading."""
 
     losses: dict[str, float]
     skipped: int
@@ -23,10 +23,10 @@ class Reading:
 
 
 class DeferredChecks:
-    """Judges steps and sums up losses without waiting for the device.
+    """Checks steps and sums up losses without waiting for the device.
 
-    On a graphics card every number that is read waits for all work before it, and the card then
-    for new work. So a step is judged where it was computed.
+    Reading a number from a GPU waits for all pending work, and the GPU then waits for new work.
+    Steps are therefore checked on the device.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -37,20 +37,20 @@ class DeferredChecks:
         self._steps = 0
 
     def is_good(self, loss: Tensor, norm: Tensor, limit: float | None) -> Tensor:
-        """Whether a step is good, as a tensor: finite, and not beyond `limit` usual losses."""
+        """Whether a step is good, as a tensor: finite, and at most `limit` times the usual loss."""
         good = torch.isfinite(loss) & torch.isfinite(norm)
         if limit is not None:
             good &= (loss <= limit * self.usual_loss) | (self.usual_loss == 0)
         return good
 
     def count(self, good: Tensor) -> None:
-        """Count a step that was judged."""
+        """Count a step that was checked."""
         bad = (~good).float()
         self.skipped += bad
         self.bad_in_a_row += bad
 
-    def follow(self, good: Tensor, loss: Tensor) -> None:
-        """Let a good step of the network end a row of bad ones and move the usual loss."""
+    def update_usual_loss(self, good: Tensor, loss: Tensor) -> None:
+        """After a good step, reset the count of consecutive bad steps and update the usual loss."""
         self.bad_in_a_row *= (~good).float()
         share = torch.where(self.usual_loss == 0, 1.0, 0.02)
         moved = self.usual_loss + share * (loss - self.usual_loss)
@@ -64,7 +64,7 @@ class DeferredChecks:
         self._steps += 1
 
     def read(self) -> Reading:
-        """Wait for the device, and start new means."""
+        """Read the counts and means from the device, and start new means."""
         counts = torch.stack([self.skipped, self.bad_in_a_row, self.usual_loss]).tolist()
         names = list(self._sums)
         sums = torch.stack([self._sums[n].float() for n in names]).tolist() if names else []
@@ -79,9 +79,9 @@ class DeferredChecks:
 
 
 def step_if(optimiser: torch.optim.Optimizer, good: Tensor) -> None:
-    """A fused optimiser's step where `good` is true; otherwise it changes nothing.
+    """Take a step of a fused optimiser only if `good` is true.
 
-    The flag is the one with which GradScaler tells fused optimisers of gradients that overflowed.
+    This is the flag with which GradScaler reports overflowed gradients to fused optimisers.
     """
     # torch declares the flag on no optimiser.
     optimiser.found_inf = (~good).float()  # type: ignore[attr-defined]

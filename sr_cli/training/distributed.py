@@ -1,4 +1,4 @@
-"""One process, or several started by torchrun that share each batch."""
+"""Process groups: one process, or several under torchrun that share each batch."""
 
 from __future__ import annotations
 
@@ -18,8 +18,14 @@ from sr_cli.errors import RefusedError
 
 
 @dataclass(frozen=True)
-class Group:
-    """This process among `world`; the main one, of rank 0, writes files and reports."""
+class ProcessGroup:
+    """The processes that share a batch, and the rank of this one.
+
+    Attributes:
+        rank: The index of this process; 0 is the main one.
+        world: The number of processes.
+        local_rank: The index of this process on its machine.
+    """
 
     rank: int = 0
     world: int = 1
@@ -31,7 +37,7 @@ class Group:
         return self.rank == 0
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """Gradients averaged over all processes; each keeps its own batch statistics."""
+        """Wrap a network to average its gradients; batch statistics stay per process."""
         if self.world == 1:
             return network
         known = inspect.signature(DistributedDataParallel).parameters
@@ -40,7 +46,7 @@ class Group:
         return DistributedDataParallel(network, **options)
 
     def mean(self, value: Tensor) -> Tensor:
-        """A scalar's mean over all processes."""
+        """The mean of a scalar over all processes."""
         if self.world == 1:
             return value
         total = value.detach().clone()
@@ -48,7 +54,7 @@ class Group:
         return total / self.world
 
     def from_main(self, value: float) -> float:
-        """The main process's number, for decisions that all must take alike."""
+        """The value of the main process, for decisions that all processes must share."""
         if self.world == 1:
             return value
         shared = torch.tensor([value], dtype=torch.float64)
@@ -64,17 +70,17 @@ def is_main_process() -> bool:
 
 
 @contextmanager
-def join_group(device: torch.device) -> Iterator[Group]:
-    """The group that torchrun's environment describes; alone without it.
+def join_group(device: torch.device) -> Iterator[ProcessGroup]:
+    """Join the group that torchrun's environment describes; one process without torchrun.
 
     Raises:
-        RefusedError: `no-gpu-for-process` where there are more processes than graphics cards.
+        RefusedError: `no-gpu-for-process` if there are more processes than GPUs.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
-        yield Group()
+        yield ProcessGroup()
         return
-    group = Group(int(os.environ["RANK"]), world, int(os.environ.get("LOCAL_RANK", "0")))
+    group = ProcessGroup(int(os.environ["RANK"]), world, int(os.environ.get("LOCAL_RANK", "0")))
     on_cuda = device.type == "cuda"
     if on_cuda:
         if group.local_rank >= torch.cuda.device_count():
@@ -83,7 +89,7 @@ def join_group(device: torch.device) -> Iterator[Group]:
     dist.init_process_group("nccl" if on_cuda else "gloo")
     try:
         yield group
-        # The main one may still be writing: none leaves before all are done.
+        # The main process may still be writing: all leave together.
         dist.barrier()
     finally:
         dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""What a training reports while it runs, as data."""
+"""Events of a training, as data."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from sr_cli.training.recipe import Recipe
 
 @dataclass
 class Progress:
-    """Where a run stands.
+    """The progress of a run.
 
     Attributes:
-        step: Steps that were made.
-        seconds: Time of the run so far, that of interrupted parts included.
-        waited: How much of it was spent waiting for crops.
+        step: Steps taken so far.
+        seconds: Duration of the run so far, including interrupted parts.
+        waited: Seconds spent waiting for crops.
         learning_rate: Of the last step.
-        losses: Of the last step, by name; on a graphics card means over the last steps.
+        losses: Of the last step, by name; on a GPU, means over the last steps.
         figure: Of the last step's validation, by the recipe's `validate`: PSNR-Y in dB or LPIPS.
-            None where there was no validation.
+            None if it was not validated.
         best: The best figure so far.
-        best_step: When that was.
+        best_step: The step of the best figure.
         since_best: Validations since then.
-        skipped: Steps that were skipped for a gradient that is not finite or a loss that explodes.
-        bad_in_a_row: How many of them were the last ones.
-        usual_loss: A moving average, against which an explosion is measured.
+        skipped: Steps skipped because of a non-finite gradient or an exploding loss.
+        bad_in_a_row: Consecutive skipped steps up to now.
+        usual_loss: A moving average of the loss, to detect explosions.
     """
 
     step: int = 0
@@ -47,7 +47,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Loading:
-    """So many of the images are read."""
+    """`done` of `total` images have been read."""
 
     done: int
     total: int
@@ -55,7 +55,7 @@ class Loading:
 
 @dataclass(frozen=True)
 class Noted:
-    """Something worth telling that is no error."""
+    """A note for the user."""
 
     note: Note
 
@@ -71,12 +71,12 @@ class Started:
 
 @dataclass(frozen=True)
 class Stepped:
-    """A step was made.
+    """A step was taken.
 
     Attributes:
-        progress: The run's own, which changes with the next step.
+        progress: The live progress of the run, which changes with the next step.
         done: Share of the run, 0 to 1.
-        steps: Steps of the whole run; None where time is the limit.
+        steps: Steps of the whole run; None if it is limited by time.
     """
 
     progress: Progress
@@ -96,5 +96,5 @@ Event = Loading | Noted | Started | Stepped | Ended
 OnEvent = Callable[[Event], None]
 
 
-def ignore(event: Event) -> None:
-    """Report to nobody."""
+def ignore_event(event: Event) -> None:
+    """An event handler that does nothing."""

@@ -13,11 +13,11 @@ from sr_cli.networks.base import SRModel
 
 _RADIUS = 2
 _EXACT_EVERY = 4
-"""One crop in so many goes through the tail itself, so that it learns the edges too."""
+"""Every fourth crop goes through the tail itself, so that it also learns the edges."""
 
 
 def use_fast_layers(model: SRModel, *, first: int = 0) -> None:
-    """Replace how some layers compute: PReLUs with one weight, tails without activations.
+    """Speed up PReLUs with one weight and tails without activations, in place.
 
     Args:
         model: It is changed.
@@ -65,8 +65,8 @@ def _linear_tail(
 ) -> Tensor:
     """Convolutions and shuffles as one 5x5 convolution, through which the gradient goes.
 
-    Within one lr pixel of the border the two differ: there most crops give no gradient, and
-    one in four goes through the layers themselves.
+    Within one lr pixel of the border, the two differ: most crops give no gradient there, and
+    every fourth crop goes through the layers themselves.
     """
     indices = range(len(features))
     exact_ones = [i for i in indices if (first + i) % _EXACT_EVERY == 0]

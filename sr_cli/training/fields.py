@@ -1,4 +1,4 @@
-"""Fields of structs filled from tables, each value validated and named where it is wrong."""
+"""Structs filled from tables, with errors that name the wrong field."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _LIMITS = {
 
 
 def with_fields(base: StructT, table: Mapping[str, Any], path: str = "") -> StructT:
-    """A copy of a struct with the fields of a table.
+    """Copy a struct, overriding fields with those of a table.
 
     Args:
-        base: Where fields come from that the table does not have, at every depth.
+        base: The struct with all other fields, at every depth.
         table: Values by name; nested structs are tables.
-        path: What stands before the names in errors: `photo.first.`.
+        path: The prefix of field names in errors, such as `photo.first.`.
 
     Raises:
         RefusedError: `unknown-field` with the known ones, `unknown-value` with the known ones,
@@ -48,7 +48,7 @@ def with_fields(base: StructT, table: Mapping[str, Any], path: str = "") -> Stru
         if isinstance(own, msgspec.Struct) and isinstance(value, Mapping):
             values[name] = with_fields(own, value, f"{path}{name}.")
         else:
-            values[name] = converted(value, kinds[name], f"{path}{name}")
+            values[name] = convert_value(value, kinds[name], f"{path}{name}")
     try:
         return msgspec.structs.replace(base, **values)
     except RefusedError as error:
@@ -56,13 +56,13 @@ def with_fields(base: StructT, table: Mapping[str, Any], path: str = "") -> Stru
         raise
 
 
-def converted(value: Any, kind: Any, name: str) -> Any:
-    """A value as a field's annotation wants it.
+def convert_value(value: Any, kind: Any, name: str) -> Any:
+    """Convert and validate a value for a field.
 
     Args:
-        value: As TOML or JSON has it.
-        kind: The annotation, with msgspec's constraints.
-        name: The field's, for errors.
+        value: From TOML or JSON.
+        kind: The annotation of the field, with msgspec's constraints.
+        name: The name of the field, for errors.
 
     Raises:
         RefusedError: `unknown-value`, `wrong-type` or `out-of-range`.
@@ -80,7 +80,7 @@ def _convert_one(value: Any, kind: Any, name: str) -> Any:
         made = msgspec.convert(value, kind)
     except msgspec.ValidationError:
         raise _refusal(value, msgspec.json.schema(kind), name) from None
-    # TOML has them, and nothing that is trained can use them.
+    # TOML allows inf and nan, which no field can use.
     if isinstance(made, float) and not math.isfinite(made):
         raise RefusedError("wrong-type", name, value=str(made), wanted="a finite number")
     return made
@@ -97,7 +97,7 @@ def _dict_kinds(kind: Any) -> tuple[Any, Any] | None:
 
 
 def _refusal(value: Any, schema: Mapping[str, Any], name: str) -> RefusedError:
-    """What is wrong with a value, from the JSON schema of what is wanted."""
+    """The error for an invalid value, from the JSON schema of the field."""
     if "enum" in schema:
         return RefusedError("unknown-value", name, value=value, known=schema["enum"])
     limits = [text.format(schema[key]) for key, text in _LIMITS.items() if key in schema]

@@ -1,4 +1,4 @@
-"""Flat colours stay flat: a short calibration after training that changes little else."""
+"""Calibration after training, so that flat colours stay flat."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sr_cli.imaging.colour import LUMA_BLACK, LUMA_WHITE
 from sr_cli.networks.base import SRModel
+from sr_cli.registry.loaded import default_value_range
 
 _PLANE, _EDGE = 6, 2
-"""Side of the small wrapped image that stands for an infinite plane, and the margin of it that is
-ignored: a transposed convolution does not wrap around."""
+"""The side of the wrapped image that represents an infinite plane, and the margin that is ignored,
+because transposed convolutions do not wrap around."""
 
 _COLOURS = 96
 
 
 @contextmanager
 def wrapped_convolutions(model: SRModel) -> Iterator[None]:
-    """Make convolutions wrap around: a small flat image is then an infinite flat plane."""
+    """Make convolutions wrap around, so that a small flat image acts as an infinite plane."""
     layers = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
     modes = [m.padding_mode for m in layers]
     try:
@@ -34,15 +34,15 @@ def wrapped_convolutions(model: SRModel) -> Iterator[None]:
             layer.padding_mode = mode
 
 
-def flat_planes(model: SRModel, colours: Tensor) -> tuple[Tensor, Tensor]:
-    """The network's output for infinite flat planes, and the output that is wanted.
+def upscale_flat_planes(model: SRModel, colours: Tensor) -> tuple[Tensor, Tensor]:
+    """Upscale infinite flat planes.
 
     Args:
         model: In evaluation mode.
         colours: (N, C) in [0, 1].
 
     Returns:
-        Two tensors (N, C, h, w).
+        The network's output and the wanted output, both (N, C, h, w).
     """
     planes = colours[:, :, None, None].expand(-1, -1, _PLANE, _PLANE).contiguous()
     with wrapped_convolutions(model):
@@ -52,25 +52,20 @@ def flat_planes(model: SRModel, colours: Tensor) -> tuple[Tensor, Tensor]:
     return sr, planes[:, :, :1, :1].expand_as(sr)
 
 
-def value_range(channels: int) -> tuple[float, float]:
-    """The darkest and the brightest value: luma has the studio range."""
-    return (LUMA_BLACK, LUMA_WHITE) if channels == 1 else (0.0, 1.0)
-
-
 def random_colours(channels: int, count: int, random: torch.Generator) -> Tensor:
     """(count, channels) within the value range, often with channels at its ends."""
     colours = torch.rand(count, channels, generator=random)
     extreme = torch.rand(count, channels, generator=random) < 0.3
-    low, high = value_range(channels)
+    low, high = default_value_range(channels)
     return torch.where(extreme, colours.round(), colours) * (high - low) + low
 
 
 @torch.no_grad()
 def flat_error(model: SRModel) -> float:
-    """The largest deviation of a flat colour, in steps of 8 bits, after clipping."""
+    """The largest deviation from a flat colour, in 8-bit steps, after clipping."""
     colours = random_colours(model.channels, 2000, torch.Generator().manual_seed(1))
-    sr, wanted = flat_planes(model, colours)
-    low, high = value_range(model.channels)
+    sr, wanted = upscale_flat_planes(model, colours)
+    low, high = default_value_range(model.channels)
     return float((sr.clamp(low, high) - wanted).abs().max() * 255 / (high - low))
 
 
@@ -83,22 +78,22 @@ def calibrate_flat(
     batch: int = 4,
     patch: int = 24,
 ) -> SRModel:
-    """A copy of a network that keeps flat colours flat, and whose output is otherwise the same.
+    """Train a copy of a network to keep flat colours flat, with its other output unchanged.
 
     Args:
         model: In evaluation mode; it is not changed.
         images: lr (C, h, w) in [0, 1], at least `patch` a side, on which the output is kept.
-        steps: Of Adam.
-        learning_rate: The first; it falls to 0 linearly.
-        batch: Crops in a step.
-        patch: Their side.
+        steps: Steps of Adam.
+        learning_rate: The initial learning rate, which decreases linearly to 0.
+        batch: Crops per step.
+        patch: Side of a crop, in lr pixels.
 
     Returns:
         The copy, in evaluation mode; its batch statistics are those of `model`.
     """
     tuned = copy.deepcopy(model).eval()
     random = torch.Generator().manual_seed(0)
-    low, high = value_range(model.channels)
+    low, high = default_value_range(model.channels)
     optimiser = torch.optim.Adam(tuned.parameters(), lr=learning_rate)
     for step in range(steps):
         for group in optimiser.param_groups:
@@ -112,10 +107,10 @@ def calibrate_flat(
         lr_batch = torch.stack(crops)
         with torch.no_grad():
             as_before = model(lr_batch)
-        sr, wanted = flat_planes(tuned, random_colours(model.channels, _COLOURS, random))
-        # Clipping corrects what is beyond the range: white may become whiter than white.
-        at_an_end = (wanted - low < 1e-4) | (high - wanted < 1e-4)
-        inside = torch.where(at_an_end, sr.clamp(low, high), sr)
+        sr, wanted = upscale_flat_planes(tuned, random_colours(model.channels, _COLOURS, random))
+        # Values outside the range are clipped anyway, so black and white may overshoot.
+        is_extreme = (wanted - low < 1e-4) | (high - wanted < 1e-4)
+        inside = torch.where(is_extreme, sr.clamp(low, high), sr)
         loss = F.l1_loss(tuned(lr_batch), as_before) + 4 * ((inside - wanted) ** 2).mean().sqrt()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped

@@ -1,4 +1,4 @@
-"""Training images: found, decoded once, kept as uint8 in memory or in a mapped file."""
+"""Training images, decoded once and kept as uint8 in memory or in a mapped file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DECODERS = 2
 
 @dataclass(frozen=True)
 class Pair:
-    """One image: hr (h, w, 3) uint8; `lr` (h/scale, w/scale, 3) where it came as a file."""
+    """An image: hr (h, w, 3) uint8, and lr (h/scale, w/scale, 3) if it has its own file."""
 
     name: str
     hr: Pixels
@@ -38,7 +38,7 @@ class Pair:
 
 @dataclass
 class Images:
-    """The images that were read, and what was skipped: errors, and how many were too small."""
+    """The images that were read, the errors of unreadable ones, and the number of small ones."""
 
     pairs: list[Pair] = field(default_factory=list)
     unreadable: list[SrError] = field(default_factory=list)
@@ -47,22 +47,22 @@ class Images:
 
 @dataclass(frozen=True)
 class Source:
-    """A file of hr, and that of its lr where folders hold pairs."""
+    """The file of an image, and of its lr if the folder holds pairs."""
 
     hr: Path
     lr: Path | None = None
 
 
 def find_sources(places: Sequence[Path], *, scale: int | None) -> list[Source]:
-    """Files under folders, files, and pairs where a folder holds `hr` and `lr` folders.
+    """Find images in folders and files, and pairs in folders that contain `hr` and `lr`.
 
     Args:
         places: Folders and files.
-        scale: Of pairs; None where several scales are trained.
+        scale: Of pairs; None if several scales are trained.
 
     Raises:
         RefusedError: `path-not-found`.
-        SrError: `pairs-need-one-scale`, and `pair_by_name`'s for pairs without partners.
+        SrError: `pairs-need-one-scale`, and as `pair_by_name`.
     """
     found: list[Source] = []
     for place in places:
@@ -84,7 +84,7 @@ def find_sources(places: Sequence[Path], *, scale: int | None) -> list[Source]:
 
 
 def is_dir(path: Path) -> bool:
-    """Whether it is a folder; a name that the system refuses is not one."""
+    """Whether a path is a folder; False for names that the system rejects."""
     with suppress(OSError):
         return path.is_dir()
     return False
@@ -107,15 +107,15 @@ def read_images(
     mapped: Path,
     on_file: Callable[[int, int], None] | None = None,
 ) -> Images:
-    """Decode all; hr is cropped to a multiple of every scale.
+    """Decode all images, with hr cropped to a multiple of every scale.
 
     Args:
-        sources: Files.
-        scales: Those that are trained.
-        smallest: The smallest side of hr that is used, in pixels.
-        memory: Bytes after which pixels go to a file that is read through a memory map.
-        mapped: That file.
-        on_file: Called with the files that are decoded and those in all.
+        sources: The files.
+        scales: The scales that are trained.
+        smallest: The smallest side of hr to use, in pixels.
+        memory: Bytes of pixels to keep in memory; the rest goes to a memory-mapped file.
+        mapped: The path of that file.
+        on_file: Called with the files decoded so far and the total.
 
     Raises:
         SrError: `pair-size-mismatch`.
@@ -150,7 +150,7 @@ def read_images(
 
 
 def _decode(source: Source, multiple: int, scales: Sequence[int]) -> Pair | SrError:
-    """The pair, or why it cannot be read."""
+    """Decode a pair; an error that only affects this image is returned."""
     try:
         hr = rgb(read_picture(source.hr))
         lr = None if source.lr is None else rgb(read_picture(source.lr))
@@ -173,14 +173,14 @@ def _decode(source: Source, multiple: int, scales: Sequence[int]) -> Pair | SrEr
 
 
 def rgb(picture: Picture) -> Pixels:
-    """The first frame as (h, w, 3) uint8; gray as three equal channels, alpha over white."""
+    """Convert the first frame to (h, w, 3) uint8, composited over white."""
     pixels = opaque_8_bit(picture.frames[0])
     return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
 
 
 @dataclass(frozen=True)
 class StoredPair:
-    """A pair in a PixelFile: where its pixels begin, and their shapes."""
+    """A pair in a PixelFile: the offsets and shapes of its pixels."""
 
     name: str
     hr: tuple[int, tuple[int, ...]]
@@ -188,7 +188,7 @@ class StoredPair:
 
 
 class PixelFile:
-    """Writes the pixels of pairs to a file, one after the other; `mapped_pairs` reads them."""
+    """Writes the pixels of pairs to a file, which `mapped_pairs` reads."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -205,12 +205,12 @@ class PixelFile:
         return offset, pixels.shape
 
     def close(self) -> None:
-        """Everything is written."""
+        """Finish the file."""
         self._file.close()
 
 
 def mapped_pairs(path: Path, stored: Sequence[StoredPair]) -> list[Pair]:
-    """Pairs whose pixels are those of the file, through a memory map."""
+    """Read pairs from a PixelFile through a memory map."""
     whole: Any = np.memmap(path, np.uint8, "r")
 
     def view(place: tuple[int, tuple[int, ...]]) -> Any:
@@ -220,8 +220,16 @@ def mapped_pairs(path: Path, stored: Sequence[StoredPair]) -> list[Pair]:
     return [Pair(p.name, view(p.hr), None if p.lr is None else view(p.lr)) for p in stored]
 
 
-def split(pairs: Sequence[T], share: float) -> tuple[list[T], list[T]]:
-    """Training pairs (or files) and held-back ones: every n-th, at least one and not all."""
+def hold_back(pairs: Sequence[T], share: float) -> tuple[list[T], list[T]]:
+    """Split into training and held-back items, evenly spaced.
+
+    Args:
+        pairs: Pairs or files.
+        share: To hold back, 0 to 1; at least one item and not all.
+
+    Returns:
+        Training items and held-back items; the latter are empty for a single item.
+    """
     count = min(len(pairs) - 1, max(1, round(len(pairs) * share)))
     if count < 1:
         return list(pairs), []

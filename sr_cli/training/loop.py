@@ -1,4 +1,4 @@
-"""The training loop, in the order in which things happen."""
+"""The training loop: steps, validation, log and state."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from sr_cli.training.trainer import DivergedError, Trainer
 from sr_cli.training.validation import (
     FIGURES,
     Example,
-    seconds_between,
-    steps_between,
     upscale_example,
     validation_figure,
+    validation_interval,
+    validation_interval_seconds,
 )
 
 _LOG_EVERY = 50
@@ -40,7 +40,7 @@ class Limit:
 
     @classmethod
     def of(cls, spec: RunSpec, pairs: list[Pair]) -> Limit:
-        """The limit of a run; epochs become steps: an epoch sees as many pixels as there are."""
+        """The limit of a run; an epoch sees as many lr pixels as the data has."""
         if spec.seconds is not None:
             return cls(None, spec.seconds)
         r = spec.recipe
@@ -51,11 +51,11 @@ class Limit:
         return cls(max(1, math.ceil(spec.epochs * pixels / (r.batch * r.lr_side(scale) ** 2))))
 
     def share(self, progress: Progress) -> float:
-        """How much of the run is over, 0 to 1."""
+        """The share of the run that is done, 0 to 1."""
         done = progress.seconds / self.seconds if self.steps is None else progress.step / self.steps
         return min(1.0, done)
 
-    def check_not_passed(self, progress: Progress) -> None:
+    def check_not_exceeded(self, progress: Progress) -> None:
         """Check that a run is not beyond its limit.
 
         Raises:
@@ -66,7 +66,7 @@ class Limit:
 
 
 class Loop:
-    """Steps, and from time to time validation, the log, the state."""
+    """Runs the steps, with validation, logging and saving in between."""
 
     def __init__(
         self,
@@ -93,22 +93,27 @@ class Loop:
         self._saved = self._validated = now
         self._validation_took = 0.0
         steps = limit.steps
-        self._validate_every = steps_between(trainer.recipe, examples, steps) if steps else 0
+        self._validate_every = validation_interval(trainer.recipe, examples, steps) if steps else 0
 
     def run(self, batches: Generator[Batch, None, None], *, save_seconds: float) -> TrainingResult:
-        """The steps that are left, and the end of the run or of this part of it."""
+        """Run the remaining steps, until the limit or a signal.
+
+        Args:
+            batches: From the current step on; they are closed.
+            save_seconds: The time between saved states.
+        """
         recipe, group, progress = self.trainer.recipe, self.group, self.progress
         self.on_event(Started(recipe, self.folder.output, progress))
         set_training_mode(self.trainer.model, recipe)
         with stop_on_signals() as stop, closing(batches):
             while not self._is_over(stop):
-                # 1. The next crops, which are there already unless the data is too slow.
+                # 1. The next crops, usually ready.
                 waiting = time.monotonic()
                 batch = next(batches)
                 progress.waited += time.monotonic() - waiting
                 # 2. One step.
                 self._step(batch)
-                # 3. From time to time: validate and keep the best, log, write the state.
+                # 3. When due: validate and keep the best weights, log, save the state.
                 if group.from_main(float(self._validation_is_due())):
                     self._validate()
                 self._log()
@@ -118,7 +123,7 @@ class Loop:
         return self._finish(stop)
 
     def _is_over(self, stop: StopRequest) -> bool:
-        """Whether the limit is reached, a signal asks to stop, or patience has run out."""
+        """Whether the limit is reached, a signal was received, or patience has run out."""
         progress, patience = self.progress, self.trainer.recipe.patience
         if self.group.from_main(float(bool(patience and progress.since_best >= patience))):
             self.on_event(Noted(Note("stopped-early", {"validations": patience})))
@@ -133,7 +138,7 @@ class Loop:
         try:
             self.trainer.step(batch)
         except DivergedError:
-            # Bad steps change nothing: these are the last good weights.
+            # Bad steps are skipped, so these are the last good weights.
             if self.group.is_main:
                 self.folder.save_state(self.trainer.state())
             raise
@@ -142,7 +147,7 @@ class Loop:
     def _validation_is_due(self) -> bool:
         if self._validate_every:
             return self.progress.step % self._validate_every == 0
-        pause = seconds_between(self.limit.seconds, self._validation_took)
+        pause = validation_interval_seconds(self.limit.seconds, self._validation_took)
         return time.monotonic() - self._validated > pause
 
     def _validate(self) -> None:
@@ -162,13 +167,13 @@ class Loop:
             self.board.log(progress)
 
     def _save(self) -> None:
-        """What the run is resumed from, and the averaged weights as they are."""
+        """Save the state for resuming, and the current averaged weights."""
         self.folder.save_state(self.trainer.state())
         save_checkpoint(self.folder.last_file, self.header, self.trainer.averaged_weights())
         self._saved = time.monotonic()
 
     def _finish(self, stop: StopRequest) -> TrainingResult:
-        """The last figure, the last state."""
+        """Validate and save for the last time, and return the result."""
         progress = self.progress
         if self.done >= 1 and progress.figure is None:
             self._validate()
@@ -194,10 +199,10 @@ class Loop:
 
 
 def validate(trainer: Trainer, examples: list[Example], folder: RunFolder, header: Header) -> None:
-    """Validate the averaged weights, keep them where they are the best, and draw the curves.
+    """Validate the averaged weights, keep them if they are the best, and draw the curves.
 
-    The PSNR of an adversarial run falls while its images get better: there, by PSNR, the last
-    weights are kept.
+    In adversarial runs, PSNR decreases while images get better: with PSNR, such runs keep the last
+    weights.
 
     Raises:
         DivergedError: `weights-not-finite`.

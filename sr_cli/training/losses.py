@@ -15,7 +15,7 @@ from sr_cli.evaluation.vgg import imagenet_statistics, layer_names, load_vgg, vg
 PixelLoss = Callable[[Tensor, Tensor], Tensor]
 
 FEATURE_SCALE = 1 / 12.75
-"""SRGAN, section 3.2: VGG features rescaled, to losses of the size of a pixel MSE."""
+"""The scale of VGG features that makes losses comparable to a pixel MSE (SRGAN, section 3.2)."""
 
 _SHIFTS, _WIDE_ENOUGH = 8, 64
 
@@ -32,14 +32,14 @@ PIXEL_LOSSES: dict[str, PixelLoss] = {
 }
 
 
-class Features(nn.Module):
+class VGGFeatures(nn.Module):
     """VGG up to one convolution: (N, 3, h, w) in [0, 1] -> its features, times 1/12.75.
 
     Args:
         network: `vgg16` or `vgg19`.
         layer: convB_N, the N-th convolution of block B.
-        activated: After its ReLU (SRGAN) or before (ESRGAN).
-        weights: A file with VGG's weights; None fetches torchvision's.
+        activated: Take features after the ReLU (SRGAN) or before it (ESRGAN).
+        weights: A file with VGG's weights; None downloads torchvision's.
 
     Raises:
         RefusedError: `unknown-value` for a layer that the network does not have.
@@ -70,10 +70,10 @@ class Features(nn.Module):
 
 
 def random_window(sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
-    """The same window of both (N, C, h, w), 7 pixels smaller, anywhere; crops under 64 whole.
+    """Cut the same random window, 7 pixels smaller, from both (N, C, h, w); not from small crops.
 
-    A network's pooling and the sub-pixel shuffle both have a grid. If one always lies the same on
-    the other, sr learns a pattern that the network does not see (compare Kettunen et al., E-LPIPS:
+    VGG's pooling and the sub-pixel shuffle both have a grid. If they are always aligned, sr learns
+    a pattern that VGG does not see (compare Kettunen et al., E-LPIPS:
     Robust Perceptual Image Similarity via Random Transformation Ensembles, 2019).
     """
     height, width = (side - _SHIFTS + 1 for side in hr.shape[-2:])
@@ -105,7 +105,7 @@ def _gram(features: Tensor) -> Tensor:
 def discriminator_loss(real: Tensor, fake: Tensor, *, relativistic: bool = False) -> Tensor:
     """-log D(hr) - log(1 - D(sr)) (SRGAN, equation 2), on logits.
 
-    Relativistic: each logit less the mean of the other side's (ESRGAN, section 3.2, L_D).
+    Relativistic: each logit minus the mean of the other kind (ESRGAN, section 3.2, L_D).
     """
     if relativistic:
         real, fake = real - fake.mean(), fake - real.mean()
@@ -115,7 +115,7 @@ def discriminator_loss(real: Tensor, fake: Tensor, *, relativistic: bool = False
 def generator_loss(real: Tensor, fake: Tensor, *, relativistic: bool = False) -> Tensor:
     """-log D(sr) (SRGAN, equation 6), on logits.
 
-    Relativistic: ESRGAN, equation 1, where hr counts too.
+    Relativistic: ESRGAN, equation 1, which also uses hr.
     """
     if not relativistic:
         return _cross_entropy(fake, 1.0)

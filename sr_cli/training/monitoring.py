@@ -1,4 +1,4 @@
-"""A run to look at: curves, strips of validation images, TensorBoard."""
+"""Monitoring of a run: curves, strips of validation images, TensorBoard."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BLUE, _GREY, _INK = (31, 119, 180), (225, 225, 225), (40, 40, 40)
 
 
 def comparison_strip(example: Example, sr: NDArray[Any]) -> Pixels:
-    """Bicubic, the network's output and the ground truth side by side, from the centre.
+    """Crop the centre of bicubic, the network's output and the ground truth, side by side.
 
     Args:
         example: lr and ground truth.
@@ -40,7 +40,7 @@ def comparison_strip(example: Example, sr: NDArray[Any]) -> Pixels:
     network = to_uint8(sr)
     if network.shape[2] == 1:
         chroma = cv2.cvtColor(bicubic, cv2.COLOR_RGB2YCrCb)
-        # BT.601's studio luma, spread to the full range that OpenCV has.
+        # BT.601 luma in studio range, expanded to OpenCV's full range.
         y = network[..., 0].astype(np.float32) / 255
         chroma[..., 0] = np.clip((y - LUMA_BLACK) * (255 / LUMA_RANGE), 0, 255)
         network = np.asarray(cv2.cvtColor(chroma, cv2.COLOR_YCrCb2RGB), np.uint8)
@@ -51,7 +51,7 @@ def comparison_strip(example: Example, sr: NDArray[Any]) -> Pixels:
 
 
 def add_strip(path: Path, strip: Pixels) -> None:
-    """Append a row to the strips so far; one in the middle is dropped when there are many."""
+    """Append a row to the image of strips, dropping a middle one if there are too many."""
     rows = [strip]
     if (image := _opened(path)) is not None:
         before = np.asarray(image)
@@ -107,14 +107,14 @@ def _opened(path: Path) -> Image.Image | None:
 
 
 def _plot(name: str, steps: Sequence[int], values: Sequence[float | None]) -> Image.Image:
-    """One curve, its extremes written at the axes; positive values on a logarithmic scale."""
+    """Plot one curve with its extremes; positive values on a logarithmic scale."""
     image = Image.new("RGB", _PLOT, "white")
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = 64, 24, _PLOT[0] - 12, _PLOT[1] - 24
     draw.rectangle((left, top, right, bottom), outline=_GREY)
     draw.text((left, 4), name, fill=_INK, font=_font())
-    knetworkn = ((s, v) for s, v in zip(steps, values, strict=True) if v is not None)
-    points = [(s, v) for s, v in knetworkn if math.isfinite(v)]
+    known = ((s, v) for s, v in zip(steps, values, strict=True) if v is not None)
+    points = [(s, v) for s, v in known if math.isfinite(v)]
     logarithmic = "PSNR" not in name and all(v > 0 for _, v in points)
     if not points:
         return image
@@ -174,7 +174,7 @@ class TensorBoard:
         self._writer = SummaryWriter(str(folder))
 
     def log(self, progress: Progress) -> None:
-        """Losses, learning rate and validation figure at the present step."""
+        """Log losses, learning rate and validation figure of the current step."""
         if self._writer is None:
             return
         values = {f"loss/{name}": value for name, value in progress.losses.items()}

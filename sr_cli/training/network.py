@@ -1,4 +1,4 @@
-"""The network in training: where and how precisely it computes, its initial and rounded weights."""
+"""The network in training: device, precision, initial and rounded weights, memory."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ NetT = TypeVar("NetT", bound=nn.Module)
 
 
 def to_device(network: NetT, device: torch.device) -> NetT:
-    """On the device, in the memory layout in which convolutions are fastest."""
+    """Move a network to the device, in channels_last format, the fastest for convolutions."""
     return network.to(device).to(memory_format=torch.channels_last)
 
 
 def training_precision(recipe: Recipe, device: torch.device) -> torch.dtype | None:
-    """The half precision to compute in, or None for float32.
+    """The half precision to train in, or None for float32.
 
-    `auto`: bf16 where the CPU is measured to be faster so or the graphics card has it, else
-    fp16 (with scaled gradients) on CUDA.
+    `auto` is bf16 if the GPU supports it or the CPU is measured to be faster with half precision;
+    other CUDA devices use fp16 with scaled gradients.
 
     Raises:
-        RefusedError: For a precision that is not supported here.
+        RefusedError: As `pick_precision`.
     """
     if recipe.precision != "auto":
         named = pick_precision(device, recipe.precision)
@@ -44,7 +44,7 @@ def training_precision(recipe: Recipe, device: torch.device) -> torch.dtype | No
 
 
 def set_training_mode(model: SRModel, recipe: Recipe) -> None:
-    """Training mode, except for batch normalisations whose statistics the recipe freezes."""
+    """Set training mode, except for batch normalisation with frozen statistics."""
     model.train()
     if recipe.frozen_normalisation:
         for layer in model.modules():
@@ -53,14 +53,14 @@ def set_training_mode(model: SRModel, recipe: Recipe) -> None:
 
 
 def load_initial_weights(model: SRModel, checkpoint: str) -> None:
-    """Load every tensor of a checkpoint that fits: another scale gives its body, not its tail.
+    """Load all tensors of a checkpoint that fit; another scale provides the body, not the tail.
 
     Args:
         model: The network to train; it is changed.
-        checkpoint: A model's name as `-m` takes it.
+        checkpoint: The name of a model, as for `-m`.
 
     Raises:
-        RefusedError: `weights-do-not-fit` when less than half of the weights fit.
+        RefusedError: `weights-mismatch` if less than half of the weights fit.
         SrError: What loading the checkpoint raises.
     """
     ref = parse_model(checkpoint)
@@ -71,22 +71,22 @@ def load_initial_weights(model: SRModel, checkpoint: str) -> None:
     loaded = sum(v.numel() for v in fitting.values())
     if 2 * loaded < sum(v.numel() for v in own.values()):
         raise RefusedError(
-            "weights-do-not-fit", checkpoint, network=model.name, config=str(model.config)
+            "weights-mismatch", checkpoint, network=model.name, config=str(model.config)
         )
     model.load_state_dict(own | fitting)
 
 
-def lasting_name(checkpoint: str) -> str:
-    """A model's name that holds from any folder: files as absolute paths, ids as they are."""
+def absolute_model(checkpoint: str) -> str:
+    """A name of a model that is valid from any folder: files become absolute paths."""
     is_file = isinstance(parse_model(checkpoint), FileRef)
     return str(Path(checkpoint).resolve()) if is_file else checkpoint
 
 
 @contextmanager
 def weights_in_bf16(network: nn.Module, wanted: bool) -> Iterator[None]:
-    """Round the weights to what bfloat16 holds exactly; gradients are taken there.
+    """Round the weights to bfloat16 while gradients are computed.
 
-    The update is applied to the exact weights, which come back at the end (straight through,
+    The exact weights are restored at the end and get the update (straight-through estimator,
     Bengio et al., Estimating or Propagating Gradients Through Stochastic Neurons, 2013, section 4).
     """
     if not wanted:
@@ -103,28 +103,28 @@ def weights_in_bf16(network: nn.Module, wanted: bool) -> Iterator[None]:
 
 
 def round_to_bf16(values: Tensor) -> Tensor:
-    """The nearest values that bfloat16 holds, in the dtype that came."""
+    """Round to the nearest bfloat16 values, keeping the dtype."""
     return values.to(torch.bfloat16).to(values.dtype)
 
 
 def round_all_to_bf16(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Every floating-point tensor rounded to what bfloat16 holds."""
+    """Round every floating-point tensor to the nearest bfloat16 values."""
     return {n: round_to_bf16(t) if t.is_floating_point() else t for n, t in tensors.items()}
 
 
 def bytes_per_step(
     model: SRModel, recipe: Recipe, precision: torch.dtype | None, *, processes: int = 1
 ) -> int:
-    """An estimate of the memory that a step with the recipe's batch takes.
+    """Estimate the memory of a training step, in bytes.
 
-    What one crop keeps for its gradients, times the batch; weights, gradients, averages and the
-    optimiser's moments.
+    The activations that are kept for gradients, times the batch, plus weights, gradients, averages
+    and the moments of the optimiser.
 
     Args:
         model: On its device.
         recipe: Batch, crops and scales.
         precision: The half precision of autocast, or None.
-        processes: How many share the batch.
+        processes: The number of processes that share the batch.
     """
     device = next(model.parameters()).device
     kept: dict[int, int] = {}
@@ -146,6 +146,6 @@ def bytes_per_step(
     for pointer in own & set(kept):
         del kept[pointer]
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
-    # Gradients of activations live beside them, but never all at once.
+    # Gradients of activations exist in addition, but not all at once.
     share = recipe.batch / processes
     return int(1.5 * share * (sum(kept.values()) + sr.numel() * 4)) + 5 * weights

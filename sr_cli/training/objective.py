@@ -1,4 +1,4 @@
-"""What a network is trained for: the recipe's losses, and the networks that they need."""
+"""The objective: the recipe's losses, and the networks that they need."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _NEEDS_RGB = ("perceptual", "texture", "lpips", "adversarial")
 
 
 class Objective:
-    """The recipe's losses but the adversarial one.
+    """The losses of a recipe, except the adversarial one.
 
     Args:
         recipe: Which losses, with which layers and teacher.
         model: The network to train.
         device: Where it is.
-        trunk: A file with VGG's weights; None fetches them where a loss needs them.
+        trunk: A file with VGG's weights; None downloads them if a loss needs them.
 
     Raises:
         RefusedError: `loss-needs-rgb`, `invalid-teacher`, `teacher-scale`, `teacher-is-luma`,
             `teacher-needs-one-scale`.
-        SrError: As `Features` and LPIPS.
+        SrError: As `VGGFeatures` and LPIPS.
     """
 
     def __init__(
@@ -45,9 +45,9 @@ class Objective:
             if name in (*recipe.losses, recipe.validate) and model.channels != 3:
                 raise RefusedError("loss-needs-rgb", recipe.model, loss=name)
         self.teacher = self._load_teacher()
-        self.features: losses.Features | None = None
+        self.features: losses.VGGFeatures | None = None
         if {"perceptual", "texture"} & set(recipe.losses):
-            features = losses.Features(
+            features = losses.VGGFeatures(
                 recipe.perceptual_network,
                 recipe.perceptual_layer,
                 activated=recipe.perceptual_activated,
@@ -59,11 +59,11 @@ class Objective:
             self.lpips = to_device(LPIPS("vgg", trunk), device)
 
     def __call__(self, sr: Tensor, hr: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Each loss by name, not weighted: scalars that gradients go through.
+        """Compute each loss, unweighted, as a scalar with gradients.
 
         Args:
             sr: The network's output (N, C, h, w).
-            hr: The batch's, on the same device.
+            hr: The original (N, C, h, w), on the same device.
             batch: For the teacher.
         """
         wanted = self.recipe.losses

@@ -1,4 +1,4 @@
-"""Optimisers and learning rates by name, and SOAP."""
+"""Optimisers, learning rate schedules, and SOAP."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def make_optimiser(
 
 
 def _parameter_groups(network: nn.Module, last_layer_rate: float) -> list[dict[str, Any]]:
-    """All parameters; those of the last layer apart where they learn at another rate."""
+    """Parameter groups; the last layer is a group of its own if it has another rate."""
     if last_layer_rate == 1:
         return [{"params": list(network.parameters())}]
     named = dict(network.named_parameters())
@@ -50,18 +50,18 @@ def _parameter_groups(network: nn.Module, last_layer_rate: float) -> list[dict[s
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
-    """For every group of parameters, at its own share of the rate."""
+    """Set the learning rate of every parameter group, times its own factor."""
     for group in optimiser.param_groups:
         group["lr"] = learning_rate * group.get("rate", 1.0)
 
 
 def learning_rate_factor(recipe: Recipe, done: float, step: int) -> float:
-    """What the learning rate is multiplied by.
+    """The factor of the learning rate at a point of the run.
 
     Args:
         recipe: Its schedule.
-        done: The share of the run that is over, 0 to 1: of steps, epochs or time, whichever limits
-            the run. It always ends decayed.
+        done: The share of the run that is done, 0 to 1, by steps, epochs or time, depending on
+            its limit.
         step: For the warm-up.
     """
     r, done = recipe, min(1.0, max(0.0, done))

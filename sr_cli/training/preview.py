@@ -1,4 +1,4 @@
-"""A sheet of training crops: what the network will see, before any training."""
+"""`--preview`: a sheet of training crops."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 from sr_cli.errors import SrError
 from sr_cli.training.crops import Crops
 from sr_cli.training.data import DataReader
-from sr_cli.training.events import ignore
+from sr_cli.training.events import ignore_event
 from sr_cli.training.monitoring import save_png
 from sr_cli.training.recipe import Recipe
 
@@ -23,10 +23,10 @@ _GAP = 8
 def draw_preview(
     recipe: Recipe, data: Sequence[Path], output: Path, count: int, *, memory: int | None = None
 ) -> None:
-    """Draw the crops of the first steps, lr beside hr, into a PNG.
+    """Draw the crops of the first steps, lr next to hr, into a PNG.
 
     Args:
-        recipe: What is cut and how it is degraded.
+        recipe: Crops, degradation and augmentation.
         data: Folders and files of images.
         output: The PNG.
         count: Crops to draw.
@@ -36,11 +36,11 @@ def draw_preview(
         SrError: `unwritable-file`, and as `DataReader.training_pairs`.
     """
     try:
-        # A run of this name may be in progress: its folder is not touched.
+        # Not in the run's folder: a run of this name may be in progress.
         with tempfile.TemporaryDirectory(
             prefix=".sr-", dir=output.parent, ignore_cleanup_errors=True
         ) as scratch:
-            reader = DataReader(recipe, memory, Path(scratch), ignore)
+            reader = DataReader(recipe, memory, Path(scratch), ignore_event)
             crops = Crops(reader.training_pairs(data), recipe, channels=3)
             save_png(preview(crops, count, recipe.scales[0]), output)
     except OSError as error:
@@ -48,7 +48,7 @@ def draw_preview(
 
 
 def preview(crops: Crops, count: int, scale: int) -> Image.Image:
-    """`count` crops of the first steps: lr, each pixel drawn as a square, beside its hr."""
+    """Draw `count` crops of the first steps: lr, with square pixels, next to hr."""
     side = crops.recipe.lr_side(scale) * scale
     columns = max(1, min(4, math.isqrt(count)))
     rows = -(-count // columns)

@@ -1,4 +1,4 @@
-"""Recipes: everything that decides how a network is trained, as data."""
+"""Recipes: all settings of a training, as data."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def trainable_networks() -> list[str]:
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How one checkpoint is made. It is saved in the checkpoint's header.
+    """All settings of a training. It is saved in the header of the checkpoint.
 
     Types and limits are those of the annotations. They are checked wherever a recipe is read
     (`recipe_files`) or trained (`train`), not when a Recipe is constructed in Python.
@@ -76,7 +76,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             description="Side of a crop in lr pixels, of the largest scale where there are several."
         ),
     ] = 48
-    batch: Annotated[_Count, Meta(description="Crops in a step, over all processes.")] = 16
+    batch: Annotated[_Count, Meta(description="Crops per step, over all processes.")] = 16
     flips: Annotated[bool, Meta(description="Augmentation: mirror crops.")] = True
     turns: Annotated[bool, Meta(description="Augmentation: rotate crops by 90 degrees.")] = True
     rescale: Annotated[
@@ -116,13 +116,13 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = "vgg"
     adversarial_rise: Annotated[
         Annotated[int, Meta(ge=0)],
-        Meta(description="Steps in which the weight of the adversarial loss rises from 0."),
+        Meta(description="Steps over which the weight of the adversarial loss rises from 0."),
     ] = 0
     adversarial_share: Annotated[
         _NotNegative,
         Meta(
-            description="Balance the adversarial loss: its gradient at the last layer is such a "
-            "share of all others', times its weight; 0 for the weight alone."
+            description="Balance the adversarial loss: scale its gradient at the last layer to "
+            "this share of that of all other losses, times its weight; 0 for the weight alone."
         ),
     ] = 0.0
     validate: Annotated[
@@ -142,15 +142,15 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         bool, Meta(description="Take the layer's output after its ReLU (SRGAN) or before (ESRGAN).")
     ] = True
     teacher: Annotated[
-        str, Meta(description="A model whose output the network also learns (loss `teacher`).")
+        str, Meta(description="A model whose output the network also learns from (loss `teacher`).")
     ] = ""
 
     optimiser: Annotated[
         Literal["adam", "adamw", "sgd", "soap"], Meta(description="The optimiser.")
     ] = "adam"
-    learning_rate: Annotated[_Positive, Meta(description="The highest learning rate.")] = 1e-4
+    learning_rate: Annotated[_Positive, Meta(description="Peak learning rate.")] = 1e-4
     discriminator_learning_rate: Annotated[
-        _Positive, Meta(description="The same for the discriminator.")
+        _Positive, Meta(description="Peak learning rate of the discriminator.")
     ] = 1e-4
     last_layer_rate: Annotated[
         _Positive, Meta(description="The last layer's learning rate, as a factor.")
@@ -175,7 +175,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = "cosine"
     warmup: Annotated[
         Annotated[int, Meta(ge=0)],
-        Meta(description="Steps in which the learning rate rises from 0."),
+        Meta(description="Steps over which the learning rate rises from 0."),
     ] = 0
     gamma: Annotated[_Share, Meta(description="Factor of the schedule's steps.")] = 0.5
     step_share: Annotated[
@@ -207,11 +207,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 100_000
     patience: Annotated[
         Annotated[int, Meta(ge=0)],
-        Meta(description="Stop after so many validations without a better figure; 0 for never."),
+        Meta(description="Stop after this many validations without a better figure; 0 for never."),
     ] = 0
     seed: Annotated[
         Annotated[int, Meta(ge=0, le=2**63 - 1)],
-        Meta(description="Seed of everything random."),
+        Meta(description="Random seed."),
     ] = 0
 
     def __post_init__(self) -> None:
@@ -243,7 +243,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def keeps_last(self) -> bool:
-        """Whether the last weights are kept, not the best: PSNR does not show what GANs gain."""
+        """Whether to keep the last weights instead of the best: PSNR misjudges adversarial runs."""
         return self.is_adversarial and self.validate == "psnr"
 
     @property

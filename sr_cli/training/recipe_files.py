@@ -1,4 +1,4 @@
-"""Recipes from and to TOML, and single fields from the command line."""
+"""Reading and writing recipes as TOML, and settings from the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 import tomli_w
 
 from sr_cli.errors import RefusedError
-from sr_cli.training.fields import converted, with_fields
+from sr_cli.training.fields import convert_value, with_fields
 from sr_cli.training.papers import default_recipe
 from sr_cli.training.recipe import Recipe
 
@@ -24,20 +24,20 @@ else:
 SCHEMA_FILE = "recipe.schema.json"
 _PACKAGE = Path(__file__).resolve().parent.parent
 _NAMED = ("model", "scales")
-"""Fields that decide which network's defaults the others are laid over."""
+"""Fields that select the defaults for the others."""
 
 
 def shipped_recipes() -> dict[str, Path]:
-    """The recipes of the shipped weights by name: in the package, or beside it in a checkout."""
+    """The shipped recipes by name, in the package or next to it in a checkout."""
     folders = (_PACKAGE / "recipes", _PACKAGE.parent / "recipes")
     return {f.stem: f for folder in folders for f in sorted(folder.glob("*.toml"))}
 
 
 def read_recipe(source: str | Path) -> dict[str, Any]:
-    """The table of a TOML file, or of a shipped recipe by its name.
+    """Read a TOML file, or a shipped recipe by its name.
 
     Raises:
-        RefusedError: `unknown-value` for a name that is not shipped, `unreadable-file`,
+        RefusedError: `unknown-value` for an unknown name, `unreadable-file`,
             `invalid-toml`.
     """
     path = Path(source)
@@ -56,7 +56,7 @@ def read_recipe(source: str | Path) -> dict[str, Any]:
 
 
 def make_recipe(table: Mapping[str, Any], settings: Sequence[str] = ()) -> Recipe:
-    """A recipe from a table and `name=value` settings, over the defaults of its network.
+    """Make a recipe from the defaults of its network, a table and `name=value` settings.
 
     Raises:
         RefusedError: `missing-option` without a network or scale, `invalid-setting`, and what
@@ -71,16 +71,16 @@ def make_recipe(table: Mapping[str, Any], settings: Sequence[str] = ()) -> Recip
     if "scales" not in named:
         raise RefusedError("missing-option", "--scale", example="-x 4")
     kinds = {field.name: field.type for field in msgspec.structs.fields(Recipe)}
-    model, scales = (converted(named[k], kinds[k], k) for k in _NAMED)
+    model, scales = (convert_value(named[k], kinds[k], k) for k in _NAMED)
     rest = {k: v for k, v in table.items() if k not in named}
     recipe = with_fields(default_recipe(model, scales), rest)
     return changed_recipe(recipe, {}, settings)
 
 
 def stored_recipe(table: Mapping[str, Any]) -> Recipe:
-    """The recipe that was saved as `table`, with nothing from today's defaults of its network.
+    """Restore a saved recipe, independently of the current defaults of its network.
 
-    Fields that did not exist then have the defaults of Recipe.
+    Fields that did not exist when it was saved get the defaults of Recipe.
 
     Raises:
         RefusedError: As `with_fields` and Recipe.
@@ -93,7 +93,7 @@ def stored_recipe(table: Mapping[str, Any]) -> Recipe:
 def changed_recipe(
     recipe: Recipe, table: Mapping[str, Any], settings: Sequence[str] = ()
 ) -> Recipe:
-    """A recipe with a table and settings laid over it.
+    """Override fields of a recipe with a table and settings.
 
     Raises:
         RefusedError: As `make_recipe`.
@@ -102,7 +102,7 @@ def changed_recipe(
     for setting in settings:
         apply_setting(merged, setting)
     if isinstance(losses := merged.get("losses"), dict):
-        # A weight of 0 removes a loss of the network's own recipe.
+        # A weight of 0 removes a loss.
         merged["losses"] = {name: weight for name, weight in losses.items() if weight != 0}
     return stored_recipe(merged)
 
@@ -110,7 +110,7 @@ def changed_recipe(
 def with_teacher(
     table: Mapping[str, Any], teacher: str, losses: Mapping[str, float] | None = None
 ) -> dict[str, Any]:
-    """A table with a teacher, and the loss `teacher` unless the table weights it.
+    """Add a teacher to a table, with the loss `teacher` unless the table has it.
 
     Args:
         table: Fields of a recipe.
@@ -123,7 +123,7 @@ def with_teacher(
 
 
 def as_table(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as plain values, as TOML, JSON and a checkpoint's header have it."""
+    """Convert a recipe to a table of plain values, for TOML, JSON and headers."""
     table: dict[str, Any] = msgspec.to_builtins(recipe)
     return table
 
@@ -131,7 +131,7 @@ def as_table(recipe: Recipe) -> dict[str, Any]:
 def as_toml(recipe: Recipe) -> str:
     """The recipe as a TOML file that `read_recipe` reads.
 
-    Its first line tells editors where the schema is: beside it, as `sr train --print-schema`.
+    The first line refers editors to the schema, which `sr train --print-schema` prints.
     """
     return f"#:schema {SCHEMA_FILE}\n{tomli_w.dumps(as_table(recipe))}"
 
@@ -139,13 +139,13 @@ def as_toml(recipe: Recipe) -> str:
 def recipe_schema() -> str:
     """The JSON schema of a recipe, for editors."""
     schema = msgspec.json.schema(Recipe)
-    # What a recipe does not have comes from the defaults of its network.
+    # Missing fields come from the defaults of the network.
     document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
     return json.dumps(document, indent=2) + "\n"
 
 
 def apply_setting(table: dict[str, Any], setting: str) -> None:
-    """Put `a.b=value` into a table; the value is TOML, or else a string.
+    """Set `a.b=value` in a table; a value that is not valid TOML is a string.
 
     Raises:
         RefusedError: `invalid-setting`.

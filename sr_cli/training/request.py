@@ -1,4 +1,4 @@
-"""The arguments of a training beside its recipe, and what it returns."""
+"""The request and the result of a training."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ DEFAULT_VAL = "0.02"
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What to train on, for how long, and where; what decides the result is in the recipe.
+    """Data, duration and device of a training; all other settings are in the recipe.
 
     Attributes:
         data: Folders and files of images; a folder with `hr` and `lr` folders holds pairs.
-            A run that is resumed has its own.
-        output: The checkpoint to make, ending in .safetensors; None for NETWORK-xSCALE.safetensors
+            A resumed run has its own.
+        output: The checkpoint to write, ending in .safetensors; None for NETWORK-xSCALE.safetensors
             in the current folder.
         val: What to validate on: a share of the data to hold back (`0.02`, `2%`), a folder, or
-            names of test sets (`Set5,Set14`). None for 2 %, or the choice of the run to resume.
-        steps: Length of the run, instead of the recipe's; at most one of the three is given.
-        epochs: Length: how often each pixel of the data is seen.
-        seconds: Length: a time limit, over all parts of an interrupted run.
-        init: A model whose weights are the initial ones, as `sr upscale -m` takes it.
-        trunk: A file with VGG's weights, for losses that need them; None fetches them.
+            names of test sets (`Set5,Set14`). None for 2%, or the value of the resumed run.
+        steps: Length of the run, instead of the recipe's. At most one of `steps`, `epochs` and
+            `seconds` may be given.
+        epochs: Length of the run: how often each pixel of the data is seen.
+        seconds: Length of the run as a time, including interrupted parts.
+        init: The model with the initial weights, as for `sr upscale -m`.
+        trunk: A file with VGG's weights, for losses that need them; None downloads them.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         threads: CPU threads; None for all cores.
-        memory: Bytes of pixels kept in memory; more go to a mapped file. None for a third of what
-            is free.
-        workers: Processes that make crops; 0 for threads, None for what the device needs.
-        init_discriminator: A training state (state.pt) whose discriminator is the initial one.
-        save_seconds: How often the state is written.
+        memory: Bytes of pixels to keep in memory, the rest in a mapped file; None for a third of
+            the free memory.
+        workers: Processes that make crops; 0 for threads; None to choose for the device.
+        init_discriminator: A training state (state.pt) with the initial discriminator.
+        save_seconds: The time between saved states.
         resume: Resume the run of this output exactly where it was interrupted.
-        overwrite: Start a new run although the output, or a run of it, exists.
-        tensorboard: Also log for TensorBoard.
-        licence: Of the weights, for the checkpoint's header.
+        overwrite: Overwrite an existing output or run.
+        tensorboard: Also log to TensorBoard.
+        licence: Of the weights, stored in the checkpoint.
 
     Raises:
         RefusedError: `conflicting-options`, `out-of-range`, `wrong-suffix`, `missing-option`.
@@ -93,22 +94,22 @@ class TrainingRequest:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a training ended.
+    """The result of a training.
 
     Attributes:
         output: The checkpoint with the best averaged weights.
         done: Whether the run is complete; an interrupted one can be resumed.
-        steps: Steps that were made, those before an interruption included.
-        seconds: Time of the run, that before an interruption included.
-        waited: How much of it was spent waiting for crops.
+        steps: Steps taken, including interrupted parts.
+        seconds: Duration of the run, including interrupted parts.
+        waited: Seconds spent waiting for crops.
         losses: Of the last step, by name.
         learning_rate: Of the last step.
         figure: The last validation's, by the recipe's `validate`: PSNR-Y in dB, higher is better,
-            or LPIPS, lower is better. None where the last step had no validation.
+            or LPIPS, lower is better. None if the last step was not validated.
         best: The best figure; None before the first validation.
-        best_step: When that was.
-        skipped: Steps that were skipped because their gradient was not finite or the loss exploded.
-        signal: The signal that stopped it, if one did.
+        best_step: The step of the best figure.
+        skipped: Steps skipped because of a non-finite gradient or an exploding loss.
+        signal: The signal that stopped the run, if any.
     """
 
     output: Path

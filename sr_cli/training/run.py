@@ -1,4 +1,4 @@
-"""A run made ready and trained: network, data, state, then the loop."""
+"""Setting up a run (network, data, state) and running its loop."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from sr_cli.errors import Note, RefusedError
 from sr_cli.registry.checkpoint import Header
 from sr_cli.training.crop_processes import default_workers, prefetch_by_processes
 from sr_cli.training.crops import Batch, Crops, prefetch
-from sr_cli.training.data import DataReader, lasting_val, load_data
-from sr_cli.training.distributed import Group, join_group
+from sr_cli.training.data import DataReader, absolute_val, load_data
+from sr_cli.training.distributed import ProcessGroup, join_group
 from sr_cli.training.events import Noted, OnEvent
 from sr_cli.training.loop import Limit, Loop
 from sr_cli.training.monitoring import TensorBoard
-from sr_cli.training.network import bytes_per_step, lasting_name
+from sr_cli.training.network import absolute_model, bytes_per_step
 from sr_cli.training.recipe_files import as_table
 from sr_cli.training.request import TrainingRequest, TrainingResult
 from sr_cli.training.run_folder import RunFolder, RunSpec
@@ -33,12 +33,12 @@ _FOREVER = 1 << 40
 def run_training(
     spec: RunSpec, folder: RunFolder, request: TrainingRequest, on_event: OnEvent
 ) -> TrainingResult:
-    """Train a run from its start, or from its last state, to its end or to a signal.
+    """Train a run, from the start or its last state, until its end or a signal.
 
     Args:
-        spec: What the run is.
+        spec: The definition of the run.
         folder: Its files.
-        request: How this process trains it.
+        request: The request that started or resumed it.
         on_event: Called with every event.
 
     Raises:
@@ -47,7 +47,7 @@ def run_training(
     device = pick_device(request.device)
     prepare_cpu(spec.threads)
     if device.type == "cuda":
-        # Crops are all of one size; what is not in half precision need not be exact.
+        # All crops have the same size; fp32 parts do not need full precision.
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
     with ExitStack() as stack:
@@ -64,15 +64,15 @@ def run_training(
         trainer = _make_trainer(spec, folder, request, device, group)
         reader = DataReader(spec.recipe, request.memory, folder.path, on_event)
         pairs, examples = load_data(reader, spec.data, spec.val)
-        check_batch_fits(trainer, on_event)
+        ensure_batch_fits(trainer, on_event)
         if request.resume:
             _load_state(trainer, folder, on_event)
         limit = Limit.of(spec, pairs)
-        limit.check_not_passed(trainer.progress)
+        limit.check_not_exceeded(trainer.progress)
         if group.is_main:
             if not request.resume:
                 folder.clear()
-            folder.write_run(_lasting(spec))
+            folder.write_run(_with_absolute_paths(spec))
         crops = Crops(pairs, spec.recipe, channels=trainer.model.channels)
         crops.precompute_lr()
         loop = Loop(trainer, examples, limit, folder, _header(spec, trainer), board, on_event)
@@ -81,9 +81,13 @@ def run_training(
 
 
 def _make_trainer(
-    spec: RunSpec, folder: RunFolder, request: TrainingRequest, device: torch.device, group: Group
+    spec: RunSpec,
+    folder: RunFolder,
+    request: TrainingRequest,
+    device: torch.device,
+    group: ProcessGroup,
 ) -> Trainer:
-    # A state brings weights of its own.
+    # A saved state has its own weights.
     init = None if request.resume and folder.has_state() else spec.init
     path = request.init_discriminator
     return Trainer(
@@ -96,11 +100,11 @@ def _make_trainer(
     )
 
 
-def check_batch_fits(trainer: Trainer, on_event: OnEvent) -> None:
-    """Check that there is memory for a step with the recipe's batch; on a CPU, only note it.
+def ensure_batch_fits(trainer: Trainer, on_event: OnEvent) -> None:
+    """Check that the batch fits into memory; on a CPU, report a note if it does not.
 
     Raises:
-        RefusedError: `batch-too-large` on a graphics card.
+        RefusedError: `batch-too-large` on a GPU.
     """
     recipe, device = trainer.recipe, trainer.device
     needed = bytes_per_step(trainer.model, recipe, trainer.precision, processes=trainer.group.world)
@@ -126,7 +130,7 @@ def _batches(
     workers: int | None,
     on_event: OnEvent,
 ) -> Generator[Batch, None, None]:
-    """Batches from the run's step on, made by threads or processes."""
+    """Batches from the current step on, made by threads or processes."""
     group, start, stop = trainer.group, trainer.progress.step, limit.steps or _FOREVER
     if workers is None:
         workers = default_workers(crops, trainer.device)
@@ -141,7 +145,7 @@ def _batches(
         workers=workers,
         device=trainer.device,
         scratch=folder.path / f"{group.rank}-crops.bin",
-        on_failure=lambda: on_event(Noted(Note("crop-process-ended"))),
+        on_failure=lambda: on_event(Noted(Note("crop-process-died"))),
     )
 
 
@@ -167,13 +171,13 @@ def _header(spec: RunSpec, trainer: Trainer) -> Header:
     )
 
 
-def _lasting(spec: RunSpec) -> RunSpec:
-    """The run with names and paths that hold from any folder, and the threads that it has."""
+def _with_absolute_paths(spec: RunSpec) -> RunSpec:
+    """A copy with paths that are valid from any folder, and with the number of threads."""
     return replace(
         spec,
         data=tuple(p.resolve() for p in spec.data),
-        val=lasting_val(spec.val),
-        init=None if spec.init is None else lasting_name(spec.init),
+        val=absolute_val(spec.val),
+        init=None if spec.init is None else absolute_model(spec.init),
         trunk=None if spec.trunk is None else spec.trunk.resolve(),
         threads=torch.get_num_threads(),
     )

@@ -1,4 +1,4 @@
-"""NAME.run/ beside the output: state, log, request, curves. Nothing in it is needed afterwards."""
+"""The folder NAME.run/ next to the output: state, log, run.json and curves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sr_cli.training.recipe_files import as_table, stored_recipe
 
 
 class _Document(msgspec.Struct, kw_only=True):
-    """run.json."""
+    """The content of run.json."""
 
     recipe: dict[str, Any]
     data: list[str]
@@ -36,17 +36,17 @@ class _Document(msgspec.Struct, kw_only=True):
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What a run is: what resuming it needs to know.
+    """The definition of a run, as needed to resume it.
 
     Attributes:
-        recipe: How it trains.
+        recipe: Its recipe.
         data: Folders and files of images.
-        val: What it validates on.
-        seconds, epochs: Its limit, where it is not the recipe's steps.
+        val: The validation data.
+        seconds, epochs: Its limit, unless the steps of the recipe apply.
         init: The model with the initial weights.
-        trunk: A file of VGG's weights.
+        trunk: A file with VGG's weights.
         licence: Of the weights.
-        threads: Sums over another number of threads round differently.
+        threads: CPU threads, which affect the rounding of sums.
     """
 
     recipe: Recipe
@@ -64,7 +64,7 @@ class RunFolder:
     """The files of one run.
 
     Args:
-        output: The checkpoint that it makes.
+        output: The checkpoint of the run.
     """
 
     def __init__(self, output: Path) -> None:
@@ -79,11 +79,11 @@ class RunFolder:
         self.strips_file = self.path / "strips.png"
 
     def has_state(self) -> bool:
-        """Whether there is a run that can be resumed."""
+        """Whether there is a state to resume from."""
         return self.state_file.exists() or self.previous_file.exists()
 
     def check_unused(self) -> None:
-        """Check that there is neither a run nor a result that would be overwritten.
+        """Check that no run or checkpoint would be overwritten.
 
         Raises:
             RefusedError: `run-exists`, `already-exists`.
@@ -95,10 +95,10 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep the folder to this process. A run that is refused before it began leaves none.
+        """Create and lock the folder; it is removed if the run is refused before it begins.
 
         Raises:
-            RefusedError: `unwritable-file` where it cannot be made, `run-in-use` while another
+            RefusedError: `unwritable-file` if it cannot be created, `run-in-use` if another
                 process trains in it.
         """
         self._make()
@@ -119,7 +119,7 @@ class RunFolder:
                 self.path.rmdir()
 
     def _make(self) -> None:
-        # Both places are tried before the first step, not after the last.
+        # Check that both folders are writable before the first step.
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             for place in (self.path, self.output.parent):
@@ -131,7 +131,7 @@ class RunFolder:
             raise RefusedError("unwritable-file", self.output, reason=reason) from error
 
     def clear(self) -> None:
-        """Remove the files of the run that was here, once the new one has been accepted."""
+        """Remove the files of the previous run."""
         for file in (
             self.state_file,
             self.previous_file,
@@ -144,7 +144,7 @@ class RunFolder:
             file.unlink(missing_ok=True)
 
     def write_run(self, run: RunSpec) -> None:
-        """Write run.json; paths should be absolute, so that it can be resumed from any folder.
+        """Write run.json; paths should be absolute, so that the run can be resumed from any folder.
 
         Raises:
             SrError: `unwritable-file`.
@@ -189,7 +189,7 @@ class RunFolder:
         )
 
     def save_state(self, state: Mapping[str, Any]) -> None:
-        """Write the state; the one before stays until the new one is whole.
+        """Save the state; the previous one is kept as well.
 
         Raises:
             SrError: `unwritable-file`.
@@ -203,10 +203,10 @@ class RunFolder:
         (self.path / "state.new.pt").replace(self.state_file)
 
     def load_state(self) -> tuple[dict[str, Any] | None, Note | None]:
-        """The newest state that can be read.
+        """Load the latest readable state.
 
         Returns:
-            The state, None where there is none yet; and a note where the last one is damaged.
+            The state, or None if there is none yet; and a note if the latest one is damaged.
 
         Raises:
             SrError: `no-readable-state`.
@@ -220,7 +220,7 @@ class RunFolder:
             try:
                 state = torch.load(file, map_location="cpu", weights_only=True)
             except Exception as error:
-                # A damaged archive fails in as many ways as it has parts.
+                # Damaged archives raise errors of any type.
                 reason = str(error).splitlines()[0][:80]
                 note = Note("state-damaged", {"file": str(file), "reason": reason})
                 continue
@@ -230,16 +230,16 @@ class RunFolder:
         return None, None
 
     def log(self, progress: Progress) -> None:
-        """Append a line to log.jsonl; a full disk does not end the run."""
+        """Append a line to log.jsonl; write errors are ignored."""
         record = {k: v for k, v in asdict(progress).items() if k != "usual_loss"}
-        # JSON has no numbers that are not finite.
+        # JSON has no inf and nan.
         record["best"] = _finite(progress.best)
         record["losses"] = {name: _finite(value) for name, value in progress.losses.items()}
         with suppress(OSError), self.log_file.open("a") as file:
             file.write(json.dumps(record) + "\n")
 
     def read_log(self, up_to: int) -> list[dict[str, Any]]:
-        """The lines up to a step; later ones were written after the last saved state."""
+        """The lines of log.jsonl up to a step."""
         records = []
         with suppress(OSError):
             for line in self.log_file.read_text().splitlines():
@@ -250,7 +250,7 @@ class RunFolder:
         return records
 
     def trim_log(self, up_to: int) -> None:
-        """Drop what was logged after the state that a run is resumed from.
+        """Drop the lines after a step, which a resumed run will log again.
 
         Raises:
             SrError: `unwritable-file`.

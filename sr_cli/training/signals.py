@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request to stop, which the loop honours between two steps."""
+"""Ctrl-C and SIGTERM as a request to stop after the current step."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from types import FrameType
 
 @dataclass
 class StopRequest:
-    """The signal that asked to stop, once there was one."""
+    """The signal that requested a stop, or None."""
 
     signal: int | None = None
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Ctrl-C and SIGTERM end the loop after its step; a second one ends it at once."""
+    """Turn Ctrl-C and SIGTERM into a stop request; a second signal interrupts at once."""
     stop = StopRequest()
 
     def handle(number: int, _: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""`train`: from images to a checkpoint, for Python and for the command line."""
+"""`train`: `sr train` from Python."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from sr_cli.errors import RefusedError
-from sr_cli.training.events import OnEvent, ignore
+from sr_cli.training.events import OnEvent, ignore_event
 from sr_cli.training.recipe import Recipe, differences
 from sr_cli.training.recipe_files import (
     as_table,
@@ -25,7 +25,7 @@ from sr_cli.training.run_folder import RunFolder, RunSpec
 RecipeSource = Recipe | Mapping[str, Any] | str | Path
 
 _MAY_CHANGE = ("steps", "patience")
-"""Fields of a recipe that may differ in a run that is resumed."""
+"""Fields of a recipe that may change when a run is resumed."""
 
 
 def train(
@@ -33,25 +33,25 @@ def train(
     request: TrainingRequest,
     on_event: OnEvent | None = None,
 ) -> TrainingResult:
-    """Train a network; the output holds the best averaged weights, NAME.run/ all the rest.
+    """Train a network, writing the best averaged weights to the output and the rest to NAME.run/.
 
-    Ctrl-C and SIGTERM end the run after its step and save its state. With `resume`, the run of
-    this output goes on exactly as if it had not been interrupted.
+    Ctrl-C and SIGTERM stop the run after the current step and save its state. With `resume`, the
+    run of this output continues exactly as if it had not been interrupted.
 
     Args:
-        recipe: How to train: a Recipe, a table of its fields (at least `model` and `scales`; the
+        recipe: The settings: a Recipe, a table of its fields (at least `model` and `scales`; the
             others come from the network's paper), a TOML file, or the name of a shipped recipe.
-            None resumes a run with its own recipe; another recipe must equal it but for the
+            None resumes a run with its own recipe; a given recipe may then only change the
             length.
-        request: On what data, for how long, where to.
+        request: Data, duration, output and device.
         on_event: Called with each event of `sr_cli.training.events`.
 
     Returns:
-        How it ended, and the best figure.
+        The state of the run at its end, with the best figure.
 
     Raises:
-        RefusedError: Before the first step, for what cannot work.
-        SrError: When images or a state cannot be read, or the run diverges.
+        RefusedError: Before the first step, for a request that cannot work.
+        SrError: If images or a state cannot be read, or the run diverges.
 
     Example:
         >>> from sr_cli.training.request import TrainingRequest
@@ -73,7 +73,7 @@ def train(
 
     from sr_cli.training.run import run_training
 
-    return run_training(spec, folder, request, on_event or ignore)
+    return run_training(spec, folder, request, on_event or ignore_event)
 
 
 def build_recipe(
@@ -83,13 +83,13 @@ def build_recipe(
     teacher: str | None = None,
     resume: Path | None = None,
 ) -> Recipe:
-    """A recipe of a table and settings: over a network's defaults, or over that of a run.
+    """Build a recipe from the defaults of a network, or from that of a run, with overrides.
 
     Args:
         table: Fields of a recipe.
-        settings: `name=value`, laid over the table.
+        settings: `name=value`, overriding the table.
         teacher: A model to learn from; its loss gets a weight unless the table has one.
-        resume: The output of a run, whose recipe the table and the settings are laid over.
+        resume: The output of a run whose recipe is overridden; None for a network's defaults.
 
     Raises:
         RefusedError: As `make_recipe` and `RunFolder.read_run`.
@@ -103,7 +103,7 @@ def build_recipe(
 
 
 def default_output(model: str, scales: Sequence[int]) -> Path:
-    """The checkpoint's name where none is given: `edsr-x4.safetensors`."""
+    """The default name of the checkpoint, such as `edsr-x4.safetensors`."""
     name = f"{model}-x{scales[0]}" if len(scales) == 1 else model
     return Path(f"{name}.safetensors")
 
@@ -146,10 +146,10 @@ def _new_run(recipe: RecipeSource | None, request: TrainingRequest) -> RunSpec:
 def _resumed_run(
     recipe: RecipeSource | None, request: TrainingRequest, folder: RunFolder
 ) -> RunSpec:
-    """The run of a folder, with what may change taken from the request.
+    """The run of a folder, with the changes of the request that are allowed.
 
     Raises:
-        RefusedError: `recipe-differs` or `run-differs` for what may not, and as `read_run`.
+        RefusedError: `recipe-differs` or `run-differs` for other changes, and as `read_run`.
     """
     stored = folder.read_run()
     if recipe is None:

@@ -1,4 +1,4 @@
-"""One training: the network, its optimiser, the averaged weights, and one step of them."""
+"""The trainer: a network, its optimiser and averaged weights, and the training step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sr_cli.networks.base import SRModel
 from sr_cli.training.adversary import Adversary
 from sr_cli.training.crops import Batch
 from sr_cli.training.deferred import READ_EVERY, DeferredChecks, step_if
-from sr_cli.training.distributed import Group
+from sr_cli.training.distributed import ProcessGroup
 from sr_cli.training.events import Progress
 from sr_cli.training.fast_layers import use_fast_layers
 from sr_cli.training.network import (
@@ -31,17 +31,17 @@ from sr_cli.training.optimisers import learning_rate_factor, make_optimiser, set
 from sr_cli.training.recipe import Recipe
 
 MAX_BAD_STEPS = 20
-"""So many bad steps in a row end the run."""
+"""The consecutive bad steps that end a run."""
 
 _EXPLOSION = 100.0
-"""A loss so many times the usual one makes a step a bad one…"""
+"""A step is bad if its loss is this many times the usual one…"""
 
 _SETTLED = 100
-"""…after so many steps."""
+"""…after this many steps."""
 
 
 class DivergedError(SrError):
-    """The loss or the weights are beyond recovery; what was saved before is good."""
+    """The training has diverged; the last saved state is good."""
 
 
 class Trainer:
@@ -51,11 +51,11 @@ class Trainer:
         recipe: How to train.
         device: Where to compute.
         group: The processes that share each batch.
-        init: A checkpoint to start from; one of another scale gives all tensors that fit.
-        trunk: A file with VGG's weights; None fetches them where a loss needs them.
-        init_discriminator: A training state whose discriminator is the initial one.
-        deferred: Whether steps are judged on the device and read only now and then. None: on a
-            graphics card with Adam or AdamW, whose fused forms can skip a step there.
+        init: The model with the initial weights; of another scale, all tensors that fit.
+        trunk: A file with VGG's weights; None downloads them if a loss needs them.
+        init_discriminator: A training state with the initial discriminator.
+        deferred: Whether steps are checked on the device and read back only every few steps. None
+            for a GPU with Adam or AdamW, whose fused forms can skip a step on the device.
 
     Raises:
         RefusedError: `network-needs-one-scale`, and what Objective, Adversary and
@@ -68,7 +68,7 @@ class Trainer:
         recipe: Recipe,
         *,
         device: torch.device,
-        group: Group | None = None,
+        group: ProcessGroup | None = None,
         init: str | None = None,
         trunk: Path | None = None,
         init_discriminator: Path | None = None,
@@ -76,9 +76,9 @@ class Trainer:
     ) -> None:
         self.recipe = recipe
         self.device = device
-        self.group = group or Group()
+        self.group = group or ProcessGroup()
         self.precision = training_precision(recipe, device)
-        # Only here: choosing a precision may have drawn random numbers to measure with.
+        # After choosing the precision, whose measurement may draw random numbers.
         torch.manual_seed(recipe.seed)
         self.model = create_model(recipe.model, scale=recipe.scales[0], **recipe.config)
         if len(recipe.scales) > 1 and not self.model.one_set_of_weights:
@@ -107,9 +107,9 @@ class Trainer:
         self.progress = Progress()
 
     def step(self, batch: Batch) -> None:
-        """One update of the network, and of the discriminator where there is one.
+        """Update the network, and the discriminator if there is one.
 
-        A step whose gradient is not finite, or whose loss explodes, is skipped and counted.
+        A step with a non-finite gradient or an exploding loss is skipped and counted.
 
         Raises:
             DivergedError: `diverged` after MAX_BAD_STEPS of them in a row.
@@ -131,7 +131,7 @@ class Trainer:
             good = self._checked_backward(self.optimiser, total, self.model)
         if good:
             self._update(self.optimiser)
-            self._follow_usual_loss(total)
+            self._update_usual_loss(total)
             self._update_average()
             if self.adversary is not None:
                 loss = parts["discriminator"] = self._discriminator_loss(self.adversary, sr, hr)
@@ -141,7 +141,7 @@ class Trainer:
         self.progress.losses = {name: float(part.detach()) for name, part in parts.items()}
 
     def _deferred_step(self, batch: Batch, checks: DeferredChecks) -> None:
-        """The same, decided on the device: bad steps change nothing there either."""
+        """As `_step`, with the check on the device."""
         lr = batch.lr.to(self.device, non_blocking=True)
         hr = batch.hr.to(self.device, non_blocking=True)
         with weights_in_bf16(self.model, self.recipe.rounded_weights):
@@ -151,7 +151,7 @@ class Trainer:
         limit = _EXPLOSION if self.progress.step > _SETTLED else None
         good = checks.is_good(loss, norm, limit)
         checks.count(good)
-        checks.follow(good, loss)
+        checks.update_usual_loss(good, loss)
         step_if(self.optimiser, good)
         self._update_average()
         if self.adversary is not None:
@@ -164,7 +164,7 @@ class Trainer:
         checks.add(parts)
 
     def read(self) -> None:
-        """Bring the progress up to date where steps are judged on the device.
+        """Update the progress from the device, if steps are checked there.
 
         Raises:
             DivergedError: `diverged`.
@@ -207,7 +207,7 @@ class Trainer:
     def _backward(
         self, optimiser: torch.optim.Optimizer, loss: Tensor, network: nn.Module
     ) -> Tensor:
-        """The gradient, clipped; its norm."""
+        """Compute and clip the gradient, and return its norm."""
         optimiser.zero_grad(set_to_none=True)
         # torch leaves backward untyped.
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -217,7 +217,7 @@ class Trainer:
     def _checked_backward(
         self, optimiser: torch.optim.Optimizer, loss: Tensor, network: nn.Module
     ) -> bool:
-        """The gradient, clipped; whether it is good to follow. A bad one is counted."""
+        """Compute and clip the gradient; count it as bad or return True."""
         value = float(self.group.mean(loss.detach()))
         usual = self.progress.usual_loss if optimiser is self.optimiser else 0.0
         good = math.isfinite(value)
@@ -225,7 +225,7 @@ class Trainer:
             good = False
         if good:
             norm = self._backward(optimiser, loss, network)
-            # The scaler skips a step that has overflowed by itself.
+            # The scaler itself skips steps that overflowed.
             good = bool(torch.isfinite(norm)) or self.scaler.is_enabled()
         if not good:
             self.progress.skipped += 1
@@ -237,7 +237,7 @@ class Trainer:
         self.scaler.step(optimiser)
         self.scaler.update()
 
-    def _follow_usual_loss(self, loss: Tensor) -> None:
+    def _update_usual_loss(self, loss: Tensor) -> None:
         progress = self.progress
         progress.bad_in_a_row = 0
         share = 0.02 if progress.usual_loss else 1.0
@@ -250,18 +250,18 @@ class Trainer:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        # Early on the average follows closely, so that it does not retain the random start.
+        # Early averages follow closely, so that they do not retain the initial weights.
         step = self.progress.step
         decay = min(self.recipe.ema, (1 + step) / (10 + step))
         values = self.model.state_dict()
         floats = [n for n, v in values.items() if v.is_floating_point()]
-        # All in one call: many small ones keep a graphics card waiting.
+        # In one call, because many small ones keep a GPU waiting.
         torch._foreach_lerp_([self.ema[n] for n in floats], [values[n] for n in floats], 1 - decay)
         for name in values.keys() - set(floats):
             self.ema[name].copy_(values[name])
 
     def set_learning_rate(self, done: float) -> None:
-        """As the schedule has it when the share `done` of the run is over."""
+        """Set the learning rate by the schedule for the share `done` of the run."""
         recipe = self.recipe
         factor = learning_rate_factor(recipe, done, self.progress.step)
         set_learning_rate(self.optimiser, recipe.learning_rate * factor)
@@ -271,7 +271,7 @@ class Trainer:
         self.progress.learning_rate = recipe.learning_rate * factor
 
     def averaged_weights(self) -> dict[str, Tensor]:
-        """What is saved: the averaged weights, rounded to bfloat16 where the recipe has it so."""
+        """The averaged weights, rounded to bfloat16 if the recipe says so."""
         return round_all_to_bf16(self.ema) if self.recipe.rounded_weights else self.ema
 
     def averaged_model(self) -> SRModel:

@@ -1,4 +1,4 @@
-"""The figure by which the best weights are chosen, on images that are not trained on."""
+"""Validation: the figure that selects the best weights, on held-back images."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from sr_cli.training.images import Pair, Pixels
 from sr_cli.training.recipe import Recipe
 
 MAX_EXAMPLES = 16
-"""Images that are used, so that validation stays short."""
+"""The most validation images, to keep validation short."""
 
 _SIDE = 480
-"""Largest side of the part of an image that is used, in hr pixels."""
+"""The largest side of the crop of an image, in hr pixels."""
 
 _MAX_VALIDATIONS = 40
 _MIN_STEPS, _MIN_SECONDS = 100, 20.0
-"""From one validation to the next."""
+"""The least steps or seconds between validations."""
 
 _SHARE = 0.1
-"""The most of a run's time that validations may take."""
+"""The largest share of a run's time for validation."""
 
 _PASSES = 3
-"""What a training step costs in evaluations of its crops: forward once, backward twice."""
+"""The cost of a training step in evaluations: one forward, two for backward."""
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A measure of how good weights are: its name, how it is written, and which way is better."""
+class ValidationMetric:
+    """A metric for validation: its name, its format, and whether higher is better."""
 
     name: str
     unit: str
@@ -46,15 +46,15 @@ class Figure:
     higher_is_better: bool
 
     def is_better(self, figure: float, best: float) -> bool:
-        """Whether a figure is better than the best so far (-inf: there is none)."""
+        """Whether a figure is better than the best so far; -inf if there is none yet."""
         if best == -math.inf:
             return True
         return figure > best if self.higher_is_better else figure < best
 
 
 FIGURES = {
-    "psnr": Figure("PSNR-Y", " dB", 2, higher_is_better=True),
-    "lpips": Figure("LPIPS", "", 4, higher_is_better=False),
+    "psnr": ValidationMetric("PSNR-Y", " dB", 2, higher_is_better=True),
+    "lpips": ValidationMetric("LPIPS", "", 4, higher_is_better=False),
 }
 """By the recipe's `validate`."""
 
@@ -70,7 +70,7 @@ class Example:
 
 
 def make_examples(pairs: Sequence[Pair], recipe: Recipe) -> list[Example]:
-    """The centre of up to MAX_EXAMPLES images at every scale, degraded as training crops are."""
+    """Crop and degrade the centres of up to MAX_EXAMPLES images, for every scale."""
     count = min(len(pairs), MAX_EXAMPLES)
     chosen = [pairs[i * len(pairs) // count] for i in range(count)]
     examples = []
@@ -102,18 +102,23 @@ def _centre(hr: Pixels, scale: int) -> tuple[Pixels, int, int]:
     return np.ascontiguousarray(hr[top : top + h, left : left + w]), top, left
 
 
-def steps_between(recipe: Recipe, examples: Sequence[Example], steps: int) -> int:
-    """Steps from one validation to the next, so that they take at most a tenth of the time.
+def validation_interval(recipe: Recipe, examples: Sequence[Example], steps: int) -> int:
+    """The steps between validations, so that these take at most a tenth of the time.
 
-    Pixels are counted, not seconds: the same run keeps the same weights on any machine.
+    Estimated from pixels, not seconds, so that a run keeps the same weights on any machine.
+
+    Args:
+        recipe: Batch and crops.
+        examples: The validation images.
+        steps: The length of the run.
     """
     evaluated: int = sum(e.hr.shape[0] * e.hr.shape[1] for e in examples)
     trained = _PASSES * recipe.batch * (recipe.lr_patch * max(recipe.scales)) ** 2
     return max(_MIN_STEPS, steps // _MAX_VALIDATIONS, math.ceil(evaluated / trained / _SHARE))
 
 
-def seconds_between(limit: float, took: float) -> float:
-    """The same for a run of `limit` seconds whose last validation `took` so many."""
+def validation_interval_seconds(limit: float, took: float) -> float:
+    """The seconds between validations, for a time limit and the duration of the last one."""
     return max(_MIN_SECONDS, limit / _MAX_VALIDATIONS, took / _SHARE)
 
 
@@ -121,7 +126,7 @@ def seconds_between(limit: float, took: float) -> float:
 def upscale_example(
     model: SRModel, example: Example, precision: torch.dtype | None
 ) -> NDArray[np.float32]:
-    """The network's output for an example: (h, w, 3) RGB or (h, w, 1) luma, 0 to 255.
+    """Upscale an example to (h, w, 3) RGB or (h, w, 1) luma, 0 to 255.
 
     Args:
         model: In evaluation mode.
@@ -153,7 +158,7 @@ def validation_figure(
         model: In evaluation mode.
         examples: Images with their lr.
         precision: The half precision of autocast, or None.
-        lpips: Its network, for LPIPS; None for PSNR-Y in dB, without borders of `scale` pixels.
+        lpips: The network of LPIPS; None for PSNR-Y in dB, without borders of `scale` pixels.
             RGB is rounded to uint8 for both.
     """
     total = 0.0
@@ -177,5 +182,5 @@ def _lpips_distance(lpips: LPIPS, sr: Pixels, hr: Pixels) -> float:
 
 
 def to_uint8(image: NDArray[Any]) -> Pixels:
-    """Values of 0 to 255, rounded half up."""
+    """Round values of 0 to 255 half up."""
     return np.floor(image + 0.5).astype(np.uint8)

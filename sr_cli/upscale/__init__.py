@@ -1,1 +1,1 @@
-"""`sr upscale` as a library: inputs found, outputs named, pictures upscaled one after the other."""
+"""`sr upscale` as a library: inputs, output names, grouping by network, results."""

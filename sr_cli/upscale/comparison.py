@@ -1,4 +1,4 @@
-"""`--compare`: bicubic and the result side by side, made in bands beside them."""
+"""`--compare`: bicubic and the result side by side."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ from sr_cli.imaging.picture import Frame, Picture
 from sr_cli.system.memory import empty_pixels
 
 LABEL_ROOM = 28
-"""Rows above the pictures, in pixels, for their names."""
+"""The height of the labels above the images, in pixels."""
 
 _BAND = 256
 
 
 def side_by_side(original: Picture, made: Picture) -> Picture:
-    """The first frame by bicubic and as made, next to each other under their names, 8-bit RGB."""
+    """Draw the first frame by bicubic next to the result, with labels, in 8-bit RGB.
+
+    Args:
+        original: The input.
+        made: The result.
+    """
     h, w = made.frames[0].pixels.shape[:2]
     sheet: NDArray[Any] = empty_pixels((h + LABEL_ROOM, 2 * w, 3), np.dtype(np.uint8))
     label = Image.new("RGB", (2 * w, LABEL_ROOM), "white")

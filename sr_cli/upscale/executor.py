@@ -1,7 +1,7 @@
-"""Where the work is done: an executor takes a group of jobs and gives results as they are on disk.
+"""Executors, which take groups of jobs and yield results as they are written.
 
-`InProcess` overlaps decoding, upscaling and encoding in this process. Others (worker processes, a
-cluster) take the same groups, which are plain data, and give the same results.
+`InProcess` overlaps decoding, upscaling and encoding in this process. Groups are plain data, so
+that other executors (worker processes, a cluster) could take the same groups.
 """
 
 from __future__ import annotations
@@ -43,29 +43,30 @@ from sr_cli.upscale.plan import Group, output_exists
 from sr_cli.upscale.request import OnEvent, PipelineReady, Progress, Result
 
 _OVERLAP_PIXELS = 24_000_000
-"""Images and results larger than this are finished one by one: memory holds one of them."""
+"""Larger images and results are processed one at a time, to limit memory."""
 
-_MUCH = 900 << 20
-"""Resident bytes beyond which writing an image takes no memory on top of what computing took."""
+_TRIM_ABOVE = 900 << 20
+"""Resident bytes above which freed memory is returned before an image is written."""
 
 
 class Executor(Protocol):
     """Anything that upscales the images of a group."""
 
     def run(self, group: Group, on_event: OnEvent) -> Iterator[Result]:
-        """Upscale every image, yielding results in order as they are on disk.
+        """Upscale the images of a group, yielding results in order as they are written.
 
-        An image that fails is a result; what no image survives, as a model that cannot be
-        loaded, is raised.
+        An image that fails becomes a result with an error. Errors that affect all images, such as
+        a model that cannot be loaded, are raised.
         """
         ...
 
 
 class InProcess:
-    """Does the work in this process.
+    """Upscales images in this process.
 
-    While one image is upscaled the next is decoded and the one before encoded; large ones wait
-    for each other. An interruption ends after what is being written, without partial files.
+    While one image is upscaled, the next is decoded and the previous one encoded; large images are
+    processed one at a time. An interruption finishes the file that is being written, and leaves no
+    partial files.
     """
 
     def run(self, group: Group, on_event: OnEvent) -> Iterator[Result]:
@@ -77,10 +78,10 @@ class InProcess:
 
 
 def _describe(pipeline: Pipeline, group: Group) -> PipelineReady | None:
-    """How the images are computed; None for bicubic."""
+    """Describe how the images are computed; None for bicubic."""
     if not pipeline.upscalers:
         return None
-    from sr_cli.engine.device import NAMES
+    from sr_cli.engine.device import DTYPE_NAMES
 
     first, last = pipeline.upscalers[0], pipeline.upscalers[-1]
     factor = None if group.size.max_side else group.size.factor
@@ -89,7 +90,7 @@ def _describe(pipeline: Pipeline, group: Group) -> PipelineReady | None:
         last.scale,
         1 if factor is None or last.scale == 1 else passes_for(factor, last.scale),
         str(first.device),
-        NAMES[first.dtype],
+        DTYPE_NAMES[first.dtype],
         first.tile,
         first.halo,
     )
@@ -97,7 +98,7 @@ def _describe(pipeline: Pipeline, group: Group) -> PipelineReady | None:
 
 @dataclass(frozen=True)
 class _Writing:
-    """An image that is being encoded, and what is known of it."""
+    """An image that is being encoded, with its result so far."""
 
     result: Result
     done: Future[Result]
@@ -113,7 +114,7 @@ class _Batch:
         self._on_event = on_event
         self._readers = ThreadPoolExecutor(1, "decode")
         self._writers = ThreadPoolExecutor(1, "encode")
-        self._coming: tuple[Job, Future[Picture]] | None = None
+        self._read_ahead: tuple[Job, Future[Picture]] | None = None
         self._writing: _Writing | None = None
 
     def run(self) -> Iterator[Result]:
@@ -121,51 +122,51 @@ class _Batch:
         try:
             for index, job in enumerate(jobs):
                 following = jobs[index + 1] if index + 1 < len(jobs) else None
-                yield from self._one(job, following)
-            yield from self._written()
+                yield from self._process(job, following)
+            yield from self._wait_for_write()
         finally:
             for pool in (self._readers, self._writers):
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def _one(self, job: Job, following: Job | None) -> Iterator[Result]:
-        """Upscale an image and hand it to the writer; yields what is finished meanwhile."""
+    def _process(self, job: Job, following: Job | None) -> Iterator[Result]:
+        """Upscale an image and pass it to the writer; yields results finished meanwhile."""
         began = time.perf_counter()
         result = Result(job.source, job.target, "done", self._group.model)
         try:
             if self._is_skipped(job):
                 result = replace(result, status="skipped", reason="exists")
             else:
-                picture = self._take(job)
-                target, (width, height) = self._check(picture, job)
+                picture = self._next_picture(job)
+                target, (width, height) = self._prepare_output(picture, job)
                 result = self._with_sizes(result, picture, width, height)
                 larger = max(width * height, picture.width * picture.height)
                 overlaps = larger * len(picture.frames) <= _OVERLAP_PIXELS
                 if not overlaps:
-                    yield from self._written()
-                elif following and self._may_be_read_ahead(following):
-                    self._coming = following, self._readers.submit(self._read, following)
+                    yield from self._wait_for_write()
+                elif following and self._can_read_ahead(following):
+                    self._read_ahead = following, self._readers.submit(self._read, following)
                 made = upscale_picture(
                     picture, self._pipeline, self._group.size, self._reporter(job)
                 )
-                trim_freed_memory(beyond=_MUCH)
+                trim_freed_memory(beyond=_TRIM_ABOVE)
                 original = picture if self._options.compare else None
                 del picture
-                yield from self._written()
+                yield from self._wait_for_write()
                 write = self._writers.submit(
                     self._write, made, original, job, target, result, began
                 )
                 self._writing = _Writing(result, write)
                 del made, original
                 if not overlaps:
-                    yield from self._written()
+                    yield from self._wait_for_write()
                 return
         except Exception as error:
-            result = replace(result, status="failed", error=_explained(error, job))
-        yield from self._written()
+            result = replace(result, status="failed", error=_as_sr_error(error, job))
+        yield from self._wait_for_write()
         yield replace(result, seconds=time.perf_counter() - began)
 
-    def _written(self) -> Iterator[Result]:
-        """Wait for the image that is being written."""
+    def _wait_for_write(self) -> Iterator[Result]:
+        """Wait for the image that is being written, and yield its result."""
         writing, self._writing = self._writing, None
         if writing is None:
             return
@@ -174,10 +175,10 @@ class _Batch:
             yield writing.done.result()
         except Exception as error:
             job = Job(result.source, result.target or STDIO, None)
-            yield replace(result, status="failed", error=_explained(error, job))
+            yield replace(result, status="failed", error=_as_sr_error(error, job))
 
     def _is_skipped(self, job: Job) -> bool:
-        """Whether the result is there already; raises SrError where it must not be touched."""
+        """Whether to skip an existing result. Raises SrError if it must not be overwritten."""
         if not output_exists(job, self._options):
             return False
         if self._options.skip_existing:
@@ -187,10 +188,10 @@ class _Batch:
             "already-exists", next(p for p in outputs if os.path.exists(p)), hint="or-skip"
         )
 
-    def _take(self, job: Job) -> Picture:
-        """The decoded image, read ahead or now."""
-        coming, self._coming = self._coming, None
-        return coming[1].result() if coming and coming[0] is job else self._read(job)
+    def _next_picture(self, job: Job) -> Picture:
+        """The decoded image of a job, if it was read ahead; otherwise read it now."""
+        ahead, self._read_ahead = self._read_ahead, None
+        return ahead[1].result() if ahead and ahead[0] is job else self._read(job)
 
     def _read(self, job: Job) -> Picture:
         source = sys.stdin.buffer.read() if job.source == STDIO else job.source
@@ -200,8 +201,8 @@ class _Batch:
             allow_truncated=self._options.allow_truncated,
         )
 
-    def _may_be_read_ahead(self, job: Job) -> bool:
-        """Stdin is read in the main thread, where Ctrl-C reaches it; large images when due."""
+    def _can_read_ahead(self, job: Job) -> bool:
+        """Whether to read ahead: not stdin, which Ctrl-C must interrupt, and not large images."""
         if job.source == STDIO or output_exists(job, self._options):
             return False
         size = read_size(job.source)
@@ -217,15 +218,15 @@ class _Batch:
         )
         if not self._pipeline.upscalers:
             return result
-        from sr_cli.engine.device import NAMES
+        from sr_cli.engine.device import DTYPE_NAMES
 
         first = self._pipeline.upscalers[0]
         return replace(
-            result, device=str(first.device), precision=NAMES[first.dtype], tile=first.tile
+            result, device=str(first.device), precision=DTYPE_NAMES[first.dtype], tile=first.tile
         )
 
-    def _check(self, picture: Picture, job: Job) -> tuple[Format, tuple[int, int]]:
-        """The format to write and the result's size. Raises SrError for what cannot be written."""
+    def _prepare_output(self, picture: Picture, job: Job) -> tuple[Format, tuple[int, int]]:
+        """Drop features if requested; the format and (width, height) of a result that fits it."""
         options = self._options
         target = job.format or FORMATS[picture.format]
         target = target if target.writable else FORMATS["JPEG"]
@@ -240,7 +241,7 @@ class _Batch:
         if options.compare:
             check_supported(target, Requirements(2 * width, height + LABEL_ROOM), can_drop=False)
         if job.target != STDIO:
-            _check_place(job.target, target, wanted, len(picture.frames))
+            _prepare_folder(job.target, target, wanted, len(picture.frames))
         return target, (width, height)
 
     def _reporter(self, job: Job) -> OnShare:
@@ -266,7 +267,7 @@ class _Batch:
             write_picture(made, buffer, target, encoding)
             left = buffer.getbuffer()
             while left:
-                # An unbuffered stream takes what it can and says how much that was.
+                # An unbuffered stream may write only a part, and returns its length.
                 left = left[sys.stdout.buffer.write(left) :]
             sys.stdout.buffer.flush()
         else:
@@ -282,8 +283,8 @@ class _Batch:
         )
 
 
-def _check_place(path: Path, target: Format, wanted: Requirements, frames: int) -> None:
-    """Make the folder; refuse a disk that clearly has no room for the result."""
+def _prepare_folder(path: Path, target: Format, wanted: Requirements, frames: int) -> None:
+    """Create the folder. Raises SrError if the disk clearly has no space for the result."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(path.parent).free
@@ -296,8 +297,8 @@ def _check_place(path: Path, target: Format, wanted: Requirements, frames: int) 
         raise SrError("disk-full", path, needed_mib=expected >> 20, free_mib=free >> 20)
 
 
-def _explained(error: Exception, job: Job) -> SrError:
-    """Whatever one image met, as an error that names it: the batch goes on."""
+def _as_sr_error(error: Exception, job: Job) -> SrError:
+    """Convert any exception to an SrError about the image, so that the batch continues."""
     if isinstance(error, SrError):
         return error.about(job.source)
     if isinstance(error, MemoryError):

@@ -1,4 +1,4 @@
-"""`upscale_files`: what `sr upscale` does, from Python."""
+"""`upscale_files`: `sr upscale` from Python."""
 
 from __future__ import annotations
 
@@ -19,27 +19,28 @@ def upscale_files(
     options: UpscaleOptions | None = None,
     on_event: OnEvent | None = None,
 ) -> Iterator[Result]:
-    """Upscale image files; nothing is overwritten unless the options say so.
+    """Upscale image files; existing files are not overwritten unless the options say so.
 
-    What cannot work is refused at once, before any image is opened. The images are upscaled as
-    the results are iterated over; one that fails is a result with an error, and the others go on.
+    A request that cannot work is refused at once, before any image is opened. Images are upscaled
+    as you iterate over the results. An image that fails is a result with an error; the others
+    continue.
 
     Args:
         inputs: Files, folders and patterns.
-        output: A file, or a folder (existing, or ending in a slash, or needed for several
-            results); None puts results beside their inputs as `NAME_x4.EXT`.
+        output: A file, or a folder (existing, ending in a slash, or required for several
+            results); None writes results next to their inputs as `NAME_x4.EXT`.
         model: A network, an id, a checkpoint file, an address, or a chain `a+b`; the results of
-            several are averaged. None takes the general model.
-        scale: Above 1, up to 16. None takes what the model is made for, else 4.
-        options: Everything else.
-        on_event: Called with what happens meanwhile (`sr_cli.upscale.request.Event`).
+            several models are averaged. None takes the general model.
+        scale: The factor, above 1, up to 16. None takes the model's own scale, or 4.
+        options: All other options.
+        on_event: Called with progress (`sr_cli.upscale.request.Event`).
 
     Returns:
-        A result for each input, in order, as it is on disk.
+        A result for each input, in order, as it is written.
 
     Raises:
         RefusedError: For a request that cannot work.
-        SrError: For a checkpoint that cannot be had.
+        SrError: For a checkpoint that cannot be downloaded or read.
 
     Example:
         >>> from sr_cli import UpscaleOptions, upscale_files
@@ -49,14 +50,14 @@ def upscale_files(
         done photo_x2.png 64 48
     """
     request = UpscaleRequest(
-        inputs=tuple(str(i) for i in _several(inputs)),
+        inputs=tuple(str(i) for i in _as_sequence(inputs)),
         output=None if output is None else str(output),
-        models=tuple(str(m) for m in _several(model)) if model is not None else (),
+        models=tuple(str(m) for m in _as_sequence(model)) if model is not None else (),
         scale=scale,
         options=options or UpscaleOptions(),
     )
-    tell = on_event or (lambda _: None)
-    return run_plan(plan_files(request, tell), tell)
+    notify = on_event or (lambda _: None)
+    return run_plan(plan_files(request, notify), notify)
 
 
 def run_plan(plan: Plan, on_event: OnEvent, executor: Executor | None = None) -> Iterator[Result]:
@@ -64,15 +65,15 @@ def run_plan(plan: Plan, on_event: OnEvent, executor: Executor | None = None) ->
 
     Args:
         plan: From `plan_files`.
-        on_event: Called with what happens meanwhile.
-        executor: Where the work is done; None for this process.
+        on_event: Called with progress.
+        executor: Where to compute; None for this process.
 
     Returns:
-        A result for each input: first those that are skipped as earlier results, and the names
-        behind which there is nothing.
+        A result for each input, beginning with skipped results of earlier runs and with inputs
+        that were not found.
 
     Raises:
-        RefusedError, SrError: As `group_jobs`, and what no image of a group survives.
+        RefusedError, SrError: As `group_jobs` and `Executor.run`.
     """
     groups = group_jobs(plan, on_event)
     return _results(plan, groups, on_event, executor or InProcess())
@@ -90,5 +91,5 @@ def _results(
         yield from executor.run(group, on_event)
 
 
-def _several(names: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
+def _as_sequence(names: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
     return [names] if isinstance(names, str | Path) else names

@@ -1,4 +1,4 @@
-"""`upscale_image`: images in memory."""
+"""`upscale_image`: upscale images in memory."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def upscale_image(
     """Upscale an image in memory. Loaded networks are kept for the next call.
 
     Args:
-        image: A PIL image of any mode that `sr upscale` reads, or an array (h, w), (h, w, 3) or
-            (h, w, 4) of uint8 or uint16: gray, RGB, RGB with alpha.
+        image: A PIL image of any mode that `sr upscale` reads, or an array of uint8 or uint16:
+            gray (h, w), RGB (h, w, 3) or RGBA (h, w, 4).
         model: A network, an id, a checkpoint file or an address; None takes the general model.
-        scale: Above 1, up to 16.
+        scale: The factor, above 1, up to 16.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        precision: `auto` (the fastest that is safe), `fp32`, `bf16` or `fp16`.
-        tile: Side of a tile in input pixels; None for one that fits the free memory.
-        tta: Average the results of eight flips and turns.
+        precision: `auto` (the fastest safe one), `fp32`, `bf16` or `fp16`.
+        tile: Side of a tile in input pixels; None to choose it from the free memory.
+        tta: Average the results of eight flips and rotations.
 
     Returns:
         The same type as `image`; a PIL image keeps its ICC profile and resolution.
@@ -75,7 +75,7 @@ def upscale_image(
     pipeline = _pipeline(None if model is None else str(model), float(scale), options)
     made = upscale_picture(Picture([frame], "PNG"), pipeline, Size(float(scale))).frames[0]
     result: Any = _as_array(made) if isinstance(image, np.ndarray) else _as_pillow(made, image)
-    # What comes out has the type that went in, which mypy cannot follow.
+    # The result has the type of the input, which mypy cannot infer.
     return cast("Pixels", result)
 
 
@@ -86,7 +86,7 @@ def _as_array(frame: Frame) -> NDArray[Any]:
 def _as_pillow(frame: Frame, image: Any) -> Image.Image:
     is_deep = frame.pixels.dtype == np.uint16
     result = Image.fromarray(frame.pixels) if is_deep else to_pillow(frame)
-    # CMYK and Lab have become sRGB, which needs no profile.
+    # CMYK and Lab were converted to sRGB, which needs no profile.
     kept = {"dpi"} if image.mode in ("CMYK", "LAB") else {"dpi", "icc_profile"}
     result.info |= {key: image.info[key] for key in kept if key in image.info}
     return result

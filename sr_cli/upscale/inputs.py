@@ -1,4 +1,4 @@
-"""Which images the inputs of a request stand for."""
+"""The images that the inputs of a request refer to."""
 
 from __future__ import annotations
 
@@ -13,14 +13,20 @@ from sr_cli.errors import SrError
 from sr_cli.imaging.formats import format_of_name
 
 STDIO = Path("-")
-"""Stands for stdin as an input and for stdout as an output."""
+"""Stdin as an input, stdout as an output."""
 
 _RESULT = re.compile(r"(_x\d+(\.\d+)?|_w\d+|_h\d+|_w\d+h\d+|_max\d+)$")
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """An image, and the folder under which it was found (its own for a file that was named)."""
+    """An image file to upscale.
+
+    Attributes:
+        path: The file.
+        base: The folder that was searched, or the folder of a file that was named.
+        named: Whether the file itself was named, or matched by a pattern.
+    """
 
     path: Path
     base: Path
@@ -29,13 +35,13 @@ class InputFile:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the inputs stand for.
+    """The images that the inputs refer to.
 
     Attributes:
-        files: Images, each once.
-        earlier_results: Named results of earlier runs whose originals are named too, as a shell's
-            `*` does: they are skipped.
-        problems: Names behind which there is nothing, and why.
+        files: Images, without duplicates.
+        earlier_results: Results of earlier runs that were named together with their originals, as
+            the shell's `*` does; they are skipped.
+        problems: Inputs that were not found, with the error.
     """
 
     files: list[InputFile]
@@ -46,21 +52,21 @@ class Inputs:
 def find_inputs(
     names: Sequence[str], *, recursive: bool, output: Path | None, label: str
 ) -> Inputs:
-    """The images behind files, folders and patterns.
+    """Find the images that files, folders and patterns refer to.
 
-    Results of earlier runs (`a_x4.jpg` beside `a.jpg`, the output folder) are no inputs.
+    Results of earlier runs (`a_x4.jpg` next to `a.jpg`, the output folder) are not inputs.
 
     Args:
         names: Files, folders and patterns; `-` is stdin.
-        recursive: Whether folders are searched with their sub-folders.
-        output: The folder of the results, which is left out.
-        label: What ends the names of this run's results.
+        recursive: Whether to search the subfolders of folders.
+        output: The output folder, which is not searched.
+        label: The ending of the names of this run's results, such as `_x4`.
     """
     found: list[InputFile] = []
     problems: list[tuple[str, SrError]] = []
     for name in names:
         try:
-            found += _behind(name, recursive, output, label)
+            found += _images_of(name, recursive, output, label)
         except SrError as error:
             problems.append((name, error))
     once = {os.path.abspath(f.path) if f.path != STDIO else "-": f for f in reversed(found)}
@@ -70,7 +76,7 @@ def find_inputs(
     return Inputs([f for f in unique if f.path not in left_out], earlier, problems)
 
 
-def _behind(name: str, recursive: bool, output: Path | None, label: str) -> list[InputFile]:
+def _images_of(name: str, recursive: bool, output: Path | None, label: str) -> list[InputFile]:
     path = as_path(name)
     if name == "-":
         return [InputFile(STDIO, STDIO, True)]
@@ -91,7 +97,7 @@ def _behind(name: str, recursive: bool, output: Path | None, label: str) -> list
 
 
 def as_path(name: str) -> Path:
-    """A name as a path; `./-` stays a file, which no longer looks like a stream."""
+    """Convert a name to a path; `./-` becomes absolute, so that it does not look like stdin."""
     path = Path(name)
     return path.absolute() if path == STDIO else path
 
@@ -116,7 +122,7 @@ def _in_folder(
             e for e in entries if format_of_name(e) and not e.name.startswith(".") and e.is_file()
         ]
         names = {f.stem for f in files}
-        yield from (f for f in files if not _is_a_result(f.stem, names, label))
+        yield from (f for f in files if not _is_result(f.stem, names, label))
         if recursive:
             for entry in entries:
                 if entry.is_dir():
@@ -134,12 +140,12 @@ def _named_results(found: Sequence[InputFile], label: str) -> list[Path]:
     return [
         f.path
         for f in found
-        if f.named and f.path != STDIO and _is_a_result(f.path.stem, named[f.path.parent], label)
+        if f.named and f.path != STDIO and _is_result(f.path.stem, named[f.path.parent], label)
     ]
 
 
-def _is_a_result(stem: str, names: set[str], label: str) -> bool:
-    """Whether it is `photo_x4` beside `photo`, or has this run's label or a comparison's."""
+def _is_result(stem: str, names: set[str], label: str) -> bool:
+    """Whether a stem is a result of another: `photo_x4` next to `photo`, or with this label."""
     made = stem.removesuffix("_compare")
     original = _RESULT.sub("", made)
     if original == made and label:

@@ -1,4 +1,4 @@
-"""Which file each input becomes: named, in a format, collisions refused."""
+"""The names and formats of outputs; collisions are refused."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ from sr_cli.upscale.inputs import STDIO, InputFile, as_path
 
 @dataclass(frozen=True)
 class Job:
-    """One image: `source` to `target`; STDIO for either stands for the stream.
+    """One image to upscale.
 
-    `format` None keeps the format of what arrives on stdin.
+    Attributes:
+        source: The input; STDIO for stdin.
+        target: The output; STDIO for stdout.
+        format: Of the output; None for the format of the image on stdin.
     """
 
     source: Path
@@ -33,11 +36,11 @@ class Job:
 
     @property
     def comparison(self) -> Path:
-        """Where `--compare` puts its sheet."""
+        """The path of the comparison that `--compare` writes."""
         return self.target.with_name(f"{self.target.stem}_compare{self.target.suffix}")
 
     def outputs(self, *, compare: bool) -> list[Path]:
-        """The files that it writes."""
+        """The files that the job writes."""
         return [self.target, self.comparison] if compare else [self.target]
 
 
@@ -46,10 +49,10 @@ class Naming:
     """How results are named.
 
     Attributes:
-        output: File, folder or `-`; None for a place beside each input.
-        label: What ends names beside their inputs, `_x4` for instance.
-        suffix: In place of the label, everywhere.
-        format: The format's usual suffix without its dot; None keeps the input's.
+        output: File, folder or `-`; None for results next to their inputs.
+        label: The ending of names next to their inputs, such as `_x4`.
+        suffix: Replaces the label, and is also used in an output folder.
+        format: A value of `-f`; None keeps the format of the input.
     """
 
     output: str | None
@@ -61,13 +64,13 @@ class Naming:
 def plan_jobs(
     found: Sequence[InputFile], naming: Naming, *, several: bool, compare: bool = False
 ) -> list[Job]:
-    """A job for each input.
+    """Plan a job for each input.
 
     Args:
         found: The inputs.
         naming: How results are named.
-        several: Whether a folder or more than one input was named, so that an output is a folder.
-        compare: Whether each job also writes its comparison.
+        several: Whether several results are possible, so that an output must be a folder.
+        compare: Whether each job also writes a comparison.
 
     Raises:
         RefusedError: `outputs-collide`, `output-is-an-input`, `output-not-a-folder`,
@@ -104,7 +107,7 @@ def _format_option(option: str | None) -> Format | None:
 
 
 def _output_folder(output: str | None, several: bool) -> Path | None:
-    """The folder that the output names, or None where it names a file, a stream or nothing."""
+    """The output folder; None if the output is a file, a stream or not given."""
     if output is None or output == "-":
         return None
     path = as_path(output)
@@ -136,7 +139,7 @@ def _job(found: InputFile, naming: Naming, wanted: Format | None, folder: Path |
 
 
 def _named_job(found: InputFile, output: str, wanted: Format | None) -> Job:
-    """The job whose output was named as a file or as stdout."""
+    """The job of an output that is a file or stdout."""
     if output == "-":
         own = None if found.path == STDIO else _own_format(found.path)
         return Job(found.path, STDIO, wanted or own)
@@ -154,7 +157,7 @@ def _named_job(found: InputFile, output: str, wanted: Format | None) -> Job:
 
 
 def _own_format(source: Path) -> Format:
-    """The format that a result keeps: the name's, else the content's; JPEG for HEIC."""
+    """The format of an input, by its name or its content; JPEG for HEIC."""
     found = format_of_name(source)
     if found is None and source != STDIO:
         try:
@@ -167,6 +170,6 @@ def _own_format(source: Path) -> Format:
 
 
 def _key(path: Path) -> str:
-    """Equal for paths that are one file on this system."""
+    """A key that is equal for paths of the same file on this system."""
     key = os.path.normcase(os.path.abspath(path))
     return key.casefold() if sys.platform == "darwin" else key

@@ -1,4 +1,4 @@
-"""From a request to jobs in groups that one network serves, before any image is decoded."""
+"""Planning: from a request to jobs, grouped by network, before any image is decoded."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ DEFAULT_SCALE = 4.0
 
 @dataclass(frozen=True)
 class Group:
-    """Jobs that one pipeline serves: plain data, which another process can be handed.
+    """Jobs for the same pipeline, as plain data that can be sent to another process.
 
     Attributes:
         jobs: The images.
-        refs: The models, averaged when there are several.
-        model: What they are called together.
-        factor: Chooses the scale at which the models are loaded.
+        refs: The models; several are averaged.
+        model: Their names, joined by `+`.
+        factor: The factor for which the scale of the models is chosen.
         size: The size of each result.
-        options: The rest.
+        options: All other options.
     """
 
     jobs: tuple[Job, ...]
@@ -53,15 +53,15 @@ class Group:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a request comes down to.
+    """The plan for a request.
 
     Attributes:
         jobs: A job for each image.
         refs: The models.
         size: The size of each result.
-        options: The request's.
-        earlier_results: Named results of earlier runs, which are skipped.
-        problems: Inputs behind which there is nothing, and why.
+        options: Of the request.
+        earlier_results: Inputs that are results of earlier runs, which are skipped.
+        problems: Inputs that were not found, with the error.
     """
 
     jobs: tuple[Job, ...]
@@ -73,18 +73,22 @@ class Plan:
 
     @property
     def model(self) -> str:
-        """What the models are called together."""
+        """The names of the models, joined by `+`."""
         return "+".join(ref.name for ref in self.refs)
 
 
 def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
-    """Find the inputs, name the outputs, and settle model and factor.
+    """Find the inputs, name the outputs, and determine model and factor.
 
-    Checkpoints at addresses are fetched, since they decide the factor.
+    Checkpoints at addresses are downloaded, because they determine the factor.
+
+    Args:
+        request: What to do.
+        on_event: Called with the progress of downloads.
 
     Raises:
-        RefusedError: For what does not fit together; nothing was opened then.
-        SrError: What fetching a checkpoint raises.
+        RefusedError: For a request that cannot work, before any image is opened.
+        SrError: What downloading a checkpoint raises.
     """
     request.check()
     options = request.options
@@ -97,15 +101,15 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
     size = request.bounds or Size(factor, max_side=options.max_side)
     label = _label(factor, options)
     named = request.output not in (None, "-")
-    there = find_inputs(
+    found = find_inputs(
         request.inputs,
         recursive=options.recursive,
         output=Path(request.output) if named and request.output else None,
         label=options.suffix or label,
     )
-    several = len(request.inputs) > 1 or len(there.files) > 1
+    several = len(request.inputs) > 1 or len(found.files) > 1
     jobs = plan_jobs(
-        there.files,
+        found.files,
         Naming(request.output, label, options.suffix, options.format),
         several=several or any(os.path.isdir(name) for name in request.inputs),
         compare=options.compare,
@@ -113,19 +117,23 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
     if options.compare and any(job.target == STDIO for job in jobs):
         raise RefusedError("conflicting-options", "compare", other="an output on stdout")
     return Plan(
-        tuple(jobs), refs, size, options, tuple(there.earlier_results), tuple(there.problems)
+        tuple(jobs), refs, size, options, tuple(found.earlier_results), tuple(found.problems)
     )
 
 
 def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
-    """The jobs by the network that serves them; missing weights are fetched if that is allowed.
+    """Group jobs by network, and download missing weights if the options allow it.
 
-    Each image's own factor chooses its network, whatever else is in the batch. Jobs with nothing
-    to compute come first and need no network.
+    The network of an image depends only on its own factor, not on the rest of the batch. Jobs with
+    nothing to compute come first and need no network.
+
+    Args:
+        plan: From `plan_files`.
+        on_event: Called with downloads and with inputs that will be overwritten.
 
     Raises:
         RefusedError: `licence-not-accepted`.
-        SrError: What reading and fetching checkpoints raises.
+        SrError: What reading and downloading checkpoints raises.
     """
     o = plan.options
     for job in plan.jobs:
@@ -153,15 +161,19 @@ def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
 
 
 def output_exists(job: Job, options: UpscaleOptions) -> bool:
-    """Whether the output exists and must not be replaced: nothing will be computed."""
+    """Whether the output exists and must not be overwritten, so that nothing is computed."""
     if job.target == STDIO or options.overwrite:
         return False
-    there = [os.path.exists(p) for p in job.outputs(compare=options.compare)]
-    return all(there) if options.skip_existing else any(there)
+    exist = [os.path.exists(p) for p in job.outputs(compare=options.compare)]
+    return all(exist) if options.skip_existing else any(exist)
 
 
 def fetch(downloads: Sequence[Download], on_event: OnEvent) -> None:
-    """Fetch weights.
+    """Download weights.
+
+    Args:
+        downloads: What to download.
+        on_event: Called with progress.
 
     Raises:
         RefusedError: `licence-not-accepted`.
@@ -182,10 +194,10 @@ def fetch(downloads: Sequence[Download], on_event: OnEvent) -> None:
 
 
 def _factor(request: UpscaleRequest, refs: Sequence[ModelRef]) -> float:
-    """The factor that is asked for; else what the model is made for, or its id says; else 4."""
+    """The requested factor, or that of the model or of its id, or 4."""
     if request.scale is not None:
         return request.scale
-    if request.bounds is None and len(refs) == 1 and (own := refs[0].own_scale) is not None:
+    if request.bounds is None and len(refs) == 1 and (own := refs[0].native_scale) is not None:
         return float(own)
     ids = {
         found.group(1)
@@ -203,7 +215,7 @@ def _label(factor: float, options: UpscaleOptions) -> str:
 
 
 def _network_factor(job: Job, size: Size) -> float:
-    """The factor that the network is chosen for: the next whole one, which is a scale or none."""
+    """The factor for which the network is chosen; for varying factors, the next integer."""
     factor = size.factor
     if factor is None or size.max_side is not None:
         from sr_cli.imaging.decode import read_size

@@ -1,4 +1,4 @@
-"""What is asked for, what happens meanwhile, and what became of each image: plain data."""
+"""The request, events and results of `sr upscale`, as plain data."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from sr_cli.imaging.formats import DEFAULT_MAX_PIXELS
 
 @dataclass(frozen=True)
 class UpscaleOptions:
-    """How files are upscaled, beside the model and the factor.
+    """How files are upscaled, apart from the model and the factor.
 
     Attributes:
-        width: The result fits inside, in pixels; in place of a factor.
-        height: The result fits inside, in pixels; in place of a factor.
-        max_side: The longest side that a result may have.
-        recursive: Folders with all their sub-folders.
-        suffix: What ends the names of results; None for `_x4` beside inputs, nothing elsewhere.
-        format: `jpg`, `png`, `webp`, `tif`, `bmp`, `gif` or `avif`; None keeps the input's.
+        width: The largest width of the result in pixels, instead of a factor.
+        height: The largest height of the result in pixels, instead of a factor.
+        max_side: The largest side of the result in pixels.
+        recursive: Include the subfolders of folders.
+        suffix: The ending of output names; None for `_x4` next to inputs, nothing elsewhere.
+        format: `jpg`, `png`, `webp`, `tif`, `bmp`, `gif` or `avif`; None keeps the format of the
+            input.
         quality: 1 to 100; None for JPEG 95, WebP 92, AVIF 90.
-        lossless: Lossless WebP or AVIF.
+        lossless: Write lossless WebP or AVIF.
         strip: Drop EXIF, XMP, ICC profile and other metadata.
-        overwrite: Replace results that exist.
+        overwrite: Overwrite existing results.
         skip_existing: Skip images whose results exist.
-        flatten: Drop what the format does not support: 16 bits, alpha (on white), frames.
-        compare: Also write NAME_compare: bicubic beside the result.
-        download: Fetch public weights that a model needs.
-        max_pixels: Most pixels that an input or a result may have.
-        allow_truncated: Read what there is of truncated files.
+        flatten: Drop what the format does not support: 16 bits, alpha (onto white), frames.
+        compare: Also write NAME_compare, bicubic next to the result.
+        download: Download the public weights that a model needs.
+        max_pixels: The most pixels of an input or a result.
+        allow_truncated: Read truncated files as far as possible.
         engine: How to compute.
     """
 
@@ -58,15 +59,15 @@ class UpscaleOptions:
 
 @dataclass(frozen=True)
 class UpscaleRequest:
-    """Everything that `sr upscale` is asked for.
+    """A complete request of `sr upscale`.
 
     Attributes:
         inputs: Files, folders and patterns; `-` is stdin.
-        output: A file, or a folder (existing, or ending in a slash); `-` is stdout; None for a
-            place beside each input.
-        models: Names of models; several are averaged; none for the general model.
-        scale: Above 1, up to 16; None for what the model is made for, else 4.
-        options: The rest.
+        output: A file, or a folder (existing, or ending in a slash); `-` is stdout; None writes
+            results next to their inputs.
+        models: Names of models; several are averaged; empty for the general model.
+        scale: The factor, above 1, up to 16; None for the model's own scale, or 4.
+        options: All other options.
     """
 
     inputs: tuple[str, ...]
@@ -76,7 +77,7 @@ class UpscaleRequest:
     options: UpscaleOptions = field(default_factory=UpscaleOptions)
 
     def check(self) -> None:
-        """Check the values by themselves, before anything is opened or imported.
+        """Check the values, before anything is opened or imported.
 
         Raises:
             RefusedError: `out-of-range`, `unknown-value`, `conflicting-options`.
@@ -97,7 +98,7 @@ class UpscaleRequest:
 
     @property
     def bounds(self) -> Size | None:
-        """The size by width and height; None where a factor decides."""
+        """The size by width and height; None if neither is given."""
         o = self.options
         if o.width is None and o.height is None:
             return None
@@ -118,16 +119,17 @@ def check_factor(factor: float) -> None:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one input.
+    """The result of one input.
 
     Attributes:
         source: The input, `-` for stdin.
-        target: The output, `-` for stdout; None where there is none.
-        status: `done`; `skipped`, for the reason given; `failed`, with an error.
-        model: The models that were asked for, joined by `+`.
-        reason: Why it was skipped: `exists` (its result does), or `earlier-result` (it is one).
+        target: The output, `-` for stdout; None if there is none.
+        status: `done`; `skipped`, with a reason; `failed`, with an error.
+        model: The requested models, joined by `+`.
+        reason: Why it was skipped: `exists` (the result exists) or `earlier-result` (the input is
+            a result of an earlier run).
         error: Why it failed.
-        notes: What was changed or left out on the way.
+        notes: What was converted or dropped.
         width, height: The input's size in pixels.
         output_width, output_height: The result's size in pixels.
         device, precision, tile: How it was computed; precision and tile are None for bicubic.
@@ -153,7 +155,7 @@ class Result:
 
 @dataclass(frozen=True)
 class DownloadProgress:
-    """Weights are being fetched: `done` of `total` bytes, where known."""
+    """Weights are being downloaded: `done` of `total` bytes, None if unknown."""
 
     name: str
     licence: str
@@ -163,7 +165,7 @@ class DownloadProgress:
 
 @dataclass(frozen=True)
 class Downloaded:
-    """Weights were fetched. `pinned` where this content is required there from now on."""
+    """Weights were downloaded. `pinned` if this content is required from now on."""
 
     name: str
     sha256: str | None
@@ -172,7 +174,7 @@ class Downloaded:
 
 @dataclass(frozen=True)
 class Planned:
-    """So many images will be upscaled or skipped."""
+    """The number of images that will be upscaled or skipped."""
 
     images: int
 
@@ -189,9 +191,9 @@ class PipelineReady:
     """A network is loaded for the images that follow.
 
     Attributes:
-        factor: What was asked for; None where it depends on the image.
-        scale: The network's.
-        passes: How often it is applied.
+        factor: The requested factor; None if it depends on the image.
+        scale: Of the network.
+        passes: How often the network is applied.
         device, precision, tile, halo: How it computes.
     """
 

@@ -1,4 +1,4 @@
-"""Sentences for codes: the only place where an error or a note becomes English.
+"""The messages of errors and notes.
 
 Each room of the package has a file here with a table of its codes. A template is filled with the
 error's facts and its `{subject}`; lists are joined by commas, another error (a cause) is rendered
@@ -21,7 +21,7 @@ NOTES: Mapping[str, str] = {k: t for room in _ROOMS for k, t in room.NOTES.items
 
 
 def sentence(error: SrError) -> str:
-    """What went wrong, in one line."""
+    """The message of an error in one line."""
     message = MESSAGES.get(error.code)
     if message is None:
         return error.code if " " in error.code else str(error)
@@ -29,7 +29,7 @@ def sentence(error: SrError) -> str:
 
 
 def advice(error: SrError) -> str | None:
-    """What to do about it, in one line; None where there is nothing to say."""
+    """The hint of an error in one line, or None."""
     message = MESSAGES.get(error.code)
     if message is None:
         return error.subject if " " in error.code and error.subject else error.hint
@@ -39,7 +39,7 @@ def advice(error: SrError) -> str | None:
 
 
 def note_sentence(note: Note) -> str:
-    """A note in one line."""
+    """The message of a note in one line."""
     text = NOTES.get(note.kind)
     if text is None:
         return note.kind

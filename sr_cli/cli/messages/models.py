@@ -32,8 +32,8 @@ MESSAGES: dict[str, Message] = {
     ),
     # subject: several models
     "no-common-scale": Message("{subject} have no scale in common"),
-    "chain-is-not-one-network": Message("{subject} is a chain; a single network is required"),
-    "chain-is-not-averaged": Message(
+    "chain-not-supported": Message("{subject} is a chain; a single network is required"),
+    "chain-in-average": Message(
         "{subject}: chains and networks that keep the size cannot be averaged with others"
     ),
     "chain-order": Message(
@@ -51,7 +51,7 @@ MESSAGES: dict[str, Message] = {
         "{subject}: not a valid weights manifest ({reason})", hints={"reinstall": "reinstall sr"}
     ),
     # facts: file, other
-    "manifest-file-taken": Message(
+    "manifest-file-conflict": Message(
         "{subject}: the file name {file} is already used by {other}", "choose another file name"
     ),
     # facts: reason
@@ -59,20 +59,20 @@ MESSAGES: dict[str, Message] = {
         "{subject}: not a readable checkpoint ({reason})",
         "it may be truncated, or another kind of file",
     ),
-    "not-our-checkpoint": Message("{subject}: not an sr checkpoint (no sr header)"),
+    "not-an-sr-checkpoint": Message("{subject}: not an sr checkpoint (no sr header)"),
     # facts: reason
     "invalid-header": Message("{subject}: invalid checkpoint header ({reason})"),
     # facts: network, missing, unknown, wrong_shape
-    "tensors-do-not-fit": Message(
+    "tensor-mismatch": Message(
         "{subject}: its tensors do not match {network} "
         "(missing: {missing}; unexpected: {unknown}; wrong shape: {wrong_shape})"
     ),
     # facts: mib
-    "expands-too-far": Message("{subject}: expands to {mib} MiB, many times its size on disk"),
+    "expands-too-much": Message("{subject}: expands to {mib} MiB, many times its size on disk"),
     # facts: known
     "unknown-architecture": Message("{subject}: unsupported architecture", "supported: {known}"),
     # facts: architecture, purpose
-    "wrong-purpose": Message("{subject}: {architecture} is for {purpose}, not for upscaling"),
+    "not-for-upscaling": Message("{subject}: {architecture} is for {purpose}, not for upscaling"),
     # facts: architecture, inputs, outputs
     "unsupported-channels": Message(
         "{subject}: {architecture} with {inputs} input and {outputs} output channels "

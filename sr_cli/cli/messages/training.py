@@ -21,17 +21,17 @@ MESSAGES: dict[str, Message] = {
     "loss-needs-rgb": Message("{subject} works on luma: {loss} cannot be used"),
     # facts: cause
     "invalid-teacher": Message("the teacher {subject} cannot be used: {cause}"),
-    "teacher-needs-one-scale": Message("a teacher serves one scale", "give one --scale"),
+    "teacher-needs-one-scale": Message("a teacher requires a single scale", "give one --scale"),
     # facts: scale, wanted
     "teacher-scale": Message("the teacher {subject} upscales x{scale}, not x{wanted}"),
-    "teacher-is-luma": Message("the teacher {subject} works on luma: it cannot teach colours"),
+    "teacher-is-luma": Message("the teacher {subject} works on luma and cannot teach colours"),
     # facts: reason
-    "no-discriminator": Message("{subject}: does not contain such a discriminator ({reason})"),
+    "no-discriminator": Message("{subject}: no discriminator of this kind ({reason})"),
     "no-normalisation-statistics": Message(
         "frozen_normalisation needs the statistics of a trained network", "--init CHECKPOINT"
     ),
     # facts: network, config
-    "weights-do-not-fit": Message(
+    "weights-mismatch": Message(
         "{subject} has other layers or sizes than this {network}",
         "sr models FILE shows what a checkpoint is; here: {config}",
     ),
@@ -45,7 +45,7 @@ MESSAGES: dict[str, Message] = {
     "wrong-suffix": Message("{subject}: the name must end in {suffix}"),
     # facts: batch, processes
     "batch-not-divisible": Message("a batch of {batch} cannot be shared by {processes} processes"),
-    "no-gpu-for-process": Message("process {subject} has no graphics card of its own"),
+    "no-gpu-for-process": Message("process {subject} has no GPU of its own"),
     # facts: batch, needed_mib, free_mib, fitting
     "batch-too-large": Message(
         "a batch of {batch} needs about {needed_mib} MiB, {free_mib} MiB are free",
@@ -68,7 +68,7 @@ MESSAGES: dict[str, Message] = {
     "no-validation-images": Message("{subject}: no image to validate on"),
     # facts: cause
     "no-test-set": Message("{cause}", "--val FOLDER takes images of your own"),
-    "pairs-need-one-scale": Message("{subject}: pairs of hr and lr serve one scale", "-x 4"),
+    "pairs-need-one-scale": Message("{subject}: pairs of hr and lr require a single scale", "-x 4"),
     # facts: size, hr, hr_size, scale
     "pair-size-mismatch": Message(
         "{subject}: {size} is not 1/{scale} of the size of {hr} ({hr_size})"
@@ -117,7 +117,7 @@ NOTES: dict[str, str] = {
     ),
     # facts: file, reason
     "state-damaged": "{file} is damaged ({reason}): the state before it is used",
-    "crop-process-ended": "a process that makes crops has ended: threads go on, more slowly",
+    "crop-process-died": "a process that makes crops has died: threads continue, more slowly",
     # facts: validations
     "stopped-early": "no better figure in {validations} validations: the run ends",
 }

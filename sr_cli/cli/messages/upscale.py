@@ -19,7 +19,7 @@ MESSAGES: dict[str, Message] = {
     "output-not-a-folder": Message("{subject} is a file; several results require a folder"),
     # facts: known
     "format-not-in-name": Message(
-        "{subject}: the output format cannot be told from the name",
+        "{subject}: the name does not determine the output format",
         "end the name of a file in {known}, that of a folder in /",
     ),
     # facts: format

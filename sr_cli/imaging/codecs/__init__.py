@@ -1,1 +1,1 @@
-"""One module for a format: how it is written, and how it is read where Pillow does not suffice."""
+"""Codecs, one module per format: writing, and reading where Pillow does not suffice."""

@@ -1,4 +1,4 @@
-"""AVIF: 4:4:4 by Pillow; without loss by OpenCV, one frame and no metadata."""
+"""AVIF: 4:4:4 with Pillow; lossless with OpenCV, for one frame without metadata."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
     if encoding.lossless:
         return _write_lossless(picture, file, metadata)
     options: dict[str, Any] = {
-        **pillow.profile_and_exif(metadata),
-        **pillow.quality("AVIF", encoding),
-        **pillow.durations(picture),
-        **pillow.plays(picture),
+        **pillow.common_options(metadata),
+        **pillow.quality_option("AVIF", encoding),
+        **pillow.duration_option(picture),
+        **pillow.loop_option(picture),
         **({"xmp": metadata.xmp} if metadata.xmp else {}),
         "subsampling": "4:4:4",
         "speed": 6,

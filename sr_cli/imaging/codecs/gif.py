@@ -1,4 +1,4 @@
-"""GIF: a palette for each frame, one of its colours for what is transparent."""
+"""GIF: a palette per frame, with one transparent colour."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from sr_cli.imaging.formats import Encoding
 from sr_cli.imaging.picture import Metadata, Picture
 
 _TRANSPARENT = 255
-"""The place in the palette that stands for transparency."""
+"""The palette index of transparent pixels."""
 
 
 def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encoding) -> list[Note]:
     """Write 8-bit frames of at most 256 colours each."""
-    options: dict[str, Any] = pillow.durations(picture) | _repeats(picture)
+    options: dict[str, Any] = pillow.duration_option(picture) | _repeats(picture)
     if metadata.comment:
         options["comment"] = metadata.comment
     images = [_to_palette(image) for image in pillow.to_images(picture)]
     if len(images) > 1:
-        # Each frame is complete: the one before must not shine through.
+        # Each frame is complete: clear the previous one first.
         options["disposal"] = 2
     pillow.save(images, file, "GIF", options)
     return []
 
 
-def plays_of(repeats: int | None) -> int | None:
-    """How often a GIF is played (0: for ever, None: once), which counts its repetitions."""
+def plays_from_repeats(repeats: int | None) -> int | None:
+    """How often a GIF is played (0: for ever, None: once) from the repeats that it stores."""
     return repeats + 1 if repeats else repeats
 
 
@@ -40,7 +40,7 @@ def _repeats(picture: Picture) -> dict[str, int]:
 
 
 def _to_palette(image: Image.Image) -> Image.Image:
-    """At most 256 colours, one of them transparent where the alpha is below a half."""
+    """Reduce to at most 256 colours, one of them transparent for alpha below one half."""
     if image.mode == "L":
         return image
     if image.mode == "RGB":

@@ -1,4 +1,4 @@
-"""JPEG: no subsampling of colour, and blocks of metadata that fit into one segment."""
+"""JPEG: no chroma subsampling, and metadata blocks that fit into one segment."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ from sr_cli.imaging.metadata import PHOTOSHOP
 from sr_cli.imaging.picture import Metadata, Picture
 
 _MAX_BLOCK = 65_500
-"""Bytes that fit into one segment, with room for the names that some blocks begin with."""
+"""Bytes that fit into one segment, after the identifiers of some blocks."""
 
 
 def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encoding) -> list[Note]:
-    """Write one 8-bit frame without alpha; notes say which blocks were too large."""
+    """Write one 8-bit frame without alpha.
+
+    Returns:
+        `metadata-too-large` notes for the blocks that were dropped.
+    """
     named = (("EXIF", metadata.exif), ("XMP", metadata.xmp), ("IPTC", metadata.iptc))
     blocks = {name: block for name, block in named if block}
     fitting = {name: block for name, block in blocks.items() if len(block) <= _MAX_BLOCK}
     options: dict[str, Any] = {
-        **pillow.profile_and_exif(replace(metadata, exif=fitting.get("EXIF"))),
-        **pillow.quality("JPEG", encoding),
+        **pillow.common_options(replace(metadata, exif=fitting.get("EXIF"))),
+        **pillow.quality_option("JPEG", encoding),
         "subsampling": 0,
         "xmp": fitting.get("XMP"),
         "extra": _iptc_segment(fitting["IPTC"]) if "IPTC" in fitting else None,

@@ -1,4 +1,4 @@
-"""OpenCV where Pillow decodes the upper 8 of 16 bits alone, or rounds what is to be lossless."""
+"""OpenCV, where Pillow decodes only the upper 8 of 16 bits, or is not lossless."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from sr_cli.imaging.picture import Frame
 
 
 def decode_frames(data: bytes) -> Sequence[NDArray[Any]]:
-    """All frames or pages of a file, in OpenCV's order of channels, a TIFF's turned upright.
+    """Decode all frames or pages of a file.
+
+    Args:
+        data: The file.
+
+    Returns:
+        Arrays (h, w) or (h, w, C) in BGR order; those of TIFF files are upright.
 
     Raises:
         SrError: `unsupported-16-bit-image`.
@@ -28,10 +34,10 @@ def decode_frames(data: bytes) -> Sequence[NDArray[Any]]:
 
 
 def frame_at(frames: Sequence[NDArray[Any]], index: int) -> NDArray[np.uint16]:
-    """One of the frames decoded.
+    """The decoded frame with this index.
 
     Raises:
-        SrError: `unsupported-16-bit-image` where it is not there, or has another depth.
+        SrError: `unsupported-16-bit-image` if it is missing or has another depth.
     """
     if index >= len(frames) or frames[index].dtype != np.uint16:
         raise SrError("unsupported-16-bit-image")
@@ -41,7 +47,7 @@ def frame_at(frames: Sequence[NDArray[Any]], index: int) -> NDArray[np.uint16]:
 def split_channels(
     pixels: NDArray[np.uint16],
 ) -> tuple[NDArray[np.uint16], NDArray[np.uint16] | None]:
-    """(h, w[, C]) in OpenCV's order as gray or RGB, and the fourth channel where there is one."""
+    """Split (h, w[, C]) in BGR order into gray or RGB, and the fourth channel or None."""
     if pixels.ndim == 2:
         return pixels, None
     fourth = np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 else None
@@ -49,7 +55,7 @@ def split_channels(
 
 
 def encode_lossless_avif(frame: Frame) -> bytes:
-    """An 8-bit frame as AVIF without loss: Pillow's always passes through YCbCr, which rounds.
+    """Encode an 8-bit frame as lossless AVIF; Pillow always converts to YCbCr, which rounds.
 
     Raises:
         SrError: `encoding-failed`.
@@ -64,8 +70,8 @@ def encode_lossless_avif(frame: Frame) -> bytes:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """What it would print about a damaged file is told as an error of ours."""
-    # OpenCV 5 keeps these functions in another place than OpenCV 4.
+    """Silence OpenCV's log: damaged files are reported as errors."""
+    # OpenCV 4 has these functions in cv2.utils.logging, OpenCV 5 in cv2.
     log: Any = getattr(cv2.utils, "logging", cv2)
     level = log.getLogLevel()
     log.setLogLevel(0)

@@ -1,4 +1,4 @@
-"""Pillow's images to frames and back, and what all formats share that Pillow writes."""
+"""Conversion between Pillow images and frames, and options shared by Pillow's formats."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from sr_cli.errors import Note, SrError
-from sr_cli.imaging.conversion import turn
+from sr_cli.imaging.conversion import orient_frame
 from sr_cli.imaging.formats import FORMATS, Encoding
 from sr_cli.imaging.metadata import read_metadata
 from sr_cli.imaging.picture import Frame, Metadata, Picture
@@ -21,26 +21,26 @@ BITS_PER_SAMPLE, PHOTOMETRIC = 258, 262
 
 
 def from_pillow(image: Image.Image) -> Frame:
-    """The current frame of an image in memory, turned upright.
+    """Convert the current frame of an image in memory, upright.
 
     Raises:
         SrError: `unsupported-depth`.
     """
     image.load()
     frame, _ = to_frame(image, image.info.get("icc_profile"))
-    turn(frame, read_metadata(image)[1])
+    orient_frame(frame, read_metadata(image)[1])
     return frame
 
 
 def to_frame(image: Image.Image, profile: bytes | None) -> tuple[Frame, Note | None]:
-    """The current frame of a loaded image in any of Pillow's modes, as it lies.
+    """Convert the current frame of a loaded image in any of Pillow's modes, not rotated.
 
     Args:
         image: Not changed.
         profile: The colour profile of a CMYK image.
 
     Returns:
-        Gray or RGB with its alpha, and a note where colours were converted to sRGB.
+        Gray or RGB with its alpha, and a note if colours were converted to sRGB.
 
     Raises:
         SrError: `unsupported-depth`.
@@ -87,7 +87,7 @@ def _sixteen_bit_gray(image: Image.Image) -> Frame:
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, Note]:
-    """CMYK and Lab as sRGB: through their profile, or CMYK by a plain formula."""
+    """Convert CMYK or Lab to sRGB, through the profile or, for CMYK without one, by formula."""
     srgb = ImageCms.createProfile("sRGB")
     source: Any = None
     if image.mode == "LAB":
@@ -121,7 +121,7 @@ def to_pillow(frame: Frame) -> Image.Image:
 
 
 def to_images(picture: Picture) -> list[Image.Image]:
-    """All frames as Pillow images, consuming their memory."""
+    """Convert all frames to Pillow images, consuming their memory."""
     return [to_pillow(frame) for frame in picture.frames]
 
 
@@ -132,27 +132,27 @@ def save(images: list[Image.Image], file: BinaryIO, name: str, options: dict[str
     images[0].save(file, name, **options)
 
 
-def durations(picture: Picture) -> dict[str, list[int]]:
-    """The option that says how long each frame of an animation is shown; none for one frame."""
+def duration_option(picture: Picture) -> dict[str, list[int]]:
+    """The option for the duration of each frame of an animation; none for one frame."""
     if len(picture.frames) == 1:
         return {}
     return {"duration": [round(f.duration) for f in picture.frames]}
 
 
-def plays(picture: Picture) -> dict[str, int]:
-    """The option that says how often an animation is played, 0 for ever; none for one frame."""
+def loop_option(picture: Picture) -> dict[str, int]:
+    """The option for how often an animation is played, 0 for ever; none for one frame."""
     if len(picture.frames) == 1:
         return {}
     return {"loop": 1 if picture.loop is None else picture.loop}
 
 
-def profile_and_exif(metadata: Metadata) -> dict[str, bytes]:
+def common_options(metadata: Metadata) -> dict[str, bytes]:
     """The options that JPEG, PNG, WebP and AVIF share."""
-    # Set even when there is no profile: Pillow would else copy what an image brought along.
+    # Set even without a profile: otherwise Pillow copies that of the image object.
     options = {"icc_profile": metadata.icc or b""}
     return options | ({"exif": metadata.exif} if metadata.exif else {})
 
 
-def quality(name: str, encoding: Encoding) -> dict[str, int | None]:
-    """The option of a format with a quality: the one asked for, or the format's own."""
+def quality_option(name: str, encoding: Encoding) -> dict[str, int | None]:
+    """The option for the quality: as requested, or the default of the format."""
     return {"quality": encoding.quality or FORMATS[name].quality}

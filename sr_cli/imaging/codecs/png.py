@@ -1,4 +1,4 @@
-"""PNG: 16 bits per channel in colour, transparency by a key, text and chunks of colour."""
+"""PNG: 16 bits per channel, transparency by colour key, text and colour chunks."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from PIL import Image, PngImagePlugin
 
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.codecs import opencv, pillow, png16
-from sr_cli.imaging.codecs.source import Source
+from sr_cli.imaging.codecs.source import OpenFile
 from sr_cli.imaging.formats import Encoding
 from sr_cli.imaging.picture import Frame, Metadata, Picture
 
 _LEVEL = 4
 _BIT_DEPTH, _COLOUR_TYPE = 24, 25
-"""Where a file's header (section 11.2.1 of PNG's specification) has them."""
+"""Offsets in the file (IHDR, section 11.2.1 of the PNG specification)."""
 
 _GRAY, _RGB, _GRAY_ALPHA, _RGB_ALPHA = 0, 2, 4, 6
 
 
-def read_frames(source: Source, numbers: Iterable[int]) -> Iterator[Frame]:
-    """The frames with these numbers, as they lie."""
+def read_frames(source: OpenFile, numbers: Iterable[int]) -> Iterator[Frame]:
+    """Decode the frames with these numbers, not rotated."""
     depth, kind = source.data[_BIT_DEPTH], source.data[_COLOUR_TYPE]
     if kind == _GRAY and depth in (2, 4):
         _widen_transparent_gray(source.image, depth)
@@ -37,13 +37,13 @@ def read_frames(source: Source, numbers: Iterable[int]) -> Iterator[Frame]:
 
 
 def _widen_transparent_gray(image: Image.Image, depth: int) -> None:
-    """Pillow widens the samples to 8 bits, but not the one that is transparent."""
+    """Scale the transparent key to 8 bits, as Pillow scales the samples."""
     key = image.info.get("transparency")
     if isinstance(key, int):
         image.info["transparency"] = key * (255 // (2**depth - 1))
 
 
-def _read_sixteen_bit(source: Source, number: int, *, gray: bool) -> Frame:
+def _read_sixteen_bit(source: OpenFile, number: int, *, gray: bool) -> Frame:
     try:
         pixels = opencv.frame_at(source.opencv_frames, number)
     except SrError as error:
@@ -67,12 +67,12 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
         Image.new(mode, (1, 1)).save(described, "PNG", **options)
         png16.write_frame(frame, file, described.getvalue())
         return []
-    options |= pillow.durations(picture) | pillow.plays(picture)
+    options |= pillow.duration_option(picture) | pillow.loop_option(picture)
     images = pillow.to_images(picture)
     if len(images) > 1:
-        # Pillow's background is RGBA, which it cannot lay under gray.
+        # Pillow's background is RGBA, which does not fit gray images.
         images = [i.convert("RGBA") if i.mode == "LA" else i for i in images]
-        # Each frame is complete: the one before must not shine through.
+        # Each frame is complete: clear the previous one first.
         options |= {"disposal": 1 if images[0].mode == "RGBA" else 0, "blend": 0}
     pillow.save(images, file, "PNG", options)
     return []
@@ -86,5 +86,5 @@ def _options(metadata: Metadata) -> dict[str, Any]:
         info.add(kind, content)
     if metadata.xmp:
         info.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode("utf-8", "replace"))
-    options = pillow.profile_and_exif(metadata) | {"pnginfo": info, "compress_level": _LEVEL}
+    options = pillow.common_options(metadata) | {"pnginfo": info, "compress_level": _LEVEL}
     return options | ({"dpi": metadata.dpi} if metadata.dpi else {})

@@ -1,4 +1,4 @@
-"""Writing PNG with 16 bits per channel, strip by strip: Pillow has no such mode in colour."""
+"""A PNG writer for 16 bits per channel, strip by strip; Pillow has no such colour mode."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _LEVEL = 4
 _ROWS = 64
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}
-"""PNG's colour types (section 11.2.1 of its specification) by number of channels."""
+"""Colour types by number of channels (section 11.2.1 of the PNG specification)."""
 
 _UP = 2
-"""The filter of every row: what differs from the row above (section 9.2)."""
+"""The filter of every row: the difference from the row above (section 9.2)."""
 
 
 def write_frame(frame: Frame, file: BinaryIO, described: bytes) -> None:
@@ -29,8 +29,8 @@ def write_frame(frame: Frame, file: BinaryIO, described: bytes) -> None:
     Args:
         frame: Gray or RGB, with or without alpha.
         file: Opened for writing.
-        described: Any PNG of the same kind of colour. Its chunks are written too, those before
-            its pixels before these.
+        described: A PNG of the same colour type, whose ancillary chunks are copied, before and
+            after the pixels as they are there.
     """
     before, after = _ancillary_chunks(described)
     channels = (1 if frame.pixels.ndim == 2 else 3) + (frame.alpha is not None)
@@ -45,7 +45,7 @@ def write_frame(frame: Frame, file: BinaryIO, described: bytes) -> None:
 
 
 def _filtered_strips(frame: Frame, channels: int) -> Iterator[NDArray[np.uint8]]:
-    """Rows as PNG wants them: the filter's number, then big-endian samples less those above."""
+    """Filtered rows: the filter type, then big-endian samples minus those of the row above."""
     above = np.zeros((1, frame.width * channels * 2), np.uint8)
     for y in range(0, frame.height, _ROWS):
         strip = frame.pixels[y : y + _ROWS]
@@ -66,7 +66,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def _ancillary_chunks(png: bytes) -> tuple[bytes, bytes]:
-    """The chunks of a PNG that stand before and after its pixels, without IHDR, IDAT and IEND."""
+    """The chunks of a PNG before and after its pixels, without IHDR, IDAT and IEND."""
     parts: dict[bool, list[bytes]] = {False: [], True: []}
     position, seen_pixels = 8, False
     while position < len(png):

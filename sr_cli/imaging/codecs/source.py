@@ -1,4 +1,4 @@
-"""A file being decoded, as the codecs share it."""
+"""The file that is being decoded, shared by the codecs."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from sr_cli.imaging.picture import Frame
 
 
 @dataclass
-class Source:
-    """A file that Pillow has opened.
+class OpenFile:
+    """A file opened with Pillow.
 
     Attributes:
         data: The whole file.
-        image: Pillow's view of it, at the frame that is read next.
-        max_pixels: How many pixels it may have over all its frames.
+        image: Pillow's image, positioned at the frame to read next.
+        max_pixels: The most pixels that all frames together may have.
         allow_truncated: Whether to decode what is left of a damaged file.
-        notes: What was changed in reading.
-        is_srgb: Whether colours were converted to sRGB: the file's own profile fits no longer.
+        notes: What was converted while reading.
+        is_srgb: Whether colours were converted to sRGB, so that the file's profile no longer
+            applies.
     """
 
     data: bytes
@@ -38,7 +39,7 @@ class Source:
     is_srgb: bool = False
 
     def check_size(self, pixels: int) -> None:
-        """Check that the file may have so many pixels in all.
+        """Check that the total number of pixels is within the limit.
 
         Raises:
             SrError: `too-many-pixels`.
@@ -46,15 +47,15 @@ class Source:
         check_pixels(pixels, self.max_pixels)
 
     def add_note(self, note: Note) -> None:
-        """Add a note, once."""
+        """Add a note, unless it is there already."""
         if note not in self.notes:
             self.notes.append(note)
 
     def read_frame(self, profile: bytes | None = None) -> Frame:
-        """The image's current frame, decoded by Pillow.
+        """Decode the current frame with Pillow.
 
         Args:
-            profile: The file's colour profile, by which CMYK is converted.
+            profile: The file's colour profile, for converting CMYK.
         """
         self.image.load()
         frame, converted = to_frame(self.image, profile)
@@ -65,7 +66,10 @@ class Source:
         return frame
 
     def read_at_8_bits(self, error: SrError) -> Frame:
-        """What Pillow makes of the current frame, whose 16 bits cannot be decoded.
+        """Decode the current frame at 8 bits, after 16 bits could not be decoded.
+
+        Args:
+            error: Why not.
 
         Raises:
             SrError: `error`, unless damaged files are allowed.
@@ -77,9 +81,9 @@ class Source:
 
     @cached_property
     def opencv_frames(self) -> Sequence[NDArray[Any]]:
-        """All frames as OpenCV decodes them; see `opencv.decode_frames`."""
+        """All frames as decoded by `opencv.decode_frames`."""
         return opencv.decode_frames(self.data)
 
     def duration(self) -> float:
-        """Milliseconds that the current frame is shown."""
+        """The duration of the current frame, in milliseconds."""
         return float(self.image.info.get("duration") or 0)

@@ -1,4 +1,4 @@
-"""Reading TIFF: pages, reduced copies of them, and 16 bits per channel in their many layouts."""
+"""A TIFF reader: pages without reduced copies, and the layouts of 16 bits per channel."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from PIL import Image
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.codecs import opencv
 from sr_cli.imaging.codecs.pillow import BITS_PER_SAMPLE, PHOTOMETRIC, tiff_tag
-from sr_cli.imaging.codecs.source import Source
-from sr_cli.imaging.conversion import turn, unpremultiply, upright
+from sr_cli.imaging.codecs.source import OpenFile
+from sr_cli.imaging.conversion import orient_frame, orient_pixels, unpremultiply
 from sr_cli.imaging.exif import ORIENTATION
 from sr_cli.imaging.formats import check_pixels
 from sr_cli.imaging.metadata import read_metadata, read_tiff_metadata
@@ -24,14 +24,14 @@ from sr_cli.imaging.picture import Frame, Picture
 
 _NEW_SUBFILE_TYPE, _PLANAR_CONFIGURATION, _EXTRA_SAMPLES = 254, 284, 338
 _REDUCED = (1, 3, 5, 7)
-"""NewSubfileType with its lowest bit set, whatever else it says; damaged ones are none of these."""
+"""Values of NewSubfileType with the lowest bit set; damaged values are ignored."""
 
 _PREMULTIPLIED, _STRAIGHT = 1, 2
-"""What ExtraSamples calls alpha; 0 is anything else."""
+"""Values of ExtraSamples for alpha; 0 is something else."""
 
 
-def read(source: Source) -> Picture:
-    """All pages but reduced copies of others, upright.
+def read(source: OpenFile) -> Picture:
+    """Decode all pages except reduced copies, upright.
 
     Raises:
         SrError: As `read_picture`.
@@ -39,15 +39,15 @@ def read(source: Source) -> Picture:
     image = source.image
     source.check_size(image.size[0] * image.size[1])
     pages = _full_pages(source)
-    # Before its pixels, which Pillow then turns upright itself, as OpenCV does.
+    # Read before the pixels, which Pillow and OpenCV then rotate upright themselves.
     metadata, _ = read_metadata(image)
     return Picture(list(_read_frames(source, pages)), "TIFF", metadata)
 
 
-def _full_pages(source: Source) -> list[int]:
-    """Numbers of the pages that are no reduced copies of others (unless all say so).
+def _full_pages(source: OpenFile) -> list[int]:
+    """The numbers of the pages that are not reduced copies; all if every page claims to be one.
 
-    The image is left at the first of them. Their size is checked.
+    Seeks the image to the first of them, and checks the total size.
     """
     image = source.image
     count = int(getattr(image, "n_frames", 1))
@@ -67,7 +67,7 @@ def _full_pages(source: Source) -> list[int]:
     return full
 
 
-def _read_frames(source: Source, pages: Sequence[int]) -> Iterator[Frame]:
+def _read_frames(source: OpenFile, pages: Sequence[int]) -> Iterator[Frame]:
     profile = source.image.info.get("icc_profile")
     for number in pages:
         if len(pages) > 1:
@@ -84,12 +84,12 @@ def _read_frames(source: Source, pages: Sequence[int]) -> Iterator[Frame]:
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a page of 16 bits in several channels lies in the file.
+    """The layout of a 16-bit page with several channels.
 
     Attributes:
-        extra: What its fourth channel is.
-        planar: Whether channels follow each other, instead of pixels.
-        orientation: EXIF's.
+        extra: The meaning of the fourth channel, a value of ExtraSamples.
+        planar: Whether channels are stored one after the other.
+        orientation: The EXIF orientation, 1 to 8.
     """
 
     extra: int
@@ -98,7 +98,7 @@ class _Layout:
 
 
 def _sixteen_bit_layout(image: Image.Image) -> _Layout | None:
-    """The current page's layout; None where Pillow decodes all of its bits."""
+    """The layout of the current page; None if Pillow decodes all of its bits."""
     bits = tiff_tag(image, BITS_PER_SAMPLE, (8,))
     bits = bits if isinstance(bits, tuple) else (bits,)
     if len(bits) < 2 or set(bits) != {16} or tiff_tag(image, PHOTOMETRIC, 2) not in (1, 2):
@@ -109,8 +109,8 @@ def _sixteen_bit_layout(image: Image.Image) -> _Layout | None:
     return _Layout(extra, planar, tiff_tag(image, ORIENTATION, 1))
 
 
-def _read_sixteen_bit(source: Source, number: int, layout: _Layout) -> Frame:
-    # OpenCV takes planes for pixels; what it reads, it turns upright.
+def _read_sixteen_bit(source: OpenFile, number: int, layout: _Layout) -> Frame:
+    # OpenCV misreads planar files; pages that it reads are upright already.
     if layout.planar:
         pixels = _read_planes(source.data, number, layout)
     else:
@@ -126,17 +126,17 @@ def _with_alpha(colour: NDArray[Any], alpha: NDArray[Any], extra: int) -> Frame:
 
 
 def _read_planes(data: bytes, number: int, layout: _Layout) -> NDArray[Any]:
-    """A page whose channels follow each other, upright, in OpenCV's order of channels."""
+    """Decode a planar page, upright, in BGR order."""
     try:
         with _tifffile(data) as file:
             values = np.moveaxis(file.pages[number].asarray(), 0, -1)
     except Exception as error:
         raise SrError("damaged-image", reason=str(error)) from error
-    return upright(np.dstack([values[..., 2::-1], values[..., 3:]]), layout.orientation)
+    return orient_pixels(np.dstack([values[..., 2::-1], values[..., 3:]]), layout.orientation)
 
 
 def _tifffile(data: bytes) -> Any:
-    """The file as tifffile sees it, which says what is wrong in errors alone."""
+    """Open the file with tifffile, without its log messages."""
     import tifffile
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
@@ -144,7 +144,14 @@ def _tifffile(data: bytes) -> Any:
 
 
 def read_gray_alpha(data: bytes, max_pixels: int) -> Picture | None:
-    """A TIFF of 16-bit gray with alpha, which Pillow does not open; None for anything else.
+    """Decode a TIFF of 16-bit gray with alpha, which Pillow does not open.
+
+    Args:
+        data: The file.
+        max_pixels: The most pixels that all pages together may have.
+
+    Returns:
+        All pages upright; None for any other kind of file.
 
     Raises:
         SrError: `too-many-pixels`; `damaged-image`, also for an unknown compression.
@@ -164,12 +171,12 @@ def read_gray_alpha(data: bytes, max_pixels: int) -> Picture | None:
         raise SrError("damaged-image", reason=str(error)) from error
     metadata, orientation = read_tiff_metadata(data)
     for frame in frames:
-        turn(frame, orientation)
+        orient_frame(frame, orientation)
     return Picture(frames, "TIFF", metadata)
 
 
 def _gray_alpha_frame(page: Any) -> Frame:
-    """A page of tifffile's with two samples a pixel, as it lies."""
+    """Convert a tifffile page with two samples per pixel, not rotated."""
     import tifffile
 
     values = page.asarray()

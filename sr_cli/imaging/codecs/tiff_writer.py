@@ -1,4 +1,4 @@
-"""Writing TIFF: pages of 8 and 16 bits strip by strip, the EXIF directories behind them."""
+"""A TIFF writer: 8 and 16-bit pages strip by strip, followed by the EXIF directories."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from sr_cli.errors import Note
-from sr_cli.imaging.exif import DIRECTORIES, LAYOUT, exif_directory, exif_of
+from sr_cli.imaging.exif import DIRECTORIES, LAYOUT, exif_directory, parse_exif
 from sr_cli.imaging.formats import Encoding
 from sr_cli.imaging.metadata import TIFF_ICC, TIFF_IPTC, TIFF_XMP
 from sr_cli.imaging.picture import Frame, Metadata, Picture
@@ -20,7 +20,7 @@ from sr_cli.system.memory import release_rows
 _LEVEL = 4
 _ROWS = 64
 _BIG = 3 << 30
-"""Bytes of pixels from which it is a BigTIFF."""
+"""Bytes of pixels above which the file is a BigTIFF."""
 
 _SOFTWARE, _DESCRIPTION = 0x0131, 0x010E
 
@@ -30,7 +30,7 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
     import tifffile
 
     frames = picture.frames
-    exif = exif_of(metadata.exif)
+    exif = parse_exif(metadata.exif)
     directories = {code: dict(exif.get_ifd(code)) for code in DIRECTORIES if code in exif}
     tags = _blocks(metadata) + _text_tags(exif)
     profile = [tag for tag in tags if tag[0] == TIFF_ICC]
@@ -63,7 +63,7 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
 
 
 def _packed_strips(frame: Frame) -> Iterator[bytes]:
-    """Rows with alpha as the last channel, compressed: tifffile takes strips only as such."""
+    """Compressed strips with alpha as the last channel, as tifffile expects them."""
     for y in range(0, frame.height, _ROWS):
         strip = frame.pixels[y : y + _ROWS]
         if frame.alpha is not None:
@@ -73,7 +73,7 @@ def _packed_strips(frame: Frame) -> Iterator[bytes]:
 
 
 Tag = tuple[int, int, int, Any, bool]
-"""tifffile's: code, type, count, value, written once."""
+"""As tifffile takes it: code, type, count, value, write once."""
 
 
 def _blocks(metadata: Metadata) -> list[Tag]:
@@ -91,7 +91,7 @@ def _text_tags(exif: Any) -> list[Tag]:
         if tag in (_SOFTWARE, _DESCRIPTION, *LAYOUT, *DIRECTORIES):
             continue
         if isinstance(text, bytes):
-            # 0x9C9B to 0x9C9F are Windows's titles and authors, which are bytes; the rest is text.
+            # 0x9C9B to 0x9C9F (titles and authors of Windows) are bytes; the others are text.
             is_text = not 0x9C9B <= tag <= 0x9C9F
             tags.append(
                 (tag, 2, 0, text + b"\0", True) if is_text else (tag, 1, len(text), text, True)
@@ -102,9 +102,9 @@ def _text_tags(exif: Any) -> list[Tag]:
 
 
 def _append_directory(file: BinaryIO, code: int, entries: dict[int, Any]) -> None:
-    """Put the EXIF or GPS directory at the end of a TIFF and point its tag there.
+    """Append the EXIF or GPS directory to a TIFF and point its tag to it.
 
-    The tag's place is held by the unused one just before it, which tifffile does write.
+    tifffile does not write this tag: the unused code before it serves as a placeholder.
     """
     import tifffile
 

@@ -11,12 +11,12 @@ from sr_cli.imaging.picture import Metadata, Picture
 
 
 def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encoding) -> list[Note]:
-    """Write 8-bit frames, without loss where that is asked for."""
+    """Write 8-bit frames, lossless if requested."""
     options: dict[str, Any] = {
-        **pillow.profile_and_exif(metadata),
-        **pillow.quality("WEBP", encoding),
-        **pillow.durations(picture),
-        **pillow.plays(picture),
+        **pillow.common_options(metadata),
+        **pillow.quality_option("WEBP", encoding),
+        **pillow.duration_option(picture),
+        **pillow.loop_option(picture),
         **({"xmp": metadata.xmp} if metadata.xmp else {}),
         "method": 4,
         "exact": False,
