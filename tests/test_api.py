@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import PACKAGE
+from helpers import PACKAGE, REPOSITORY
 from helpers.images import pixels_of, save, size_of, smooth
 from helpers.world import World
 from PIL import Image
@@ -209,13 +209,18 @@ def test_the_public_names_are_there_and_documented() -> None:
     assert (PACKAGE / "py.typed").is_file()
 
 
-@pytest.mark.usefixtures("photo", "photos", "originals")
 @pytest.mark.parametrize("name", PUBLIC)
 def test_the_examples_of_public_names_are_true(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside photo.jpg and the folders photos/ and mine/."""
+    """Beside photo.jpg and a folder photos/."""
     monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    with Image.open(REPOSITORY / "examples" / "photo.jpg") as whole:
+        whole.resize((32, 24)).save("photo.jpg")
+        for number in range(8):
+            left = 40 * number
+            whole.crop((left, 60, left + 80, 132)).save(f"photos/{number}.png")
     found = doctest.DocTestFinder(recurse=False).find(getattr(sr_cli, name), name, globs={})
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     for example in found:

@@ -52,7 +52,7 @@ def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remote:
     remote = Remote("https://example.org/there.pth")
     remote.path.parent.mkdir(parents=True)
     remote.path.write_bytes(content)
-    store.pins.pin(remote.address, store.store.sha256_of(remote.path))
+    pin(remote.address, sha256_of(remote.path))
     return remote
 
 
