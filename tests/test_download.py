@@ -326,6 +326,16 @@ def test_a_mirror_serves_what_is_pinned_to_the_address(
     assert pinned("https://example.org/a?v=1") == DIGEST
 
 
+def test_a_mirror_on_plain_http_serves_only_what_has_a_hash(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SR_MIRROR", server.url)
+    server.put("/example.org/a", CONTENT)
+    assert code_of(Remote("https://example.org/a", "a")) == "insecure-address"
+    assert not server.requests
+    assert store.get(remote("https://example.org/a")).read_bytes() == CONTENT
+
+
 @pytest.mark.parametrize("url", ["https://[::1/x", "https://127.0.0.1:port/x", "https:///x"])
 def test_what_is_no_address_is_said(url: str, server: Server) -> None:
     assert code_of(Remote(url, "a", 10, DIGEST)) == "download-failed"
