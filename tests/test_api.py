@@ -94,7 +94,12 @@ def test_arguments_that_are_not_supported(
     assert (caught.value.code, caught.value.subject) == (code, subject)
 
 
-@pytest.mark.parametrize("entry", load_manifest().embedded, ids=lambda e: e.id)
+@pytest.mark.parametrize(
+    "entry",
+    # One for each file: VDSR's serves three scales.
+    {e.file: e for e in reversed(load_manifest().embedded)}.values(),
+    ids=lambda e: e.id,
+)
 def test_flat_colours_come_out_unchanged(entry: Any) -> None:
     colours = [(0, 0, 0), (255, 255, 255), (128, 128, 128), (255, 0, 0), (20, 90, 200)]
     for colour in colours:
