@@ -27,7 +27,15 @@ from sr_cli import (
     upscale_image,
 )
 from sr_cli.registry.manifest import load_manifest
-from sr_cli.upscale.request import Downloaded, Event, PipelineReady, Planned, Progress, Replacing
+from sr_cli.upscale.request import (
+    Downloaded,
+    DownloadProgress,
+    Event,
+    PipelineReady,
+    Planned,
+    Progress,
+    Replacing,
+)
 
 FLOORS = [
     "cli", "upscale", "training", "evaluation", "engine", "registry", "store", "networks", "layers",
@@ -198,6 +206,10 @@ def test_weights_are_fetched_where_that_is_allowed(
     assert result.status == "done" and result.output_width == 32
     (fetched,) = (e for e in told if isinstance(e, Downloaded))
     assert fetched.name == "first-x2" and not fetched.pinned
+    coming = [e for e in told if isinstance(e, DownloadProgress)]
+    size = len(world.content["first-x2"])
+    assert coming[0] == DownloadProgress("first-x2", "MIT", 0, size)
+    assert coming[-1] == DownloadProgress("first-x2", "MIT", size, size)
 
 
 PUBLIC = [n for n in sr_cli.__all__ if n != "__version__"]
