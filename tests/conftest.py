@@ -10,26 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import (
-    REPOSITORY,  # noqa: F401 - for the tests that still take it from here
-    SHARED,
-)
-from helpers.command import (
-    BICUBIC,  # noqa: F401
-    Argument,
-    Outcome,
-    Run,
-    run_in_process,
-    run_process,
-)
-from helpers.images import (
-    save,
-    size_of,  # noqa: F401
-    smooth,
-)
-from helpers.images import save as picture  # noqa: F401
-from helpers.inprocess import Invoke, invoke
-from helpers.networks import needs_bf16  # noqa: F401
+from helpers import SHARED
+from helpers.command import Argument, Outcome, Run, run_in_process, run_process
+from helpers.images import save, smooth
 from helpers.server import Server, serving
 from helpers.world import World, small_world
 from hypothesis import settings
@@ -72,13 +55,6 @@ def sr(tmp_path: Path) -> Run:
 def sr_process(tmp_path: Path) -> Run:
     """As `sr`, but a real process: for streams, signals, start-up, exit and memory."""
     return _in(tmp_path, run_process)
-
-
-@pytest.fixture
-def inprocess(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    """`sr` without what that takes care of, for the tests that still use it."""
-    monkeypatch.chdir(tmp_path)
-    return invoke
 
 
 def _in(folder: Path, run: Run) -> Run:

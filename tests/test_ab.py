@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.inprocess import Invoke
+from helpers.command import Run
 
 BROWSER = next((p for n in ("chromium", "chromium-browser") if (p := shutil.which(n))), None)
 
@@ -21,10 +21,8 @@ def data_of(page: Path) -> dict[str, Any]:
     return found
 
 
-def test_every_pair_of_every_image_is_asked(
-    inprocess: Invoke, originals: Path, tmp_path: Path
-) -> None:
-    done = inprocess("benchmark", "mine", "-m", "espcn-x4", "-m", "fsrcnn-x4", "-m", "bicubic",
+def test_every_pair_of_every_image_is_asked(sr: Run, originals: Path, tmp_path: Path) -> None:
+    done = sr("benchmark", "mine", "-m", "espcn-x4", "-m", "fsrcnn-x4", "-m", "bicubic",
               "--ab", "ab", "--degradation", "bicubic", "--degradation", "photo")  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     data = data_of(tmp_path / "ab" / "index.html")
@@ -35,41 +33,37 @@ def test_every_pair_of_every_image_is_asked(
     assert "http://" not in text and "https://" not in text
     rows = [line.split()[:3] for line in done.stdout.decode().splitlines()[1:]]
     assert len(rows) == 6 and {r[2] for r in rows} == {"bicubic", "photo"}
-    again = inprocess("benchmark", "mine", "-m", "espcn-x4", "--ab", "ab")
+    again = sr("benchmark", "mine", "-m", "espcn-x4", "--ab", "ab")
     assert again.returncode == 2 and again.error_codes == ["already-exists"]
 
 
-def test_one_model_is_compared_with_bicubic(
-    inprocess: Invoke, originals: Path, tmp_path: Path
-) -> None:
-    done = inprocess("benchmark", "mine", "-m", "espcn-x4", "--ab", "ab", "--quiet")
+def test_one_model_is_compared_with_bicubic(sr: Run, originals: Path, tmp_path: Path) -> None:
+    done = sr("benchmark", "mine", "-m", "espcn-x4", "--ab", "ab", "--quiet")
     assert done.returncode == 0 and not done.stderr
     (trial, *_) = data_of(tmp_path / "ab" / "index.html")["trials"]
     assert {trial["first"], trial["second"]} == {"bicubic", "espcn-x4"}
 
 
-def test_degraded_sets_are_measured_without_published_figures(
-    inprocess: Invoke, originals: Path
-) -> None:
+def test_degraded_sets_are_measured_without_published_figures(sr: Run, originals: Path) -> None:
     base = ("benchmark", "mine", "-m", "bicubic", "--json")
     clean, photo, again = (
-        json.loads(inprocess(*base, *more).stdout)["results"][0]
+        json.loads(sr(*base, *more).stdout)["results"][0]
         for more in ((), ("--degradation", "photo"), ("--degradation", "photo"))
     )
     figures = [r["sets"]["mine"]["psnr_y"] for r in (clean, photo, again)]
     assert figures[1] < figures[0] and figures[1] == figures[2]
     assert photo["degradation"] == "photo"
-    assert inprocess(*base, "--degradation", "rain").returncode == 2
-    assert inprocess(*base, "--degradation", "photo", "--degradation", "noise").returncode == 2
+    assert sr(*base, "--degradation", "rain").returncode == 2
+    assert sr(*base, "--degradation", "photo", "--degradation", "noise").returncode == 2
 
 
 @pytest.fixture
-def page(inprocess: Invoke, originals: Path, tmp_path: Path) -> Iterator[Any]:
+def page(sr: Run, originals: Path, tmp_path: Path) -> Iterator[Any]:
     """The page of two models and three images, open in a browser."""
     if BROWSER is None:
         pytest.skip("no Chromium here")
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    done = inprocess("benchmark", "mine", "-m", "espcn-x4", "-m", "fsrcnn-x4", "--ab", "ab")
+    done = sr("benchmark", "mine", "-m", "espcn-x4", "-m", "fsrcnn-x4", "--ab", "ab")
     assert done.returncode == 0, done.stderr.decode()
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(

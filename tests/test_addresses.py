@@ -132,6 +132,13 @@ def test_addresses_with_one_name_have_places_of_their_own() -> None:
     assert Remote("https://example.org/a%20b.pth").path.name == "a b.pth"
 
 
+def test_a_place_stays_the_same_from_version_to_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SR_CACHE", "/cache")
+    web = Remote("https://example.org/a.pth").path
+    assert web == Path("/cache/web/0f62215f747fca49/a.pth")
+    assert Remote("hf://o/r@v1/x/a.pth").path == Path("/cache/hub/o/r/v1/x/a.pth")
+
+
 @pytest.mark.parametrize(
     "name", ["..", "con:", "a%2Fb%5Cc.pth", "a%00.pth", "%20", 'a".pth', "a|b.pth", "a%3F.pth"]
 )

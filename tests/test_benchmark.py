@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import REPOSITORY, SHARED, smooth
-from helpers.inprocess import Invoke
-from manifest_world import compact
+from helpers import REPOSITORY, SHARED
+from helpers.command import Run
+from helpers.images import smooth
+from helpers.networks import compact
 from PIL import Image
 
 from sr_cli.errors import RefusedError, SrError
@@ -64,15 +65,13 @@ def test_lpips_of_bicubic_is_the_known_figure(test_sets: Path) -> None:
     assert row.sets["Set5"].mean("lpips") == pytest.approx(0.3398, abs=0.001)
 
 
-def test_what_is_measured_is_what_upscale_writes(
-    inprocess: Invoke, originals: Path, tmp_path: Path
-) -> None:
+def test_what_is_measured_is_what_upscale_writes(sr: Run, originals: Path, tmp_path: Path) -> None:
     options = BenchmarkOptions(save=tmp_path / "out")
     report = benchmark([originals], models=["espcn-x4"], options=options)
     assert {row.model for row in report.rows} == {"bicubic", "espcn-x4"} and not report.comparisons
     hr = np.asarray(Image.open(originals / "1.png"))
     Image.fromarray(downscale_bicubic(hr, 4)).save(tmp_path / "lr.png")
-    assert inprocess("upscale", "lr.png", "-m", "espcn-x4", "-o", "sr.png").returncode == 0
+    assert sr("upscale", "lr.png", "-m", "espcn-x4", "-o", "sr.png").returncode == 0
     ours = np.asarray(Image.open(tmp_path / "out" / "mine" / "1_espcn-x4.png"))
     assert (ours == np.asarray(Image.open(tmp_path / "sr.png"))).all()
     squared = (ours.astype(float) - hr)[4:-4, 4:-4] @ (np.array([65.481, 128.553, 24.966]) / 255)

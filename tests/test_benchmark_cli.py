@@ -9,8 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Run
-from helpers.inprocess import Invoke, Outcome
+from helpers.command import Outcome, Run
 from PIL import Image
 
 
@@ -30,73 +29,71 @@ def test_a_process_prints_one_document_and_talks_on_stderr(sr: Run, originals: P
     assert error["subject"].endswith("tiny.png") and error["message"]
 
 
-def test_tables_in_every_shape(inprocess: Invoke, originals: Path) -> None:
+def test_tables_in_every_shape(sr: Run, originals: Path) -> None:
     base = ("benchmark", "mine", "-m", "bicubic", "-x2", "--rgb")
-    plain = inprocess(*base).stdout.decode()
+    plain = sr(*base).stdout.decode()
     assert "PSNR-RGB" in plain and "…" not in plain and "(" not in plain
-    table = list(csv.DictReader(io.StringIO(inprocess(*base, "--csv").stdout.decode())))
+    table = list(csv.DictReader(io.StringIO(sr(*base, "--csv").stdout.decode())))
     assert table[0]["model"] == "bicubic" and float(table[0]["mine PSNR-Y"]) > 20
-    markdown = inprocess(*base, "--markdown", "--per-image").stdout.decode().splitlines()
+    markdown = sr(*base, "--markdown", "--per-image").stdout.decode().splitlines()
     assert len(markdown) == 2 + 3 and markdown[1].startswith("| ---")
 
 
-def test_differences_are_explained(inprocess: Invoke, test_sets: Path) -> None:
-    done = inprocess("benchmark", "Set5", "-m", "bicubic", "-x3", "--data-dir", test_sets)
+def test_differences_are_explained(sr: Run, test_sets: Path) -> None:
+    done = sr("benchmark", "Set5", "-m", "bicubic", "-x3", "--data-dir", test_sets)
     assert done.returncode == 0 and b"30.40 (+0.01)" in done.stdout and done.stderr
 
 
-def test_identical_images_stay_valid_json(inprocess: Invoke, tmp_path: Path) -> None:
+def test_identical_images_stay_valid_json(sr: Run, tmp_path: Path) -> None:
     (tmp_path / "flat").mkdir()
     Image.new("RGB", (48, 48), (10, 200, 30)).save(tmp_path / "flat" / "a.png")
-    done = inprocess("benchmark", "flat", "-m", "bicubic", "--json")
+    done = sr("benchmark", "flat", "-m", "bicubic", "--json")
     assert b"Infinity" not in done.stdout
     found = results(done)["bicubic"]["sets"]["flat"]
     assert found["psnr_y"] is None and found["infinite"] == ["psnr_y"]
-    assert b" inf " in inprocess("benchmark", "flat", "-m", "bicubic").stdout
+    assert b" inf " in sr("benchmark", "flat", "-m", "bicubic").stdout
 
 
-def test_folders_in_pairs(inprocess: Invoke, originals: Path, tmp_path: Path) -> None:
+def test_folders_in_pairs(sr: Run, originals: Path, tmp_path: Path) -> None:
     (tmp_path / "low").mkdir()
     for number in range(3):
         small = Image.open(originals / f"{number}.png").resize((36, 32))
         small.save(tmp_path / "low" / f"{number}x2.png")
     base = ("benchmark", "--hr", "mine", "--lr", "low", "-m", "bicubic", "-x2", "--json")
-    done = inprocess(*base)
+    done = sr(*base)
     assert done.returncode == 0 and results(done)["bicubic"]["sets"]["mine"]["images"] == 3
     (tmp_path / "low" / "1x2.png").unlink()
-    assert inprocess(*base).returncode == 1
+    assert sr(*base).returncode == 1
 
 
-def test_what_failed_is_told(inprocess: Invoke, originals: Path) -> None:
+def test_what_failed_is_told(sr: Run, originals: Path) -> None:
     for number in range(2):
         Image.new("L", (9, 9)).save(originals / f"tiny{number}.png")
-    done = inprocess("benchmark", "mine", "-m", "espcn-x4+espcn-x4", "--json")
+    done = sr("benchmark", "mine", "-m", "espcn-x4+espcn-x4", "--json")
     assert done.returncode == 1
     assert done.error_codes == ["image-too-small"] * 2 + ["model-failed"]
     broken = results(done)["espcn-x4+espcn-x4"]
     assert broken["error"]["code"] == "chain-order" and broken["error"]["message"]
 
 
-def test_a_sheet_of_crops(inprocess: Invoke, originals: Path, tmp_path: Path) -> None:
+def test_a_sheet_of_crops(sr: Run, originals: Path, tmp_path: Path) -> None:
     for region in ("differ", "edges", "texture", "1:8,4,32"):
-        done = inprocess("benchmark", "mine", "-m", "espcn-x4", "--compare", "sheet.png", "-y",
+        done = sr("benchmark", "mine", "-m", "espcn-x4", "--compare", "sheet.png", "-y",
                          "--region", region)  # fmt: skip
         assert done.returncode == 0, done.stderr.decode()
         with Image.open(tmp_path / "sheet.png") as sheet:
             side = 32 if ":" in region else 64
             assert sheet.size == (3 * (3 * side + 6), 3 * side + 28)
     base = ("benchmark", "mine", "-m", "bicubic", "--compare")
-    assert inprocess(*base, "sheet.png").error_codes == ["already-exists"]
-    outside = inprocess(*base, "s.png", "--region", "1:60,4,32")
+    assert sr(*base, "sheet.png").error_codes == ["already-exists"]
+    outside = sr(*base, "s.png", "--region", "1:60,4,32")
     assert outside.returncode == 2 and outside.error_codes == ["crop-outside-image"]
-    unknown = inprocess(*base, "s.png", "--region", "9:0,4,32")
+    unknown = sr(*base, "s.png", "--region", "9:0,4,32")
     assert unknown.returncode == 2 and unknown.error_codes == ["unknown-value"]
 
 
-def test_a_plot_needs_its_extra_or_is_drawn(
-    inprocess: Invoke, originals: Path, tmp_path: Path
-) -> None:
-    done = inprocess("benchmark", "mine", "-m", "espcn-x4", "--plot", "p.png")
+def test_a_plot_needs_its_extra_or_is_drawn(sr: Run, originals: Path, tmp_path: Path) -> None:
+    done = sr("benchmark", "mine", "-m", "espcn-x4", "--plot", "p.png")
     try:
         import matplotlib  # noqa: F401
     except ImportError:
@@ -157,20 +154,20 @@ def test_a_plot_needs_its_extra_or_is_drawn(
     ],
 )  # fmt: skip
 def test_refusals(
-    inprocess: Invoke, originals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    sr: Run, originals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     arguments: str, code: int, error: str,
 ) -> None:  # fmt: skip
     (tmp_path / "empty").mkdir()
     shutil.copytree(originals, tmp_path / "other" / "Set5")
     monkeypatch.setenv("SR_OFFLINE", "1")
     monkeypatch.setenv("SR_CACHE", str(tmp_path / "cache"))
-    done = inprocess("benchmark", *arguments.split())
+    done = sr("benchmark", *arguments.split())
     assert done.error_codes == [error], done.stderr.decode()
     assert done.returncode == code and not done.stdout
     assert b"?" not in done.stderr, "a fact that its sentence needs is missing"
 
 
-def test_every_option_that_check_decides_itself_is_refused(inprocess: Invoke) -> None:
+def test_every_option_that_check_decides_itself_is_refused(sr: Run) -> None:
     from sr_cli.cli.benchmark_options import Options, _not_for_check
 
     given = Options(hr=Path("h"), rgb=True, lpips="alex", lpips_weights=Path("w"), csv=True,
@@ -180,9 +177,9 @@ def test_every_option_that_check_decides_itself_is_refused(inprocess: Invoke) ->
     assert len(_not_for_check(given)) == 14 and _not_for_check(Options()) == []
 
 
-def test_the_shipped_figures_hold(inprocess: Invoke, test_sets: Path) -> None:
+def test_the_shipped_figures_hold(sr: Run, test_sets: Path) -> None:
     # All of them on Set5: tests/test_weights.py.
-    done = inprocess("benchmark", "Set5", "-m", "fsrcnn", "-m", "espcn", "-x4", "--check",
+    done = sr("benchmark", "Set5", "-m", "fsrcnn", "-m", "espcn", "-x4", "--check",
                      "--data-dir", test_sets)  # fmt: skip
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
     lines = done.stdout.decode().splitlines()
@@ -191,13 +188,13 @@ def test_the_shipped_figures_hold(inprocess: Invoke, test_sets: Path) -> None:
 
 
 def test_a_figure_that_does_not_hold_fails(
-    inprocess: Invoke, test_sets: Path, monkeypatch: pytest.MonkeyPatch
+    sr: Run, test_sets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sr_cli.evaluation import figure_checks
 
     golden = {("Set5", 4): {"psnr_y": 28.44, "ssim": 0.8111}}
     monkeypatch.setattr(figure_checks, "GOLDEN", golden)
-    done = inprocess("benchmark", "Set5", "-m", "bicubic", "-x4", "--check", "--data-dir",
+    done = sr("benchmark", "Set5", "-m", "bicubic", "-x4", "--check", "--data-dir",
                      test_sets, "--json", "--quiet")  # fmt: skip
     assert done.returncode == 1 and not done.stderr
     psnr, ssim = json.loads(done.stdout)["checks"]

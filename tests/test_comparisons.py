@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import smooth
+from helpers.images import smooth
 from PIL import Image
 
 from sr_cli.errors import RefusedError, SrError

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import smooth
+from helpers.images import smooth
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

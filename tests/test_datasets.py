@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import smooth
-from faults import Server, cut, status
+from helpers.images import smooth
+from helpers.server import Server, cut, status
 from PIL import Image
 
 from sr_cli.errors import RefusedError, SrError

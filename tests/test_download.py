@@ -105,10 +105,35 @@ def test_a_download_that_was_complete_needs_no_request(server: Server) -> None:
 def test_other_bytes_never_get_the_name(server: Server, fault: Answer, code: str) -> None:
     wanted = remote(server.put("/a", CONTENT, fault))
     assert code_of(wanted) == code
+    assert code == "unexpected-size" or not partial_of(wanted.path).exists()
     assert store.get(wanted).read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("code", [429, 503])
+def test_what_differs_is_told_by_its_hash(server: Server) -> None:
+    wanted = Remote(server.put("/a", b"another"), "a", sha256=DIGEST)
+    # The advice to forget a pin is for what only a pin vouches for.
+    pin(wanted.address, DIGEST)
+    with pytest.raises(SrError) as caught:
+        store.get(wanted)
+    found = hashlib.sha256(b"another").hexdigest()
+    assert (caught.value.hint, caught.value.facts) == (None, {"sha256": found[:16]})
+
+
+def test_a_half_is_fetched_again_where_the_hub_knows_the_hash(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = server.put("/a", CONTENT)
+    monkeypatch.setattr(
+        "sr_cli.store.store.find_source",
+        lambda r: transfer.Source(r, url, len(CONTENT), DIGEST),
+    )
+    wanted = Remote("hf://owner/repo/file", "a")
+    begin(wanted, b"x" * 1000)
+    assert store.get(wanted).read_bytes() == CONTENT and pinned(wanted.address) == DIGEST
+    assert [r for _, r in server.requests] == ["bytes=1000-", None]
+
+
+@pytest.mark.parametrize("code", [408, 425, 429, 500, 502, 503, 504])
 def test_a_busy_server_is_asked_again(server: Server, code: int) -> None:
     wanted = remote(server.put("/a", CONTENT, status(code, Retry_After="0"), status(code)))
     assert store.get(wanted).exists()
@@ -138,6 +163,12 @@ def test_a_missing_file_is_not_asked_for_again(server: Server) -> None:
         store.get(remote(server.url + "/nothing"))
     assert caught.value.code == "download-failed"
     assert caught.value.facts["tries"] == 1 and "404" in caught.value.facts["reason"]
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("code", [401, 403, 410, 501])
+def test_a_refusal_is_not_asked_for_again(server: Server, code: int) -> None:
+    assert code_of(remote(server.put("/a", CONTENT, status(code)))) == "download-failed"
     assert len(server.requests) == 1
 
 
@@ -297,13 +328,29 @@ def test_a_mirror_serves_what_is_pinned_to_the_address(
     assert pinned("https://example.org/a?v=1") == DIGEST
 
 
+def test_a_mirror_on_plain_http_serves_only_what_has_a_hash(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SR_MIRROR", server.url)
+    server.put("/example.org/a", CONTENT)
+    assert code_of(Remote("https://example.org/a", "a")) == "insecure-address"
+    assert not server.requests
+    assert store.get(remote("https://example.org/a")).read_bytes() == CONTENT
+
+
 @pytest.mark.parametrize("url", ["https://[::1/x", "https://127.0.0.1:port/x", "https:///x"])
 def test_what_is_no_address_is_said(url: str, server: Server) -> None:
     assert code_of(Remote(url, "a", 10, DIGEST)) == "download-failed"
 
 
 def test_a_full_disk_is_said(server: Server) -> None:
-    assert code_of(Remote(server.put("/a", CONTENT), "a", 1 << 60, DIGEST)) == "disk-full"
+    wanted = Remote(server.put("/a", CONTENT), "a", 1 << 60, DIGEST)
+    begin(wanted, b"half" * (1 << 18))
+    with pytest.raises(SrError) as caught:
+        store.get(wanted)
+    assert (caught.value.code, caught.value.subject) == ("disk-full", str(wanted.path))
+    assert caught.value.facts["needed_mib"] == (1 << 40) - 1
+    assert 0 < caught.value.facts["free_mib"] < 1 << 40
     assert not server.requests
 
 
@@ -379,6 +426,17 @@ def test_something_in_the_way_is_said(server: Server) -> None:
     with pytest.raises(SrError) as caught:
         store.get(wanted)
     assert caught.value.code == "unwritable-file" and caught.value.subject == str(wanted.path)
+    assert not server.requests
+
+
+def test_what_differs_goes_also_where_nothing_can_be_fetched(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SR_OFFLINE", "1")
+    wanted = remote(server.url + "/a")
+    wanted.path.parent.mkdir(parents=True)
+    wanted.path.write_bytes(bytes(len(CONTENT)))
+    assert code_of(wanted) == "offline"
 
 
 @pytest.mark.usefixtures("unverified")
@@ -394,6 +452,7 @@ def test_cached_addresses_are_those_of_the_user(server: Server) -> None:
     half = partial_of(Remote("https://example.org/half.pth").path)
     half.parent.mkdir()
     half.write_bytes(b"half")
+    half.with_name(".half.pth.lock").touch()
     found = store.cached_addresses()
     assert found[0] == web and [r.path for r in found] == [web.path, half]
     assert store.remove(found[1]) == [half]

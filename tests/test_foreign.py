@@ -22,6 +22,7 @@ from sr_cli.engine.upscaler import Upscaler
 from sr_cli.errors import SrError
 from sr_cli.evaluation.costs import count_multiply_adds
 from sr_cli.registry.foreign import ForeignModel, load_foreign
+from sr_cli.registry.tensors import read_tensors
 
 spandrel = pytest.importorskip("spandrel")
 
@@ -266,7 +267,7 @@ def test_without_spandrel_only_our_own_layouts_are_read(
     monkeypatch.setitem(sys.modules, "spandrel", None)
     done = sr("models", "a.pth")
     assert done.returncode == 2 and done.error_codes == ["extra-missing"]
-    assert b"error[extra-missing]" in done.stderr and b"foreign" in done.stderr
+    assert b"[foreign]" in done.stderr
 
 
 def test_a_view_beyond_its_storage_is_refused(tmp_path: Path) -> None:
@@ -304,6 +305,43 @@ def test_files_that_grow_when_read_are_refused(sr: Run, tmp_path: Path) -> None:
     for name, code in codes.items():
         done = sr("models", f"{name}.pth")
         assert done.returncode == 1 and done.error_codes == [code], (name, done.stderr)
+
+
+@pytest.mark.parametrize(("mib", "refused"), [(4, False), (6, True)])
+def test_how_far_a_file_may_expand(tmp_path: Path, mib: int, refused: bool) -> None:
+    """To four times its size and a MiB: this one holds a MiB of numbers, shared by views."""
+    numbers = torch.zeros(1 << 18)
+    views = {f"view.{n}": numbers for n in range(mib)}
+    torch.save(views, tmp_path / "a.pth")
+    if not refused:
+        assert len(read_tensors(tmp_path / "a.pth")) == mib
+        return
+    with pytest.raises(SrError) as caught:
+        read_tensors(tmp_path / "a.pth")
+    assert (caught.value.code, caught.value.facts) == ("expands-too-far", {"mib": mib})
+
+
+def test_wrappers_within_wrappers(tmp_path: Path) -> None:
+    inner: object = {"a": torch.ones(1), "step": 3, "complex": torch.ones(1, dtype=torch.cfloat)}
+    for _ in range(8):
+        inner = {"model": inner, "epoch": 1}
+    torch.save(inner, tmp_path / "a.pth")
+    assert read_tensors(tmp_path / "a.pth") == {"a": torch.ones(1)}
+    torch.save({"model": inner}, tmp_path / "b.pth")
+    with pytest.raises(SrError) as caught:
+        read_tensors(tmp_path / "b.pth")
+    assert caught.value.facts == {"reason": "no named tensors"}
+
+
+def test_a_reason_that_says_something_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(b"")
+    (tmp_path / "b.pth").write_bytes(b"PK\3\4" + bytes(100))
+    for name in ("a.safetensors", "b.pth"):
+        with pytest.raises(SrError) as caught:
+            read_tensors(tmp_path / name)
+        reason = caught.value.facts["reason"]
+        assert caught.value.code == "unreadable-checkpoint"
+        assert len(reason) > 12 and "\n" not in reason
 
 
 def test_a_header_that_describes_too_much_is_refused_at_once(sr: Run, tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import SHARED, smooth
-from helpers.inprocess import Invoke
+from helpers import SHARED
+from helpers.command import Run
+from helpers.images import smooth
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -75,7 +76,7 @@ def test_the_smallest_image_is_what_the_pools_leave_something_of(network: str) -
 
 
 @pytest.mark.skipif(not REFERENCE.is_dir(), reason="LPIPS's weights are not here")
-def test_lpips_as_a_loss_leads_towards_the_picture(inprocess: Invoke, tmp_path: Path) -> None:
+def test_lpips_as_a_loss_leads_towards_the_picture(sr: Run, tmp_path: Path) -> None:
     lpips = LPIPS("vgg", REFERENCE / "lpips_vgg16.safetensors")
     hr = torch.from_numpy(smooth(48, 48)).permute(2, 0, 1)[None] / np.float32(255)
     sr_ = (hr * 0.8).clone().requires_grad_(True)
@@ -89,7 +90,7 @@ def test_lpips_as_a_loss_leads_towards_the_picture(inprocess: Invoke, tmp_path: 
         assert float(lpips(nearer, hr)) < float(lpips(sr_.detach(), hr))
     for number in range(3):
         Image.fromarray(smooth(96, 96, seed=number)).save(tmp_path / f"{number}.png")
-    done = inprocess("train", "-m", "edsr", "-x2", "--data", ".", "--steps", "2", "--lr-patch",
+    done = sr("train", "-m", "edsr", "-x2", "--data", ".", "--steps", "2", "--lr-patch",
               "16", "--batch", "2", "--set", "config.blocks=1", "--set", "losses.lpips=0.1",
               "--trunk", REFERENCE / "lpips_vgg16.safetensors", "-o", "a.safetensors")  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()

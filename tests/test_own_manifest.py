@@ -11,6 +11,7 @@ from helpers.images import save
 from helpers.world import World
 
 from sr_cli.errors import RefusedError, SrError
+from sr_cli.registry import manifest as manifest_module
 from sr_cli.registry.manifest import as_json, load_manifest, parse_manifest, read_manifest
 
 
@@ -158,6 +159,26 @@ def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
     with pytest.raises(RefusedError) as caught:
         read_manifest(tmp_path / "bad.json")
     assert caught.value.code == "unreadable-file"
+
+
+def test_an_installation_without_its_manifest_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "site" / "sr_cli"
+    package.mkdir(parents=True)
+    monkeypatch.setattr(manifest_module, "_PACKAGE", package)
+    read = manifest_module._installed_manifest.__wrapped__
+    with pytest.raises(SrError) as caught:
+        read()
+    assert (caught.value.code, caught.value.hint) == ("invalid-manifest", "reinstall")
+    installed = load_manifest()
+    for place in (package.parent, package):
+        (place / "weights_manifest.json").write_text(as_json(installed), encoding="utf-8")
+        assert read() == installed
+        (place / "weights_manifest.json").unlink()
+    (package / "weights_manifest.json").write_text(as_json(installed), encoding="utf-8")
+    (package.parent / "weights_manifest.json").write_text("of another program")
+    assert read() == installed
 
 
 def test_families() -> None:

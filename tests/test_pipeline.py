@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import smooth
-from manifest_world import compact
+from helpers.images import smooth
+from helpers.networks import compact
 
 from sr_cli.engine import device
 from sr_cli.engine import frames as engine_frames

@@ -8,8 +8,8 @@ from typing import Any
 
 import jsonschema
 import pytest
-from conftest import REPOSITORY
-from helpers.inprocess import Invoke
+from helpers import REPOSITORY
+from helpers.command import Run
 from PIL import Image
 
 SCHEMAS = REPOSITORY / "docs" / "schemas"
@@ -21,10 +21,10 @@ def validator(name: str) -> Any:
     return jsonschema.Draft202012Validator(schema)
 
 
-def test_benchmark_follows_its_schema(inprocess: Invoke, originals: Path, tmp_path: Path) -> None:
+def test_benchmark_follows_its_schema(sr: Run, originals: Path, tmp_path: Path) -> None:
     Image.new("RGB", (48, 48), (9, 200, 30)).save(originals / "flat.png")
     Image.new("L", (9, 9)).save(originals / "tiny.png")
-    done = inprocess("benchmark", "mine", "-m", "espcn-x2", "-m", "espcn-x2+espcn-x2", "-x2",
+    done = sr("benchmark", "mine", "-m", "espcn-x2", "-m", "espcn-x2+espcn-x2", "-x2",
                      "--rgb", "--per-image", "--json")  # fmt: skip
     assert done.returncode == 1
     document = json.loads(done.stdout)
@@ -36,19 +36,17 @@ def test_benchmark_follows_its_schema(inprocess: Invoke, originals: Path, tmp_pa
     assert rows["espcn-x2+espcn-x2"]["error"]["message"]
 
 
-def test_benchmark_of_the_papers_sets_follows_its_schema(
-    inprocess: Invoke, test_sets: Path
-) -> None:
+def test_benchmark_of_the_papers_sets_follows_its_schema(sr: Run, test_sets: Path) -> None:
     base = ("benchmark", "Set5", "-m", "bicubic", "-x3", "--data-dir", test_sets, "--json")
-    measured = json.loads(inprocess(*base).stdout)
+    measured = json.loads(sr(*base).stdout)
     assert measured["results"][0]["sets"]["Set5"]["published"]["psnr_y"] == 30.39
-    checked = json.loads(inprocess(*base, "--check").stdout)
+    checked = json.loads(sr(*base, "--check").stdout)
     assert len(checked["checks"]) == 2
     for document in (measured, checked):
         validator("benchmark").validate(document)
 
 
-def test_a_schema_refuses_what_it_does_not_describe(test_sets: Path, inprocess: Invoke) -> None:
+def test_a_schema_refuses_what_it_does_not_describe(test_sets: Path, sr: Run) -> None:
     row = {"model": "a", "scale": 2, "degradation": "bicubic", "parameters": 0, "device": "cpu",
            "multiply_adds_per_pixel": 0.0, "precision": None, "peak_memory_bytes": None,
            "sets": {}}  # fmt: skip
@@ -60,8 +58,8 @@ def test_a_schema_refuses_what_it_does_not_describe(test_sets: Path, inprocess: 
             validator("benchmark").validate(bad)
 
 
-def test_train_follows_its_schema(inprocess: Invoke, photos: Path) -> None:
-    done = inprocess("train", "-m", "espcn", "-x2", "--data", photos, "--steps", "2",
+def test_train_follows_its_schema(sr: Run, photos: Path) -> None:
+    done = sr("train", "-m", "espcn", "-x2", "--data", photos, "--steps", "2",
                      "--lr-patch", "8", "--batch", "1", "--json")  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     document = json.loads(done.stdout)

@@ -15,8 +15,8 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from conftest import smooth
-from helpers.inprocess import Invoke
+from helpers.command import Run
+from helpers.images import smooth
 from helpers.training import TINY, arguments, quick, same, small_vgg, tiny_recipe
 from PIL import Image
 from rich.console import Console
@@ -32,9 +32,9 @@ from sr_cli.training.recipe import Recipe
 
 
 def test_a_folder_becomes_a_checkpoint_that_upscale_reads(
-    inprocess: Invoke, photos: Path, tmp_path: Path
+    sr: Run, photos: Path, tmp_path: Path
 ) -> None:
-    done = inprocess(
+    done = sr(
         "train", "--model", "espcn", "-x2", "--data", photos, "--steps", "60", "--batch", "4",
         "--lr-patch", "16", "-o", "mine.safetensors", "--json",
     )  # fmt: skip
@@ -49,7 +49,7 @@ def test_a_folder_becomes_a_checkpoint_that_upscale_reads(
     assert lines[-1]["step"] == 60 and lines[-1]["figure"] == pytest.approx(record["psnr_y"])
     with Image.open(run / "curves.png") as curves:
         assert curves.size[0] > 500
-    made = inprocess("upscale", photos / "0.png", "-m", "mine.safetensors", "-x2", "-o", "big.png")
+    made = sr("upscale", photos / "0.png", "-m", "mine.safetensors", "-x2", "-o", "big.png")
     assert made.returncode == 0, made.stderr.decode()
     with Image.open(tmp_path / "big.png") as big:
         assert big.size == (160, 144)
@@ -79,9 +79,9 @@ def test_events_come_in_order(photos: Path, tmp_path: Path) -> None:
 
 
 def test_without_o_the_checkpoint_has_the_networks_name(
-    inprocess: Invoke, photos: Path, tmp_path: Path
+    sr: Run, photos: Path, tmp_path: Path
 ) -> None:
-    done = inprocess("train", "-m", "fsrcnn", "-x3", "--data", photos, "--steps", "1",
+    done = sr("train", "-m", "fsrcnn", "-x3", "--data", photos, "--steps", "1",
                      "--lr-patch", "8", "--batch", "1")  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     assert (tmp_path / "fsrcnn-x3.safetensors").exists()
@@ -100,7 +100,7 @@ def test_images_in_a_mapped_file_train_alike(photos: Path, tmp_path: Path) -> No
     assert same(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
 
 
-def test_pairs_are_trained_as_they_are(inprocess: Invoke, tmp_path: Path) -> None:
+def test_pairs_are_trained_as_they_are(sr: Run, tmp_path: Path) -> None:
     for number in range(4):
         hr = smooth(64, 64, seed=number)
         for folder, pixels, name in (
@@ -109,7 +109,7 @@ def test_pairs_are_trained_as_they_are(inprocess: Invoke, tmp_path: Path) -> Non
         ):
             (tmp_path / "set" / folder).mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(tmp_path / "set" / folder / name)
-    sheet = inprocess("train", "-m", "edsr", "-x2", "--data", "set", "--preview", "4",
+    sheet = sr("train", "-m", "edsr", "-x2", "--data", "set", "--preview", "4",
                       "-o", "s.png", "--lr-patch", "16", "--set", "flat_share=0.0")  # fmt: skip
     assert sheet.returncode == 0, sheet.stderr.decode()
     with Image.open(tmp_path / "s.png") as image:
@@ -120,18 +120,18 @@ def test_pairs_are_trained_as_they_are(inprocess: Invoke, tmp_path: Path) -> Non
     quick(tmp_path / "set", tmp_path / "noisy.safetensors", noisy, events.append)
     assert Noted(Note("given-lr-not-degraded", {"count": 4})) in events
     Image.fromarray(smooth(30, 30)).save(tmp_path / "set" / "lr" / "0x2.png")
-    done = inprocess("train", "-m", "edsr", "-x2", "--data", "set", "--steps", "2")
+    done = sr("train", "-m", "edsr", "-x2", "--data", "set", "--steps", "2")
     assert done.returncode == 1 and done.error_codes == ["pair-size-mismatch"]
     assert b"0x2.png" in done.stderr
 
 
-def test_srgan_in_two_phases(inprocess: Invoke, photos: Path, tmp_path: Path) -> None:
+def test_srgan_in_two_phases(sr: Run, photos: Path, tmp_path: Path) -> None:
     tiny = ("--set", "config.features=4", "--set", "config.blocks=1", "--lr-patch", "8",
             "--batch", "2", "-x2", "--data", photos)  # fmt: skip
-    first = inprocess("train", "-m", "srresnet", *tiny, "--steps", "1", "-o", "first.safetensors")
+    first = sr("train", "-m", "srresnet", *tiny, "--steps", "1", "-o", "first.safetensors")
     assert first.returncode == 0, first.stderr.decode()
     vgg = small_vgg(tmp_path / "vgg.safetensors")
-    second = inprocess(
+    second = sr(
         "train", "-m", "srgan", *tiny, "--init", "first.safetensors", "--steps", "2",
         "--trunk", vgg, "--set", "perceptual_layer=conv1_2", "--set", "losses.l1=0.1",
         "--set", "losses.texture=0.1", "--set", "adversary=relativistic", "-o", "gan.safetensors",
@@ -214,10 +214,10 @@ def test_a_teacher_teaches(photos: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="gloo under torchrun")
 def test_two_processes_are_one_with_the_doubled_batch(
-    inprocess: Invoke, photos: Path, tmp_path: Path
+    sr: Run, photos: Path, tmp_path: Path
 ) -> None:
     more = ("--steps", "4", "--set", "optimiser=sgd", "--learning-rate", "1e-3")
-    one = inprocess(*arguments(photos, "one.safetensors", *more))
+    one = sr(*arguments(photos, "one.safetensors", *more))
     assert one.returncode == 0, one.stderr.decode()
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     two = subprocess.run(

@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 import pytest
 import torch
-from conftest import SHARED, smooth
+from helpers import SHARED
+from helpers.images import smooth
 from helpers.training import TINY, quick, tiny_recipe
 
 from sr_cli.errors import RefusedError

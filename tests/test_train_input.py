@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 import torch
-from conftest import smooth
-from helpers.inprocess import Invoke
+from helpers.command import Run
+from helpers.images import smooth
 from helpers.training import TINY, quick, tiny_recipe
 from PIL import Image
 
@@ -83,7 +83,7 @@ ESPCN = ("-m", "espcn", "-x2")
     ],
 )
 def test_bad_options_get_a_clear_error(
-    inprocess: Invoke,
+    sr: Run,
     photos: Path,
     tmp_path: Path,
     arguments: tuple[str, ...],
@@ -91,7 +91,7 @@ def test_bad_options_get_a_clear_error(
     said: str,
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    done = inprocess("train", "--data", photos, *arguments)
+    done = sr("train", "--data", photos, *arguments)
     assert done.returncode == 2, done.stderr.decode()
     assert code is None or done.error_codes == [code], done.stderr.decode()
     assert said in done.stderr.decode(), done.stderr.decode()
@@ -123,25 +123,25 @@ def test_durations(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-def test_a_folder_without_usable_images(inprocess: Invoke, tmp_path: Path) -> None:
+def test_a_folder_without_usable_images(sr: Run, tmp_path: Path) -> None:
     folder = tmp_path / "empty"
     folder.mkdir()
     words = ("train", *ESPCN, "--data", "empty")
-    done = inprocess(*words)
+    done = sr(*words)
     assert done.returncode == 1 and done.error_codes == ["no-images"]
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
-    done = inprocess(*words)
+    done = sr(*words)
     assert done.returncode == 1 and done.error_codes == ["no-training-images"]
     assert b"the first: " in done.stderr and b"broken.png" in done.stderr
     Image.fromarray(smooth(24, 24)).save(folder / "small.png")
-    done = inprocess(*words)
+    done = sr(*words)
     assert done.error_codes == ["no-training-images"] and b"--lr-patch" in done.stderr
     Image.fromarray(smooth(48, 48)).save(folder / "single.png")
-    assert inprocess(*words).error_codes == ["too-few-images"]
+    assert sr(*words).error_codes == ["too-few-images"]
     assert not list(tmp_path.glob("*.run"))
-    gone = inprocess("train", *ESPCN, "--data", "gone")
+    gone = sr("train", *ESPCN, "--data", "gone")
     assert gone.returncode == 2 and gone.error_codes == ["path-not-found"]
-    assert inprocess("train", *ESPCN).error_codes == ["missing-option"]
+    assert sr("train", *ESPCN).error_codes == ["missing-option"]
 
 
 def test_small_images_are_skipped_and_counted(photos: Path, tmp_path: Path) -> None:
@@ -153,35 +153,35 @@ def test_small_images_are_skipped_and_counted(photos: Path, tmp_path: Path) -> N
 
 
 def test_a_run_is_neither_overwritten_nor_resumed_otherwise(
-    inprocess: Invoke, photos: Path, tmp_path: Path
+    sr: Run, photos: Path, tmp_path: Path
 ) -> None:
     first = ("train", *ESPCN, "--data", photos, "--steps", "2", "--lr-patch", "12")
-    assert inprocess(*first).returncode == 0
-    again = inprocess(*first)
+    assert sr(*first).returncode == 0
+    again = sr(*first)
     assert again.returncode == 2 and again.error_codes == ["run-exists"]
-    other = inprocess(*first, "--resume", "--set", "ema=0.5", "--batch", "3")
+    other = sr(*first, "--resume", "--set", "ema=0.5", "--batch", "3")
     assert other.returncode == 2 and other.error_codes == ["recipe-differs"]
     assert b"batch: 16 -> 3" in other.stderr and b"ema: 0.999 -> 0.5" in other.stderr
     run = tmp_path / "espcn-x2.run"
     before = {p.name: p.read_bytes() for p in run.iterdir()}
-    refused = inprocess("train", *ESPCN, "--data", "nowhere", "-y")
+    refused = sr("train", *ESPCN, "--data", "nowhere", "-y")
     assert refused.returncode == 2 and refused.error_codes == ["path-not-found"]
     assert before == {p.name: p.read_bytes() for p in run.iterdir()}
-    assert inprocess(*first, "-y").returncode == 0
+    assert sr(*first, "-y").returncode == 0
     resume = ("train", "--resume", "-o", "espcn-x2.safetensors")
-    elsewhere = inprocess(*resume, "--val", "0.3")
+    elsewhere = sr(*resume, "--val", "0.3")
     assert elsewhere.error_codes == ["run-differs"] and b"--val 0.02" in elsewhere.stderr
-    shorter = inprocess(*resume, "--steps", "1")
+    shorter = sr(*resume, "--steps", "1")
     assert shorter.returncode == 2 and shorter.error_codes == ["run-beyond-limit"]
     (run / "run.json").write_text('{"recipe": 3}')
-    assert inprocess(*resume).error_codes == ["unreadable-run"]
+    assert sr(*resume).error_codes == ["unreadable-run"]
 
 
-def test_the_printed_recipe_can_be_given_again(inprocess: Invoke, tmp_path: Path) -> None:
-    printed = inprocess("train", "-m", "edsr", "-x4", "--learning-rate", "3e-4", "--print-recipe")
+def test_the_printed_recipe_can_be_given_again(sr: Run, tmp_path: Path) -> None:
+    printed = sr("train", "-m", "edsr", "-x4", "--learning-rate", "3e-4", "--print-recipe")
     assert printed.returncode == 0
     (tmp_path / "r.toml").write_bytes(printed.stdout)
-    again = inprocess("train", "--recipe", "r.toml", "--print-recipe")
+    again = sr("train", "--recipe", "r.toml", "--print-recipe")
     assert again.stdout == printed.stdout and b"learning_rate = 0.0003" in again.stdout
 
 
@@ -266,18 +266,18 @@ def test_tensorboard_is_an_extra(photos: Path, tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_keeps_its_teacher_places_and_threads(
-    inprocess: Invoke, photos: Path, tmp_path: Path
+    sr: Run, photos: Path, tmp_path: Path
 ) -> None:
     apart = (photos / "more").rename(tmp_path / "apart")
     first = (
         "train", *ESPCN, "--teacher", "fsrcnn-x2", "--data", photos, "--val", "apart",
         "--lr-patch", "12", "--batch", "2", "--threads", "1", "-o", "a.safetensors",
     )  # fmt: skip
-    done = inprocess(*first, "--steps", "2", "--set", "losses.teacher=0.3")
+    done = sr(*first, "--steps", "2", "--set", "losses.teacher=0.3")
     assert done.returncode == 0, done.stderr.decode()
     run = json.loads((tmp_path / "a.run" / "run.json").read_text())
     assert run["threads"] == 1 and run["val"] == str(apart)
-    again = inprocess(*first, "--resume", "--steps", "3", "--licence", "CC0")
+    again = sr(*first, "--resume", "--steps", "3", "--licence", "CC0")
     assert again.returncode == 0, again.stderr.decode()
     assert read_header(tmp_path / "a.safetensors").licence == "CC0"
 

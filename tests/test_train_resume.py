@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.inprocess import Invoke
+from helpers.command import Run
 from helpers.training import arguments, quick, same, started, tiny_recipe, wait_for
 from PIL import Image
 
@@ -26,10 +26,10 @@ from sr_cli.training.trainer import Trainer
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_a_run_killed_at_any_moment_resumes_bit_for_bit(
-    inprocess: Invoke, photos: Path, tmp_path: Path
+    sr: Run, photos: Path, tmp_path: Path
 ) -> None:
     steps = ("--steps", "120")
-    whole = inprocess(*arguments(photos, "whole.safetensors", *steps))
+    whole = sr(*arguments(photos, "whole.safetensors", *steps))
     assert whole.returncode == 0, whole.stderr.decode()
     words = arguments(photos, "killed.safetensors", *steps, "--save-every", "0.05s")
     killed = started(tmp_path, *words)
@@ -38,7 +38,7 @@ def test_a_run_killed_at_any_moment_resumes_bit_for_bit(
     killed.communicate()
     state = torch.load(tmp_path / "killed.run" / "state.pt", weights_only=True)
     assert 0 < state["progress"]["step"] < 120
-    resumed = inprocess("train", "--resume", "-o", "killed.safetensors")
+    resumed = sr("train", "--resume", "-o", "killed.safetensors")
     assert resumed.returncode == 0, resumed.stderr.decode()
     assert b"resumed at step" in resumed.stderr
     assert same(tmp_path / "whole.run/last.safetensors", tmp_path / "killed.run/last.safetensors")
@@ -56,13 +56,13 @@ def test_a_run_killed_at_any_moment_resumes_bit_for_bit(
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_the_state_and_says_how_to_resume(
-    inprocess: Invoke, photos: Path, tmp_path: Path, number: int, code: int
+    sr: Run, photos: Path, tmp_path: Path, number: int, code: int
 ) -> None:
     more = ("--steps", "100000", "--save-every", "0.1s")
     run = started(tmp_path, *arguments(photos, "a.safetensors", *more))
     wait_for(tmp_path / "a.run" / "state.pt", run)
     option = {130: "-y", 143: "--resume"}[code]
-    second = inprocess(*arguments(photos, "a.safetensors", option))
+    second = sr(*arguments(photos, "a.safetensors", option))
     assert second.returncode == 2 and second.error_codes == ["run-in-use"]
     run.send_signal(number)
     said = run.communicate(timeout=60)[1].decode()
@@ -146,9 +146,9 @@ def test_it_stops_early_when_nothing_gets_better(
 
 
 def test_a_run_that_diverges_ends_with_its_last_good_state(
-    inprocess: Invoke, photos: Path, tmp_path: Path
+    sr: Run, photos: Path, tmp_path: Path
 ) -> None:
-    done = inprocess(
+    done = sr(
         "train", "-m", "edsr", "-x2", "--data", photos, "--set", "config.features=4",
         "--set", "config.blocks=1", "--lr-patch", "8", "--batch", "2", "--steps", "900",
         "--set", "optimiser=sgd", "--learning-rate", "1e20", "-o", "a.safetensors",

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import smooth
+from helpers.images import smooth
 from helpers.training import TINY, small_vgg
 
 from sr_cli.errors import RefusedError, SrError

@@ -27,9 +27,7 @@ from sr_cli.registry.checkpoint import (
     load_checkpoint,
     read_header,
     save_checkpoint,
-    traits_of,
 )
-from sr_cli.registry.loaded import Traits
 from sr_cli.registry.manifest import Entry, load_manifest
 from sr_cli.registry.ref import load_model
 
@@ -112,8 +110,10 @@ def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
     again, found = load_checkpoint(tmp_path / "a.safetensors")
     assert found == header
     assert (again.scale, again.config) == (3, model.config)
-    assert traits_of(found, 3) == Traits("edsr", halo=7, half_is_safe=True)
-    assert load_model(tmp_path / "a.safetensors", scale=3).traits == traits_of(found, 3)
+    traits = load_model(tmp_path / "a.safetensors", scale=3).traits
+    assert (traits.architecture, traits.halo, traits.half_is_safe) == ("edsr", 7, True)
+    assert traits.value_range == (0, 1)
+    assert load_model("espcn-x2").traits.value_range == pytest.approx((16 / 255, 235 / 255))
     assert all(torch.equal(v, again.state_dict()[k]) for k, v in model.state_dict().items())
     with pytest.raises(SrError) as caught:
         load_checkpoint(tmp_path / "a.safetensors", scale=4)

@@ -1,1 +1,0 @@
-from helpers.server import *  # noqa: F403 - until the last test imports it from there
