@@ -50,18 +50,20 @@ class Reporter:
             if self._bars is not None:
                 self._bars.update(event.source, event.share)
         elif isinstance(event, DownloadProgress):
-            if event.done == 0:
+            if event.done == 0 and not self._quiet:
                 say(f"downloading {event.name}" + (f" ({event.licence})" if event.licence else ""))
             self._downloads.update(event.name, event.done, event.total)
         elif isinstance(event, Downloaded):
             self._downloads.stop()
-            if event.pinned:
+            if event.pinned and not self._quiet:
                 say(f"{event.name}: sha256 {event.sha256}, pinned")
-        elif isinstance(event, Replacing):
-            say(f"warning: {shown(event.source)} will be overwritten by its result", style="yellow")
         elif isinstance(event, Planned):
             self._bars = ImageBars(event.images, self._quiet)
-        elif not self._quiet:
+        elif self._quiet:
+            return
+        elif isinstance(event, Replacing):
+            say(f"warning: {shown(event.source)} will be overwritten by its result", style="yellow")
+        else:
             self._print_pipeline(event)
 
     def on_result(self, result: Result) -> None:
