@@ -125,7 +125,7 @@ def test_a_half_is_fetched_again_where_the_hub_knows_the_hash(
     url = server.put("/a", CONTENT)
     monkeypatch.setattr(
         "sr_cli.store.store.find_source",
-        lambda r: transfer.Source(r, url, len(CONTENT), DIGEST),
+        lambda r: transfer.TransferSource(r, url, len(CONTENT), DIGEST),
     )
     wanted = Remote("hf://owner/repo/file", "a")
     begin(wanted, b"x" * 1000)

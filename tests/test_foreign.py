@@ -318,7 +318,7 @@ def test_how_far_a_file_may_expand(tmp_path: Path, mib: int, refused: bool) -> N
         return
     with pytest.raises(SrError) as caught:
         read_tensors(tmp_path / "a.pth")
-    assert (caught.value.code, caught.value.facts) == ("expands-too-far", {"mib": mib})
+    assert (caught.value.code, caught.value.facts) == ("expands-too-much", {"mib": mib})
 
 
 def test_wrappers_within_wrappers(tmp_path: Path) -> None:
