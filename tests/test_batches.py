@@ -15,7 +15,7 @@ from helpers.command import BICUBIC, Run, start_process
 from helpers.images import pixels_of, save, size_of
 from PIL import Image
 
-from sr_cli import UpscaleOptions, upscale_files
+from sr_cli import EngineOptions, RefusedError, UpscaleOptions, upscale_files
 from sr_cli.upscale import executor
 from sr_cli.upscale.request import Event, Planned, Progress
 
@@ -278,3 +278,42 @@ def test_max_side_chooses_the_network_that_reaches_it(sr: Run, tmp_path: Path) -
     assert sr(*run, "capped.png", "-x4", "--max-side", "60").returncode == 0
     assert sr(*run, "wide.png", "--width", "60").returncode == 0
     assert (tmp_path / "capped.png").read_bytes() == (tmp_path / "wide.png").read_bytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_what_is_no_regular_file_is_never_replaced(sr: Run, photo: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    done = sr(*BICUBIC, photo, "-o", "pipe", "-f", "png", "-y")
+    assert done.returncode == 1 and done.error_codes == ["unwritable-file"]
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_model_name_too_long_for_a_file_is_unknown(sr: Run, photo: Path) -> None:
+    done = sr("upscale", photo, "-m", "a" * 300)
+    assert done.returncode == 2 and done.error_codes == ["unknown-model"]
+
+
+@pytest.mark.parametrize(
+    ("scale", "options"),
+    [
+        ("2", UpscaleOptions()),
+        (2, UpscaleOptions(width="100")),  # type: ignore[arg-type]
+        (2, UpscaleOptions(max_pixels=None)),  # type: ignore[arg-type]
+        (2, UpscaleOptions(engine=EngineOptions(threads=1.5))),  # type: ignore[arg-type]
+    ],
+)
+def test_a_request_of_the_wrong_types_is_refused(
+    photo: Path, scale: Any, options: UpscaleOptions
+) -> None:
+    with pytest.raises(RefusedError) as caught:
+        upscale_files(photo, model="bicubic", scale=scale, options=options)
+    assert caught.value.code == "invalid-request"
+
+
+def test_the_error_of_a_caller_is_the_callers(photo: Path) -> None:
+    def fail(event: object) -> None:
+        if isinstance(event, Progress):
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        list(upscale_files(photo, model="bicubic", scale=2, on_event=fail))

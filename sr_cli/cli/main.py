@@ -51,7 +51,8 @@ class _Group(TyperGroup):
             raise SystemExit(int(ExitCode.TERMINATED)) from None
         except OSError as error:
             if not isinstance(error, BrokenPipeError):
-                report_error(SrError(f"{error.filename or 'stdout'}: {error.strerror or error}"))
+                reason = error.strerror or str(error)
+                report_error(SrError("unwritable-file", error.filename or "stdout", reason=reason))
             # stdout is unusable, also for what is flushed at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(int(ExitCode.FAILED)) from None

@@ -35,6 +35,9 @@ class EngineOptions:
         Raises:
             RefusedError: `unknown-value` or `out-of-range`.
         """
+        for name, value in (("device", self.device), ("precision", self.precision)):
+            if not isinstance(value, str):
+                raise RefusedError("wrong-type", name, value=repr(value), wanted="a string")
         check_precision(self.precision)
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise RefusedError(

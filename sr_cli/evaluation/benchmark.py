@@ -29,7 +29,7 @@ from sr_cli.registry.ref import BicubicRef
 def benchmark(
     sets: Sequence[str | Path | Pairs] = DEFAULT_SETS,
     *,
-    models: Sequence[str | Path] | None = None,
+    models: str | Path | Sequence[str | Path] | None = None,
     scale: int = 4,
     options: BenchmarkOptions | None = None,
     on_event: OnEvent | None = None,

@@ -124,14 +124,15 @@ class BenchmarkPlan:
 def plan_benchmark(
     sets: Sequence[str | Path | Pairs],
     *,
-    models: Sequence[str | Path] | None,
+    models: str | Path | Sequence[str | Path] | None,
     scale: int,
     options: BenchmarkOptions,
     on_event: OnEvent | None = None,
 ) -> BenchmarkPlan:
     """Resolve models and download test sets. Arguments and errors as for `benchmark`."""
     _check_options(options)
-    resolved = resolve_models(models, scale, on_event)
+    named = [models] if isinstance(models, str | Path) else models
+    resolved = resolve_models(named, scale, on_event)
     distance = _distance(options)
 
     def on_file(name: str, done: int, total: int) -> None:

@@ -6,6 +6,7 @@ process.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from hashlib import sha256
@@ -229,11 +230,11 @@ def parse_model(name: str | Path | None) -> ModelRef:
     if family := manifest.family(name):
         return FamilyRef(family[0].family, tuple(family))
     path = Path(name)
-    if "+" in name and not path.exists():
+    if "+" in name and not os.path.exists(path):
         first, _, rest = name.partition("+")
         return ChainRef(name, (*parse_model(first).steps, *parse_model(rest).steps))
-    if path.suffix.lower() in _CHECKPOINT_SUFFIXES or path.is_file():
-        if not path.is_file():
+    if path.suffix.lower() in _CHECKPOINT_SUFFIXES or os.path.isfile(path):
+        if not os.path.isfile(path):
             raise RefusedError("file-not-found", name)
         return FileRef(path.name, path)
     raise _unknown_model(name, manifest)

@@ -29,9 +29,13 @@ def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
         The temporary file, opened for binary writing and reading.
 
     Raises:
-        SrError: `unwritable-file` if the folder cannot be written or the disk is full,
-            `already-exists` if the file exists and must not be overwritten.
+        SrError: `unwritable-file` if the folder cannot be written, the disk is full, or the name
+            is that of a device, a pipe or a folder; `already-exists` if the file exists and must
+            not be overwritten.
     """
+    if os.path.exists(path) and not os.path.isfile(path):
+        # Renaming would put a regular file in the place of /dev/null.
+        raise SrError("unwritable-file", path, reason="not a regular file")
     try:
         handle, name = tempfile.mkstemp(prefix=".sr-", suffix=".tmp", dir=path.parent)
     except OSError as error:

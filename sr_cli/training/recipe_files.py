@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,7 +42,7 @@ def read_recipe(source: str | Path) -> dict[str, Any]:
             `invalid-toml`.
     """
     path = Path(source)
-    if not path.suffix and not path.exists():
+    if not path.suffix and not os.path.exists(path):
         known = shipped_recipes()
         if path.name not in known or path.name != str(path):
             raise RefusedError("unknown-value", "recipe", value=str(path), known=list(known))

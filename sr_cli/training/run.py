@@ -100,11 +100,15 @@ def _make_trainer(
     )
 
 
+_HOPELESS = 8
+"""A CPU's estimate is rough; a batch that needs so many times the free memory never fits."""
+
+
 def ensure_batch_fits(trainer: Trainer, on_event: OnEvent) -> None:
     """Check that the batch fits into memory; on a CPU, report a note if it does not.
 
     Raises:
-        RefusedError: `batch-too-large` on a GPU.
+        RefusedError: `batch-too-large` on a GPU, or where it needs many times what is free.
     """
     recipe, device = trainer.recipe, trainer.device
     needed = bytes_per_step(trainer.model, recipe, trainer.precision, processes=trainer.group.world)
@@ -117,7 +121,7 @@ def ensure_batch_fits(trainer: Trainer, on_event: OnEvent) -> None:
         "free_mib": free >> 20,
         "fitting": max(1, int(recipe.batch * free / needed * 0.9)),
     }
-    if device.type == "cuda":
+    if device.type == "cuda" or needed > _HOPELESS * free:
         raise RefusedError("batch-too-large", **facts)
     on_event(Noted(Note("batch-may-not-fit", facts)))
 

@@ -49,6 +49,10 @@ _TRIM_ABOVE = 900 << 20
 """Resident bytes above which freed memory is returned before an image is written."""
 
 
+class _CallerError(Exception):
+    """What a caller's `on_event` raised, on its way out of the engine."""
+
+
 class Executor(Protocol):
     """Anything that upscales the images of a group."""
 
@@ -160,6 +164,9 @@ class _Batch:
                 if not overlaps:
                     yield from self._wait_for_write()
                 return
+        except _CallerError as error:
+            assert error.__cause__ is not None
+            raise error.__cause__ from None
         except Exception as error:
             result = replace(result, status="failed", error=_as_sr_error(error, job))
         yield from self._wait_for_write()
@@ -246,7 +253,11 @@ class _Batch:
 
     def _reporter(self, job: Job) -> OnShare:
         def report(share: float) -> None:
-            self._on_event(Progress(job.source, share))
+            try:
+                self._on_event(Progress(job.source, share))
+            except Exception as error:
+                # The caller's own error is no failure of the image.
+                raise _CallerError from error
 
         return report
 
@@ -304,6 +315,10 @@ def _as_sr_error(error: Exception, job: Job) -> SrError:
     if isinstance(error, MemoryError):
         return SrError("image-out-of-memory", job.source)
     if isinstance(error, OSError):
-        return SrError("unreadable-file", job.source, reason=error.strerror or str(error))
+        reason = error.strerror or str(error)
+        # Files report their own errors: what is left are the streams.
+        if job.target == STDIO:
+            return SrError("unwritable-file", "stdout", reason=reason)
+        return SrError("unreadable-file", job.source, reason=reason)
     said = str(error).splitlines()[0] if str(error) else type(error).__name__
     return SrError("image-failed", job.source, reason=said)

@@ -15,7 +15,7 @@ from sr_cli.engine.frames import upscale_picture
 from sr_cli.engine.options import EngineOptions
 from sr_cli.engine.pipeline import Pipeline, build_pipeline
 from sr_cli.engine.size import Size
-from sr_cli.errors import RefusedError
+from sr_cli.errors import RefusedError, SrError
 from sr_cli.imaging.codecs.pillow import from_pillow, to_pillow
 from sr_cli.imaging.picture import Frame, Picture
 from sr_cli.registry.ref import parse_model
@@ -67,7 +67,7 @@ def upscale_image(
     options = EngineOptions(device, None, precision, None if tile is None else int(tile), tta)
     options.check()
     if isinstance(image, Image.Image):
-        frame = from_pillow(image)
+        frame = _frame_of_pillow(image)
     elif isinstance(image, np.ndarray):
         frame = _frame_of(image)
     else:
@@ -90,6 +90,18 @@ def _as_pillow(frame: Frame, image: Any) -> Image.Image:
     kept = {"dpi"} if image.mode in ("CMYK", "LAB") else {"dpi", "icc_profile"}
     result.info |= {key: image.info[key] for key in kept if key in image.info}
     return result
+
+
+def _frame_of_pillow(image: Image.Image) -> Frame:
+    if 0 in image.size:
+        raise RefusedError("not-an-image", f"image of {image.width}x{image.height} pixels")
+    try:
+        return from_pillow(image)
+    except SrError as error:
+        raise error.about(f"image of mode {image.mode}") from None
+    except (OSError, ValueError) as error:
+        # Files that are read when their pixels are asked for, and images that were closed.
+        raise SrError("damaged-image", "image", reason=str(error)) from error
 
 
 def _frame_of(array: NDArray[Any]) -> Frame:

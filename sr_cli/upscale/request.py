@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 from sr_cli.engine.options import EngineOptions, check_at_least_one
 from sr_cli.engine.size import MAX_FACTOR, Size
@@ -83,6 +85,7 @@ class UpscaleRequest:
             RefusedError: `out-of-range`, `unknown-value`, `conflicting-options`.
         """
         o = self.options
+        check_types(self)
         if self.scale is not None:
             check_factor(self.scale)
         check_at_least_one(
@@ -103,6 +106,18 @@ class UpscaleRequest:
         if o.width is None and o.height is None:
             return None
         return Size(None, o.width, o.height, o.max_side)
+
+
+def check_types(request: UpscaleRequest) -> None:
+    """Check that every field has the type that it declares.
+
+    Raises:
+        RefusedError: `invalid-request`, with the field and its type.
+    """
+    try:
+        msgspec.convert(asdict(request), UpscaleRequest)
+    except (msgspec.ValidationError, TypeError) as error:
+        raise RefusedError("invalid-request", reason=str(error)) from error
 
 
 def check_factor(factor: float) -> None:
