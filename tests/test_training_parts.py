@@ -13,9 +13,10 @@ from helpers.training import TINY, small_vgg
 
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.evaluation.vgg import imagenet_statistics, layer_names, vgg_layers, vgg_remote
+from sr_cli.layers.rewrites import compose_tail
 from sr_cli.networks import create_model
 from sr_cli.registry.ref import load_model
-from sr_cli.training.fast_layers import compose_tail, use_fast_layers
+from sr_cli.training.fast_layers import use_fast_layers
 from sr_cli.training.flat import calibrate_flat, flat_error
 from sr_cli.training.losses import (
     VGGFeatures,

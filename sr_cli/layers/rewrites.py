@@ -10,16 +10,19 @@ from torch import Tensor, nn
 
 from sr_cli.layers.shuffle import Shuffle
 
+TAIL_RADIUS = 2
+"""How far, in lr pixels, an output of a linear tail looks."""
+
 
 class LinearTail(nn.Module):
     """A tail without activations (convolutions and shuffles) as one 5x5 convolution and a shuffle.
 
-    features (N, C, h, w) -> (N, 3, h*scale, w*scale). The kernel is the impulse response of the
-    tail in float64. Within one lr pixel of the border, the tail pads its inner feature maps with
-    zeros, so this ring is computed by the tail itself.
+    features (N, C, h, w) -> (N, 3, h*scale, w*scale). The kernel is composed in float64. Within one
+    lr pixel of the border, the tail pads its inner feature maps with zeros, so this ring is computed
+    by the tail itself.
     """
 
-    RADIUS = 2
+    RADIUS = TAIL_RADIUS
     _STRIP = 2 * RADIUS
     """The rows of features that the original tail needs for the outermost row."""
 
@@ -29,7 +32,8 @@ class LinearTail(nn.Module):
         self.tail = tail
         first = tail[0]
         assert isinstance(first, nn.Conv2d)
-        kernel, bias = _impulse_response(tail, first.in_channels, scale, self.RADIUS)
+        with torch.no_grad():
+            kernel, bias = compose_tail(copy.deepcopy(tail).double(), scale)
         self.merged = nn.Conv2d(
             first.in_channels, kernel.shape[0], 2 * self.RADIUS + 1, padding=self.RADIUS
         )
@@ -49,31 +53,34 @@ class LinearTail(nn.Module):
         return sr
 
 
-_IMPULSES = 4
+def compose_tail(tail: nn.Sequential, scale: int) -> tuple[Tensor, Tensor]:
+    """One convolution at lr resolution that equals a tail without activations.
 
+    The first kernel is the response to an impulse; the other layers are applied to that, so that
+    gradients reach every layer.
 
-@torch.no_grad()
-def _impulse_response(
-    tail: nn.Module, channels: int, scale: int, radius: int
-) -> tuple[Tensor, Tensor]:
-    """Kernel (outputs*scale^2, channels, k, k) and bias (outputs*scale^2) of a linear tail.
+    Args:
+        tail: Convolutions and shuffles, the first a 3x3 convolution.
+        scale: What the shuffles multiply the sides by.
 
-    The input is large enough that padding affects neither the kernel nor the bias.
+    Returns:
+        Kernel (outputs*scale^2, channels, 5, 5) and bias (outputs*scale^2).
     """
-    probe = copy.deepcopy(tail).double()
-    k = 2 * radius + 1
-    size = k + 2 * radius
-    impulses = torch.zeros(channels, channels, size, size, dtype=torch.float64)
-    impulses[range(channels), range(channels), size // 2, size // 2] = 1
-    silent = probe(torch.zeros(1, channels, size, size, dtype=torch.float64))
-    # A few at a time: all together would take nearly a gigabyte in float64.
-    parts = [impulses[i : i + _IMPULSES] for i in range(0, channels, _IMPULSES)]
-    response = torch.cat([F.pixel_unshuffle(probe(part) - silent, scale) for part in parts])
-    window = slice(radius, radius + k)
+    first, *others = tail
+    assert isinstance(first, nn.Conv2d)
+    size = 2 * TAIL_RADIUS + 1
+    response = F.pad(first.weight.transpose(0, 1).flip(2, 3), [TAIL_RADIUS - 1] * 4)
+    silent = first(first.weight.new_zeros(1, first.in_channels, size, size))
+    for layer in others:
+        if isinstance(layer, nn.Conv2d):
+            response = F.conv2d(response, layer.weight, padding=layer.padding)
+        else:
+            response = layer(response)
+        silent = layer(silent)
     # The kernel is the mirrored response: an impulse left of a pixel shows its left tap.
-    kernel = response[:, :, window, window].flip(2, 3).transpose(0, 1)
-    bias = F.pixel_unshuffle(silent, scale)[0, :, size // 2, size // 2]
-    return kernel.contiguous(), bias
+    kernel = F.pixel_unshuffle(response, scale).flip(2, 3).transpose(0, 1)
+    bias = F.pixel_unshuffle(silent, scale)[0, :, TAIL_RADIUS, TAIL_RADIUS]
+    return kernel, bias
 
 
 def convolution_before_shuffle(layer: nn.Conv2d, factor: int) -> nn.Sequential:

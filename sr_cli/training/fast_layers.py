@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sr_cli.layers.rewrites import TAIL_RADIUS, compose_tail
 from sr_cli.networks.base import SRModel
 
-_RADIUS = 2
 _EXACT_EVERY = 4
 """Every fourth crop goes through the tail itself, so that it also learns the edges."""
 
@@ -75,7 +75,7 @@ def _linear_tail(
         exact: Tensor = original(features)
         return exact
     kernel, bias = compose_tail(tail, scale)
-    fast = F.pixel_shuffle(F.conv2d(features[rest], kernel, bias, padding=_RADIUS), scale)
+    fast = F.pixel_shuffle(F.conv2d(features[rest], kernel, bias, padding=TAIL_RADIUS), scale)
     inside = torch.zeros(fast.shape[-2:], dtype=torch.bool, device=fast.device)
     inside[scale:-scale, scale:-scale] = True
     fast = torch.where(inside, fast, fast.detach())
@@ -83,25 +83,3 @@ def _linear_tail(
         return fast
     order = torch.tensor(exact_ones + rest, device=fast.device).argsort()
     return torch.cat([original(features[exact_ones]), fast])[order]
-
-
-def compose_tail(tail: nn.Sequential, scale: int) -> tuple[Tensor, Tensor]:
-    """The kernel (outputs*scale^2, channels, 5, 5) and bias that equals a linear tail.
-
-    Its first kernel is the response to an impulse; the other layers are applied to that.
-    """
-    first, *others = tail
-    assert isinstance(first, nn.Conv2d)
-    size = 2 * _RADIUS + 1
-    response = F.pad(first.weight.transpose(0, 1).flip(2, 3), [_RADIUS - 1] * 4)
-    zeros = torch.zeros(1, first.in_channels, size, size, device=first.weight.device)
-    zeros = first(zeros)
-    for layer in others:
-        if isinstance(layer, nn.Conv2d):
-            response = F.conv2d(response, layer.weight, padding=layer.padding)
-        else:
-            response = layer(response)
-        zeros = layer(zeros)
-    kernel = F.pixel_unshuffle(response, scale).flip(2, 3).transpose(0, 1)
-    bias = F.pixel_unshuffle(zeros, scale)[0, :, _RADIUS, _RADIUS]
-    return kernel, bias
