@@ -17,9 +17,9 @@ TAIL_RADIUS = 2
 class LinearTail(nn.Module):
     """A tail without activations (convolutions and shuffles) as one 5x5 convolution and a shuffle.
 
-    features (N, C, h, w) -> (N, 3, h*scale, w*scale). The kernel is composed in float64. Within one
-    lr pixel of the border, the tail pads its inner feature maps with zeros, so this ring is computed
-    by the tail itself.
+    features (N, C, h, w) -> (N, 3, h*scale, w*scale). The kernel is composed in float64. Within
+    one lr pixel of the border, the tail pads its inner feature maps with zeros, so this ring is
+    computed by the tail itself.
     """
 
     RADIUS = TAIL_RADIUS
