@@ -42,11 +42,6 @@ class SrError(Exception):
         self.hint = hint
         self.facts = {name: _plain(value) for name, value in facts.items()}
 
-    @property
-    def message(self) -> str:
-        """The code; for errors that do not have one yet, their sentence."""
-        return self.code
-
     def about(self, subject: object) -> SrError:
         """Set the subject unless there is one, and return the error."""
         self.subject = self.subject or str(subject)

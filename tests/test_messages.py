@@ -71,7 +71,7 @@ def first_argument(call: ast.Call) -> str | None:
     """The code, where it is written out and no sentence."""
     value = call.args[0]
     is_code = isinstance(value, ast.Constant) and isinstance(value.value, str)
-    return value.value if is_code and " " not in value.value else None  # type: ignore[union-attr]
+    return value.value if is_code else None  # type: ignore[union-attr]
 
 
 def is_a_sentence(call: ast.Call) -> bool:

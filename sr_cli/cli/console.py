@@ -53,7 +53,7 @@ def report_error(error: SrError) -> None:
     """Print `error[code]: message` on stderr, with the hint below."""
     console = stderr_console()
     # Escaped, because Rich would read the brackets as markup.
-    head = escape(f"error[{error.code}]:") if " " not in error.code else "error:"
+    head = escape(f"error[{error.code}]:")
     console.print(f"[bold red]{head}[/] {escape(shown(sentence(error)))}")
     if hint := advice(error):
         console.print(f"  [dim]{escape(shown(hint))}[/]")

@@ -24,7 +24,7 @@ def sentence(error: SrError) -> str:
     """The message of an error in one line."""
     message = MESSAGES.get(error.code)
     if message is None:
-        return error.code if " " in error.code else str(error)
+        return str(error)
     return fill(message.text, error.facts | {"subject": error.subject}, sentence, message.words)
 
 
@@ -32,7 +32,7 @@ def advice(error: SrError) -> str | None:
     """The hint of an error in one line, or None."""
     message = MESSAGES.get(error.code)
     if message is None:
-        return error.subject if " " in error.code and error.subject else error.hint
+        return None
     text = message.hints.get(error.hint or "", message.hint)
     said = fill(text, error.facts | {"subject": error.subject}, sentence, message.words)
     return said or None
