@@ -40,6 +40,8 @@ os.environ.setdefault("SR_CACHE", tempfile.mkdtemp(prefix="sr-gpu-"))
 
 BEGAN = time.perf_counter()
 
+# E402: what follows is imported late on purpose. It is timed, and it needs the path and the cache
+# set above, so that the script runs in a bare checkout.
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402

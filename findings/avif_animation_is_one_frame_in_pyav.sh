@@ -27,9 +27,10 @@ import imageio.v3 as imageio
 import numpy as np
 import PIL
 from PIL import Image
+from av import library_versions
 
 print("guess: decode(video=0) gives all frames of an animated AVIF, as of a GIF or APNG")
-print(f"av {av.__version__} (libavformat {'.'.join(map(str, av.library_versions['libavformat']))}), "
+print(f"av {av.__version__} (libavformat {'.'.join(map(str, library_versions['libavformat']))}), "
       f"Pillow {PIL.__version__}, OpenCV {cv2.__version__}")
 
 DURATIONS = [70, 100, 40, 120, 1000, 50]

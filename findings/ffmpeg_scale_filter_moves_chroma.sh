@@ -31,12 +31,13 @@ import av
 import imageio_ffmpeg
 import numpy as np
 from av.video.reformatter import Interpolation
+from av import library_versions
 
 WIDTH, HEIGHT = 64, 32
 STEP = 4  # chroma levels a chroma pixel
 
 print("guess: reformat and the scale filter place the chroma of one frame alike")
-print(f"av {av.__version__}, libswscale {'.'.join(map(str, av.library_versions['libswscale']))}")
+print(f"av {av.__version__}, libswscale {'.'.join(map(str, library_versions['libswscale']))}")
 
 
 def picture():

@@ -43,9 +43,10 @@ import subprocess
 import av
 import cv2
 import numpy as np
+from av import library_versions
 
 print("guess: the values that are coded in the video, whatever its primaries and transfer")
-print(f"OpenCV {cv2.__version__}, av {av.__version__}, libswscale {'.'.join(map(str, av.library_versions['libswscale']))}")
+print(f"OpenCV {cv2.__version__}, av {av.__version__}, libswscale {'.'.join(map(str, library_versions['libswscale']))}")
 WEIGHTS = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593)}
 GRAYS = np.repeat(np.arange(8)[:, None] * 36, 3, 1)
 COLOURS = np.array([(255, 255, 255), (128, 128, 128), (255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 100, 50), (60, 60, 60), (0, 0, 0)])
