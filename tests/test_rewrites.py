@@ -22,23 +22,15 @@ def same(a: torch.Tensor, b: torch.Tensor) -> bool:
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("size", [(3, 3), (8, 8), (9, 30), (25, 14)])
 @torch.no_grad()
-def test_linear_tail(scale: int, size: tuple[int, int]) -> None:
+def test_linear_tail_inside_a_ring_of_one_pixel(scale: int, size: tuple[int, int]) -> None:
     torch.manual_seed(scale)
     tail = nn.Sequential(*shuffle_upsampler(6, scale, activation=False), conv(6, 3))
     x = torch.randn(2, 6, *size)
-    assert same(tail(x), LinearTail(tail, scale)(x))
-
-
-@torch.no_grad()
-def test_linear_tail_without_its_ring_would_differ() -> None:
-    """The ring is there for a reason: the merged convolution alone is wrong at the border."""
-    torch.manual_seed(0)
-    tail = nn.Sequential(*shuffle_upsampler(6, 4, activation=False), conv(6, 3))
-    fast = LinearTail(tail, 4)
-    x = torch.randn(1, 6, 16, 16)
-    merged = nn.functional.pixel_shuffle(fast.merged(x), 4)
-    assert not same(tail(x), merged)
-    assert same(tail(x)[..., 4:-4, 4:-4], merged[..., 4:-4, 4:-4])
+    slow, fast = tail(x), LinearTail(tail, scale)(x)
+    inside = slice(scale, -scale)
+    assert same(slow[..., inside, inside], fast[..., inside, inside])
+    # Why the margin of its networks is not 0.
+    assert not same(slow, fast)
 
 
 @pytest.mark.parametrize("factor", [2, 3])
@@ -60,7 +52,7 @@ def test_deconvolution_as_convolution(stride: int) -> None:
 
 
 @pytest.mark.parametrize("kernels", [(5, 3, 3), (3, 5, 3), (5, 3, 7), (9, 1, 5)])
-@pytest.mark.parametrize("size", [(1, 1), (2, 9), (14, 11)])
+@pytest.mark.parametrize("size", [(11, 12), (14, 21)])
 @torch.inference_mode()
 def test_espcn_with_sigmoids(kernels: tuple[int, int, int], size: tuple[int, int]) -> None:
     torch.manual_seed(0)
@@ -68,4 +60,6 @@ def test_espcn_with_sigmoids(kernels: tuple[int, int, int], size: tuple[int, int
     for parameter in model.parameters():
         parameter.copy_(torch.randn_like(parameter) / 4)
     x = torch.rand(2, 1, *size)
-    assert same(model(x), model.for_inference()(x))
+    inside = slice(2 * model.margin, -2 * model.margin)
+    slow, fast = model(x), model.for_inference()(x)
+    assert same(slow[..., inside, inside], fast[..., inside, inside])

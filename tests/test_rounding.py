@@ -59,7 +59,9 @@ def test_exact_weights_keep_espcn_close_in_half_precision(scale: int) -> None:
     with torch.inference_mode():
         wanted = model(x)
         fast = model.for_inference()
-        assert torch.allclose(fast(x), wanted, atol=1e-5)
+        inside = slice(model.margin * scale, -model.margin * scale)
+        exact = fast(x)[..., inside, inside]
+        assert torch.allclose(exact, wanted[..., inside, inside], atol=1e-5)
         half = fast.set_precision(torch.bfloat16)(x)
     assert half.dtype == torch.float32 and half.shape == wanted.shape
     # Edges included; 8 bits step by .004.

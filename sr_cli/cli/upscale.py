@@ -117,7 +117,11 @@ class Options:
     ] = False
     tile: Annotated[
         int | None,
-        typer.Option("-t", "--tile", help="Tile size in input pixels. Default: from free memory."),
+        typer.Option(
+            "-t",
+            "--tile",
+            help="Tile size in input pixels; 0 for the whole image. Default: from free memory.",
+        ),
     ] = None
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto"
     precision: Annotated[str, typer.Option(help="auto (measured once), fp32, bf16 or fp16.")] = (
@@ -130,6 +134,13 @@ class Options:
             "--tta", help="Average eight flips and rotations: 8x slower, slightly better."
         ),
     ] = False
+    wrap: Annotated[
+        str,
+        typer.Option(
+            "--wrap",
+            help="x, y or both: the image continues at its other end (textures, panoramas).",
+        ),
+    ] = "none"
     download: Annotated[
         bool, typer.Option("--download", help="Download the public weights that -m needs.")
     ] = False
@@ -210,7 +221,7 @@ def _request(o: Options) -> UpscaleRequest:
             download=o.download,
             max_pixels=o.max_pixels,
             allow_truncated=o.allow_truncated,
-            engine=EngineOptions(o.device, o.threads, o.precision, o.tile, o.tta),
+            engine=EngineOptions(o.device, o.threads, o.precision, o.tile, o.tta, o.wrap),
         ),
     )
     request.check()

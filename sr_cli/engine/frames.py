@@ -41,7 +41,7 @@ def upscale_picture(
 
         width, height = size.of(frame.width, frame.height)
         shrinks = width <= frame.width and height <= frame.height and not pipeline.restores
-        chosen = BicubicPipeline() if shrinks else pipeline
+        chosen = BicubicPipeline(pipeline.wrap) if shrinks else pipeline
         frames.append(_upscale_frame(frame, chosen, (height, width), report))
     return Picture(
         frames, picture.format, picture.metadata, picture.animation, picture.loop, picture.notes

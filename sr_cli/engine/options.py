@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sr_cli.errors import RefusedError
 
 PRECISION_NAMES = ("fp32", "bf16", "fp16")
+WRAPS = ("none", "x", "y", "both")
 MAX_THREADS = 1024
 
 
@@ -19,8 +20,11 @@ class EngineOptions:
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         threads: CPU threads; None for all cores.
         precision: `auto` (the fastest safe one), `fp32`, `bf16` or `fp16`.
-        tile: Side of a tile in lr pixels; None to choose it from the free memory.
+        tile: Side of a tile in lr pixels; 0 for the whole image at once; None to choose it from
+            the free memory.
         tta: Average the results of eight flips and rotations (EDSR, section 3.4).
+        wrap: `x`, `y` or `both` for images that continue at their other end, such as textures and
+            panoramas, or `none`.
     """
 
     device: str = "auto"
@@ -28,6 +32,7 @@ class EngineOptions:
     precision: str = "auto"
     tile: int | None = None
     tta: bool = False
+    wrap: str = "none"
 
     def check(self) -> None:
         """Check the values without importing torch.
@@ -35,7 +40,8 @@ class EngineOptions:
         Raises:
             RefusedError: `unknown-value` or `out-of-range`.
         """
-        for name, value in (("device", self.device), ("precision", self.precision)):
+        for name in ("device", "precision", "wrap"):
+            value = getattr(self, name)
             if not isinstance(value, str):
                 raise RefusedError("wrong-type", name, value=repr(value), wanted="a string")
         check_precision(self.precision)
@@ -46,7 +52,11 @@ class EngineOptions:
                 value=self.device,
                 known=["auto", "cpu", "cuda", "cuda:N", "mps"],
             )
-        check_at_least_one(tile=self.tile, threads=self.threads)
+        if self.wrap not in WRAPS:
+            raise RefusedError("unknown-value", "wrap", value=self.wrap, known=WRAPS)
+        if self.tile is not None and self.tile < 0:
+            raise RefusedError("out-of-range", "tile", value=self.tile, allowed="0 or more")
+        check_at_least_one(threads=self.threads)
         if self.threads is not None and self.threads > MAX_THREADS:
             raise RefusedError(
                 "out-of-range", "threads", value=self.threads, allowed=f"1 to {MAX_THREADS}"

@@ -9,9 +9,15 @@ from numpy.typing import NDArray
 
 from sr_cli.engine.options import EngineOptions
 from sr_cli.engine.size import best_scale, passes_for
-from sr_cli.engine.tiling import plan_spans
+from sr_cli.engine.tiling import Axis, plan_spans
 from sr_cli.errors import RefusedError
-from sr_cli.imaging.resize import bicubic_taps, resize_bicubic, to_integers, vertical_first
+from sr_cli.imaging.resize import (
+    Edges,
+    bicubic_taps,
+    resize_bicubic,
+    to_integers,
+    vertical_first,
+)
 from sr_cli.registry.ref import BicubicRef, ModelRef
 from sr_cli.system.memory import empty_pixels
 
@@ -30,6 +36,7 @@ class Pipeline(Protocol):
     Attributes:
         restores: Whether it also changes images that keep their size.
         upscalers: The networks that it applies, in order; none for bicubic.
+        wrap: As in `EngineOptions`.
     """
 
     @property
@@ -37,6 +44,9 @@ class Pipeline(Protocol):
 
     @property
     def upscalers(self) -> list[Upscaler]: ...
+
+    @property
+    def wrap(self) -> str: ...
 
     def run(
         self, lr: NDArray[Any], size: tuple[int, int], on_share: OnShare | None = None
@@ -59,6 +69,9 @@ class BicubicPipeline:
 
     restores = False
 
+    def __init__(self, wrap: str = "none") -> None:
+        self.wrap = wrap
+
     @property
     def upscalers(self) -> list[Upscaler]:
         return []
@@ -69,11 +82,14 @@ class BicubicPipeline:
         """As `Pipeline.run`."""
         h, w = lr.shape[:2]
         height, width = size
+        vertical: Edges = "wrap" if self.wrap in ("y", "both") else "mirror"
+        horizontal: Edges = "wrap" if self.wrap in ("x", "both") else "mirror"
         if not vertical_first(h, w, height, width):
-            return resize_bicubic(lr, height, width)
-        rows, columns = bicubic_taps(h, height, height / h), bicubic_taps(w, width, width / w)
+            return resize_bicubic(lr, height, width, edges=(vertical, horizontal))
+        rows = bicubic_taps(h, height, height / h, edges=vertical)
+        columns = bicubic_taps(w, width, width / w, edges=horizontal)
         sr = empty_pixels((height, width, *lr.shape[2:]), lr.dtype)
-        for span in plan_spans(height, tile=_BAND, halo=0):
+        for span in plan_spans(Axis(height), tile=_BAND, halo=0):
             tall = to_integers(rows.rows(span.start, span.stop).apply(lr), lr.dtype)
             both = to_integers(columns.apply(tall.swapaxes(0, 1)), lr.dtype)
             sr[span.start : span.stop] = both.swapaxes(0, 1)
@@ -87,8 +103,9 @@ class NetworkPipeline:
 
     restores = False
 
-    def __init__(self, upscaler: Upscaler) -> None:
+    def __init__(self, upscaler: Upscaler, wrap: str = "none") -> None:
         self.upscaler = upscaler
+        self.wrap = wrap
 
     @property
     def upscalers(self) -> list[Upscaler]:
@@ -122,6 +139,7 @@ class ChainPipeline:
     def __init__(self, first: Sequence[Upscaler], last: Pipeline) -> None:
         self.first = first
         self.last = last
+        self.wrap = last.wrap
 
     @property
     def upscalers(self) -> list[Upscaler]:
@@ -156,20 +174,20 @@ def build_pipeline(refs: Sequence[ModelRef], factor: float, options: EngineOptio
     """
     networks = [ref for ref in refs if not isinstance(ref, BicubicRef)]
     if not networks and options.device in ("auto", "cpu"):
-        return BicubicPipeline()
+        return BicubicPipeline(options.wrap)
 
     from sr_cli.engine.device import pick_device, prepare_cpu
 
     pick_device(options.device)
     if not networks:
-        return BicubicPipeline()
+        return BicubicPipeline(options.wrap)
     prepare_cpu(options.threads)
     if any(len(ref.steps) > 1 or ref.scales() == [1] for ref in networks):
         return _build_chain(refs, factor, options)
     scale = network_scale(networks, factor)
     if scale is None:
         raise RefusedError("no-common-scale", ", ".join(ref.name for ref in networks))
-    return NetworkPipeline(_load_upscaler(refs, scale, options))
+    return NetworkPipeline(_load_upscaler(refs, scale, options), options.wrap)
 
 
 def check_chains(refs: Sequence[ModelRef]) -> None:
@@ -209,6 +227,7 @@ def _load_upscaler(refs: Sequence[ModelRef], scale: int, options: EngineOptions)
         precision=options.precision,
         tile=options.tile,
         tta=options.tta,
+        wrap=options.wrap,
     )
 
 

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sr_cli.engine.device import DTYPE_NAMES, free_memory, pick_device, pick_precision
-from sr_cli.engine.tiling import Tile, plan_tiles, split_tile
+from sr_cli.engine.tiling import Axis, Tile, continued_axis, plan_tiles, split_tile
 from sr_cli.errors import SrError
 from sr_cli.imaging.colour import LUMA_RANGE, LUMA_WEIGHTS
+from sr_cli.imaging.edges import positions_beyond
 from sr_cli.imaging.resize import Taps, bicubic_taps, to_integers
 from sr_cli.layers.fusion import FusedConvolution, fuse_activations
 from sr_cli.networks.base import InferenceNet, SRModel
@@ -60,18 +61,23 @@ class Upscaler:
     several networks, and with `tta` of eight flips and rotations each (EDSR, section 3.4), are
     averaged before rounding.
 
+    Networks see the image continued beyond its edges by `margin` lr pixels, mirrored: they pad with
+    zeros, which would show as a frame.
+
     Args:
         models: One network or several of the same scale, with or without traits.
         device: As in `EngineOptions`.
         precision: As in `EngineOptions`.
-        tile: Side of a tile in lr pixels; None to choose it from the free memory.
+        tile: As in `EngineOptions`.
         halo: Context around a tile in lr pixels; None for what the networks require.
         tta: Average eight flips and rotations.
+        wrap: As in `EngineOptions`.
 
     Raises:
         RefusedError: `device-not-available`, `precision-not-supported`.
         SrError: `network-failed` if the network does not run on this device; when called, also
-            `out-of-memory` for the smallest tile, `not-finite` even in float32.
+            `out-of-memory` for the smallest tile, `whole-image-too-large` for `tile` 0,
+            `not-finite` even in float32.
     """
 
     def __init__(
@@ -83,6 +89,7 @@ class Upscaler:
         tile: int | None = None,
         halo: int | None = None,
         tta: bool = False,
+        wrap: str = "none",
     ) -> None:
         self._resident = resident_memory()
         several = models if isinstance(models, Sequence) else [models]
@@ -96,6 +103,9 @@ class Upscaler:
             self.dtype = torch.float32
         self.tta = tta
         self.halo = max(needed_halo(m) for m in loaded) if halo is None else halo
+        self.margin = max(needed_margin(m) for m in loaded)
+        self.grid = math.lcm(*(t.grid for t in self._traits))
+        self.wraps = wrap in ("y", "both"), wrap in ("x", "both")
         self._nets = [self._prepare(m, self.dtype) for m in self.models]
         self._fp32_nets: dict[int, InferenceNet] = {}
         try:
@@ -128,14 +138,16 @@ class Upscaler:
         height, width = size or (h * self.scale, w * self.scale)
         resampling = self._resampling(h, w, height, width)
         halo = self.halo + (resampling.extra_halo if resampling else 0)
+        rows, columns = self._axis(h, halo, self.wraps[0]), self._axis(w, halo, self.wraps[1])
         sr = empty_pixels((height, width, *lr.shape[2:]), lr.dtype)
-        waiting = plan_tiles(h, w, tile=self.tile, halo=halo)[::-1]
+        tile_side = self.tile or self._whole_side(rows, columns)
+        waiting = plan_tiles(rows, columns, tile=tile_side, halo=halo)[::-1]
         done = 0
         while waiting:
             tile = waiting.pop()
             fits = True
             try:
-                self._compute_tile(sr, lr, tile, resampling)
+                self._compute_tile(sr, self._read(lr, tile), tile, (rows, columns), resampling)
             except SrError:
                 raise
             except Exception as error:
@@ -145,7 +157,7 @@ class Upscaler:
                 fits = False
             if not fits:
                 # Not in the except block: the traceback still held the tensors that did not fit.
-                waiting += self._split(tile, h, w, halo)[::-1]
+                waiting += self._split(tile, rows, columns, halo)[::-1]
                 continue
             done += 1
             if self.device.type == "cpu":
@@ -173,15 +185,43 @@ class Upscaler:
             reason=said[:160],
         )
 
-    def _split(self, tile: Tile, h: int, w: int, halo: int) -> list[Tile]:
+    def _axis(self, length: int, halo: int, wrap: bool) -> Axis:
+        smallest = max(t.smallest_side for t in self._traits)
+        margin = halo if wrap else self.margin
+        return continued_axis(length, margin=margin, grid=self.grid, smallest=smallest, wrap=wrap)
+
+    def _whole_side(self, rows: Axis, columns: Axis) -> int:
+        """The tile size with which an image is one tile, if it fits into the free memory."""
+        height, width = rows.last - rows.first, columns.last - columns.first
+        needed, free = self._bytes_per_pixel() * height * width, free_memory(self.device)
+        if needed > free:
+            raise SrError(
+                "whole-image-too-large", device=str(self.device), needed=needed, free=free
+            )
+        return max(height, width)
+
+    def _read(self, lr: NDArray[Any], tile: Tile) -> NDArray[Any]:
+        """The pixels of a tile with its halo, continued beyond the edges of the image."""
+
+        for axis, span in enumerate((tile.rows, tile.columns)):
+            length = lr.shape[axis]
+            if span.first < 0 or span.last > length:
+                wrap = self.wraps[axis]
+                positions = positions_beyond(span.first, span.last, length, wrap=wrap)
+                lr = lr.take(positions, axis)
+            else:
+                lr = lr[span.first : span.last] if axis == 0 else lr[:, span.first : span.last]
+        return lr
+
+    def _split(self, tile: Tile, rows: Axis, columns: Axis, halo: int) -> list[Tile]:
         """Divide a tile that did not fit into quarters; later images start with smaller tiles."""
         side = max(tile.rows.stop - tile.rows.start, tile.columns.stop - tile.columns.start)
-        if side <= _SMALLEST_TILE:
+        if side <= _SMALLEST_TILE or not self.tile:
             raise SrError("out-of-memory", device=str(self.device), tile=side)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         self.tile = min(self.tile, -(-side // 2))
-        return split_tile(tile, h, w, halo=halo)
+        return split_tile(tile, rows, columns, halo=halo)
 
     def _resampling(self, h: int, w: int, height: int, width: int) -> _Resampling | None:
         full_h, full_w = h * self.scale, w * self.scale
@@ -190,18 +230,24 @@ class Upscaler:
         factors = height / full_h, width / full_w
         reach = math.ceil((3 / min(factors) + 2) / self.scale)
         return _Resampling(
-            bicubic_taps(full_h, height, factors[0]), bicubic_taps(full_w, width, factors[1]), reach
+            bicubic_taps(full_h, height, factors[0], edges="open" if self.wraps[0] else "mirror"),
+            bicubic_taps(full_w, width, factors[1], edges="open" if self.wraps[1] else "mirror"),
+            reach,
         )
 
     @torch.inference_mode()
     def _compute_tile(
-        self, sr: NDArray[Any], lr: NDArray[Any], tile: Tile, resampling: _Resampling | None
+        self,
+        sr: NDArray[Any],
+        read: NDArray[Any],
+        tile: Tile,
+        axes: tuple[Axis, Axis],
+        resampling: _Resampling | None,
     ) -> None:
-        """Compute one tile and store its core in `sr`."""
+        """Compute one tile from the pixels read for it, and store its core in `sr`."""
         r, c, s = tile.rows, tile.columns, self.scale
-        top = float(np.iinfo(lr.dtype).max)
-        x = self._to_tensor(lr[r.first : r.last, c.first : c.last], top)
-        y = self._average(x)
+        top = float(np.iinfo(read.dtype).max)
+        y = self._average(self._to_tensor(read, top))
         if resampling is None:
             inner_r = slice((r.start - r.first) * s, (r.stop - r.first) * s)
             inner_c = slice((c.start - c.first) * s, (c.stop - c.first) * s)
@@ -209,7 +255,7 @@ class Upscaler:
             target = sr[r.start * s : r.stop * s, c.start * s : c.stop * s]
             _store_core(core, target, top)
             return
-        (h, w), (height, width) = lr.shape[:2], sr.shape[:2]
+        (h, w), (height, width) = (axis.length for axis in axes), sr.shape[:2]
         rows = slice(round(r.start * height / h), round(r.stop * height / h))
         columns = slice(round(c.start * width / w), round(c.stop * width / w))
         whole = y[0].permute(1, 2, 0).clamp(0, 1).cpu().numpy()
@@ -273,8 +319,13 @@ class Upscaler:
         return upscale_bicubic(rest, self.scale).add_(sr_luma, alpha=gain)
 
     def _choose_tile(self) -> int:
-        """The largest tile within the memory budget, 64 to 512 lr pixels (1024 on a GPU)."""
+        """The largest tile within the memory budget, 64 to 512 lr pixels (1024 on a GPU).
+
+        Networks whose tiles can never equal the whole image get as large ones as fit.
+        """
         free = free_memory(self.device)
+        if any(t.tile_difference for t in self._traits):
+            return max(64, self._side_within(free // 2))
         on_cpu = self.device.type == "cpu"
         if not on_cpu:
             return max(64, min(self._side_within(min(free // 2, 4 << 30)), 1024))
@@ -333,6 +384,11 @@ def needed_halo(model: LoadedModel) -> int:
         return model.traits.halo
     radius = model.network.receptive_radius
     return max(POOLING_HALO if radius is None else radius, RADIUS)
+
+
+def needed_margin(model: LoadedModel) -> int:
+    """How far, in lr pixels, an image is continued beyond its edges for this network."""
+    return model.network.margin if model.traits.margin is None else model.traits.margin
 
 
 def _is_finite(image: Tensor) -> bool:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sr_cli.imaging.edges import positions_beyond
+
+Edges = Literal["mirror", "wrap", "open"]
 
 
 @dataclass(frozen=True)
@@ -53,14 +57,16 @@ def keys_cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=512)
-def bicubic_taps(length: int, out: int, scale: float) -> Taps:
-    """The taps of MATLAB's bicubic. Borders are symmetric: the edge pixel repeats.
+def bicubic_taps(length: int, out: int, scale: float, *, edges: Edges = "mirror") -> Taps:
+    """The taps of MATLAB's bicubic.
 
     Args:
         length: Input pixels.
         out: Output pixels.
         scale: The requested ratio, which `out` may round; below 1 it widens the kernel
             (antialiasing).
+        edges: What lies beyond the borders: `mirror`, as in MATLAB, where the edge pixel repeats;
+            `wrap`, the other end; `open` leaves positions below 0 or from `length` as they are.
     """
     stretch = min(scale, 1.0)
     width = 4.0 / stretch
@@ -69,8 +75,11 @@ def bicubic_taps(length: int, out: int, scale: float) -> Taps:
     position = left[:, None] + np.arange(math.ceil(width) + 2)[None, :]
     weight = stretch * keys_cubic(stretch * (centre[:, None] - position))
     weight /= weight.sum(1, keepdims=True)
-    mirror = np.concatenate([np.arange(length), np.arange(length)[::-1]])
-    index = mirror[(position.astype(np.int64) - 1) % (2 * length)]
+    index = position.astype(np.int64) - 1
+    if edges == "mirror":
+        index = positions_beyond(0, 2 * length, length)[index % (2 * length)]
+    elif edges == "wrap":
+        index %= length
     used = np.any(weight != 0, axis=0)
     return Taps(np.ascontiguousarray(index[:, used]), np.ascontiguousarray(weight[:, used]))
 
@@ -95,7 +104,12 @@ def vertical_first(h: int, w: int, height: int, width: int) -> bool:
 
 
 def resize_bicubic(
-    image: NDArray[Any], height: int, width: int, *, rounded_between: bool = True
+    image: NDArray[Any],
+    height: int,
+    width: int,
+    *,
+    rounded_between: bool = True,
+    edges: tuple[Edges, Edges] = ("mirror", "mirror"),
 ) -> NDArray[Any]:
     """Resize an image to any size, as MATLAB's imresize(image, [height width], 'bicubic').
 
@@ -105,13 +119,14 @@ def resize_bicubic(
         width: Of the result.
         rounded_between: Round to integers between the two passes, in MATLAB's order (see
             `vertical_first`).
+        edges: Above and below, and at the sides; see `bicubic_taps`.
 
     Returns:
         (height, width[, C]) of the same type.
     """
     h, w = image.shape[:2]
-    vertical = bicubic_taps(h, height, height / h)
-    horizontal = bicubic_taps(w, width, width / w)
+    vertical = bicubic_taps(h, height, height / h, edges=edges[0])
+    horizontal = bicubic_taps(w, width, width / w, edges=edges[1])
     if not rounded_between:
         exact = horizontal.apply(vertical.apply(image).swapaxes(0, 1)).swapaxes(0, 1)
         return np.ascontiguousarray(to_integers(exact, image.dtype))

@@ -18,18 +18,15 @@ class LinearTail(nn.Module):
     """A tail without activations (convolutions and shuffles) as one 5x5 convolution and a shuffle.
 
     features (N, C, h, w) -> (N, 3, h*scale, w*scale). The kernel is composed in float64. Within
-    one lr pixel of the border, the tail pads its inner feature maps with zeros, so this ring is
-    computed by the tail itself.
+    one lr pixel of the border, the tail pads its inner feature maps with zeros: there it differs,
+    so the margin of its networks is at least 1.
     """
 
     RADIUS = TAIL_RADIUS
-    _STRIP = 2 * RADIUS
-    """The rows of features that the original tail needs for the outermost row."""
 
     def __init__(self, tail: nn.Sequential, scale: int) -> None:
         super().__init__()
         self.scale = scale
-        self.tail = tail
         first = tail[0]
         assert isinstance(first, nn.Conv2d)
         with torch.no_grad():
@@ -40,17 +37,7 @@ class LinearTail(nn.Module):
         _set_convolution(self.merged, kernel, bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        height, width = features.shape[-2:]
-        if min(height, width) < 2 * self._STRIP:
-            whole: Tensor = self.tail(features)
-            return whole
-        sr = F.pixel_shuffle(self.merged(features), self.scale)
-        s, strip = self.scale, self._STRIP
-        sr[:, :, :s] = self.tail(features[:, :, :strip])[:, :, :s]
-        sr[:, :, -s:] = self.tail(features[:, :, -strip:])[:, :, -s:]
-        sr[:, :, :, :s] = self.tail(features[:, :, :, :strip])[:, :, :, :s]
-        sr[:, :, :, -s:] = self.tail(features[:, :, :, -strip:])[:, :, :, -s:]
-        return sr
+        return F.pixel_shuffle(self.merged(features), self.scale)
 
 
 def compose_tail(tail: nn.Sequential, scale: int) -> tuple[Tensor, Tensor]:

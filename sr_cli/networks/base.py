@@ -60,6 +60,8 @@ class SRModel(nn.Module):
         channels: 1 for networks on luma (BT.601, studio range; the engine upscales chroma with
             bicubic), 3 for RGB.
         scales: The supported scales.
+        margin: Lr pixels by which images are continued beyond their edges and cut off again,
+            because padding with zeros shows there.
         one_set_of_weights: Whether the same tensors serve every scale (VDSR), so that `scale` may
             be set at any time.
         scale: The current scale.
@@ -70,6 +72,7 @@ class SRModel(nn.Module):
     paper: ClassVar[str]
     channels: ClassVar[Literal[1, 3]]
     scales: ClassVar[tuple[int, ...]] = (2, 3, 4)
+    margin: int = 0
     one_set_of_weights: ClassVar[bool] = False
 
     def __init__(self, scale: int, config: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sr_cli.imaging.edges import positions_beyond
 from sr_cli.imaging.resize import keys_cubic
 from sr_cli.layers.shuffle import shuffle
 from sr_cli.networks.base import SRModel
@@ -30,9 +31,8 @@ def _phase_weights(scale: int) -> tuple[tuple[float, ...], ...]:
 
 
 def _mirrored(length: int, device: torch.device) -> Tensor:
-    """Indices of a symmetric border of RADIUS pixels (the edge pixel repeats), any length >= 1."""
-    index = torch.arange(-RADIUS, length + RADIUS, device=device) % (2 * length)
-    return torch.where(index < length, index, 2 * length - 1 - index)
+    """Indices of an axis with a symmetric border of RADIUS pixels."""
+    return torch.from_numpy(positions_beyond(-RADIUS, length + RADIUS, length)).to(device)
 
 
 @lru_cache

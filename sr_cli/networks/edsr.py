@@ -43,6 +43,7 @@ class EDSR(SRModel):
     name = "edsr"
     paper = "Lim et al., Enhanced Deep Residual Networks for Single Image Super-Resolution, 2017"
     channels = 3
+    margin = 4
 
     def __init__(
         self, *, scale: int, blocks: int = 16, features: int = 64, residual_scaling: float = 1.0

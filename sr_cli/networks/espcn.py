@@ -26,12 +26,15 @@ class ESPCN(SRModel):
     name = "espcn"
     paper = "Shi et al., Real-Time Single Image and Video Super-Resolution, CVPR 2016"
     channels = 1
+    margin = 4
 
     def __init__(
         self, *, scale: int, kernels: Sequence[int] = (5, 3, 3), features: Sequence[int] = (64, 32)
     ) -> None:
         super().__init__(scale, {"kernels": list(kernels), "features": list(features)})
         (k1, k2, k3), (f1, f2) = kernels, features
+        # With sigmoids (see below), padding reaches as far as the last two layers look.
+        self.margin = max(self.margin, k2 // 2 + k3 // 2)
         self.layers = nn.Sequential(
             conv(1, f1, k1),
             nn.Tanh(),
@@ -106,17 +109,12 @@ class _WithSigmoids(nn.Module):
     """The layers before the shuffle, with tanh(z) as 2 sigmoid(2z) - 1, which is faster on CPUs.
 
     The doubling is folded into the previous convolution, the rest into the next. A padded zero of
-    tanh is 0.5 for the sigmoid: the layers compute a ring around the image, which is set to 0.5.
+    tanh would be 0.5 for the sigmoid, so the outer pixels differ; the engine cuts them off.
     """
 
     def __init__(self, frozen: ESPCN) -> None:
         super().__init__()
         first, middle, last = (copy.deepcopy(m) for m in frozen.layers if isinstance(m, nn.Conv2d))
-        reach = middle.kernel_size[0] // 2, last.kernel_size[0] // 2
-        self.ring = max(reach)
-        self.spare = self.ring - reach[1]
-        first.padding = (first.kernel_size[0] // 2 + self.ring,) * 2
-        last.padding = (0, 0)
         for layer in (middle, last):
             assert layer.bias is not None
             layer.bias -= layer.weight.double().sum((1, 2, 3)).float()
@@ -130,17 +128,8 @@ class _WithSigmoids(nn.Module):
         self.last = last
 
     def forward(self, lr: Tensor) -> Tensor:
-        features = self._pad_with_halves(self.middle(self._pad_with_halves(self.first(lr))))
-        if self.spare:
-            features = features[..., self.spare : -self.spare, self.spare : -self.spare]
-        sr: Tensor = self.last(features)
+        sr: Tensor = self.last(self.middle(self.first(lr)))
         return sr
-
-    def _pad_with_halves(self, features: Tensor) -> Tensor:
-        for edge in (slice(None, self.ring), slice(-self.ring, None)):
-            features[..., edge, :] = 0.5
-            features[..., edge] = 0.5
-        return features
 
 
 MODEL = ESPCN

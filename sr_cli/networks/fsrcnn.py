@@ -20,6 +20,7 @@ class FSRCNN(SRModel):
     name = "fsrcnn"
     paper = "Dong et al., Accelerating the Super-Resolution Convolutional Neural Network, ECCV 2016"
     channels = 1
+    margin = 4
 
     def __init__(self, *, scale: int, d: int = 56, s: int = 12, m: int = 4) -> None:
         super().__init__(scale, {"d": d, "s": s, "m": m})

@@ -73,6 +73,7 @@ class RCAN(SRModel):
     name = "rcan"
     paper = "Zhang et al., Image Super-Resolution Using Very Deep Residual Channel Attention, 2018"
     channels = 3
+    margin = 4
 
     def __init__(
         self,

@@ -44,6 +44,7 @@ class SRResNet(SRModel):
     name = "srresnet"
     paper = "Ledig et al., Photo-Realistic Single Image Super-Resolution Using a GAN, CVPR 2017"
     channels = 3
+    margin = 5
 
     def __init__(
         self, *, scale: int, blocks: int = 16, features: int = 64, squash: bool = False

@@ -32,6 +32,7 @@ class Header:
         scales: The scales that its tensors serve; several for one set of weights (VDSR).
         config: The network's settings: `create_model(model, scale=…, **config)`.
         halo: Context in lr pixels with which tiles agree to 1e-4; None for the receptive radius.
+        margin: Lr pixels by which images are continued beyond their edges; None for the network's.
         half_is_safe: Whether half precision costs less than 0.01 dB.
         recipe: How it was trained.
         figures: Measured results, for instance {"Set5 PSNR-Y": 30.5}.
@@ -44,6 +45,7 @@ class Header:
     scales: list[int]
     config: dict[str, Any] = field(default_factory=dict)
     halo: int | None = None
+    margin: int | None = None
     half_is_safe: bool = True
     recipe: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
@@ -156,10 +158,9 @@ def _parse_header(path: Path, described: str) -> Header:
             raise ValueError("no scales")
         if not isinstance(header.config, dict) or "scale" in header.config:
             raise ValueError("config is not a table of settings")
-        if header.halo is not None and not (
-            isinstance(header.halo, int) and 0 <= header.halo < 512
-        ):
-            raise ValueError("its halo is not a number of pixels")
+        for pixels in (header.halo, header.margin):
+            if pixels is not None and not (isinstance(pixels, int) and 0 <= pixels < 512):
+                raise ValueError("its halo or margin is not a number of pixels")
         for value in header.config.values():
             numbers = value if isinstance(value, list) else [value]
             if not all(isinstance(n, int | float) and 0 <= n <= 4096 for n in numbers):
@@ -198,5 +199,9 @@ def _first_few(names: list[str]) -> list[str]:
 def traits_of(header: Header, channels: int) -> Traits:
     """The traits of a network with 1 or 3 channels, from the header of its checkpoint."""
     return Traits(
-        header.model, header.halo, header.half_is_safe, value_range=default_value_range(channels)
+        header.model,
+        header.halo,
+        header.half_is_safe,
+        margin=header.margin,
+        value_range=default_value_range(channels),
     )

@@ -17,6 +17,12 @@ class Traits:
         halo: Context in lr pixels with which tiles agree to 1e-4; None for the receptive radius.
         half_is_safe: Whether half precision works and costs less than 0.01 dB.
         size_multiple: The sides of an input are padded to a multiple of this.
+        margin: Lr pixels by which an image is continued beyond its edges, so that flat colours stay
+            what they are; None for the network's own.
+        grid: Tiles begin at multiples of it and read multiples of it, in lr pixels; a multiple of
+            `size_multiple`.
+        tile_difference: The largest difference between tiles and the whole image that a probe
+            found, in steps of 1/255; 0 for networks whose tiles equal it.
         smallest_side: The smallest side of an input, in lr pixels; smaller ones are padded.
         value_range: Black and white for the network: BT.601's studio range for networks on luma,
             0 and 1 for networks on RGB.
@@ -26,6 +32,9 @@ class Traits:
     halo: int | None = None
     half_is_safe: bool = True
     size_multiple: int = 1
+    margin: int | None = None
+    grid: int = 1
+    tile_difference: float = 0.0
     smallest_side: int = 1
     value_range: tuple[float, float] = (0.0, 1.0)
 

@@ -33,6 +33,7 @@ def upscale_image(
     precision: str = "auto",
     tile: int | None = None,
     tta: bool = False,
+    wrap: str = "none",
 ) -> Pixels:
     """Upscale an image in memory. Loaded networks are kept for the next call.
 
@@ -43,8 +44,10 @@ def upscale_image(
         scale: The factor, above 1, up to 16.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         precision: `auto` (the fastest safe one), `fp32`, `bf16` or `fp16`.
-        tile: Side of a tile in input pixels; None to choose it from the free memory.
+        tile: Side of a tile in input pixels; 0 for the whole image; None to choose it from the
+            free memory.
         tta: Average the results of eight flips and rotations.
+        wrap: `x`, `y` or `both` for an image that continues at its other end, or `none`.
 
     Returns:
         The same type as `image`; a PIL image keeps its ICC profile and resolution.
@@ -64,7 +67,7 @@ def upscale_image(
     if tile is not None and (isinstance(tile, bool) or not isinstance(tile, Integral)):
         raise RefusedError("wrong-type", "tile", value=repr(tile), wanted="a whole number")
     check_factor(float(scale))
-    options = EngineOptions(device, None, precision, None if tile is None else int(tile), tta)
+    options = EngineOptions(device, None, precision, None if tile is None else int(tile), tta, wrap)
     options.check()
     if isinstance(image, Image.Image):
         frame = _frame_of_pillow(image)

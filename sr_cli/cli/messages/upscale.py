@@ -53,6 +53,12 @@ MESSAGES: dict[str, Message] = {
         "{subject}: out of memory on {device}, even with tiles of {tile} pixels",
         "close other programs, or use --device cpu",
     ),
+    # facts: device, needed, free
+    "whole-image-too-large": Message(
+        "{subject}: upscaling the whole image at once takes about {needed:bytes} on {device}, "
+        "{free:bytes} are free",
+        "leave out --tile 0",
+    ),
     # facts: network
     "not-finite": Message("{subject}: the result of {network} is not finite, even in fp32"),
     "image-out-of-memory": Message(
