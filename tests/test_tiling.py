@@ -16,7 +16,9 @@ from sr_cli.engine.tiling import Axis, continued_axis, plan_spans, plan_tiles, s
 from sr_cli.engine.upscaler import Upscaler
 from sr_cli.errors import SrError
 from sr_cli.networks import create_model, model_class, model_names
-from sr_cli.networks.base import InferenceNet
+from sr_cli.networks.base import InferenceNet, SRModel
+from sr_cli.registry.loaded import LoadedModel, Traits
+from sr_cli.registry.ref import parse_model
 
 
 @st.composite
@@ -202,3 +204,85 @@ def test_a_tile_counts_what_its_widest_layer_holds() -> None:
     """In ESPCN the second, from 64 to 32 channels: fused with its activation it counts too."""
     upscaler = Upscaler(small_model("espcn", 2), precision="fp32")
     assert upscaler._bytes_per_pixel() >= 1.5 * 4 * (64 + 32) + 3 * 4 * 2**2 * 8
+
+
+WHITE, BLACK, RED = (255, 255, 255), (0, 0, 0), (200, 30, 60)
+
+
+@pytest.mark.parametrize("colour", [WHITE, BLACK, RED])
+@pytest.mark.parametrize("model", ["espcn", "fsrcnn", "vdsr", "edsr", "rcan", "srgan", "photo"])
+def test_flat_colours_are_flat_to_the_last_pixel(model: str, colour: tuple[int, int, int]) -> None:
+    """Networks pad with zeros, which was a frame of up to 26 levels around a white page."""
+    lr = np.broadcast_to(np.array(colour, np.uint8), (9, 13, 3)).copy()
+    sr = Upscaler(parse_model(model).load(4), precision="fp32")(lr)
+    assert np.abs(sr.astype(int) - np.array(colour)).max() <= 1
+
+
+@pytest.mark.parametrize("tile", [9, 64])
+@pytest.mark.parametrize("name", ["bicubic", "espcn", "edsr", "srresnet"])
+@pytest.mark.parametrize("size", [None, (33, 45)])
+def test_an_image_that_wraps_is_the_middle_of_its_repetition(
+    name: str, tile: int, size: tuple[int, int] | None
+) -> None:
+    model = small_model(name, 4)
+    lr = noise(11, 15)
+    wrapped = Upscaler(model, precision="fp32", tile=tile, wrap="both")(lr, size=size)
+    h, w = wrapped.shape[:2]
+    repeated = Upscaler(model, precision="fp32", tile=64)(
+        np.tile(lr, (3, 3, 1)), size=(3 * h, 3 * w)
+    )
+    middle = repeated[h : 2 * h, w : 2 * w]
+    assert np.abs(wrapped.astype(int) - middle).max() <= 1
+
+
+def test_an_image_may_wrap_in_one_direction() -> None:
+    lr = noise(12, 10)
+    model = small_model("edsr", 2)
+    across = Upscaler(model, precision="fp32", wrap="x")(lr)
+    repeated = Upscaler(model, precision="fp32")(np.tile(lr, (1, 3, 1)))
+    assert np.abs(across.astype(int) - repeated[:, 20:40]).max() <= 1
+
+
+class _Windows(SRModel):
+    """Averages within windows of 8 pixels, so that what it makes depends on where they lie."""
+
+    name, channels, scales = "windows", 3, (1,)
+
+    def __init__(self) -> None:
+        super().__init__(1, {})
+        self.layer = torch.nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, lr: torch.Tensor) -> torch.Tensor:
+        means = torch.nn.functional.avg_pool2d(lr, 8)
+        return self.layer(lr + means.repeat_interleave(8, 2).repeat_interleave(8, 3))
+
+
+@pytest.mark.parametrize("size", [(40, 56), (37, 51), (12, 70)])
+@pytest.mark.parametrize("wrap", ["none", "both"])
+def test_tiles_lie_on_the_grid_of_the_network(size: tuple[int, int], wrap: str) -> None:
+    torch.manual_seed(0)
+    traits = Traits("windows", halo=10, margin=3, size_multiple=8, grid=8)
+    model = LoadedModel(_Windows().eval(), traits)
+    lr = noise(*size)
+    whole = floats(Upscaler(model, precision="fp32", tile=0, wrap=wrap), lr)
+    for tile in (9, 16, 30):
+        made = floats(Upscaler(model, precision="fp32", tile=tile, wrap=wrap), lr)
+        assert np.abs(made - whole).max() < 1e-4
+    if wrap == "both":
+        three = floats(Upscaler(model, precision="fp32", tile=0), np.tile(lr, (3, 3, 1)))
+        h, w = size
+        assert np.abs(whole - three[h : 2 * h, w : 2 * w]).max() < 1e-4
+
+
+def test_tile_0_takes_the_whole_image_or_says_what_it_would_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    upscaler = Upscaler(small_model("edsr", 2), tile=0)
+    calls: list[tuple[int, int]] = []
+    upscaler(noise(70, 600), lambda done, total: calls.append((done, total)))
+    assert calls == [(1, 1)]
+    monkeypatch.setattr(engine, "free_memory", lambda _: 1 << 20)
+    with pytest.raises(SrError) as caught:
+        upscaler(noise(70, 600))
+    assert caught.value.code == "whole-image-too-large"
+    assert caught.value.facts["needed_mib"] > caught.value.facts["free_mib"] == 1

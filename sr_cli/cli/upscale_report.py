@@ -106,6 +106,8 @@ class Reporter:
             times = "" if passes == 1 else f" {passes} times"
             down = "" if scale**passes == factor else f", then downscales to x{factor:g}"
             say(f"x{factor:g}: applies the x{scale} network{times}{down}")
+        for note in ready.notes:
+            say(note_sentence(note), style="yellow")
         if self._verbose:
             say(
                 f"device {ready.device}, precision {ready.precision}, tile {ready.tile}, "

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sr_cli.engine.device import DTYPE_NAMES, free_memory, pick_device, pick_precision
 from sr_cli.engine.tiling import Axis, Tile, continued_axis, plan_tiles, split_tile
-from sr_cli.errors import SrError
+from sr_cli.errors import Note, SrError
 from sr_cli.imaging.colour import LUMA_RANGE, LUMA_WEIGHTS
 from sr_cli.imaging.edges import positions_beyond
 from sr_cli.imaging.resize import Taps, bicubic_taps, to_integers
@@ -116,6 +116,15 @@ class Upscaler:
         ranges = [white - black for black, white in (t.value_range for t in self._traits)]
         self._luma_weights = [weights.view(1, 3, 1, 1) * (r / LUMA_RANGE) for r in ranges]
 
+    @property
+    def notes(self) -> list[Note]:
+        """What is to be known about results: tiles that differ from the whole image."""
+        return [
+            Note("tiles-differ", {"network": t.architecture, "difference": t.tile_difference})
+            for t in self._traits
+            if t.tile_difference and self.tile
+        ]
+
     def __call__(
         self,
         lr: NDArray[Any],
@@ -196,7 +205,10 @@ class Upscaler:
         needed, free = self._bytes_per_pixel() * height * width, free_memory(self.device)
         if needed > free:
             raise SrError(
-                "whole-image-too-large", device=str(self.device), needed=needed, free=free
+                "whole-image-too-large",
+                device=str(self.device),
+                needed_mib=needed >> 20,
+                free_mib=free >> 20,
             )
         return max(height, width)
 

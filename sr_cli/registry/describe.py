@@ -43,6 +43,12 @@ def describe(path: Path) -> dict[str, Any]:
         }
     if max(traits.smallest_side, traits.size_multiple) > 1:
         facts |= {"smallest_side": traits.smallest_side, "size_multiple": traits.size_multiple}
+    if traits.halo is not None:
+        facts["halo"] = traits.halo
+    if traits.grid > 1:
+        facts["grid"] = traits.grid
+    if traits.tile_difference:
+        facts["tile_difference"] = traits.tile_difference
     facts["channels"] = "luma" if network.channels == 1 else "RGB"
     facts["parameters"] = sum(p.numel() for p in network.parameters())
     return facts

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sr_cli.errors import RefusedError, SrError
+from sr_cli.layers.edges import mirror_beyond
 from sr_cli.networks.base import InferenceNet, SRModel
 from sr_cli.registry.converters import LAYOUTS, convert_tensors
 from sr_cli.registry.loaded import LoadedModel, Traits, as_loaded, default_value_range
@@ -64,7 +64,7 @@ class ForeignModel(SRModel):
         height, width = (self._supported_side(n) for n in (h, w))
         if self.square:
             height = width = max(height, width)
-        sr: Tensor = self._call(self.net, _pad(lr, height - h, width - w))
+        sr: Tensor = self._call(self.net, mirror_beyond(lr, below=height - h, right=width - w))
         return sr[..., : h * self.scale, : w * self.scale]
 
     @torch.inference_mode()
@@ -112,17 +112,6 @@ class _WholeNet(InferenceNet):
 
 def _make_contiguous(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(x.contiguous() if isinstance(x, Tensor) else x for x in inputs)
-
-
-def _pad(lr: Tensor, bottom: int, right: int) -> Tensor:
-    """Pad lr (N, C, h, w) by mirroring at the bottom and right, repeatedly for small images."""
-    while bottom or right:
-        down, across = min(bottom, lr.shape[-2] - 1), min(right, lr.shape[-1] - 1)
-        if not (down or across):
-            return F.pad(lr, (0, right, 0, bottom), mode="replicate")
-        lr = F.pad(lr, (0, across, 0, down), mode="reflect")
-        bottom, right = bottom - down, right - across
-    return lr
 
 
 def _receptive_radius(net: nn.Module) -> int | None:

@@ -135,7 +135,8 @@ def bytes_per_step(
         kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    crop = torch.zeros((1, model.channels, recipe.lr_patch, recipe.lr_patch), device=device)
+    side = recipe.lr_patch + 2 * recipe.mirrored_margin
+    crop = torch.zeros((1, model.channels, side, side), device=device)
     was_training = model.training
     model.eval()
     hooks: Any = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)

@@ -94,6 +94,15 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _BelowOne,
         Meta(description="Share of crops replaced by one flat colour, so that walls stay flat."),
     ] = 0.0
+    mirrored_margin: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=64,
+            description="Lr pixels by which crops are continued by mirroring, as `sr upscale` "
+            "continues images; with 0 the network pads them with zeros.",
+        ),
+    ] = 0
 
     losses: Annotated[
         dict[str, _Positive],

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sr_cli.errors import RefusedError, SrError
+from sr_cli.layers.edges import mirror_beyond
 from sr_cli.networks import create_model
 from sr_cli.networks.base import SRModel
 from sr_cli.training.adversary import Adversary
@@ -182,7 +183,7 @@ class Trainer:
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """sr, its losses by name, and their weighted sum."""
         with self._autocast():
-            sr = self.wrapped(lr).float()
+            sr = self._upscale(lr).float()
             parts = self.objective(sr, hr, batch)
             if self.adversary is not None:
                 parts["adversarial"] = self.adversary.generator_loss(sr, hr)
@@ -196,6 +197,16 @@ class Trainer:
             if self.recipe.adversarial_share:
                 parts["balance"] = self.adversary.balance
         return sr, parts, total
+
+    def _upscale(self, lr: Tensor) -> Tensor:
+        """The network's output for crops that are continued as the engine continues images."""
+        margin = self.recipe.mirrored_margin
+        if not margin:
+            whole: Tensor = self.wrapped(lr)
+            return whole
+        sr: Tensor = self.wrapped(mirror_beyond(lr, before=margin, below=margin, right=margin))
+        inside = slice(margin * self.model.scale, -margin * self.model.scale)
+        return sr[..., inside, inside]
 
     def _discriminator_loss(self, adversary: Adversary, sr: Tensor, hr: Tensor) -> Tensor:
         with self._autocast():

@@ -97,6 +97,7 @@ def _describe(pipeline: Pipeline, group: Group) -> PipelineReady | None:
         DTYPE_NAMES[first.dtype],
         first.tile,
         first.halo,
+        tuple(note for u in pipeline.upscalers for note in u.notes),
     )
 
 

@@ -210,6 +210,7 @@ class PipelineReady:
         scale: Of the network.
         passes: How often the network is applied.
         device, precision, tile, halo: How it computes.
+        notes: What is to be known about its results.
     """
 
     factor: float | None
@@ -219,6 +220,7 @@ class PipelineReady:
     precision: str
     tile: int
     halo: int
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -53,10 +53,10 @@ MESSAGES: dict[str, Message] = {
         "{subject}: out of memory on {device}, even with tiles of {tile} pixels",
         "close other programs, or use --device cpu",
     ),
-    # facts: device, needed, free
+    # facts: device, needed_mib, free_mib
     "whole-image-too-large": Message(
-        "{subject}: upscaling the whole image at once takes about {needed:bytes} on {device}, "
-        "{free:bytes} are free",
+        "{subject}: upscaling the whole image at once takes about {needed_mib} MiB on {device}, "
+        "{free_mib} MiB are free",
         "leave out --tile 0",
     ),
     # facts: network
@@ -74,4 +74,8 @@ MESSAGES: dict[str, Message] = {
     ),
 }
 
-NOTES: dict[str, str] = {}
+NOTES: dict[str, str] = {
+    # facts: network, difference
+    "tiles-differ": "tiles of {network} differ by up to {difference:g} of 255 from the whole "
+    "image; --tile 0 upscales it at once",
+}
