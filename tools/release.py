@@ -29,7 +29,7 @@ from sr_cli.imaging.colour import luma
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic
 from sr_cli.networks.base import SRModel
-from sr_cli.registry.checkpoint import load_checkpoint, save_checkpoint
+from sr_cli.registry.checkpoint import Header, load_checkpoint, save_checkpoint
 from sr_cli.registry.manifest import FOLDER, Entry, as_json, load_manifest
 from sr_cli.registry.ref import load_model
 from sr_cli.training.flat import calibrate_flat, flat_error
@@ -168,12 +168,7 @@ def main() -> None:
         parser.error(f"{options.checkpoint} names no licence: sr train --licence")
     s = model.scale
     has_half_parts = bool(model.for_inference().half_parts())
-    sets = {
-        name: [
-            read_picture(p).frames[0].pixels for p in sorted((options.test_sets / name).iterdir())
-        ]
-        for name in SETS
-    }
+    sets = read_sets(options.test_sets)
     pictures = [read_picture(p).frames[0].pixels for p in sorted(options.pictures.iterdir())[::16]]
     print(f"flat colours: up to {flat_error(model):.2f} off", end="", flush=True)
     if flat_error(model) > ALLOWED_FLAT_ERROR:
@@ -198,14 +193,30 @@ def main() -> None:
     header = replace(header, data=data, scales=scales, halo=halo, half_is_safe=half_is_safe)
     save_checkpoint(target, header, tensors)
     lpips = LPIPS("alex", options.lpips) if options.lpips else None
+    publish(target, header, tensors, sets, lpips, default=options.default)
+    print(f"halo {halo}, half precision {half_is_safe}, {target.stat().st_size >> 10} KiB")
+
+
+def publish(
+    target: Path,
+    header: Header,
+    tensors: dict[str, torch.Tensor],
+    sets: dict[str, list[np.ndarray]],
+    lpips: LPIPS | None,
+    *,
+    default: bool = False,
+) -> None:
+    """Measure a checkpoint in the package, and write its figures into it and into the manifest."""
+    stem = target.stem
+    family = stem if len(header.scales) > 1 else stem.rsplit("-x", 1)[0]
     figures = {}
-    for scale in scales:
+    for scale in header.scales:
         figures[scale] = measure(Upscaler(load_model(target, scale=scale)), sets, scale, lpips)
         print(f"{family}-x{scale}: {figures[scale]}", flush=True)
     told = (
-        {f"x{scale} {name}": value for scale in scales for name, value in figures[scale].items()}
-        if len(scales) > 1
-        else figures[s]
+        {f"x{s} {name}": value for s in header.scales for name, value in figures[s].items()}
+        if len(header.scales) > 1
+        else figures[header.scales[0]]
     )
     save_checkpoint(target, replace(header, figures=told), tensors)
     content = target.read_bytes()
@@ -219,19 +230,26 @@ def main() -> None:
             file=target.name,
             bytes=len(content),
             sha256=sha256(content).hexdigest(),
-            parameters=sum(p.numel() for p in model.parameters()),
+            parameters=sum(p.numel() for p in load_model(target, scale=scale).network.parameters()),
             licence=header.licence,
-            default=options.default or f"{family}-x{scale}" in defaults,
+            default=default or f"{family}-x{scale}" in defaults,
             figures=figures[scale],
             data=header.data,
         )
-        for scale in scales
+        for scale in header.scales
     ]
     entries = [e for e in manifest.weights if e.id not in {o.id for o in ours}] + ours
     entries.sort(key=lambda e: (bool(e.url), e.id))
     changed = msgspec.structs.replace(manifest, weights=tuple(entries))
     MANIFEST.write_text(as_json(changed), encoding="utf-8")
-    print(f"halo {halo}, half precision {half_is_safe}, {len(content) >> 10} KiB")
+
+
+def read_sets(folder: Path) -> dict[str, list[np.ndarray]]:
+    """The originals of the test sets, by name."""
+    return {
+        name: [read_picture(p).frames[0].pixels for p in sorted((folder / name).iterdir())]
+        for name in SETS
+    }
 
 
 def measure(
