@@ -1,6 +1,6 @@
 """Measure checkpoints of the package again, after the engine changed what they make.
 
-    python tools/remeasure.py [FILE.safetensors ...] --test-sets DIR --lpips lpips_alexnet.safetensors
+    python tools/remeasure.py [FILE.safetensors ...] --test-sets DIR --lpips FILE
 
 Weights stay as they are; figures change in the files and in weights_manifest.json.
 """
