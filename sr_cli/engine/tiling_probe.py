@@ -19,7 +19,7 @@ from sr_cli.imaging.decode import read_picture
 Network = Callable[[Tensor], Tensor]
 """lr (1, C, h, w) in [0, 1] -> sr (1, C, h*scale, w*scale), in float32."""
 
-_IMAGE = Path(__file__).parent / "files" / "probe.png"
+_IMAGE = Path(__file__).with_name("probe.png")
 """64x320: text from a screenshot above grass from a photograph (gb82, public domain)."""
 
 _GRIDS = (1, 2, 4, 8, 16, 32, 64)
