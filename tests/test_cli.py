@@ -166,6 +166,21 @@ for arguments in (["--help"], ["upscale", "--help"], ["upscale", "x", "-x", "99"
     assert done.returncode == 0, done.stderr.decode()
 
 
+def test_upscaling_does_not_import_the_compiler(tmp_path: Path) -> None:
+    """torch._dynamo takes as long to import as torch; operations on the meta device import it."""
+    code = """
+import sys
+from PIL import Image
+from sr_cli.registry.manifest import load_manifest
+from sr_cli import upscale_image
+for entry in load_manifest().weights:
+    if not entry.url and entry.scale == 4:
+        upscale_image(Image.new("RGB", (8, 8)), model=entry.id, scale=4, precision="fp32")
+assert not {"torch._dynamo", "sympy"} & set(sys.modules), sorted(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+
+
 def test_version_and_module(sr_process: Run) -> None:
     assert sr_process("--version").stdout.decode().strip() == f"sr {__version__}"
     assert b"upscale" in sr_process("--help").stdout

@@ -2,10 +2,46 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import ParamSpec
+
 import torch
 from torch import nn
 
+P = ParamSpec("P")
 
+_SKIPPED = ContextVar("initial weights are skipped", default=False)
+
+
+@contextmanager
+def uninitialised() -> Iterator[None]:
+    """Build networks without initial weights, for weights that are loaded right after.
+
+    They take most of the time in which a network is built. On the meta device, some of their
+    operations would also import torch._dynamo, which takes as long as torch (PyTorch 2.14).
+    """
+    token = _SKIPPED.set(True)
+    try:
+        yield
+    finally:
+        _SKIPPED.reset(token)
+
+
+def initial_weights(fill: Callable[P, None]) -> Callable[P, None]:
+    """A function that sets initial weights, and does nothing within `uninitialised`."""
+
+    @functools.wraps(fill)
+    def unless_skipped(*args: P.args, **kwargs: P.kwargs) -> None:
+        if not _SKIPPED.get():
+            fill(*args, **kwargs)
+
+    return unless_skipped
+
+
+@initial_weights
 def shrink_residual_branch(layer: nn.Module, factor: float = 0.1) -> None:
     """Multiply the weights of a residual branch's last convolution by `factor`, in place.
 
@@ -19,6 +55,7 @@ def shrink_residual_branch(layer: nn.Module, factor: float = 0.1) -> None:
             layer.bias.mul_(factor)
 
 
+@initial_weights
 @torch.no_grad()
 def start_as_identity(layer: nn.Conv2d, noise: float = 0.1) -> None:
     """Initialise a layer as the identity plus its random weights times `noise`.
@@ -36,6 +73,7 @@ def start_as_identity(layer: nn.Conv2d, noise: float = 0.1) -> None:
     layer.bias.zero_()
 
 
+@initial_weights
 @torch.no_grad()
 def start_as_passthrough(
     layer: nn.Conv2d, channels: int, *, copies: int = 1, gain: float = 1.0
@@ -61,6 +99,7 @@ def start_as_passthrough(
         layer.weight[own, channel, middle, middle] = gain
 
 
+@initial_weights
 @torch.no_grad()
 def start_as_copy(layer: nn.Conv2d) -> None:
     """Initialise the last layer of a chain to copy its first inputs, with other weights small."""
@@ -73,6 +112,7 @@ def start_as_copy(layer: nn.Conv2d) -> None:
     layer.bias.zero_()
 
 
+@initial_weights
 @torch.no_grad()
 def start_as_smoothing(layer: nn.Conv2d) -> None:
     """Start the last layer of a chain as light smoothing of its inputs, other weights small."""
@@ -87,6 +127,7 @@ def start_as_smoothing(layer: nn.Conv2d) -> None:
         layer.weight[channel, channel, around, around] = torch.outer(row, row)
 
 
+@initial_weights
 def start_as_upscaling(head: nn.Module, tail: nn.Sequential) -> None:
     """Initialise an RGB network with a residual body to upscale by plain interpolation.
 
@@ -108,6 +149,7 @@ def start_as_upscaling(head: nn.Module, tail: nn.Sequential) -> None:
     start_as_smoothing(last)
 
 
+@initial_weights
 @torch.no_grad()
 def start_as_linear_interpolation(weight: torch.Tensor, scale: int, gain: float) -> None:
     """Fill `weight` (scale^2, k, k) with the kernels of linear interpolation, times `gain`."""

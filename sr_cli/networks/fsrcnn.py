@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sr_cli.layers.initial import start_as_passthrough
+from sr_cli.layers.initial import initial_weights, start_as_passthrough
 from sr_cli.layers.rewrites import deconvolution_as_convolution
 from sr_cli.networks.base import InferenceNet, SRModel, conv
 
@@ -38,6 +38,7 @@ class FSRCNN(SRModel):
                 start_as_passthrough(layer, 1)
         self._start_as_interpolation()
 
+    @initial_weights
     @torch.no_grad()
     def _start_as_interpolation(self) -> None:
         weight, bias = self.deconvolution.weight, self.deconvolution.bias

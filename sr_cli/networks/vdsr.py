@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from sr_cli.layers.initial import start_as_identity
+from sr_cli.layers.initial import initial_weights, start_as_identity
 from sr_cli.networks.base import SRModel, conv
 from sr_cli.networks.bicubic import RADIUS, upscale_bicubic
 
@@ -28,6 +28,10 @@ class VDSR(SRModel):
             stack += [conv(features, features), nn.ReLU()]
         stack.append(conv(features, 1))
         self.layers = nn.Sequential(*stack)
+        self._start_as_bicubic()
+
+    @initial_weights
+    def _start_as_bicubic(self) -> None:
         for layer in self.layers:
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

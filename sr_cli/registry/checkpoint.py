@@ -14,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sr_cli.errors import SrError
+from sr_cli.layers.initial import uninitialised
 from sr_cli.networks import create_model, model_names
 from sr_cli.networks.base import SRModel
 from sr_cli.registry.loaded import Traits, default_value_range
@@ -114,10 +115,11 @@ def load_checkpoint(path: Path, *, scale: int | None = None) -> tuple[SRModel, H
     counts = [n for key in ("blocks", "groups", "layers", "m") for n in [header.config.get(key, 1)]]
     if not all(isinstance(n, int) for n in counts) or math.prod(counts) > len(tensors):
         raise SrError("invalid-header", path, reason="more blocks than tensors")
-    with torch.device("meta"):
+    with uninitialised(), torch.device("meta"):
         expected = _build(path, header, scale).state_dict()
     _check_tensors(path, header, expected, tensors)
-    model = _build(path, header, scale)
+    with uninitialised():
+        model = _build(path, header, scale)
     model.load_state_dict(
         {n: t if t.dtype == torch.int64 else t.float() for n, t in tensors.items()}
     )
