@@ -6,18 +6,24 @@ import io
 import struct
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import tifffile
 from helpers.command import BICUBIC, Run
-from helpers.images import smooth
+from helpers.images import noise, smooth
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
+from sr_cli.errors import Note
 from sr_cli.imaging.cicp import Cicp
+from sr_cli.imaging.codecs import gif
 from sr_cli.imaging.codecs.png_chunks import SIGNATURE, chunk
+from sr_cli.imaging.decode import read_picture
+from sr_cli.imaging.encode import write_picture
 from sr_cli.imaging.fates import FATES, Fate, Kind
-from sr_cli.imaging.formats import FORMATS, Feature
+from sr_cli.imaging.formats import FORMATS, Encoding, Feature
+from sr_cli.imaging.picture import Metadata
 from sr_cli.imaging.profiles import profile_of_cicp
 
 TARGETS = {f.suffixes[0][1:]: f.name for f in FORMATS.values() if f.writable}
@@ -29,12 +35,12 @@ HELD = {
     "webp": (Kind.PROFILE, Kind.EXIF, Kind.XMP, Kind.LOOP),
     "tif": (Kind.PROFILE, Kind.EXIF, Kind.XMP, Kind.IPTC, Kind.RESOLUTION),
     "bmp": (Kind.RESOLUTION,),
-    "gif": (Kind.COMMENT, Kind.LOOP),
+    "gif": (Kind.COMMENT, Kind.LOOP, Kind.XMP, Kind.PROFILE),
     "avif": (Kind.PROFILE, Kind.CICP, Kind.EXIF, Kind.XMP),
 }  # fmt: skip
 """The kinds that a file of each format can have."""
 
-P3 = profile_of_cicp(Cicp(12, 13))
+P3 = profile_of_cicp(Cicp(12, 13)) or b""
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/">'
     b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
@@ -47,6 +53,13 @@ GAMMA = b"gAMA" + struct.pack(">I", 100_000)
 MASTERING = b"cLLI" + struct.pack(">II", 10_000_000, 2_000_000)
 TEXT = {"Title": "a < b & c", "Author": "Zoë", "parameters": "steps: 20"}
 COMMENT = b"a comment"
+GIF = {
+    Kind.XMP: b"XMP DataXMP" + XMP + b"\1" + bytes(range(255, -1, -1)) + b"\0",
+    Kind.PROFILE: b"ICCRGBG1012"
+    + b"".join(bytes([len(P3[i : i + 200])]) + P3[i : i + 200] for i in range(0, len(P3), 200))
+    + b"\0",
+}
+"""Application extensions of GIF files, which Pillow neither reads nor writes."""
 
 
 def exif() -> Image.Exif:
@@ -97,8 +110,12 @@ def file_with(suffix: str, kind: Kind) -> bytes:
         Kind.LOOP: {"save_all": True, "append_images": [image.rotate(180)], "duration": 100,
                     "loop": 2 if suffix == "gif" else 3, "lossless": True},
     }  # fmt: skip
-    image.save(file, name, **options.get(kind, {}))
+    image.save(file, name, **({} if suffix == "gif" and kind in GIF else options.get(kind, {})))
     data = file.getvalue()
+    if suffix == "gif" and kind in GIF:
+        # After a table of 2 to the power of (lowest three bits + 1) colours.
+        place = 13 + 3 * 2 ** ((data[10] & 7) + 1)
+        return data[:place] + b"\x21\xff\x0b" + GIF[kind] + data[place:]
     if suffix == "avif" and kind is Kind.CICP:
         return data.replace(b"nclx\0\1\0\x0d", b"nclx\0\x0c\0\x0d")
     chunks = {Kind.CICP: CICP, Kind.GAMMA: GAMMA, Kind.MASTERING: MASTERING}
@@ -148,10 +165,10 @@ def is_found(kind: Kind, data: bytes) -> bool:
         dpi = info.get("dpi", (0,))[0] or image.getexif().get(0x011A, 0)
         return abs(float(dpi) - 300) < 0.5
     return {
-        Kind.PROFILE: profile == P3,
+        Kind.PROFILE: profile == P3 or GIF[Kind.PROFILE] in data,
         Kind.MASTERING: MASTERING in data,
         Kind.EXIF: str(image.getexif().get(ExifTags.Base.Make)) == "Maker",
-        Kind.XMP: b'xmp:Label="mine"' in xmp,
+        Kind.XMP: b'xmp:Label="mine"' in xmp or GIF[Kind.XMP] in data,
         Kind.IPTC: IPTC in data,
         Kind.COMMENT: COMMENT in (comment, text.get("Comment", "").encode())
         or b">a comment<" in xmp,
@@ -221,7 +238,9 @@ def test_what_a_format_cannot_hold_is_refused_by_name(
     (tmp_path / f"a.{source}").write_bytes(data)
     done = sr(*BICUBIC, f"a.{source}", "-f", suffix, "-o", f"b.{suffix}", "--json")
     if feature in FORMATS[TARGETS[suffix]].features:
-        assert done.returncode == 0 and done.notes == []
+        is_reduced = suffix == "gif" and feature is Feature.ALPHA
+        assert done.returncode == 0
+        assert done.note_kinds == ["reduced-to-palette"] * is_reduced
         assert feature in read_features(tmp_path / f"b.{suffix}")
         return
     assert done.error_codes == ["unsupported-by-format"]
@@ -249,3 +268,98 @@ def test_the_table_is_complete() -> None:
     assert set(FATES) == set(Kind)
     for kind, fates in FATES.items():
         assert set(fates) == set(TARGETS.values()), kind
+
+
+def test_text_goes_into_xmp_beside_what_is_there(sr: Run, tmp_path: Path) -> None:
+    info = png_text()
+    info.add_itxt("Comment", "mine")
+    info.add_itxt("XML:com.adobe.xmp", XMP.decode().replace('about=""', 'about="uuid:7"'))
+    Image.fromarray(smooth(7, 9)).save(tmp_path / "a.png", pnginfo=info)
+    assert sr(*BICUBIC, "a.png", "-f", "webp", "--json").notes == []
+    xmp = Image.open(tmp_path / "a_x2.webp").info["xmp"]
+    root = ElementTree.fromstring(xmp)
+    rdf = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+    abouts = [node.get(f"{rdf}about") for node in root.iter(f"{rdf}Description")]
+    assert abouts == ["uuid:7", "uuid:7"]
+    found = {
+        node.tag.partition("}")[2]: "".join(node.itertext())
+        for node in root.iter()
+        if node.tag.startswith(("{http://purl.org/dc", "{http://ns.adobe.com/exif"))
+    }
+    assert found == {
+        "title": "a < b & c", "creator": "Zoë", "UserComment": "parameters: steps: 20\nmine",
+    }  # fmt: skip
+    # A JPEG has comments of its own.
+    assert sr(*BICUBIC, "a.png", "-f", "jpg", "--json").notes == []
+    made = Image.open(tmp_path / "a_x2.jpg")
+    assert made.info["comment"] == b"mine" and b"mine<" not in made.info["xmp"]
+
+
+@pytest.mark.parametrize(
+    "xmp",
+    [
+        XMP.replace(b"/></rdf:RDF>", b"><dc:title>other</dc:title></rdf:Description></rdf:RDF>"),
+        XMP.replace(b"xmp:Label", b"exif:UserComment"),
+        XMP.decode().encode("utf-16"),
+        b"<x:xmpmeta/>",
+    ],
+    ids=["other title", "other comment", "utf-16", "no description"],
+)
+def test_text_that_has_no_place_in_xmp_is_said(sr: Run, tmp_path: Path, xmp: bytes) -> None:
+    Image.fromarray(smooth(7, 9)).save(tmp_path / "a.webp", xmp=xmp)
+    picture = read_picture(tmp_path / "a.webp")
+    picture.metadata.text = dict(TEXT)
+    file = io.BytesIO()
+    write_picture(picture, file, FORMATS["WEBP"], Encoding())
+    dropped = {"block": "PNG text", "format": "WEBP"}
+    assert picture.notes == [Note("metadata-dropped", dropped)]
+    assert Image.open(file).info["xmp"] == xmp
+
+
+def test_text_too_large_for_a_jpeg_leaves_its_xmp(sr: Run, tmp_path: Path) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("workflow", "x" * 66_000)
+    info.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    Image.fromarray(smooth(7, 9)).save(tmp_path / "a.png", pnginfo=info)
+    done = sr(*BICUBIC, "a.png", "-f", "jpg", "--json")
+    assert done.notes == [{"kind": "metadata-dropped", "block": "PNG text", "format": "JPEG"}]
+    assert Image.open(tmp_path / "a_x2.jpg").info["xmp"] == XMP
+
+
+def test_text_that_xml_forbids_is_replaced(sr: Run, tmp_path: Path) -> None:
+    Image.fromarray(smooth(7, 9)).save(tmp_path / "a.jpg", comment=b"a\x01b\xe9")
+    assert sr(*BICUBIC, "a.jpg", "-f", "webp").returncode == 0
+    xmp = Image.open(tmp_path / "a_x2.webp").info["xmp"]
+    (text,) = ElementTree.fromstring(xmp).itertext()
+    assert text == "a\ufffdbé"
+
+
+def test_invented_resolutions_are_not_written(sr: Run, tmp_path: Path) -> None:
+    # Pillow reports 72 dpi for a JPEG with EXIF and 1 for a TIFF that state none.
+    Image.fromarray(smooth(7, 9)).save(tmp_path / "a.jpg", exif=exif())
+    Image.fromarray(smooth(7, 9)).save(tmp_path / "b.tif")
+    assert sr(*BICUBIC, "a.jpg", "b.tif").returncode == 0
+    assert Image.open(tmp_path / "a_x2.jpg").getexif().get(0x011A) is None
+    with tifffile.TiffFile(tmp_path / "b_x2.tif") as made:
+        assert made.pages[0].tags["ResolutionUnit"].value == 1
+
+
+def test_a_gif_says_that_colours_were_reduced_unless_it_was_one(sr: Run, tmp_path: Path) -> None:
+    image = Image.fromarray(noise(20, 20))
+    image.save(tmp_path / "a.png")
+    image.save(tmp_path / "b.gif")
+    done = sr(*BICUBIC, "a.png", "b.gif", "-f", "gif", "--json")
+    assert [r["notes"] and r["notes"][0]["kind"] for r in done.records] == [
+        "reduced-to-palette",
+        [],
+    ]
+
+
+def test_damaged_extensions_of_a_gif_are_left_out() -> None:
+    data = file_with("gif", Kind.XMP)
+    for length in range(len(data)):
+        metadata = Metadata()
+        gif.read_extensions(data[:length], metadata)
+        assert metadata.xmp in (None, XMP)
+    for place in range(6, 300):
+        gif.read_extensions(data[:place] + b"\xff" + data[place + 1 :], Metadata())

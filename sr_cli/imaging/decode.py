@@ -141,7 +141,7 @@ def _read(source: OpenFile) -> Picture:
     # The metadata of a PNG may follow its pixels.
     image.load()
     metadata, orientation = read_metadata(image)
-    _read_colour(source, name, metadata)
+    _read_the_rest(source, name, metadata)
     for frame in frames:
         orient_frame(frame, orientation)
     animation = name in ("GIF", "PNG", "WEBP", "AVIF") and len(frames) > 1
@@ -150,10 +150,10 @@ def _read(source: OpenFile) -> Picture:
     return Picture(frames, name, metadata, animation, _loop(source, name) if animation else None)
 
 
-def _read_colour(source: OpenFile, name: str, metadata: Metadata) -> None:
-    """Read what Pillow does not: colour by code points, and depths that it reduces."""
+def _read_the_rest(source: OpenFile, name: str, metadata: Metadata) -> None:
+    """Read what Pillow does not: colour by code points, extensions, and depths that it reduces."""
     if name == "PNG":
-        read_png_colour(metadata, read_chunks(source.data))
+        read_png_colour(metadata, read_chunks(source.data, until=b"IDAT"))
     elif name in ("AVIF", "HEIF"):
         cicp, metadata.mastering = read_colour(source.data)
         # A profile has precedence over code points, except for those that no profile can express.
@@ -161,6 +161,8 @@ def _read_colour(source: OpenFile, name: str, metadata: Metadata) -> None:
             metadata.cicp = cicp
         if (bits := read_depth(source.data)) > 8:
             source.add_note(Note("depth-reduced", {"bits": bits}))
+    elif name == "GIF":
+        gif.read_extensions(source.data, metadata)
     elif source.is_srgb:
         metadata.icc = srgb_profile()
 

@@ -51,7 +51,7 @@ _ROWS: Mapping[Kind, tuple[Fate, ...]] = {
     Kind.TEXT:       (_XMP, _K, _XMP,          _XMP, _D, Fate.AS_COMMENT, _XMP),
     Kind.COMMENT:    (_K, Fate.AS_TEXT, _XMP,  _XMP, _D,    _K,    _XMP),
     Kind.EXIF:       (_K,   _K, _K,            _K,   _D,    _D,    _K),
-    Kind.XMP:        (_K,   _K, _K,            _K,   _D,    _D,    _K),
+    Kind.XMP:        (_K,   _K, _K,            _K,   _D,    _K,    _K),
     Kind.IPTC:       (_K,   _D, _D,            _K,   _D,    _D,    _D),
     Kind.RESOLUTION: (_K,   _K, Fate.AS_EXIF,  _K,   _K,    _D,    Fate.AS_EXIF),
     Kind.LOOP:       (_NONE, _K, _K,           _NONE, _NONE, _K,   _D),

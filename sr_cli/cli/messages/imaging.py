@@ -78,6 +78,8 @@ NOTES: dict[str, str] = {
     "reduced-pages-skipped": "reduced copies of pages skipped: {count}",
     # facts: bits
     "depth-reduced": "{bits} bits per channel are read as 8",
+    # facts: format
+    "reduced-to-palette": "{format}: reduced to 256 colours, transparency to on or off",
     # facts: space
     "profile-unusable": "ICC profile for {space} dropped: it does not fit the pixels",
     "read-at-8-bits": "damaged or truncated: decoded with 8 bits per channel",

@@ -19,11 +19,13 @@ def chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
 
 
-def read_chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The kinds and contents of all chunks; checksums are not compared."""
+def read_chunks(png: bytes, *, until: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+    """The kinds and contents of the chunks before one of kind `until`, without their checksums."""
     position = len(SIGNATURE)
     while position + 8 <= len(png):
         length, kind = struct.unpack_from(">I4s", png, position)
+        if kind == until:
+            return
         yield kind, png[position + 8 : position + 8 + length]
         position += 12 + length
 
