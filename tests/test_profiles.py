@@ -182,6 +182,16 @@ def test_every_page_of_a_tiff_keeps_its_own_profile(sr: Run, tmp_path: Path) -> 
     assert Image.open(tmp_path / "a_x2.png").info["icc_profile"] == P3
 
 
+def test_a_page_after_a_thumbnail_has_not_its_profile(sr: Run, tmp_path: Path) -> None:
+    tag = (34675, 7, len(P3), P3, True)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        writer.write(smooth(4, 4), photometric="rgb", extratags=[tag], subfiletype=1)
+        writer.write(smooth(8, 9), photometric="rgb")
+    for suffix in ("tif", "png"):
+        assert sr(*BICUBIC, "a.tif", "-f", suffix, "--json").note_kinds == ["reduced-pages-skipped"]
+        assert "icc_profile" not in Image.open(tmp_path / f"a_x2.{suffix}").info
+
+
 @pytest.mark.parametrize(("profile", "space"), [(CMYK, "CMYK"), (b"junk" * 60, "?")])
 @pytest.mark.parametrize("suffix", ["jpg", "gif"])
 def test_a_profile_for_other_samples_is_dropped_and_said(

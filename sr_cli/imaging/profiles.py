@@ -64,7 +64,7 @@ def profile_of_gamma(gamma: float | None, corners: Chromaticities | None) -> byt
     """
     curve = SRGB_CURVE if gamma is None else (1 / gamma,)
     with suppress(np.linalg.LinAlgError, ValueError, struct.error, ZeroDivisionError):
-        return rgb_profile("PNG", corners or PRIMARIES[SRGB[0]], parametric(curve))
+        return rgb_profile("gAMA and cHRM", corners or PRIMARIES[SRGB[0]], parametric(curve))
     return None
 
 

@@ -33,6 +33,7 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
     # The frames of a GIF had few colours before.
     is_reduced = picture.format != "GIF" and any(_loses_colours(i) for i in originals)
     images = [_to_palette(image) for image in originals]
+    del originals
     if len(images) > 1:
         # Each frame is complete: clear the previous one first.
         options["disposal"] = 2

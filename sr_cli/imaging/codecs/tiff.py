@@ -44,7 +44,7 @@ def read(source: OpenFile) -> Picture:
     metadata, _ = read_metadata(image)
     profiles: list[bytes | None] = []
     frames = list(_read_frames(source, pages, profiles))
-    metadata.icc, metadata.page_icc = profiles[0] or metadata.icc, tuple(profiles)
+    metadata.icc, metadata.page_icc = profiles[0], tuple(profiles)
     return Picture(frames, "TIFF", metadata)
 
 
