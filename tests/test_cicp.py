@@ -23,7 +23,7 @@ from sr_cli.errors import Note
 from sr_cli.imaging.cicp import Cicp, as_chunk, parse_chunk
 from sr_cli.imaging.codecs.png_chunks import SIGNATURE, chunk, read_chunks
 from sr_cli.imaging.decode import read_picture
-from sr_cli.imaging.isobmff import read_colour, read_depth
+from sr_cli.imaging.isobmff import read_colour, read_depth, write_mastering
 from sr_cli.imaging.profiles import describe, profile_of_cicp, srgb_profile
 
 DISPLAY_P3 = bytes([12, 13, 0, 1])
@@ -335,3 +335,54 @@ def test_an_avif_in_srgb_stays_without_profile(sr: Run, tmp_path: Path) -> None:
     assert sr(*BICUBIC, "a.avif", "-f", "png").returncode == 0
     made = read_picture(tmp_path / "a_x2.png").metadata
     assert made.cicp is None and made.icc is None and made.png_colour == {}
+
+
+@pytest.mark.parametrize("options", [[], ["--lossless"]])
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_mastering_display_goes_into_an_avif_and_out(
+    sr: Run, tmp_path: Path, count: int, options: list[str]
+) -> None:
+    if count == 2 and options:
+        pytest.skip("lossless AVIF has one frame")
+    chunks = (b"cICP", PQ), MASTERING, (b"cLLI", struct.pack(">II", 10_000_000, 4_000_000))
+    image = Image.fromarray(smooth(20, 30))
+    # Alpha, EXIF and XMP are items of their own, whose places in the file move.
+    image.putalpha(Image.fromarray(smooth(20, 30, seed=3)[..., 0]))
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    several = {"save_all": True, "append_images": [image.rotate(180)], "loop": 0}
+    moving = several if count == 2 else {}
+    (tmp_path / "a.png").write_bytes(png(*chunks, image=image, exif=exif, **moving))
+    done = sr(*BICUBIC, "a.png", "-f", "avif", "--json", *options)
+    assert done.returncode == 0 and done.notes == []
+    data = (tmp_path / "a_x2.avif").read_bytes()
+    display = struct.unpack(">8HII", MASTERING[1])
+    green_first = (*display[2:6], *display[:2], *display[6:])
+    assert box(b"mdcv", struct.pack(">8HII", *green_first)) in data
+    assert box(b"clli", struct.pack(">HH", 1000, 400)) in data
+    assert sr(*BICUBIC, "a.png", "-o", "same.png").returncode == 0
+    with Image.open(tmp_path / "a_x2.avif") as made, Image.open(tmp_path / "same.png") as same:
+        for number in range(count):
+            made.seek(number)
+            same.seek(number)
+            difference = np.asarray(made).astype(int) - np.asarray(same)
+            assert np.abs(difference).mean() < (0.01 if options else 2)
+        assert made.n_frames == count and str(made.getexif()[0x010F]) == "Maker"
+    assert sr(*BICUBIC, "a_x2.avif", "-f", "png").returncode == 0
+    back = dict(read_chunks((tmp_path / "a_x2_x2.png").read_bytes()))
+    assert all(back[name] == content for name, content in chunks)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(b"\x44\0", b"\x48\0"), (b"pitm\0", b"pitm\1"), (b"ipma\0", b"ipma\1"), (b"ipco", b"free")],
+)
+def test_other_layouts_of_an_avif_are_left_alone(old: bytes, new: bytes) -> None:
+    data = avif(9, 16)
+    assert old in data
+    file = io.BytesIO(data.replace(old, new))
+    assert not write_mastering(file, dict([MASTERING]))
+    assert file.getvalue() == data.replace(old, new)
+    untouched = io.BytesIO(data)
+    assert write_mastering(untouched, dict([MASTERING]))
+    assert len(untouched.getvalue()) == len(data) + 32 + 1

@@ -166,7 +166,8 @@ def is_found(kind: Kind, data: bytes) -> bool:
         return abs(float(dpi) - 300) < 0.5
     return {
         Kind.PROFILE: profile == P3 or GIF[Kind.PROFILE] in data,
-        Kind.MASTERING: MASTERING in data,
+        Kind.MASTERING: MASTERING in data
+        or b"\0\0\0\x0cclli" + struct.pack(">HH", 1000, 200) in data,
         Kind.EXIF: str(image.getexif().get(ExifTags.Base.Make)) == "Maker",
         Kind.XMP: b'xmp:Label="mine"' in xmp or GIF[Kind.XMP] in data,
         Kind.IPTC: IPTC in data,

@@ -47,7 +47,7 @@ _ROWS: Mapping[Kind, tuple[Fate, ...]] = {
     Kind.CICP:       (_ICC, _K, _ICC,          _ICC, _SRGB, _SRGB, _K),
     Kind.GAMMA:      (_ICC, _K, _ICC,          _ICC, _SRGB, _SRGB, _ICC),
     Kind.PROFILE:    (_K,   _K, _K,            _K,   _SRGB, _SRGB, _K),
-    Kind.MASTERING:  (_D,   _K, _D,            _D,   _D,    _D,    _D),
+    Kind.MASTERING:  (_D,   _K, _D,            _D,   _D,    _D,    _K),
     Kind.TEXT:       (_XMP, _K, _XMP,          _XMP, _D, Fate.AS_COMMENT, _XMP),
     Kind.COMMENT:    (_K, Fate.AS_TEXT, _XMP,  _XMP, _D,    _K,    _XMP),
     Kind.EXIF:       (_K,   _K, _K,            _K,   _D,    _D,    _K),

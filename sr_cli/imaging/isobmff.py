@@ -6,7 +6,7 @@ Sections are of ISO/IEC 14496-12 (boxes) and ISO/IEC 23008-12 (items and their p
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import BinaryIO, NamedTuple
 
@@ -80,6 +80,89 @@ def write_colour(file: BinaryIO, cicp: Cicp) -> None:
             file.seek(box.start + 4)
             file.write(struct.pack(">HH", *cicp.code_points))
     file.seek(len(data))
+
+
+def write_mastering(file: BinaryIO, chunks: Mapping[bytes, bytes]) -> bool:
+    """Add the boxes `mdcv` and `clli` to the primary image of a complete file of libavif.
+
+    Args:
+        file: Opened for writing and reading.
+        chunks: The PNG chunks mDCV and cLLI.
+
+    Returns:
+        Whether the file has the layout that libavif writes; otherwise nothing is changed.
+    """
+    file.seek(0)
+    data = file.read()
+    added = _mastering_boxes(chunks)
+    boxes = list(_walk(data, 0, len(data)))
+    # Tracks of an animation may have boxes of the same kinds, after those of the file.
+    by_kind = {box.kind: box for box in reversed(boxes)}
+    try:
+        ipco, ipma = by_kind[b"ipco"], by_kind[b"ipma"]
+        count_at, indices_end = _entry_of(data, ipma, by_kind[b"pitm"])
+        offsets = [place for box in boxes for place in _file_offsets(data, box)]
+    except (KeyError, ValueError, struct.error, IndexError):
+        return False
+    first = 1 + len(list(_children(data, ipco.start, ipco.end)))
+    indices, content = bytes(range(first, first + len(added))), b"".join(added)
+    grows = len(content) + len(indices)
+    made = bytearray(data)
+    made[count_at] += len(indices)
+    larger = {b"ipco": len(content), b"ipma": len(indices), b"iprp": grows, b"meta": grows}
+    sizes = [(by_kind[kind].start - 8, more) for kind, more in larger.items()]
+    for place, more in (*sizes, *((place, grows) for place in offsets)):
+        (number,) = struct.unpack_from(">I", data, place)
+        struct.pack_into(">I", made, place, number + more)
+    # The later place first, so that the other is still where it was.
+    made[indices_end:indices_end] = indices
+    made[ipco.end : ipco.end] = content
+    file.seek(0)
+    file.write(made)
+    return True
+
+
+def _mastering_boxes(chunks: Mapping[bytes, bytes]) -> list[bytes]:
+    boxes = []
+    if len(display := chunks.get(b"mDCV", b"")) == 24:
+        red, green, blue = display[0:4], display[4:8], display[8:12]
+        boxes.append(b"mdcv" + green + blue + red + display[12:])
+    if len(levels := chunks.get(b"cLLI", b"")) == 8:
+        whole = (min(round(level / 10_000), 65_535) for level in struct.unpack(">II", levels))
+        boxes.append(b"clli" + struct.pack(">HH", *whole))
+    return [struct.pack(">I", 4 + len(box)) + box for box in boxes]
+
+
+def _entry_of(data: bytes, ipma: Box, pitm: Box) -> tuple[int, int]:
+    """Where the primary item has its number of properties, and where its properties end."""
+    if data[ipma.start : ipma.start + 4] != bytes(4) or data[pitm.start] != 0:
+        raise ValueError("not a layout of libavif")
+    wanted = _number(data, pitm.start + 4, wide=False)
+    position = ipma.start + 8
+    while position < ipma.end:
+        end = position + 3 + data[position + 2]
+        if _number(data, position, wide=False) == wanted:
+            return position + 2, end
+        position = end
+    raise ValueError("no properties")
+
+
+def _file_offsets(data: bytes, box: Box) -> Iterator[int]:
+    """Where a box has offsets in the file (`iloc`, 14496-12 section 8.11.3; `stco`, 8.7.5)."""
+    if box.kind == b"stco":
+        (count,) = struct.unpack_from(">I", data, box.start + 4)
+        yield from range(box.start + 8, box.start + 8 + 4 * count, 4)
+    elif box.kind == b"iloc":
+        if data[box.start] != 0 or data[box.start + 4 : box.start + 6] != b"\x44\0":
+            raise ValueError("not a layout of libavif")
+        position = box.start + 8
+        for _ in range(_number(data, box.start + 6, wide=False)):
+            extents = _number(data, position + 4, wide=False)
+            position += 6
+            yield from range(position, position + 8 * extents, 8)
+            position += 8 * extents
+    elif box.kind == b"co64":
+        raise ValueError("not a layout of libavif")
 
 
 def _image_properties(data: bytes) -> list[tuple[bytes, bytes]]:

@@ -39,6 +39,9 @@ _USUAL_GAMMA = 45_455
 _NEARLY = 0.005
 """Chromaticities that differ less are the same: they are often rounded to two digits."""
 
+_SIZES = {b"cICP": 4, b"mDCV": 24, b"cLLI": 8, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}
+"""Bytes of the chunks of colour (PNG third edition, section 11.3.2)."""
+
 _INTEROPERABILITY_INDEX = 1
 
 _NO_UNIT = 1
@@ -95,12 +98,12 @@ def read_png_colour(found: Metadata, chunks: Iterable[tuple[bytes, bytes]]) -> N
         found: With the profile of the file.
         chunks: Kinds and contents of the file's chunks.
     """
-    contents = dict(chunks)
-    found.cicp = parse_chunk(contents.get(b"cICP", b""))
-    found.mastering = {k: contents[k] for k in (b"mDCV", b"cLLI") if k in contents}
+    whole = {kind: content for kind, content in chunks if len(content) == _SIZES.get(kind)}
+    found.cicp = parse_chunk(whole.get(b"cICP", b""))
+    found.mastering = {kind: whole[kind] for kind in (b"mDCV", b"cLLI") if kind in whole}
     if found.icc is None:
-        sizes = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}
-        found.png_colour = {k: contents[k] for k in sizes if len(contents.get(k, b"")) == sizes[k]}
+        kinds = (b"gAMA", b"cHRM", b"sRGB")
+        found.png_colour = {kind: whole[kind] for kind in kinds if kind in whole}
 
 
 def gamma_and_corners(metadata: Metadata) -> tuple[float | None, list[tuple[float, float]] | None]:

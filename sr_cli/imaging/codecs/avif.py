@@ -11,6 +11,7 @@ from sr_cli.imaging import isobmff
 from sr_cli.imaging.cicp import Cicp
 from sr_cli.imaging.codecs import opencv, pillow
 from sr_cli.imaging.exif import EXIF_MARK, without_orientation
+from sr_cli.imaging.fates import Kind
 from sr_cli.imaging.formats import Encoding
 from sr_cli.imaging.picture import Metadata, Picture
 
@@ -38,8 +39,16 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
     if metadata.exif:
         options["exif"] = without_orientation(metadata.exif)
     pillow.save(pillow.to_images(picture), file, "AVIF", options)
+    return _write_colour(file, metadata)
+
+
+def _write_colour(file: BinaryIO, metadata: Metadata) -> list[Note]:
+    """Write colour that the encoders have no options for into a complete file."""
     if metadata.cicp is not None:
         isobmff.write_colour(file, metadata.cicp)
+    if metadata.mastering and not isobmff.write_mastering(file, metadata.mastering):
+        block = {"block": Kind.MASTERING.value, "format": "AVIF"}
+        return [Note("metadata-dropped", block)]
     return []
 
 
@@ -65,6 +74,5 @@ def _write_lossless(picture: Picture, file: BinaryIO, metadata: Metadata) -> lis
     blocks = {name: block for name, block in blocks.items() if block}
     encoded, is_described = opencv.encode_lossless_avif(picture.frames[0], blocks)
     file.write(encoded)
-    if metadata.cicp is not None:
-        isobmff.write_colour(file, metadata.cicp)
-    return [] if is_described else [Note("lossless-avif-without-metadata")]
+    notes = [] if is_described else [Note("lossless-avif-without-metadata")]
+    return notes + _write_colour(file, metadata)
