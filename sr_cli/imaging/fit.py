@@ -39,6 +39,11 @@ _FIELDS = {
 }
 """The attribute of `Metadata` for each kind."""
 
+_IN_PICTURE: Mapping[Kind, Callable[[Picture], bool]] = {
+    Kind.LOOP: lambda picture: picture.animation and picture.loop != 0,
+}
+"""Whether a picture has the kinds that are not in `Metadata`; their codecs write them."""
+
 _XMP_OF_TEXT = {
     "Title": "dc:title",
     "Author": "dc:creator",
@@ -104,13 +109,13 @@ def _with_profile_for_older_readers(metadata: Metadata) -> Metadata:
 
 
 def _is_there(kind: Kind, metadata: Metadata, picture: Picture) -> bool:
-    if kind is Kind.LOOP:
-        return picture.animation and picture.loop != 0
+    if kind in _IN_PICTURE:
+        return _IN_PICTURE[kind](picture)
     return bool(getattr(metadata, _FIELDS[kind]))
 
 
 def _without(kind: Kind, metadata: Metadata) -> Metadata:
-    if kind not in _FIELDS:
+    if kind in _IN_PICTURE:
         return metadata
     name = _FIELDS[kind]
     return replace(metadata, **{name: getattr(Metadata(), name)})

@@ -71,7 +71,7 @@ def write_colour(file: BinaryIO, cicp: Cicp) -> None:
     """Set primaries and transfer in all `nclx` colour boxes of a complete file.
 
     The matrix and the range stay those of the encoder. Colour boxes take precedence over what the
-    coded image says (14496-12, section 12.1.5).
+    coded image says (ISO/IEC 23000-22, section 7.3.6.4).
     """
     file.seek(0)
     data = file.read()

@@ -167,7 +167,7 @@ def _dpi_of_exif(exif: Image.Exif) -> tuple[float, float] | None:
 
 
 def _profile_of_exif(exif: Image.Exif) -> bytes | None:
-    """Adobe RGB, which cameras signal by the interoperability index R03 (Exif 3.0, 4.6.7)."""
+    """Adobe RGB, which cameras signal by the interoperability index R03 (DCF 2.0)."""
     index = exif.get_ifd(ExifTags.IFD.Interop).get(_INTEROPERABILITY_INDEX)
     text = index.decode("latin-1") if isinstance(index, bytes) else str(index)
     return adobe_rgb_profile() if text.strip("\0 ") == "R03" else None

@@ -19,7 +19,7 @@ Chromaticities = Sequence[Sequence[float]]
 """(x, y) of red, green, blue and white."""
 
 _D50 = np.array([0.9642, 1.0, 0.8249])
-"""The illuminant of the profile connection space (ICC.1:2022, section 6.3.1)."""
+"""The illuminant of the profile connection space (ICC.1:2022, section 7.2.16)."""
 
 _BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
@@ -69,7 +69,7 @@ def profile_of_gamma(gamma: float | None, corners: Chromaticities | None) -> byt
 
 
 def rgb_profile(name: str, corners: Chromaticities, curve: bytes) -> bytes:
-    """Build a matrix profile of version 4 (ICC.1:2022, section 8.3.3).
+    """Build a matrix profile of version 4 (ICC.1:2022, section 8.4.3).
 
     Args:
         name: Its description.
@@ -201,7 +201,7 @@ def _xyz(values: Sequence[float] | NDArray[Any]) -> bytes:
 
 
 def _fixed(values: Sequence[float] | NDArray[Any]) -> bytes:
-    """Numbers as s15Fixed16Number (section 4.8)."""
+    """Numbers as s15Fixed16Number (section 4.6)."""
     return struct.pack(f">{len(values)}i", *(round(float(v) * 65536) for v in values))
 
 

@@ -11,7 +11,7 @@ NAMESPACES = {
     "exif": "http://ns.adobe.com/exif/1.0/",
 }
 _ORDERED = ("dc:creator",)
-"""Properties that are lists; the others are texts in several languages (XMP part 1, 8.2.2)."""
+"""Lists; the other properties are texts in several languages (XMP part 1, section 8.2.2.4)."""
 
 _PACKET = (
     b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>'

@@ -24,7 +24,7 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
     """
     if encoding.lossless:
         return _write_lossless(picture, file, metadata)
-    # A gray profile fits only an image without chroma (MIAF, ISO/IEC 23000-22).
+    # A gray profile fits only an image without chroma.
     is_gray = all(f.pixels.ndim == 2 and f.alpha is None for f in picture.frames)
     options: dict[str, Any] = {
         **pillow.common_options(metadata),

@@ -18,7 +18,7 @@ _TRANSPARENT = 255
 _EXTENSION, _IMAGE = 0x21, 0x2C
 _APPLICATION = b"\x21\xff\x0b"
 _XMP, _ICC = b"XMP DataXMP", b"ICCRGBG1012"
-"""Identifiers of XMP (XMP part 3, section 1.1.2) and profiles (ICC.1:2001-04, annex B.6)."""
+"""Identifiers of XMP (XMP part 3, section 1.1.2) and profiles (ICC.1:2001-04, annex B)."""
 
 _XMP_TRAILER = b"\1" + bytes(range(255, -1, -1)) + b"\0"
 """What leads readers of sub-blocks to the end of XMP, which is not divided into them."""
