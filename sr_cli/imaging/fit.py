@@ -152,11 +152,14 @@ def _properties_of(text: Mapping[str, str]) -> dict[str, str]:
 
 
 def _as_comment(kind: Kind, metadata: Metadata, target: Format) -> Metadata | None:
-    return replace(metadata, comment=_lines(metadata.text).encode())
+    comment = {_COMMENT: _decoded(metadata.comment)} if metadata.comment else {}
+    return replace(metadata, comment=_lines(comment | metadata.text).encode())
 
 
 def _as_text(kind: Kind, metadata: Metadata, target: Format) -> Metadata | None:
-    return replace(metadata, text={_COMMENT: _decoded(metadata.comment)} | metadata.text)
+    if _COMMENT in metadata.text:
+        return None
+    return replace(metadata, text=metadata.text | {_COMMENT: _decoded(metadata.comment)})
 
 
 _CHANGES: Mapping[Fate, Callable[[Kind, Metadata, Format], Metadata | None]] = {

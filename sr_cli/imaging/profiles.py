@@ -113,7 +113,8 @@ def fit_to_samples(profile: bytes, *, gray: bool) -> bytes | None:
     wanted = _CURVE_TAGS if gray else (b"kTRC",)
     curves = {tags.get(tag) for tag in wanted}
     (curve,) = curves if len(curves) == 1 else (None,)
-    if curve is None or b"A2B0" in tags or profile[20:24] != b"XYZ ":
+    is_curve = curve is not None and curve[:4] in (b"curv", b"para")
+    if curve is None or not is_curve or b"A2B0" in tags or profile[20:24] != b"XYZ ":
         return None
     name = describe(profile)
     if gray:
@@ -229,4 +230,5 @@ def _tags_of(profile: bytes) -> dict[bytes, bytes]:
     (count,) = struct.unpack_from(">I", profile, 128)
     places = (132 + 12 * i for i in range(min(count, (len(profile) - 132) // 12)))
     entries = (struct.unpack_from(">4sII", profile, place) for place in places)
-    return {tag: profile[start : start + length] for tag, start, length in entries}
+    # What reaches beyond the end of a damaged profile is left out.
+    return {t: profile[at : at + size] for t, at, size in entries if at + size <= len(profile)}
