@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -19,6 +20,7 @@ from sr_cli.imaging.encode import write_picture
 from sr_cli.imaging.formats import FORMATS, Encoding, Feature
 from sr_cli.imaging.metadata import Metadata
 from sr_cli.imaging.picture import Frame, Picture
+from sr_cli.imaging.profiles import color_space, srgb_profile
 
 
 def written(picture: Picture, name: str, encoding: Encoding = Encoding()) -> bytes:
@@ -261,15 +263,32 @@ def test_jpegs_colour_is_not_subsampled() -> None:
         assert {layer[1:3] for layer in made.layer} == {(1, 1)}
 
 
-def test_lossless_avif_holds_one_frame_and_no_metadata() -> None:
+@pytest.mark.parametrize("recent", [True, False])
+def test_lossless_avif_holds_one_frame_with_its_metadata(
+    monkeypatch: pytest.MonkeyPatch, recent: bool
+) -> None:
+    if not recent:
+        monkeypatch.delattr(cv2, "imencodeWithMetadata", raising=False)
+    elif not hasattr(cv2, "IMAGE_METADATA_ICCP"):
+        pytest.skip("OpenCV writes no metadata before version 5")
+    exif = Image.Exif()
+    exif[0x010F] = b"Maker"
+    xmp = b"<x:xmpmeta/>"
     for kind in KINDS:
         frame = frame_of(kind, 9, np.uint8)
-        picture = Picture([frame], "PNG", Metadata(icc=b"profile"))
-        (made,) = read_picture(written(picture, "AVIF", Encoding(None, True))).frames
+        described = Metadata(icc=srgb_profile(), exif=exif.tobytes(), xmp=xmp)
+        picture = Picture([frame], "PNG", described)
+        read = read_picture(written(picture, "AVIF", Encoding(None, True)))
+        (made,) = read.frames
         colour = made.pixels if KINDS[kind][0] == 3 else made.pixels[..., 0]
         assert np.array_equal(colour, frame.pixels)
         assert frame.alpha is None or np.array_equal(made.alpha, frame.alpha)
-        assert picture.notes == [Note("lossless-avif-without-metadata")]
+        if recent:
+            assert picture.notes == [] and read.metadata.xmp == xmp
+            assert b"Maker" in (read.metadata.exif or b"")
+            assert color_space(read.metadata.icc or b"") == "RGB"
+        else:
+            assert picture.notes == [Note("lossless-avif-without-metadata")]
     bare = Picture([frame_of("rgb", 9, np.uint8)], "PNG")
     written(bare, "AVIF", Encoding(None, True))
     assert bare.notes == []
@@ -285,6 +304,7 @@ def test_lossless_avif_holds_one_frame_and_no_metadata() -> None:
         ("EXIF", Metadata(exif=large_exif())),
         ("XMP", Metadata(xmp=b"x" * 65_501)),
         ("IPTC", Metadata(iptc=b"x" * 65_501)),
+        ("comment", Metadata(comment=b"x" * 65_501)),
     ],
 )
 def test_blocks_too_large_for_a_jpeg_are_dropped(block: str, metadata: Metadata) -> None:
@@ -336,7 +356,7 @@ def test_xmp_profile_and_text_go_through_every_format_that_has_them(name: str, d
     data = written(Picture([Frame(noise(8, 8, 3, dtype=dtype))], "PNG", metadata), name)
     found = read_picture(data).metadata
     assert found.xmp == xmp and found.icc == icc
-    assert found.text == (metadata.text if name == "PNG" else {})
+    assert found.text == (metadata.text | {"Comment": "hello"} if name == "PNG" else {})
     assert found.comment == (b"hello" if name == "JPEG" else None)
     bare = Picture([Frame(noise(8, 8, 3, dtype=dtype))], "PNG", metadata)
     stripped = read_picture(written(bare, name, Encoding(None, False, True))).metadata

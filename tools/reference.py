@@ -3,7 +3,8 @@
     python tools/reference.py
 
 docs/cli.md from the commands' options, docs/errors.md from the tables of messages, docs/recipe.md
-from the schema of recipes, and the fields in docs/manifest.md from the docstring of an entry.
+from the schema of recipes, the fields in docs/manifest.md from the docstring of an entry, and the
+table of metadata in docs/photos.md from the one that decides it.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ from typer.models import ArgumentInfo
 
 from sr_cli.cli import messages
 from sr_cli.cli.main import app
+from sr_cli.cli.messages import MESSAGES
 from sr_cli.cli.messages.template import Message
+from sr_cli.imaging.fates import FATES
+from sr_cli.imaging.formats import FORMATS, Feature
 from sr_cli.registry.manifest import Entry
 from sr_cli.training.recipe_files import recipe_schema
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 _FIELDS = re.compile(r"(?<=<!-- fields -->\n).*?(?=<!-- end -->)", re.S)
+_FATES = re.compile(r"(?<=<!-- metadata -->\n).*?(?=<!-- end -->)", re.S)
 _PLACEHOLDER = re.compile(r"\{(\w+)(?::[^}]*)?\}")
 _NOTICE = "<!-- Written by tools/reference.py. Do not edit. -->\n\n"
 
@@ -34,11 +39,13 @@ def pages() -> dict[Path, str]:
     manifest = DOCS / "manifest.md"
     fields = _table(("field", "meaning"), attributes_of(Entry))
     text = _FIELDS.sub(lambda _: fields, manifest.read_text(encoding="utf-8"))
+    photos = DOCS / "photos.md"
     return {
         DOCS / "cli.md": cli_page(),
         DOCS / "errors.md": errors_page(),
         DOCS / "recipe.md": recipe_page(),
         manifest: text,
+        photos: _FATES.sub(lambda _: metadata_table(), photos.read_text(encoding="utf-8")),
     }
 
 
@@ -104,6 +111,19 @@ def recipe_page() -> str:
             rows.append((f"`{field}`", about.strip(), default))
         parts += [f"## {name}\n", _table(("field", "meaning", "default"), rows)]
     return "\n".join(parts)
+
+
+def metadata_table() -> str:
+    """What becomes of each kind of metadata, and of each feature, in each format."""
+    formats = [f for f in FORMATS.values() if f.writable]
+    rows = [(k.value, *(fates[f.name].value for f in formats)) for k, fates in FATES.items()]
+    rows += [
+        (words.capitalize() if words.islower() else words,
+         *("kept" if feature in f.features else "refused" for f in formats))
+        for feature in Feature
+        if (words := MESSAGES["unsupported-by-format"].words[feature.value])
+    ]  # fmt: skip
+    return _table(("", *(f.name for f in formats)), rows)
 
 
 def attributes_of(described: type) -> list[tuple[str, str]]:

@@ -75,14 +75,14 @@ def unpremultiply(colour: NDArray[np.uint16], alpha: NDArray[np.uint16]) -> NDAr
 def _drop_from_frame(frame: Frame, *, opaque: bool, to_8_bit: bool) -> Frame:
     pixels, alpha = frame.pixels, frame.alpha
     if opaque and alpha is not None:
-        pixels, alpha = _apply_by_rows(_composite_over_white, pixels, alpha), None
+        pixels, alpha = apply_by_rows(_composite_over_white, pixels, alpha), None
     if to_8_bit and pixels.dtype == np.uint16:
-        pixels = _apply_by_rows(_to_8_bit, pixels)
-        alpha = None if alpha is None else _apply_by_rows(_to_8_bit, alpha)
+        pixels = apply_by_rows(_to_8_bit, pixels)
+        alpha = None if alpha is None else apply_by_rows(_to_8_bit, alpha)
     return Frame(pixels, alpha, frame.duration)
 
 
-def _apply_by_rows(change: Callable[..., NDArray[Any]], *planes: NDArray[Any]) -> NDArray[Any]:
+def apply_by_rows(change: Callable[..., NDArray[Any]], *planes: NDArray[Any]) -> NDArray[Any]:
     """Apply `change` to a few rows at a time, so that temporary arrays stay small."""
     first = change(*(plane[:_ROWS] for plane in planes))
     whole = np.empty((len(planes[0]), *first.shape[1:]), first.dtype)

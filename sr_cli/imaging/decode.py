@@ -9,16 +9,19 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
-from sr_cli.errors import SrError
+from sr_cli.errors import Note, SrError
 from sr_cli.imaging.codecs import gif, png, tiff
+from sr_cli.imaging.codecs.png_chunks import read_chunks
 from sr_cli.imaging.codecs.source import OpenFile
 from sr_cli.imaging.conversion import orient_frame
 from sr_cli.imaging.exif import ORIENTATION
 from sr_cli.imaging.formats import DEFAULT_MAX_PIXELS, FORMATS, sniff_format
-from sr_cli.imaging.metadata import read_metadata
-from sr_cli.imaging.picture import Frame, Picture
+from sr_cli.imaging.isobmff import read_colour, read_depth
+from sr_cli.imaging.metadata import read_metadata, read_png_colour
+from sr_cli.imaging.picture import Frame, Metadata, Picture
+from sr_cli.imaging.profiles import srgb_profile
 
 
 def read_picture(
@@ -108,8 +111,6 @@ def _decode(data: bytes, max_pixels: int, allow_truncated: bool) -> Picture:
     with image:
         source = OpenFile(data, image, max_pixels, allow_truncated)
         picture = tiff.read(source) if image.format == "TIFF" else _read(source)
-    if source.is_srgb:
-        picture.metadata.icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     picture.notes = source.notes
     return picture
 
@@ -140,12 +141,30 @@ def _read(source: OpenFile) -> Picture:
     # The metadata of a PNG may follow its pixels.
     image.load()
     metadata, orientation = read_metadata(image)
+    _read_the_rest(source, name, metadata)
     for frame in frames:
         orient_frame(frame, orientation)
     animation = name in ("GIF", "PNG", "WEBP", "AVIF") and len(frames) > 1
     if animation:
         _give_all_alpha(frames)
     return Picture(frames, name, metadata, animation, _loop(source, name) if animation else None)
+
+
+def _read_the_rest(source: OpenFile, name: str, metadata: Metadata) -> None:
+    """Read what Pillow does not: colour by code points, extensions, and depths that it reduces."""
+    if name == "PNG":
+        read_png_colour(metadata, read_chunks(source.data, until=b"IDAT"))
+    elif name in ("AVIF", "HEIF"):
+        cicp, metadata.mastering = read_colour(source.data)
+        # A profile has precedence over code points, except for those that no profile can express.
+        if cicp and not cicp.is_plain and (metadata.icc is None or cicp.is_hdr):
+            metadata.cicp = cicp
+        if (bits := read_depth(source.data)) > 8:
+            source.add_note(Note("depth-reduced", {"bits": bits}))
+    elif name == "GIF":
+        gif.read_extensions(source.data, metadata)
+    elif source.is_srgb:
+        metadata.icc = srgb_profile()
 
 
 def _read_frames(source: OpenFile, count: int) -> list[Frame]:

@@ -6,11 +6,12 @@ from typing import BinaryIO
 
 import cv2
 
-from sr_cli.errors import Note, SrError
+from sr_cli.errors import SrError
 from sr_cli.imaging.codecs import avif, bmp, gif, jpeg, png, tiff_writer, webp
+from sr_cli.imaging.fit import fit_metadata
 from sr_cli.imaging.formats import Encoding, Format
-from sr_cli.imaging.metadata import adapt_metadata, has_unusual_gamma
-from sr_cli.imaging.picture import Metadata, Picture
+from sr_cli.imaging.metadata import adapt_metadata
+from sr_cli.imaging.picture import Picture
 
 _WRITERS = {
     "JPEG": jpeg.write,
@@ -37,26 +38,12 @@ def write_picture(picture: Picture, file: BinaryIO, target: Format, encoding: En
         SrError: `encoding-failed`, `lossless-avif-animation`, without a subject.
         OSError: If writing to the file fails.
     """
-    metadata = Metadata()
-    if not encoding.strip:
-        metadata = adapt_metadata(picture.metadata, picture.width, picture.height)
-        picture.notes += _dropped(metadata, target)
+    fitted, notes = fit_metadata(picture, target, encoding)
+    metadata = adapt_metadata(fitted, picture.width, picture.height)
+    picture.notes += notes
     try:
         picture.notes += _WRITERS[target.name](picture, file, metadata, encoding)
     except (OSError, SrError):
         raise
     except (ValueError, TypeError, KeyError, RuntimeError, cv2.error) as error:
         raise SrError("encoding-failed", format=target.name, reason=str(error)) from error
-
-
-def _dropped(metadata: Metadata, target: Format) -> list[Note]:
-    """Notes for the metadata that the format does not support."""
-    lost = {
-        "IPTC": bool(metadata.iptc) and target.name not in ("JPEG", "TIFF"),
-        "gAMA": has_unusual_gamma(metadata) and target.name != "PNG",
-    }
-    return [
-        Note("metadata-dropped", {"block": block, "format": target.name})
-        for block, is_lost in lost.items()
-        if is_lost
-    ]

@@ -8,6 +8,9 @@ from typing import Any
 from PIL import ExifTags, Image, TiffTags
 from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
+EXIF_MARK = b"Exif\0\0"
+"""What precedes the TIFF block of EXIF in a JPEG, and in our `Metadata`."""
+
 ORIENTATION = 0x0112
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
 LAYOUT = (ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT)
@@ -90,7 +93,7 @@ def exif_block(
         first[code] = end + len(blocks)
         blocks += exif_directory(code, entries, order).tobytes(end + len(blocks))
     head = b"II\x2a\0\x08\0\0\0" if order == "<" else b"MM\0\x2a\0\0\0\x08"
-    return b"Exif\0\0" + head + first.tobytes(start) + blocks
+    return EXIF_MARK + head + first.tobytes(start) + blocks
 
 
 def text_as_bytes(entries: MutableMapping[int, Any]) -> None:

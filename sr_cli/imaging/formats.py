@@ -22,9 +22,18 @@ class Feature(str, Enum):
     PAGES = "pages"
     SIXTEEN_BIT_ANIMATION = "16-bit-animation"
     """Supported by the PNG specification, but by none of our writers."""
+    PQ = "pq"
+    HLG = "hlg"
+    VIDEO_RANGE = "video-range"
+    """RGB samples from 16 to 235, which only PNG can signal."""
+
+
+COLOUR_FEATURES = frozenset({Feature.PQ, Feature.HLG, Feature.VIDEO_RANGE})
+"""Features of what samples mean, which cannot be dropped without showing wrong colours."""
 
 
 _ALPHA_ANIMATION = frozenset({Feature.ALPHA, Feature.ANIMATION})
+_HDR = frozenset({Feature.PQ, Feature.HLG})
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,7 @@ class Format:
         can_be_lossless: Whether it is lossless, always or on request.
         writable: Whether results can be written in it.
         max_pixels: Most pixels of an image; None if only the sides are limited.
+        max_block: Most bytes of a block of metadata; None if they are not limited.
     """
 
     name: str
@@ -52,6 +62,7 @@ class Format:
     can_be_lossless: bool = True
     writable: bool = True
     max_pixels: int | None = None
+    max_block: int | None = None
 
 
 FORMATS = {
@@ -64,8 +75,16 @@ FORMATS = {
             0.08,
             quality=95,
             can_be_lossless=False,
+            # One segment, after the identifiers of some blocks.
+            max_block=65_500,
         ),
-        Format("PNG", (".png", ".apng"), 2**31 - 1, 0.3, _ALPHA_ANIMATION | {Feature.SIXTEEN_BIT}),
+        Format(
+            "PNG",
+            (".png", ".apng"),
+            2**31 - 1,
+            0.3,
+            _ALPHA_ANIMATION | COLOUR_FEATURES | {Feature.SIXTEEN_BIT},
+        ),
         Format("WEBP", (".webp",), 16_383, 0.05, _ALPHA_ANIMATION, quality=92),
         Format(
             "TIFF",
@@ -81,7 +100,7 @@ FORMATS = {
             (".avif",),
             65_535,
             0.03,
-            _ALPHA_ANIMATION,
+            _ALPHA_ANIMATION | _HDR,
             quality=90,
             max_pixels=16_384 * 16_384,
         ),
@@ -225,6 +244,8 @@ def check_supported(target: Format, wanted: Requirements, *, can_drop: bool) -> 
         )
     missing = unsupported_features(target, wanted.features)
     if missing:
+        # What samples mean cannot be dropped.
+        can_drop = can_drop and not COLOUR_FEATURES & set(missing)
         hints = {(True, True): "either", (True, False): "other-format", (False, True): "drop"}
         raise SrError(
             "unsupported-by-format",

@@ -6,14 +6,16 @@ import io
 import math
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from sr_cli.imaging.cicp import PRIMARIES, SRGB, parse_chunk
 from sr_cli.imaging.exif import (
     DESCRIPTIVE,
     DIRECTORIES,
@@ -29,9 +31,21 @@ from sr_cli.imaging.exif import (
     text_as_bytes,
 )
 from sr_cli.imaging.picture import Metadata
+from sr_cli.imaging.profiles import adobe_rgb_profile
 
 _USUAL_GAMMA = 45_455
 """1 / 2.2 in the units of gAMA."""
+
+_NEARLY = 0.005
+"""Chromaticities that differ less are the same: they are often rounded to two digits."""
+
+_SIZES = {b"cICP": 4, b"mDCV": 24, b"cLLI": 8, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}
+"""Bytes of the chunks of colour (PNG third edition, section 11.3.2)."""
+
+_INTEROPERABILITY_INDEX = 1
+
+_NO_UNIT = 1
+"""A ResolutionUnit of TIFF for files that state only an aspect ratio."""
 
 TIFF_XMP, TIFF_IPTC, TIFF_ICC = 700, 33723, 34675
 """Tags of metadata blocks in the main directory of a TIFF."""
@@ -59,13 +73,14 @@ def read_metadata(image: Image.Image) -> tuple[Metadata, int]:
     found.xmp = xmp.encode() if isinstance(xmp, str) else xmp
     with suppress(Exception):
         found.iptc = _read_iptc(image)
-    found.dpi = _read_dpi(info.get("dpi"))
+    with suppress(Exception):
+        found.dpi = _read_dpi(info.get("dpi")) if _has_resolution(image) else None
     if found.dpi is None:
         with suppress(Exception):
             found.dpi = _dpi_of_exif(image.getexif())
-    if image.format == "PNG" and found.icc is None:
+    if found.icc is None:
         with suppress(Exception):
-            found.png_colour = _png_colour(info)
+            found.icc = _profile_of_exif(image.getexif())
     texts = getattr(image, "text", None)
     if isinstance(texts, dict):
         found.text = {k: str(v) for k, v in texts.items() if not _is_block(k)}
@@ -74,16 +89,43 @@ def read_metadata(image: Image.Image) -> tuple[Metadata, int]:
     return found, orientation if 1 <= orientation <= 8 else 1
 
 
-def _png_colour(info: Mapping[Any, Any]) -> dict[bytes, bytes]:
-    """Rebuild the chunks gAMA, cHRM and sRGB (section 11.3.2 of the PNG specification)."""
-    chunks = {}
-    if "gamma" in info:
-        chunks[b"gAMA"] = struct.pack(">I", round(info["gamma"] * 100_000))
-    if "chromaticity" in info:
-        chunks[b"cHRM"] = struct.pack(">8I", *(round(v * 100_000) for v in info["chromaticity"]))
-    if "srgb" in info:
-        chunks[b"sRGB"] = bytes([info["srgb"]])
-    return chunks
+def read_png_colour(found: Metadata, chunks: Iterable[tuple[bytes, bytes]]) -> None:
+    """Read the chunks that say what the samples of a PNG mean, into its metadata.
+
+    Their precedence is cICP, iCCP, sRGB, gAMA and cHRM (PNG third edition, section 4.3).
+
+    Args:
+        found: With the profile of the file.
+        chunks: Kinds and contents of the file's chunks.
+    """
+    whole = {kind: content for kind, content in chunks if len(content) == _SIZES.get(kind)}
+    found.cicp = parse_chunk(whole.get(b"cICP", b""))
+    found.mastering = {kind: whole[kind] for kind in (b"mDCV", b"cLLI") if kind in whole}
+    if found.icc is None:
+        kinds = (b"gAMA", b"cHRM", b"sRGB")
+        found.png_colour = {kind: whole[kind] for kind in kinds if kind in whole}
+
+
+def gamma_and_corners(metadata: Metadata) -> tuple[float | None, list[tuple[float, float]] | None]:
+    """The values of gAMA, and of cHRM with white last, for pixels that are not sRGB."""
+    gamma, corners = (metadata.png_colour.get(kind) for kind in (b"gAMA", b"cHRM"))
+    numbers = [n / 100_000 for n in struct.unpack(">8I", corners)] if corners else []
+    pairs = list(zip(numbers[0::2], numbers[1::2], strict=True))
+    # Unusual means another transfer than that of sRGB, which 1 / 2.2 approximates.
+    exponent = int.from_bytes(gamma, "big") / 100_000 if gamma else 0
+    return (
+        exponent if exponent and has_unusual_gamma(metadata) else None,
+        [*pairs[1:], pairs[0]] if pairs else None,
+    )
+
+
+def has_unusual_colour(metadata: Metadata) -> bool:
+    """Whether gamma or chromaticities of a PNG differ noticeably from those of sRGB."""
+    if b"sRGB" in metadata.png_colour:
+        return False
+    corners = np.array(gamma_and_corners(metadata)[1] or PRIMARIES[SRGB[0]])
+    differs = float(np.abs(corners - PRIMARIES[SRGB[0]]).max()) > _NEARLY
+    return differs or has_unusual_gamma(metadata)
 
 
 def has_unusual_gamma(metadata: Metadata) -> bool:
@@ -107,11 +149,28 @@ def _read_dpi(dpi: Any) -> tuple[float, float] | None:
     return None
 
 
+def _has_resolution(image: Image.Image) -> bool:
+    """Whether the file has the resolution that Pillow reports: 72 and 1 stand for none."""
+    if image.format in ("JPEG", "MPO"):
+        return image.info.get("jfif_unit") in (1, 2) or X_RESOLUTION in image.getexif()
+    tags: Any = getattr(image, "tag_v2", {X_RESOLUTION: None})
+    return X_RESOLUTION in tags
+
+
 def _dpi_of_exif(exif: Image.Exif) -> tuple[float, float] | None:
     """The resolution in EXIF, for files without another one."""
+    if exif.get(RESOLUTION_UNIT) == _NO_UNIT:
+        return None
     per_inch = 2.54 if exif.get(RESOLUTION_UNIT) == 3 else 1.0
     x, y = (float(exif[tag]) * per_inch for tag in (X_RESOLUTION, Y_RESOLUTION))
     return _read_dpi((x, y))
+
+
+def _profile_of_exif(exif: Image.Exif) -> bytes | None:
+    """Adobe RGB, which cameras signal by the interoperability index R03 (DCF 2.0)."""
+    index = exif.get_ifd(ExifTags.IFD.Interop).get(_INTEROPERABILITY_INDEX)
+    text = index.decode("latin-1") if isinstance(index, bytes) else str(index)
+    return adobe_rgb_profile() if text.strip("\0 ") == "R03" else None
 
 
 def _read_iptc(image: Image.Image) -> bytes | None:

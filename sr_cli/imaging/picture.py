@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_cli.errors import Note
+from sr_cli.imaging.cicp import HLG, PQ, Cicp
 from sr_cli.imaging.formats import Feature, Requirements
 
 
@@ -42,22 +43,28 @@ class Metadata:
     Attributes:
         exif: A TIFF block after `Exif\\0\\0`, without thumbnail and orientation.
         xmp: An XML packet.
-        icc: A colour profile.
+        icc: A colour profile, of the first page where pages differ.
+        page_icc: The profile of each TIFF page; empty if all have `icc`.
+        cicp: Colour by code points. It takes precedence over a profile.
         iptc: IIM records.
         dpi: Horizontal and vertical resolution, in pixels per inch.
         text: Text of PNG files, by keyword.
         comment: Of JPEG and GIF files.
-        png_colour: The colour chunks of PNG files without a profile, by name.
+        png_colour: The chunks gAMA, cHRM and sRGB of PNG files without a profile, by name.
+        mastering: The display of an HDR image, as the PNG chunks mDCV and cLLI, by name.
     """
 
     exif: bytes | None = None
     xmp: bytes | None = None
     icc: bytes | None = None
+    page_icc: tuple[bytes | None, ...] = ()
+    cicp: Cicp | None = None
     iptc: bytes | None = None
     dpi: tuple[float, float] | None = None
     text: dict[str, str] = field(default_factory=dict)
     comment: bytes | None = None
     png_colour: dict[bytes, bytes] = field(default_factory=dict)
+    mastering: dict[bytes, bytes] = field(default_factory=dict)
 
 
 @dataclass
@@ -92,6 +99,7 @@ class Picture:
     def features(self) -> frozenset[Feature]:
         """The features that a format must support to hold it."""
         several = len(self.frames) > 1
+        cicp = self.metadata.cicp
         sixteen_bit = any(f.pixels.dtype == np.uint16 for f in self.frames)
         has = {
             Feature.SIXTEEN_BIT: sixteen_bit,
@@ -99,6 +107,9 @@ class Picture:
             Feature.ANIMATION: several and self.animation,
             Feature.PAGES: several and not self.animation,
             Feature.SIXTEEN_BIT_ANIMATION: several and self.animation and sixteen_bit,
+            Feature.PQ: cicp is not None and cicp.transfer == PQ,
+            Feature.HLG: cicp is not None and cicp.transfer == HLG,
+            Feature.VIDEO_RANGE: cicp is not None and not cicp.full_range,
         }
         return frozenset(f for f, there in has.items() if there)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -42,10 +41,7 @@ def side_by_side(original: Picture, made: Picture) -> Picture:
         frame = made.frames[0]
         band = Frame(frame.pixels[rows], None if frame.alpha is None else frame.alpha[rows])
         sheet[into, w:] = _in_colour(opaque_8_bit(band))
-    # A profile for gray does not fit the sheet's colours.
-    gray = made.frames[0].pixels.ndim == 2
-    metadata = replace(made.metadata, icc=None) if gray else made.metadata
-    return Picture([Frame(sheet)], made.format, metadata)
+    return Picture([Frame(sheet)], made.format, made.metadata)
 
 
 def _in_colour(pixels: NDArray[Any]) -> NDArray[Any]:

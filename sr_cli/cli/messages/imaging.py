@@ -10,6 +10,9 @@ _FEATURES = {
     "animation": "animations",
     "pages": "several pages",
     "16-bit-animation": "animations with 16 bits per channel",
+    "pq": "PQ (HDR)",
+    "hlg": "HLG (HDR)",
+    "video-range": "RGB in the range of video",
 }
 
 MESSAGES: dict[str, Message] = {
@@ -73,12 +76,18 @@ NOTES: dict[str, str] = {
     ),
     # facts: count
     "reduced-pages-skipped": "reduced copies of pages skipped: {count}",
+    # facts: bits
+    "depth-reduced": "{bits} bits per channel are read as 8",
+    # facts: format
+    "reduced-to-palette": "{format}: reduced to 256 colours, transparency to on or off",
+    # facts: space
+    "profile-unusable": "ICC profile for {space} dropped: it does not fit the pixels",
     "read-at-8-bits": "damaged or truncated: decoded with 8 bits per channel",
     # facts: block, format
     "metadata-dropped": "{block} dropped: {format} does not support it",
     # facts: block, format, bytes
     "metadata-too-large": "{block} dropped: {bytes} bytes do not fit in a {format} file",
     "lossless-avif-without-metadata": (
-        "metadata dropped: lossless AVIF is written without it (lossless WebP and PNG keep it)"
+        "metadata dropped: lossless AVIF has it only with OpenCV 5 (lossless WebP and PNG keep it)"
     ),
 }

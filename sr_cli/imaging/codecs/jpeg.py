@@ -7,12 +7,10 @@ from typing import Any, BinaryIO
 
 from sr_cli.errors import Note
 from sr_cli.imaging.codecs import pillow
-from sr_cli.imaging.formats import Encoding
+from sr_cli.imaging.fates import Kind
+from sr_cli.imaging.formats import FORMATS, Encoding
 from sr_cli.imaging.metadata import PHOTOSHOP
 from sr_cli.imaging.picture import Metadata, Picture
-
-_MAX_BLOCK = 65_500
-"""Bytes that fit into one segment, after the identifiers of some blocks."""
 
 
 def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encoding) -> list[Note]:
@@ -21,24 +19,29 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
     Returns:
         `metadata-too-large` notes for the blocks that were dropped.
     """
-    named = (("EXIF", metadata.exif), ("XMP", metadata.xmp), ("IPTC", metadata.iptc))
-    blocks = {name: block for name, block in named if block}
-    fitting = {name: block for name, block in blocks.items() if len(block) <= _MAX_BLOCK}
+    blocks = {
+        Kind.EXIF: metadata.exif,
+        Kind.XMP: metadata.xmp,
+        Kind.IPTC: metadata.iptc,
+        Kind.COMMENT: metadata.comment,
+    }
+    most = FORMATS["JPEG"].max_block or 0
+    fitting = {kind: block for kind, block in blocks.items() if block and len(block) <= most}
     options: dict[str, Any] = {
-        **pillow.common_options(replace(metadata, exif=fitting.get("EXIF"))),
+        **pillow.common_options(replace(metadata, exif=fitting.get(Kind.EXIF))),
         **pillow.quality_option("JPEG", encoding),
         "subsampling": 0,
-        "xmp": fitting.get("XMP"),
-        "extra": _iptc_segment(fitting["IPTC"]) if "IPTC" in fitting else None,
+        "xmp": fitting.get(Kind.XMP),
+        "extra": _iptc_segment(fitting[Kind.IPTC]) if Kind.IPTC in fitting else None,
         "dpi": metadata.dpi,
-        "comment": metadata.comment or None,
+        "comment": fitting.get(Kind.COMMENT),
     }
     options = {name: value for name, value in options.items() if value is not None}
     pillow.save(pillow.to_images(picture), file, "JPEG", options)
     return [
-        Note("metadata-too-large", {"block": name, "format": "JPEG", "bytes": len(block)})
-        for name, block in blocks.items()
-        if name not in fitting
+        Note("metadata-too-large", {"block": kind.value, "format": "JPEG", "bytes": len(block)})
+        for kind, block in blocks.items()
+        if block and kind not in fitting
     ]
 
 

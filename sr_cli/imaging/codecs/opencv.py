@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,18 +54,34 @@ def split_channels(
     return np.ascontiguousarray(pixels[..., 2::-1]), fourth
 
 
-def encode_lossless_avif(frame: Frame) -> bytes:
+def encode_lossless_avif(frame: Frame, blocks: Mapping[str, bytes]) -> tuple[bytes, bool]:
     """Encode an 8-bit frame as lossless AVIF; Pillow always converts to YCbCr, which rounds.
+
+    Args:
+        frame: Gray becomes RGB.
+        blocks: Metadata by OpenCV's names: EXIF (a TIFF block), XMP, ICCP.
+
+    Returns:
+        The file, and whether it has the metadata: OpenCV before 5 writes none.
 
     Raises:
         SrError: `encoding-failed`.
     """
     colour = frame.pixels if frame.pixels.ndim == 3 else np.dstack([frame.pixels] * 3)
     parts = [colour[..., ::-1]] + ([] if frame.alpha is None else [frame.alpha])
-    ok, encoded = cv2.imencode(".avif", np.dstack(parts), [cv2.IMWRITE_AVIF_QUALITY, 100])
+    pixels, options = np.dstack(parts), [cv2.IMWRITE_AVIF_QUALITY, 100]
+    with_metadata = getattr(cv2, "imencodeWithMetadata", None)
+    has_kinds = all(hasattr(cv2, f"IMAGE_METADATA_{name}") for name in blocks)
+    if blocks and with_metadata is not None and has_kinds:
+        kinds = [getattr(cv2, f"IMAGE_METADATA_{name}") for name in blocks]
+        contents = [np.frombuffer(block, np.uint8)[None] for block in blocks.values()]
+        ok, encoded = with_metadata(".avif", pixels, kinds, contents, options)
+    else:
+        has_kinds = not blocks
+        ok, encoded = cv2.imencode(".avif", pixels, options)
     if not ok:
         raise SrError("encoding-failed", format="AVIF", reason="OpenCV cannot encode it")
-    return encoded.tobytes()
+    return encoded.tobytes(), has_kinds
 
 
 @contextmanager

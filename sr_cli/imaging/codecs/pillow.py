@@ -14,6 +14,7 @@ from sr_cli.imaging.conversion import orient_frame
 from sr_cli.imaging.formats import FORMATS, Encoding
 from sr_cli.imaging.metadata import read_metadata
 from sr_cli.imaging.picture import Frame, Metadata, Picture
+from sr_cli.imaging.profiles import srgb_profile
 from sr_cli.system.memory import release_rows
 
 _BAND_BYTES = 64 << 20
@@ -88,7 +89,7 @@ def _sixteen_bit_gray(image: Image.Image) -> Frame:
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, Note]:
     """Convert CMYK or Lab to sRGB, through the profile or, for CMYK without one, by formula."""
-    srgb = ImageCms.createProfile("sRGB")
+    srgb = ImageCms.ImageCmsProfile(io.BytesIO(srgb_profile()))
     source: Any = None
     if image.mode == "LAB":
         source = ImageCms.createProfile("LAB")

@@ -10,7 +10,9 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from sr_cli.errors import Note, SrError
+from sr_cli.imaging.cicp import as_chunk
 from sr_cli.imaging.codecs import opencv, pillow, png16
+from sr_cli.imaging.codecs.png_chunks import with_chunks
 from sr_cli.imaging.codecs.source import OpenFile
 from sr_cli.imaging.formats import Encoding
 from sr_cli.imaging.picture import Frame, Metadata, Picture
@@ -59,12 +61,12 @@ def _read_sixteen_bit(source: OpenFile, number: int, *, gray: bool) -> Frame:
 
 def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encoding) -> list[Note]:
     """Write a PNG or an APNG of 8 bits, or one frame of 16 bits."""
-    options = _options(metadata)
+    options, colour = _options(metadata), _colour_chunks(metadata)
     frame = picture.frames[0]
     if frame.pixels.dtype == np.uint16:
         described = io.BytesIO()
         mode = "L" if frame.pixels.ndim == 2 else "RGB"
-        Image.new(mode, (1, 1)).save(described, "PNG", **options)
+        Image.new(mode, (1, 1)).save(with_chunks(described, colour), "PNG", **options)
         png16.write_frame(frame, file, described.getvalue())
         return []
     options |= pillow.duration_option(picture) | pillow.loop_option(picture)
@@ -74,16 +76,19 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
         images = [i.convert("RGBA") if i.mode == "LA" else i for i in images]
         # Each frame is complete: clear the previous one first.
         options |= {"disposal": 1 if images[0].mode == "RGBA" else 0, "blend": 0}
-    pillow.save(images, file, "PNG", options)
+    pillow.save(images, with_chunks(file, colour), "PNG", options)
     return []
+
+
+def _colour_chunks(metadata: Metadata) -> dict[bytes, bytes]:
+    cicp = {} if metadata.cicp is None else {b"cICP": as_chunk(metadata.cicp)}
+    return cicp | metadata.mastering | metadata.png_colour
 
 
 def _options(metadata: Metadata) -> dict[str, Any]:
     info = PngImagePlugin.PngInfo()
     for key, text in metadata.text.items():
         info.add_itxt(key, text) if not text.isascii() else info.add_text(key, text)
-    for kind, content in metadata.png_colour.items():
-        info.add(kind, content)
     if metadata.xmp:
         info.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode("utf-8", "replace"))
     options = pillow.common_options(metadata) | {"pnginfo": info, "compress_level": _LEVEL}

@@ -10,12 +10,12 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from sr_cli.imaging.codecs.png_chunks import SIGNATURE, chunk, read_chunks
 from sr_cli.imaging.picture import Frame
 from sr_cli.system.memory import release_rows
 
 _LEVEL = 4
 _ROWS = 64
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}
 """Colour types by number of channels (section 11.2.1 of the PNG specification)."""
 
@@ -35,13 +35,13 @@ def write_frame(frame: Frame, file: BinaryIO, described: bytes) -> None:
     before, after = _ancillary_chunks(described)
     channels = (1 if frame.pixels.ndim == 2 else 3) + (frame.alpha is not None)
     header = (frame.width, frame.height, 16, _COLOUR_TYPE[channels], 0, 0, 0)
-    file.write(_SIGNATURE + _chunk(b"IHDR", struct.pack(">IIBBBBB", *header)) + before)
+    file.write(SIGNATURE + chunk(b"IHDR", struct.pack(">IIBBBBB", *header)) + before)
     packer = zlib.compressobj(_LEVEL)
     for strip in _filtered_strips(frame, channels):
         packed = packer.compress(strip.tobytes())
         if packed:
-            file.write(_chunk(b"IDAT", packed))
-    file.write(_chunk(b"IDAT", packer.flush()) + after + _chunk(b"IEND", b""))
+            file.write(chunk(b"IDAT", packed))
+    file.write(chunk(b"IDAT", packer.flush()) + after + chunk(b"IEND", b""))
 
 
 def _filtered_strips(frame: Frame, channels: int) -> Iterator[NDArray[np.uint8]]:
@@ -60,21 +60,12 @@ def _filtered_strips(frame: Frame, channels: int) -> Iterator[NDArray[np.uint8]]
         release_rows(frame.pixels, y + len(strip))
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    check = zlib.crc32(kind + content)
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
-
-
 def _ancillary_chunks(png: bytes) -> tuple[bytes, bytes]:
     """The chunks of a PNG before and after its pixels, without IHDR, IDAT and IEND."""
     parts: dict[bool, list[bytes]] = {False: [], True: []}
-    position, seen_pixels = 8, False
-    while position < len(png):
-        length = int.from_bytes(png[position : position + 4], "big")
-        kind = png[position + 4 : position + 8]
-        chunk = png[position : position + 12 + length]
+    seen_pixels = False
+    for kind, content in read_chunks(png):
         seen_pixels = seen_pixels or kind == b"IDAT"
         if kind not in (b"IHDR", b"IDAT", b"IEND"):
-            parts[seen_pixels].append(chunk)
-        position += 12 + length
+            parts[seen_pixels].append(chunk(kind, content))
     return b"".join(parts[False]), b"".join(parts[True])

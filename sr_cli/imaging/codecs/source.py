@@ -27,8 +27,8 @@ class OpenFile:
         max_pixels: The most pixels that all frames together may have.
         allow_truncated: Whether to decode what is left of a damaged file.
         notes: What was converted while reading.
-        is_srgb: Whether colours were converted to sRGB, so that the file's profile no longer
-            applies.
+        is_srgb: Whether colours of the last frame were converted to sRGB, so that the profile in
+            the file no longer applies.
     """
 
     data: bytes
@@ -59,8 +59,8 @@ class OpenFile:
         """
         self.image.load()
         frame, converted = to_frame(self.image, profile)
+        self.is_srgb = converted is not None
         if converted is not None:
-            self.is_srgb = True
             self.add_note(converted)
         frame.duration = self.duration()
         return frame

@@ -19,8 +19,9 @@ from sr_cli.imaging.codecs.source import OpenFile
 from sr_cli.imaging.conversion import orient_frame, orient_pixels, unpremultiply
 from sr_cli.imaging.exif import ORIENTATION
 from sr_cli.imaging.formats import check_pixels
-from sr_cli.imaging.metadata import read_metadata, read_tiff_metadata
+from sr_cli.imaging.metadata import TIFF_ICC, read_metadata, read_tiff_metadata
 from sr_cli.imaging.picture import Frame, Picture
+from sr_cli.imaging.profiles import srgb_profile
 
 _NEW_SUBFILE_TYPE, _PLANAR_CONFIGURATION, _EXTRA_SAMPLES = 254, 284, 338
 _REDUCED = (1, 3, 5, 7)
@@ -41,7 +42,10 @@ def read(source: OpenFile) -> Picture:
     pages = _full_pages(source)
     # Read before the pixels, which Pillow and OpenCV then rotate upright themselves.
     metadata, _ = read_metadata(image)
-    return Picture(list(_read_frames(source, pages)), "TIFF", metadata)
+    profiles: list[bytes | None] = []
+    frames = list(_read_frames(source, pages, profiles))
+    metadata.icc, metadata.page_icc = profiles[0], tuple(profiles)
+    return Picture(frames, "TIFF", metadata)
 
 
 def _full_pages(source: OpenFile) -> list[int]:
@@ -67,19 +71,33 @@ def _full_pages(source: OpenFile) -> list[int]:
     return full
 
 
-def _read_frames(source: OpenFile, pages: Sequence[int]) -> Iterator[Frame]:
-    profile = source.image.info.get("icc_profile")
+def _read_frames(
+    source: OpenFile, pages: Sequence[int], profiles: list[bytes | None]
+) -> Iterator[Frame]:
+    """Decode these pages; the profile of each one is added to `profiles`."""
     for number in pages:
         if len(pages) > 1:
             source.image.seek(number)
-        layout = _sixteen_bit_layout(source.image)
-        if layout is None:
-            yield source.read_frame(profile)
-            continue
-        try:
-            yield _read_sixteen_bit(source, number, layout)
-        except SrError as error:
-            yield source.read_at_8_bits(error)
+        # Pillow keeps the profile of an earlier page for one without.
+        profile = tiff_tag(source.image, TIFF_ICC, None)
+        frame = _read_page(source, number, profile)
+        profiles.append(srgb_profile() if source.is_srgb else profile)
+        yield frame
+
+
+def _read_page(source: OpenFile, number: int, profile: bytes | None) -> Frame:
+    source.is_srgb = False
+    layout = _sixteen_bit_layout(source.image)
+    if layout is None:
+        bits = np.max(tiff_tag(source.image, BITS_PER_SAMPLE, 8))
+        frame = source.read_frame(profile)
+        if frame.pixels.dtype == np.uint8 and bits > 8:
+            source.add_note(Note("depth-reduced", {"bits": int(bits)}))
+        return frame
+    try:
+        return _read_sixteen_bit(source, number, layout)
+    except SrError as error:
+        return source.read_at_8_bits(error)
 
 
 @dataclass(frozen=True)
@@ -165,14 +183,21 @@ def read_gray_alpha(data: bytes, max_pixels: int) -> Picture | None:
                 return None
             check_pixels(sum(p.imagewidth * p.imagelength for p in pages), max_pixels)
             frames = [_gray_alpha_frame(page) for page in pages]
+            profiles = tuple(_profile_of(page) for page in pages)
     except SrError:
         raise
     except Exception as error:
         raise SrError("damaged-image", reason=str(error)) from error
     metadata, orientation = read_tiff_metadata(data)
+    metadata.page_icc = profiles
     for frame in frames:
         orient_frame(frame, orientation)
     return Picture(frames, "TIFF", metadata)
+
+
+def _profile_of(page: Any) -> bytes | None:
+    tag = page.tags.get(TIFF_ICC)
+    return None if tag is None else bytes(tag.value)
 
 
 def _gray_alpha_frame(page: Any) -> Frame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -32,8 +32,8 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
     frames = picture.frames
     exif = parse_exif(metadata.exif)
     directories = {code: dict(exif.get_ifd(code)) for code in DIRECTORIES if code in exif}
-    tags = _blocks(metadata) + _text_tags(exif)
-    profile = [tag for tag in tags if tag[0] == TIFF_ICC]
+    tags = _blocks({TIFF_XMP: metadata.xmp, TIFF_IPTC: metadata.iptc}) + _text_tags(exif)
+    profiles = metadata.page_icc or (metadata.icc,) * len(frames)
     tags += [(code - 1, 4, 1, 0, True) for code in directories]
     size = sum(f.pixels.nbytes * (2 if f.alpha is not None else 1) for f in frames)
     with tifffile.TiffWriter(file, bigtiff=size > _BIG) as writer:
@@ -55,7 +55,7 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
                 software=exif.get(_SOFTWARE) or False,
                 description=exif.get(_DESCRIPTION) or None,
                 metadata=None,
-                extratags=tags if index == 0 else profile,
+                extratags=_blocks({TIFF_ICC: profiles[index]}) + (tags if index == 0 else []),
             )
     for code, entries in directories.items():
         _append_directory(file, code, entries)
@@ -76,13 +76,10 @@ Tag = tuple[int, int, int, Any, bool]
 """As tifffile takes it: code, type, count, value, write once."""
 
 
-def _blocks(metadata: Metadata) -> list[Tag]:
-    blocks = (
-        (TIFF_XMP, 1, metadata.xmp),
-        (TIFF_IPTC, 7, metadata.iptc),
-        (TIFF_ICC, 7, metadata.icc),
-    )
-    return [(code, kind, len(block), block, True) for code, kind, block in blocks if block]
+def _blocks(blocks: Mapping[int, bytes | None]) -> list[Tag]:
+    """Tags of bytes (XMP) or of undefined type, for the blocks that are there."""
+    kinds = {TIFF_XMP: 1}
+    return [(c, kinds.get(c, 7), len(block), block, True) for c, block in blocks.items() if block]
 
 
 def _text_tags(exif: Any) -> list[Tag]:

@@ -1,0 +1,366 @@
+"""Every kind of metadata from every format into every other: kept with its value, or said."""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import tifffile
+from helpers.command import BICUBIC, Run
+from helpers.images import noise, smooth
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin
+
+from sr_cli.errors import Note
+from sr_cli.imaging.cicp import Cicp
+from sr_cli.imaging.codecs import gif
+from sr_cli.imaging.codecs.png_chunks import SIGNATURE, chunk
+from sr_cli.imaging.decode import read_picture
+from sr_cli.imaging.encode import write_picture
+from sr_cli.imaging.fates import FATES, Fate, Kind
+from sr_cli.imaging.formats import FORMATS, Encoding, Feature
+from sr_cli.imaging.picture import Metadata
+from sr_cli.imaging.profiles import profile_of_cicp
+
+TARGETS = {f.suffixes[0][1:]: f.name for f in FORMATS.values() if f.writable}
+
+HELD = {
+    "jpg": (Kind.PROFILE, Kind.EXIF, Kind.XMP, Kind.IPTC, Kind.RESOLUTION, Kind.COMMENT),
+    "png": (Kind.PROFILE, Kind.CICP, Kind.GAMMA, Kind.MASTERING, Kind.TEXT, Kind.EXIF, Kind.XMP,
+            Kind.RESOLUTION, Kind.LOOP),
+    "webp": (Kind.PROFILE, Kind.EXIF, Kind.XMP, Kind.LOOP),
+    "tif": (Kind.PROFILE, Kind.EXIF, Kind.XMP, Kind.IPTC, Kind.RESOLUTION),
+    "bmp": (Kind.RESOLUTION,),
+    "gif": (Kind.COMMENT, Kind.LOOP, Kind.XMP, Kind.PROFILE),
+    "avif": (Kind.PROFILE, Kind.CICP, Kind.EXIF, Kind.XMP),
+}  # fmt: skip
+"""The kinds that a file of each format can have."""
+
+P3 = profile_of_cicp(Cicp(12, 13)) or b""
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+    b'rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Label="mine"/></rdf:RDF>'
+    b"</x:xmpmeta>"
+)
+IPTC = b"\x1c\x02x\x00\x07Caption"
+CICP = b"cICP\x0c\x0d\0\1"
+GAMMA = b"gAMA" + struct.pack(">I", 100_000)
+MASTERING = b"cLLI" + struct.pack(">II", 10_000_000, 2_000_000)
+TEXT = {"Title": "a < b & c", "Author": "Zoë", "parameters": "steps: 20"}
+COMMENT = b"a comment"
+GIF = {
+    Kind.XMP: b"XMP DataXMP" + XMP + b"\1" + bytes(range(255, -1, -1)) + b"\0",
+    Kind.PROFILE: b"ICCRGBG1012"
+    + b"".join(bytes([len(P3[i : i + 200])]) + P3[i : i + 200] for i in range(0, len(P3), 200))
+    + b"\0",
+}
+"""Application extensions of GIF files, which Pillow neither reads nor writes."""
+
+
+def exif() -> Image.Exif:
+    made = Image.Exif()
+    made[ExifTags.Base.Make] = "Maker"
+    return made
+
+
+def photoshop() -> bytes:
+    block = b"Photoshop 3.0\x008BIM\x04\x04\0\0" + struct.pack(">I", len(IPTC)) + IPTC
+    return b"\xff\xed" + struct.pack(">H", len(block) + 2) + block
+
+
+def png_text() -> PngImagePlugin.PngInfo:
+    info = PngImagePlugin.PngInfo()
+    for key, text in TEXT.items():
+        info.add_itxt(key, text)
+    return info
+
+
+def file_with(suffix: str, kind: Kind) -> bytes:
+    """A file of 9 x 7 pixels with one kind of metadata, as Pillow and tifffile write it."""
+    name = TARGETS[suffix]
+    image = Image.fromarray(smooth(7, 9))
+    file = io.BytesIO()
+    if suffix == "tif" and kind is Kind.IPTC:
+        tag = (33723, 7, len(IPTC), IPTC, True)
+        tifffile.imwrite(
+            file, smooth(7, 9), photometric="rgb", extratags=[tag], software=False, metadata=None
+        )
+        return file.getvalue()
+    xmp = {"xmp": XMP}
+    if suffix == "tif":
+        xmp = {"tiffinfo": {700: XMP}}
+    if suffix == "png":
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", XMP.decode())
+        xmp = {"pnginfo": info}
+    options: dict[Kind, dict[str, Any]] = {
+        Kind.PROFILE: {"icc_profile": P3},
+        Kind.EXIF: {"exif": exif()},
+        Kind.XMP: xmp,
+        Kind.IPTC: {"extra": photoshop()},
+        Kind.RESOLUTION: {"dpi": (300, 300)},
+        Kind.COMMENT: {"comment": COMMENT},
+        Kind.TEXT: {"pnginfo": png_text()},
+        # GIF counts repeats, the others plays.
+        Kind.LOOP: {"save_all": True, "append_images": [image.rotate(180)], "duration": 100,
+                    "loop": 2 if suffix == "gif" else 3, "lossless": True},
+    }  # fmt: skip
+    image.save(file, name, **({} if suffix == "gif" and kind in GIF else options.get(kind, {})))
+    data = file.getvalue()
+    if suffix == "gif" and kind in GIF:
+        # After a table of 2 to the power of (lowest three bits + 1) colours.
+        place = 13 + 3 * 2 ** ((data[10] & 7) + 1)
+        return data[:place] + b"\x21\xff\x0b" + GIF[kind] + data[place:]
+    if suffix == "avif" and kind is Kind.CICP:
+        return data.replace(b"nclx\0\1\0\x0d", b"nclx\0\x0c\0\x0d")
+    chunks = {Kind.CICP: CICP, Kind.GAMMA: GAMMA, Kind.MASTERING: MASTERING}
+    if kind in chunks:
+        place = len(SIGNATURE) + 25
+        added = chunk(chunks[kind][:4], chunks[kind][4:])
+        return data[:place] + added + data[place:]
+    return data
+
+
+def linear_of(profile: bytes, value: int) -> int:
+    """A gray value in sRGB, by littleCMS."""
+    transform = ImageCms.buildTransform(
+        io.BytesIO(profile), ImageCms.createProfile("sRGB"), "RGB", "RGB"
+    )
+    gray = Image.new("RGB", (1, 1), (value,) * 3)
+    return int(ImageCms.applyTransform(gray, transform).getpixel((0, 0))[1])
+
+
+def is_display_p3(profile: bytes) -> bool:
+    opened = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile
+    # As in Apple's own profile.
+    wanted = (0.51512, 0.2412, -0.00105)
+    return np.allclose(opened.red_colorant[0], wanted, atol=2e-4) and linear_of(profile, 99) == 99
+
+
+def is_found(kind: Kind, data: bytes) -> bool:
+    """Whether a file has this kind with its value, wherever that is, as Pillow reads it."""
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    info = image.info
+    profile = info.get("icc_profile")
+    xmp = info.get("xmp", b"")
+    xmp = xmp.encode() if isinstance(xmp, str) else xmp
+    text = getattr(image, "text", {})
+    comment = info.get("comment", b"")
+    if kind is Kind.CICP:
+        has_code_points = CICP in data or b"colrnclx\0\x0c\0\x0d" in data
+        return has_code_points or (profile is not None and is_display_p3(profile))
+    if kind is Kind.GAMMA:
+        return GAMMA in data or (profile is not None and abs(linear_of(profile, 128) - 188) <= 1)
+    if kind is Kind.TEXT:
+        values = ("a < b & c", "Zoë", "steps: 20")
+        places = comment.decode() + xmp.decode().replace("&lt;", "<").replace("&amp;", "&")
+        return text == TEXT or all(value in places for value in values)
+    if kind is Kind.RESOLUTION:
+        dpi = info.get("dpi", (0,))[0] or image.getexif().get(0x011A, 0)
+        return abs(float(dpi) - 300) < 0.5
+    return {
+        Kind.PROFILE: profile == P3 or GIF[Kind.PROFILE] in data,
+        Kind.MASTERING: MASTERING in data
+        or b"\0\0\0\x0cclli" + struct.pack(">HH", 1000, 200) in data,
+        Kind.EXIF: str(image.getexif().get(ExifTags.Base.Make)) == "Maker",
+        Kind.XMP: b'xmp:Label="mine"' in xmp or GIF[Kind.XMP] in data,
+        Kind.IPTC: IPTC in data,
+        Kind.COMMENT: COMMENT in (comment, text.get("Comment", "").encode())
+        or b">a comment<" in xmp,
+        Kind.LOOP: info.get("loop") == (2 if image.format == "GIF" else 3) and image.n_frames == 2,
+    }[kind]
+
+
+@pytest.mark.parametrize("suffix", list(TARGETS))
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [(source, kind) for source, kinds in HELD.items() for kind in kinds],
+    ids=lambda v: v if isinstance(v, str) and len(v) < 5 else v.name,
+)
+def test_metadata_is_kept_or_said(
+    sr: Run, tmp_path: Path, source: str, kind: Kind, suffix: str
+) -> None:
+    data = file_with(source, kind)
+    assert is_found(kind, data)
+    (tmp_path / f"a.{source}").write_bytes(data)
+    if kind is Kind.LOOP and Feature.ANIMATION not in FORMATS[TARGETS[suffix]].features:
+        assert sr(*BICUBIC, f"a.{source}", "-f", suffix).error_codes == ["unsupported-by-format"]
+        return
+    done = sr(*BICUBIC, f"a.{source}", "-f", suffix, "--json")
+    assert done.returncode == 0, done.stderr
+    found = is_found(kind, (tmp_path / f"a_x2.{suffix}").read_bytes())
+    dropped = {"kind": "metadata-dropped", "block": kind.value, "format": TARGETS[suffix]}
+    fate = FATES[kind][TARGETS[suffix]]
+    if fate is Fate.TO_SRGB:
+        assert not found and done.note_kinds == ["converted-to-srgb"]
+    elif fate is Fate.DROPPED:
+        assert not found and done.notes == [dropped]
+        assert f"{kind.value} dropped".encode() in done.stderr
+    else:
+        assert found and done.notes == []
+
+
+COLOURS = {Feature.PQ: (9, 16, 0, 1), Feature.HLG: (9, 18, 0, 1), Feature.VIDEO_RANGE: (1, 1, 0, 0)}
+
+
+def file_that_needs(feature: Feature) -> tuple[str, bytes]:
+    """A suffix and a file with a feature."""
+    image = Image.fromarray(smooth(7, 9))
+    file = io.BytesIO()
+    if feature in COLOURS:
+        image.save(file, "PNG")
+        data, place = file.getvalue(), len(SIGNATURE) + 25
+        return "png", data[:place] + chunk(b"cICP", bytes(COLOURS[feature])) + data[place:]
+    if feature is Feature.SIXTEEN_BIT:
+        Image.fromarray(smooth(7, 9, top=65535)[..., 0]).save(file, "PNG")
+    elif feature is Feature.ALPHA:
+        image.putalpha(99)
+        image.save(file, "PNG")
+    else:
+        name = "TIFF" if feature is Feature.PAGES else "PNG"
+        image.save(file, name, save_all=True, append_images=[image.rotate(180)])
+    return ("tif" if feature is Feature.PAGES else "png"), file.getvalue()
+
+
+@pytest.mark.parametrize("suffix", list(TARGETS))
+@pytest.mark.parametrize(
+    "feature", [f for f in Feature if f is not Feature.SIXTEEN_BIT_ANIMATION], ids=lambda f: f.name
+)
+def test_what_a_format_cannot_hold_is_refused_by_name(
+    sr: Run, tmp_path: Path, feature: Feature, suffix: str
+) -> None:
+    source, data = file_that_needs(feature)
+    (tmp_path / f"a.{source}").write_bytes(data)
+    done = sr(*BICUBIC, f"a.{source}", "-f", suffix, "-o", f"b.{suffix}", "--json")
+    if feature in FORMATS[TARGETS[suffix]].features:
+        is_reduced = suffix == "gif" and feature is Feature.ALPHA
+        assert done.returncode == 0
+        assert done.note_kinds == ["reduced-to-palette"] * is_reduced
+        assert feature in read_features(tmp_path / f"b.{suffix}")
+        return
+    assert done.error_codes == ["unsupported-by-format"]
+    assert done.records[0]["error"]["features"] == [feature.value]
+    assert not (tmp_path / f"b.{suffix}").exists()
+
+
+def read_features(path: Path) -> set[Feature]:
+    """Features of a file, as Pillow and its bytes show them."""
+    data = path.read_bytes()
+    with Image.open(path) as image:
+        found = {
+            Feature.SIXTEEN_BIT: image.mode.startswith("I;16"),
+            Feature.ALPHA: image.has_transparency_data,
+            Feature.ANIMATION: getattr(image, "n_frames", 1) == 2 and image.format != "TIFF",
+            Feature.PAGES: getattr(image, "n_frames", 1) == 2 and image.format == "TIFF",
+            Feature.PQ: b"cICP\x09\x10" in data or b"colrnclx\0\x09\0\x10" in data,
+            Feature.HLG: b"cICP\x09\x12" in data or b"colrnclx\0\x09\0\x12" in data,
+            Feature.VIDEO_RANGE: b"cICP\1\1\0\0" in data,
+        }
+    return {feature for feature, there in found.items() if there}
+
+
+def test_the_table_is_complete() -> None:
+    assert set(FATES) == set(Kind)
+    for kind, fates in FATES.items():
+        assert set(fates) == set(TARGETS.values()), kind
+
+
+def test_text_goes_into_xmp_beside_what_is_there(sr: Run, tmp_path: Path) -> None:
+    info = png_text()
+    info.add_itxt("Comment", "mine")
+    info.add_itxt("XML:com.adobe.xmp", XMP.decode().replace('about=""', 'about="uuid:7"'))
+    Image.fromarray(smooth(7, 9)).save(tmp_path / "a.png", pnginfo=info)
+    assert sr(*BICUBIC, "a.png", "-f", "webp", "--json").notes == []
+    xmp = Image.open(tmp_path / "a_x2.webp").info["xmp"]
+    root = ElementTree.fromstring(xmp)
+    rdf = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+    abouts = [node.get(f"{rdf}about") for node in root.iter(f"{rdf}Description")]
+    assert abouts == ["uuid:7", "uuid:7"]
+    found = {
+        node.tag.partition("}")[2]: "".join(node.itertext())
+        for node in root.iter()
+        if node.tag.startswith(("{http://purl.org/dc", "{http://ns.adobe.com/exif"))
+    }
+    assert found == {
+        "title": "a < b & c", "creator": "Zoë", "UserComment": "parameters: steps: 20\nmine",
+    }  # fmt: skip
+    # A JPEG has comments of its own.
+    assert sr(*BICUBIC, "a.png", "-f", "jpg", "--json").notes == []
+    made = Image.open(tmp_path / "a_x2.jpg")
+    assert made.info["comment"] == b"mine" and b"mine<" not in made.info["xmp"]
+
+
+@pytest.mark.parametrize(
+    "xmp",
+    [
+        XMP.replace(b"/></rdf:RDF>", b"><dc:title>other</dc:title></rdf:Description></rdf:RDF>"),
+        XMP.replace(b"xmp:Label", b"exif:UserComment"),
+        XMP.decode().encode("utf-16"),
+        b"<x:xmpmeta/>",
+    ],
+    ids=["other title", "other comment", "utf-16", "no description"],
+)
+def test_text_that_has_no_place_in_xmp_is_said(sr: Run, tmp_path: Path, xmp: bytes) -> None:
+    Image.fromarray(smooth(7, 9)).save(tmp_path / "a.webp", xmp=xmp)
+    picture = read_picture(tmp_path / "a.webp")
+    picture.metadata.text = dict(TEXT)
+    file = io.BytesIO()
+    write_picture(picture, file, FORMATS["WEBP"], Encoding())
+    dropped = {"block": "PNG text", "format": "WEBP"}
+    assert picture.notes == [Note("metadata-dropped", dropped)]
+    assert Image.open(file).info["xmp"] == xmp
+
+
+def test_text_too_large_for_a_jpeg_leaves_its_xmp(sr: Run, tmp_path: Path) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("workflow", "x" * 66_000)
+    info.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    Image.fromarray(smooth(7, 9)).save(tmp_path / "a.png", pnginfo=info)
+    done = sr(*BICUBIC, "a.png", "-f", "jpg", "--json")
+    assert done.notes == [{"kind": "metadata-dropped", "block": "PNG text", "format": "JPEG"}]
+    assert Image.open(tmp_path / "a_x2.jpg").info["xmp"] == XMP
+
+
+def test_text_that_xml_forbids_is_replaced(sr: Run, tmp_path: Path) -> None:
+    Image.fromarray(smooth(7, 9)).save(tmp_path / "a.jpg", comment=b"a\x01b\xe9")
+    assert sr(*BICUBIC, "a.jpg", "-f", "webp").returncode == 0
+    xmp = Image.open(tmp_path / "a_x2.webp").info["xmp"]
+    (text,) = ElementTree.fromstring(xmp).itertext()
+    assert text == "a\ufffdbé"
+
+
+def test_invented_resolutions_are_not_written(sr: Run, tmp_path: Path) -> None:
+    # Pillow reports 72 dpi for a JPEG with EXIF and 1 for a TIFF that state none.
+    Image.fromarray(smooth(7, 9)).save(tmp_path / "a.jpg", exif=exif())
+    Image.fromarray(smooth(7, 9)).save(tmp_path / "b.tif")
+    assert sr(*BICUBIC, "a.jpg", "b.tif").returncode == 0
+    assert Image.open(tmp_path / "a_x2.jpg").getexif().get(0x011A) is None
+    with tifffile.TiffFile(tmp_path / "b_x2.tif") as made:
+        assert made.pages[0].tags["ResolutionUnit"].value == 1
+
+
+def test_a_gif_says_that_colours_were_reduced_unless_it_was_one(sr: Run, tmp_path: Path) -> None:
+    image = Image.fromarray(noise(20, 20))
+    image.save(tmp_path / "a.png")
+    image.save(tmp_path / "b.gif")
+    done = sr(*BICUBIC, "a.png", "b.gif", "-f", "gif", "--json")
+    assert [r["notes"] and r["notes"][0]["kind"] for r in done.records] == [
+        "reduced-to-palette",
+        [],
+    ]
+
+
+def test_damaged_extensions_of_a_gif_are_left_out() -> None:
+    data = file_with("gif", Kind.XMP)
+    for length in range(len(data)):
+        metadata = Metadata()
+        gif.read_extensions(data[:length], metadata)
+        assert metadata.xmp in (None, XMP)
+    for place in range(6, 300):
+        gif.read_extensions(data[:place] + b"\xff" + data[place + 1 :], Metadata())
