@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -23,7 +24,7 @@ def upscale_picture(
     """Upscale all frames of a picture; metadata is kept unchanged.
 
     Frames that would not become larger are resized with bicubic alone, unless the pipeline
-    restores.
+    restores. A gain map is always resized with bicubic, in the proportion of the first frame.
 
     Args:
         picture: It is not changed.
@@ -43,9 +44,20 @@ def upscale_picture(
         shrinks = width <= frame.width and height <= frame.height and not pipeline.restores
         chosen = BicubicPipeline(pipeline.wrap) if shrinks else pipeline
         frames.append(_upscale_frame(frame, chosen, (height, width), report))
-    return Picture(
-        frames, picture.format, picture.metadata, picture.animation, picture.loop, picture.notes
-    )
+    result = replace(picture, frames=frames)
+    if picture.gain_map is not None:
+        # Networks are not made for gains.
+        bicubic = BicubicPipeline(pipeline.wrap)
+        resized = _resize_gain_map(picture.gain_map.frame, bicubic, picture.frames[0], frames[0])
+        result.gain_map = replace(picture.gain_map, frame=resized)
+    return result
+
+
+def _resize_gain_map(gain_map: Frame, bicubic: Pipeline, base: Frame, made: Frame) -> Frame:
+    """Resize a gain map as much as the image that it covers."""
+    height = max(1, round(gain_map.height * made.height / base.height))
+    width = max(1, round(gain_map.width * made.width / base.width))
+    return Frame(bicubic.run(gain_map.pixels, (height, width)))
 
 
 def _upscale_frame(

@@ -29,7 +29,7 @@ class UpscaleOptions:
             input.
         quality: 1 to 100; None for JPEG 95, WebP 92, AVIF 90.
         lossless: Write lossless WebP or AVIF.
-        strip: Drop EXIF, XMP, ICC profile and other metadata.
+        strip: Drop EXIF, XMP, ICC profile, HDR gain maps, videos and other metadata.
         overwrite: Overwrite existing results.
         skip_existing: Skip images whose results exist.
         flatten: Drop what the format does not support: 16 bits, alpha (onto white), frames.
