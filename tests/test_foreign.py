@@ -22,6 +22,7 @@ from sr_cli.engine.upscaler import Upscaler
 from sr_cli.errors import SrError
 from sr_cli.evaluation.costs import count_multiply_adds
 from sr_cli.registry.foreign import ForeignModel, load_foreign
+from sr_cli.registry.layouts import find_weights
 from sr_cli.registry.tensors import read_tensors
 
 spandrel = pytest.importorskip("spandrel")
@@ -58,7 +59,7 @@ def test_wrapped_and_plain_tensors(tmp_path: Path, wrapper: str | None) -> None:
     loaded = load_foreign(tmp_path / "a.pth")
     assert isinstance(loaded.network, ForeignModel) and loaded.network.scale == 2
     traits = loaded.traits
-    assert "Compact" in traits.architecture and traits.halo == 3 and traits.half_is_safe
+    assert "Compact" in traits.architecture and traits.halo == 3 and not traits.half_is_safe
     assert traits.size_multiple == 1 and traits.smallest_side <= 1
 
 
@@ -326,7 +327,9 @@ def test_wrappers_within_wrappers(tmp_path: Path) -> None:
     for _ in range(8):
         inner = {"model": inner, "epoch": 1}
     torch.save(inner, tmp_path / "a.pth")
-    assert read_tensors(tmp_path / "a.pth") == {"a": torch.ones(1)}
+    *_, innermost = find_weights(read_tensors(tmp_path / "a.pth"))
+    assert innermost.tensors == {"a": torch.ones(1)}
+    assert innermost.place == ".".join(["model"] * 8)
     torch.save({"model": inner}, tmp_path / "b.pth")
     with pytest.raises(SrError) as caught:
         read_tensors(tmp_path / "b.pth")
