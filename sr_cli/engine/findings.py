@@ -8,6 +8,7 @@ import msgspec
 import torch
 
 from sr_cli.engine.device import DTYPE_NAMES, machine_key
+from sr_cli.engine.tiling_probe import TileNeeds
 from sr_cli.registry.foreign import Needs
 
 _FORMAT = 1
@@ -59,7 +60,7 @@ class Findings(msgspec.Struct, frozen=True):
         square: Whether inputs must be squares.
         fresh: Whether every call needs a fresh copy.
         channels_last: Whether it works in channels_last and is no slower so.
-        halo: Context in lr pixels that tiles get; None for the receptive radius.
+        tiles: What its tiles need; None for networks of sr, which declare it.
         half: The fastest half precision of this machine; None where that is float32.
     """
 
@@ -68,7 +69,7 @@ class Findings(msgspec.Struct, frozen=True):
     square: bool
     fresh: bool
     channels_last: bool
-    halo: int | None = None
+    tiles: TileNeeds | None = None
     half: HalfPrecision | None = None
 
     @property

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sr_cli.engine.device import DTYPE_NAMES
 from sr_cli.engine.findings import Findings, HalfPrecision, Place
 from sr_cli.engine.textured import textured_image
+from sr_cli.engine.tiling_probe import TileNeeds, measure_tile_needs
 from sr_cli.errors import SrError
 from sr_cli.layers.fusion import fuse_activations
 from sr_cli.networks.base import InferenceNet, SRModel
@@ -62,11 +63,18 @@ def probe_model(model: LoadedModel, place: Place) -> LoadedModel:
         network.needs = findings.needs
     traits = replace(
         traits,
-        halo=findings.halo,
         half_is_safe=findings.half is not None and findings.half.is_used,
         size_multiple=findings.multiple,
         smallest_side=findings.least,
     )
+    if tiles := findings.tiles:
+        traits = replace(
+            traits,
+            halo=tiles.halo,
+            margin=tiles.margin,
+            grid=tiles.grid,
+            tile_difference=tiles.difference,
+        )
     return replace(model, traits=traits)
 
 
@@ -90,7 +98,7 @@ def _measure(model: LoadedModel, place: Place) -> Findings:
     network = model.network
     image = textured_image(_SIDE).to(place.device)
     image = image if network.channels == 3 else image.mean(1, keepdim=True)
-    needs = Needs()
+    needs, tiles = Needs(), None
     # Each step relies on what the steps before found.
     if isinstance(network, ForeignModel):
         network.needs = _find_sizes(network, place.device)
@@ -101,6 +109,7 @@ def _measure(model: LoadedModel, place: Place) -> Findings:
         gains = fast is not None and _is_as_good(fast, exact)
         network.needs = needs = replace(network.needs, channels_last=gains)
         exact = fast if fast is not None and gains else exact
+        tiles = _measure_tiles(model, needs, place.device)
     half = None
     if place.dtype != torch.float32:
         half = _compare_half(network, image, place.dtype, exact)
@@ -110,7 +119,7 @@ def _measure(model: LoadedModel, place: Place) -> Findings:
         needs.square,
         needs.fresh,
         needs.channels_last,
-        model.traits.halo,
+        tiles,
         half,
     )
 
@@ -135,11 +144,36 @@ def _run_as_published(model: LoadedModel, image: Tensor) -> _Run:
             reason = f"its result has shape {shape} instead of {wanted}"
         elif math.isfinite(float(run.result.sum())):
             return run
-    raise SrError(
+    raise _failed(model, image.device, reason)
+
+
+def _measure_tiles(model: LoadedModel, needs: Needs, device: torch.device) -> TileNeeds:
+    """What tiles of the network need, in the form in which images are computed.
+
+    Raises:
+        SrError: `network-failed` if it fails for images of another size.
+    """
+    network = model.network
+    net = prepare(network, torch.float32, device)
+    try:
+        return measure_tile_needs(
+            lambda lr: net(lr.to(device)).cpu(),
+            channels=network.channels,
+            scale=network.scale,
+            multiple=needs.multiple,
+        )
+    except Exception as error:
+        # Networks of other tools raise errors of any type.
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise _failed(model, device, reason) from error
+
+
+def _failed(model: LoadedModel, device: torch.device, reason: str) -> SrError:
+    return SrError(
         "network-failed",
         network=model.traits.architecture,
         precision="fp32",
-        device=str(image.device),
+        device=str(device),
         reason=reason[:160],
     )
 
