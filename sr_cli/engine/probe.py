@@ -272,12 +272,14 @@ def _run(net: nn.Module, image: Tensor) -> _Run:
 
 def _timed(net: nn.Module, image: Tensor) -> tuple[Tensor, float]:
     # On a CPU, the time of all threads, which other work on the machine does not affect.
-    on_gpu = image.device.type == "cuda"
-    clock = time.perf_counter if on_gpu else time.process_time
+    kind = image.device.type
+    clock = time.process_time if kind == "cpu" else time.perf_counter
 
     def wait() -> None:
-        if on_gpu:
+        if kind == "cuda":
             torch.cuda.synchronize(image.device)
+        elif kind == "mps":
+            torch.mps.synchronize()
 
     wait()
     began = clock()
