@@ -10,6 +10,7 @@ import typer
 
 from sr_cli.cli.console import print_json, print_table
 from sr_cli.cli.options import takes
+from sr_cli.errors import SrError
 
 if TYPE_CHECKING:
     from sr_cli.registry.manifest import Entry
@@ -34,7 +35,7 @@ def models(options: Options) -> None:
     """List the available networks, or describe a checkpoint file.
 
     The list shows each network's scale, parameters, PSNR on Set5, licence,
-    and where its weights are.
+    and where its weights are. For a file, also which published model it is.
 
     Exit codes: 0 all done; 1 a file is damaged or not a checkpoint;
     2 refused; 130 interrupted; 143 terminated.
@@ -52,7 +53,7 @@ def models(options: Options) -> None:
 def _describe(file: str, json: bool) -> None:
     """Print the description of a checkpoint."""
     from sr_cli.cli.upscale_report import Reporter
-    from sr_cli.registry.describe import describe
+    from sr_cli.engine.describe import describe, describe_origin
     from sr_cli.registry.ref import Download
     from sr_cli.store.remote import Remote, is_address
     from sr_cli.upscale.plan import fetch
@@ -63,12 +64,25 @@ def _describe(file: str, json: bool) -> None:
         with Reporter(json=json, quiet=False, verbose=False) as reporter:
             fetch([Download(file, remote)], reporter.on_event)
         path = remote.path
-    facts = describe(path)
+    try:
+        facts = describe(path)
+    except SrError:
+        # A file that cannot be used can still be a published one.
+        if published := describe_origin(path):
+            _print_facts({"file": file, "published": published}, json)
+        raise
+    _print_facts(facts, json)
+
+
+def _print_facts(facts: dict[str, Any], json: bool) -> None:
     if json:
         print_json(facts, indent=2)
         return
     for name, value in facts.items():
-        if isinstance(value, dict) and value:
+        if name == "published":
+            for model in value:
+                typer.echo(f"{name}: {model['id']} ({model['licence']}), {model['page']}")
+        elif isinstance(value, dict) and value:
             typer.echo(f"{name}:")
             for key, inner in value.items():
                 typer.echo(f"  {key}: {inner}")
@@ -80,10 +94,11 @@ def _rows(verify: bool) -> list[dict[str, Any]]:
     """A row for each available checkpoint, then the networks without one."""
     from sr_cli.networks import model_names
     from sr_cli.registry.manifest import load_manifest
+    from sr_cli.registry.published import cached_published
     from sr_cli.registry.ref import verified_path
 
     manifest = load_manifest()
-    entries = [e for e in manifest.weights if e.is_available]
+    entries = [e for e in manifest.weights if e.is_available] + cached_published()
     if verify:
         for entry in entries:
             verified_path(entry)

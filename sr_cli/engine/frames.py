@@ -107,7 +107,8 @@ def _upscale_alpha(alpha: NDArray[Any], pipeline: Pipeline, size: tuple[int, int
     """Upscale alpha as a gray image, keeping the exact value where the input is flat."""
     if (alpha == alpha.flat[0]).all():
         return np.full(size, alpha.flat[0], alpha.dtype)
-    sr = pipeline.run(alpha, size, None)
+    # A smooth gradient of alpha shows every rounding where it meets a background.
+    sr = pipeline.run(alpha, size, exact=True)
     if size[0] < alpha.shape[0] or size[1] < alpha.shape[1]:
         return sr
     window = np.ones((5, 5), np.uint8)

@@ -210,7 +210,7 @@ class PipelineReady:
         scale: Of the network.
         passes: How often the network is applied.
         device, precision, tile, halo: How it computes.
-        notes: What is to be known about its results.
+        notes: What is to be known about its weights and its results.
     """
 
     factor: float | None
