@@ -153,7 +153,7 @@ def test_channels_last_is_left_where_it_does_not_work(tmp_path: Path) -> None:
 def test_channels_last_is_taken_where_it_is_the_same_and_no_slower(
     seconds: float, change: float, taken: bool
 ) -> None:
-    image = textured_image(48)
+    image = textured_image(48, 48, 3)
     fast = probing._Run(image + change, seconds)
     assert probing._is_as_good(fast, probing._Run(image, 1.0)) is taken
 
@@ -295,7 +295,7 @@ def test_16_bits_and_alpha_are_computed_in_fp32(
 
 
 def test_the_built_in_image_is_textured_and_the_same_everywhere() -> None:
-    image = textured_image(48)
+    image = textured_image(48, 48, 3)
     assert image.shape == (1, 3, 48, 48) and 0 <= float(image.min()) < float(image.max()) <= 1
     assert float((image[..., 1:] - image[..., :-1]).abs().mean()) > 0.03
     assert textured_image.__wrapped__(48).equal(image)

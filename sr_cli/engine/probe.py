@@ -96,8 +96,7 @@ def probe(model: LoadedModel, place: Place) -> Findings:
 @torch.inference_mode()
 def _measure(model: LoadedModel, place: Place) -> Findings:
     network = model.network
-    image = textured_image(_SIDE).to(place.device)
-    image = image if network.channels == 3 else image.mean(1, keepdim=True)
+    image = textured_image(_SIDE, _SIDE, network.channels).to(place.device)
     needs, tiles = Needs(), None
     # Each step relies on what the steps before found.
     if isinstance(network, ForeignModel):

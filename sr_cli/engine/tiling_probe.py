@@ -8,20 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from sr_cli.imaging.decode import read_picture
+from sr_cli.engine.textured import WIDTH, textured_image
 
 Network = Callable[[Tensor], Tensor]
 """lr (1, C, h, w) in [0, 1] -> sr (1, C, h*scale, w*scale), in float32."""
 
-_IMAGE = Path(__file__).with_name("probe.png")
-"""64x320: text from a screenshot above grass from a photograph (gb82, public domain)."""
-
+_HEIGHT = 64
 _GRIDS = (1, 2, 4, 8, 16, 32, 64)
 _PART = 224
 """Columns of what is compared with the whole image; half of it is the largest halo found."""
@@ -69,7 +65,8 @@ def measure_tile_needs(
         scale: Of the network.
         multiple: What the sides of an input must be a multiple of.
     """
-    image = _probe_image(channels, multiple)
+    height = -(-_HEIGHT // multiple) * multiple
+    image = textured_image(height, WIDTH, channels)
     whole = network(image)
 
     def difference(first: int, last: int) -> Tensor:
@@ -141,13 +138,3 @@ def _measure_margin(network: Network, channels: int, scale: int, multiple: int) 
         if wrong.any():
             furthest = max(furthest, int(distance[wrong].max()) + 1)
     return furthest
-
-
-def _probe_image(channels: int, multiple: int) -> Tensor:
-    """The built-in image (1, channels, h, 320), with a height that the network takes."""
-    pixels = read_picture(_IMAGE).frames[0].pixels
-    height = -(-len(pixels) // multiple) * multiple
-    if height > len(pixels):
-        pixels = np.concatenate([pixels] * (-(-height // len(pixels))))[:height]
-    image = torch.from_numpy(pixels.astype(np.float32) / 255).permute(2, 0, 1)[None]
-    return image if channels == 3 else image.mean(1, keepdim=True)
