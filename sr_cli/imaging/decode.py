@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from sr_cli.errors import Note, SrError
-from sr_cli.imaging.codecs import gif, png, tiff
+from sr_cli.imaging.codecs import bmp, gif, png, tiff
 from sr_cli.imaging.codecs.png_chunks import read_chunks
 from sr_cli.imaging.codecs.source import OpenFile
 from sr_cli.imaging.compound.attach import attach_parts
@@ -101,6 +101,8 @@ def _prepare_pillow() -> None:
 
 
 def _decode(data: bytes, max_pixels: int, allow_truncated: bool) -> Picture:
+    if sniff_format(data[:32]) is FORMATS["BMP"]:
+        return bmp.read(data, max_pixels, allow_truncated=allow_truncated)
     try:
         image = Image.open(io.BytesIO(data), formats=_readable())
     except UnidentifiedImageError:

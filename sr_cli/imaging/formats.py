@@ -93,7 +93,15 @@ FORMATS = {
             0.5,
             frozenset({Feature.SIXTEEN_BIT, Feature.ALPHA, Feature.PAGES}),
         ),
-        Format("BMP", (".bmp", ".dib"), 2**31 - 1, 1.0),
+        # Its header counts the bytes of the file in 32 bits.
+        Format(
+            "BMP",
+            (".bmp", ".dib"),
+            2**31 - 1,
+            1.0,
+            frozenset({Feature.ALPHA}),
+            max_pixels=2**30 - 2**10,
+        ),
         Format("GIF", (".gif",), 65_535, 0.1, _ALPHA_ANIMATION, can_be_lossless=False),
         Format(
             "AVIF",
