@@ -183,7 +183,7 @@ def test_features_have_words_in_messages() -> None:
     error = refusal("JPEG", Requirements(1, 1, frozenset(Feature)))
     for feature in (Feature.SIXTEEN_BIT, Feature.ALPHA, Feature.ANIMATION, Feature.PAGES):
         assert feature.value in error.facts["features"]
-    assert "16 bits per channel or transparency or animations or several pages" in sentence(error)
+    assert "further bands or transparency or animations or several pages" in sentence(error)
 
 
 def test_a_result_too_large_names_limits_and_formats() -> None:
