@@ -118,7 +118,8 @@ def _span(pixels: NDArray[Any], missing: NDArray[np.bool_] | None, measured: boo
     if not is_wide(pixels.dtype) and not (measured and pixels.dtype == np.uint16):
         return None
     span = find_span(pixels, missing)
-    return None if pixels.dtype == np.uint16 and span.high == _WHITE else span
+    is_whole = span.high in (_WHITE, span.low)
+    return None if pixels.dtype == np.uint16 and is_whole else span
 
 
 def _nearest(pixels: NDArray[Any], size: tuple[int, int]) -> tuple[NDArray[Any], ...]:
@@ -136,7 +137,7 @@ def _notes_on_values(picture: Picture, measured: bool) -> list[Note]:
             lost += 0 if missing is None else int(missing.sum())
             if missing is None or not missing.all():
                 span = _span(pixels, missing, measured)
-                spans += [span] if span and span != Span(0, 1) else []
+                spans += [span] if span and span != Span(0, 1) and span.low < span.high else []
     notes = []
     if spans:
         span = join_spans(spans)
