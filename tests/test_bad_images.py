@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from pathlib import Path
@@ -12,7 +11,6 @@ from helpers.command import BICUBIC, Run
 from helpers.images import encoded, save
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from sr_cli.cli.messages import sentence
 from sr_cli.errors import SrError
@@ -89,15 +87,6 @@ def test_truncated_files_can_be_allowed(sr: Run, tmp_path: Path, name: str) -> N
     assert (failed.returncode, failed.error_codes) == (1, ["damaged-image"])
     assert b"--allow-truncated" in failed.stderr
     assert sr(*BICUBIC, name, "--allow-truncated").returncode == 0
-
-
-@pytest.mark.parametrize("mode", ["F", "I"])
-def test_more_than_16_bits_are_refused(mode: str) -> None:
-    file = io.BytesIO()
-    Image.new(mode, (4, 4), 70_000).save(file, "TIFF")
-    with pytest.raises(SrError) as caught:
-        read_picture(file.getvalue())
-    assert (caught.value.code, caught.value.facts) == ("unsupported-depth", {"bits": 32})
 
 
 @given(st.data())

@@ -146,14 +146,6 @@ def test_tiff_layouts_of_16_bit_colour(planar: str, extra: str | None) -> None:
         assert np.array_equal(made.alpha, alpha)
 
 
-def test_a_tiff_of_16_bits_in_too_few_pages_for_opencv_is_an_error() -> None:
-    file = io.BytesIO()
-    tifffile.imwrite(file, noise(9, 8, 3), photometric="rgb", compression="lzma")
-    with pytest.raises(SrError) as caught:
-        read_picture(file.getvalue())
-    assert caught.value.code in ("unsupported-16-bit-image", "unsupported-image", "damaged-image")
-
-
 def test_pages_have_their_own_tags_and_share_the_profile() -> None:
     frames = [Frame(noise(70, 5, dtype=np.uint8)), Frame(noise(3, 4, 3), noise(3, 4))]
     metadata = Metadata(icc=b"profile" * 9, xmp=b"<x/>", iptc=b"\x1c\x02x\0\1A", dpi=(300, 150))
@@ -380,14 +372,3 @@ def test_reduced_copies_of_pages_are_skipped_and_counted(kind: int) -> None:
 def test_plain_pages_need_no_note() -> None:
     data = written(Picture([Frame(noise(8, 8)), Frame(noise(8, 8))], "TIFF"), "TIFF")
     assert read_picture(data).notes == []
-
-
-def test_pages_that_are_not_all_gray_with_alpha_are_left_to_pillow() -> None:
-    file = io.BytesIO()
-    with tifffile.TiffWriter(file) as writer:
-        writer.write(noise(6, 5, 2), photometric="minisblack", extrasamples=["unassalpha"])
-        writer.write(noise(6, 5, 2, dtype=np.uint8), photometric="minisblack",
-                     extrasamples=["unassalpha"])  # fmt: skip
-    with pytest.raises(SrError) as caught:
-        read_picture(file.getvalue())
-    assert caught.value.code == "unsupported-image"

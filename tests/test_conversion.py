@@ -78,7 +78,11 @@ def picture(dtype: type, frames: int = 3, *, alpha: bool = True, animation: bool
         (picture(np.uint8, 2, alpha=False), {Feature.ANIMATION}),
         (picture(np.uint8, 2, alpha=False, animation=False), {Feature.PAGES}),
         (picture(np.uint16, 2, alpha=False, animation=False), {Feature.PAGES, Feature.SIXTEEN_BIT}),
-        (picture(np.uint16, 2), set(Feature) - {Feature.PAGES} - COLOUR_FEATURES),
+        (
+            picture(np.uint16, 2),
+            set(Feature) - {Feature.PAGES, Feature.WIDE, Feature.BANDS} - COLOUR_FEATURES,
+        ),
+        (picture(np.float32, 1, alpha=False), {Feature.WIDE}),
     ],
 )
 def test_features_of_pictures(made: Picture, features: set[Feature]) -> None:

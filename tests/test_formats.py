@@ -153,8 +153,14 @@ def test_what_a_format_supports_passes() -> None:
 @pytest.mark.parametrize(
     ("name", "features", "can_drop", "hint", "formats"),
     [
-        ("JPEG", {Feature.ALPHA}, True, "either", ["png", "webp", "tiff", "gif", "avif"]),
-        ("JPEG", {Feature.ALPHA}, False, "other-format", ["png", "webp", "tiff", "gif", "avif"]),
+        ("JPEG", {Feature.ALPHA}, True, "either", ["png", "webp", "tiff", "bmp", "gif", "avif"]),
+        (
+            "JPEG",
+            {Feature.ALPHA},
+            False,
+            "other-format",
+            ["png", "webp", "tiff", "bmp", "gif", "avif"],
+        ),
         ("PNG", {Feature.SIXTEEN_BIT_ANIMATION}, True, "drop", []),
         ("PNG", {Feature.SIXTEEN_BIT_ANIMATION}, False, None, []),
         ("GIF", {Feature.PAGES, Feature.SIXTEEN_BIT}, False, "other-format", ["tiff"]),
@@ -174,10 +180,10 @@ def test_advice_names_what_helps(
 
 
 def test_features_have_words_in_messages() -> None:
-    error = refusal("BMP", Requirements(1, 1, frozenset(Feature)))
+    error = refusal("JPEG", Requirements(1, 1, frozenset(Feature)))
     for feature in (Feature.SIXTEEN_BIT, Feature.ALPHA, Feature.ANIMATION, Feature.PAGES):
         assert feature.value in error.facts["features"]
-    assert "16 bits per channel or transparency or animations or several pages" in sentence(error)
+    assert "further bands or transparency or animations or several pages" in sentence(error)
 
 
 def test_a_result_too_large_names_limits_and_formats() -> None:

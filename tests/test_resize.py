@@ -20,7 +20,7 @@ from sr_cli.imaging.resize import (
     crop_to_multiple,
     downscale_bicubic,
     resize_bicubic,
-    to_integers,
+    to_samples,
     vertical_first,
 )
 from sr_cli.networks.bicubic import upscale_bicubic
@@ -157,8 +157,8 @@ def test_which_direction_goes_first() -> None:
     assert vertical_first(100, 101, 33, 33) and vertical_first(101, 100, 33, 33)
     image = np.random.default_rng(1).integers(0, 256, (40, 40), dtype=np.uint8)
     columns, rows = bicubic_taps(40, 10, 0.25), bicubic_taps(40, 30, 0.75)
-    wide = to_integers(columns.apply(image.T), image.dtype).T
-    by_columns_first = to_integers(rows.apply(wide), image.dtype)
+    wide = to_samples(columns.apply(image.T), image.dtype).T
+    by_columns_first = to_samples(rows.apply(wide), image.dtype)
     assert np.array_equal(resize_bicubic(image, 30, 10), by_columns_first)
     turned = resize_bicubic(np.ascontiguousarray(image.T), 10, 30)
     assert np.array_equal(resize_bicubic(image, 30, 10), turned.T)
@@ -166,8 +166,8 @@ def test_which_direction_goes_first() -> None:
 
 def test_integers_are_rounded_half_up_and_saturate() -> None:
     values = np.array([-3.0, 0.49, 0.5, 1.5, 2.5, 254.4, 255.6, 70_000.0])
-    assert to_integers(values, np.dtype(np.uint8)).tolist() == [0, 0, 1, 2, 3, 254, 255, 255]
-    assert to_integers(values, np.dtype(np.uint16)).tolist()[-2:] == [256, 65535]
+    assert to_samples(values, np.dtype(np.uint8)).tolist() == [0, 0, 1, 2, 3, 254, 255, 255]
+    assert to_samples(values, np.dtype(np.uint16)).tolist()[-2:] == [256, 65535]
 
 
 @given(st.integers(1, 30), st.integers(1, 60), st.data())

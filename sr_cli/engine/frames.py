@@ -1,4 +1,4 @@
-"""Upscaling of pictures: all frames, with alpha."""
+"""Upscaling of pictures: all frames, with alpha, bands, and values of any range."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from sr_cli.engine.pipeline import BicubicPipeline, OnShare, Pipeline
 from sr_cli.engine.size import MAX_FACTOR, Size
-from sr_cli.errors import SrError
-from sr_cli.imaging.picture import Frame, Picture
+from sr_cli.errors import Note, SrError
+from sr_cli.imaging.picture import Band, Frame, Picture
+from sr_cli.imaging.values import Span, find_missing, find_span, is_wide, join_spans
 
 _BAND = 256
 _PIECE = 1 << 20
+_WHITE = 65535
 
 
 def upscale_picture(
@@ -34,6 +36,8 @@ def upscale_picture(
     """
     frames = []
     count = len(picture.frames)
+    # 16 bits in a TIFF are often less, or measurements.
+    measured = picture.format == "TIFF"
     for index, frame in enumerate(picture.frames):
 
         def report(share: float, done: int = index) -> None:
@@ -43,8 +47,9 @@ def upscale_picture(
         width, height = size.of(frame.width, frame.height)
         shrinks = width <= frame.width and height <= frame.height and not pipeline.restores
         chosen = BicubicPipeline(pipeline.wrap) if shrinks else pipeline
-        frames.append(_upscale_frame(frame, chosen, (height, width), report))
-    result = replace(picture, frames=frames)
+        frames.append(_upscale_frame(frame, chosen, (height, width), report, measured))
+    notes = [*picture.notes, *_notes_on_values(picture, measured)]
+    result = replace(picture, frames=frames, notes=notes)
     if picture.gain_map is not None:
         # Networks are not made for gains.
         bicubic = BicubicPipeline(pipeline.wrap)
@@ -61,15 +66,83 @@ def _resize_gain_map(gain_map: Frame, bicubic: Pipeline, base: Frame, made: Fram
 
 
 def _upscale_frame(
-    frame: Frame, pipeline: Pipeline, size: tuple[int, int], on_share: OnShare
+    frame: Frame, pipeline: Pipeline, size: tuple[int, int], on_share: OnShare, measured: bool
 ) -> Frame:
-    if frame.alpha is None:
-        return Frame(pipeline.run(frame.pixels, size, on_share), None, frame.duration)
-    colour = bleed_colour(frame.pixels, frame.alpha)
-    pixels = pipeline.run(colour, size, lambda share: on_share(share * 0.75))
-    alpha = _upscale_alpha(frame.alpha, pipeline, size)
-    on_share(1.0)
-    return Frame(pixels, alpha, frame.duration)
+    # Colour has the largest share; alpha and bands are done one by one.
+    steps = 3 + (frame.alpha is not None) + len(frame.bands)
+    colour = frame.pixels if frame.alpha is None else bleed_colour(frame.pixels, frame.alpha)
+
+    def upscale(pixels: NDArray[Any], on_share: OnShare | None) -> NDArray[Any]:
+        missing = find_missing(pixels, frame.nodata)
+        return _upscale_samples(pixels, missing, pipeline, size, on_share, measured)
+
+    pixels = upscale(colour, lambda share: on_share(share * 3 / steps))
+    alpha = None if frame.alpha is None else _upscale_alpha(frame.alpha, pipeline, size)
+    bands: list[Band] = []
+    for band in frame.bands:
+        on_share((steps - len(frame.bands) + len(bands)) / steps)
+        bands.append(Band(upscale(band.pixels, None), band.kind))
+    if steps > 3:
+        on_share(1.0)
+    return replace(frame, pixels=pixels, alpha=alpha, bands=bands)
+
+
+def _upscale_samples(
+    pixels: NDArray[Any],
+    missing: NDArray[np.bool_] | None,
+    pipeline: Pipeline,
+    size: tuple[int, int],
+    on_share: OnShare | None,
+    measured: bool,
+) -> NDArray[Any]:
+    """Upscale samples of any type; pixels without a value are filled meanwhile, and stay so."""
+    if missing is not None and missing.all():
+        nothing: NDArray[Any] = pixels[_nearest(pixels, size)]
+        return nothing
+    filled = pixels if missing is None else bleed_colour(pixels, ~missing)
+    span = _span(filled, None, measured)
+    if span is None:
+        sr = pipeline.run(filled, size, on_share)
+    else:
+        unit = pipeline.run(span.to_unit(filled), size, on_share)
+        sr = span.from_unit(unit, pixels.dtype)
+    if missing is not None:
+        nearest = _nearest(pixels, size)
+        there = missing[nearest]
+        sr[there] = pixels[nearest][there]
+    return sr
+
+
+def _span(pixels: NDArray[Any], missing: NDArray[np.bool_] | None, measured: bool) -> Span | None:
+    """The range to map to [0, 1]; None for images that are upscaled as they are."""
+    if not is_wide(pixels.dtype) and not (measured and pixels.dtype == np.uint16):
+        return None
+    span = find_span(pixels, missing)
+    is_whole = span.high in (_WHITE, span.low)
+    return None if pixels.dtype == np.uint16 and is_whole else span
+
+
+def _nearest(pixels: NDArray[Any], size: tuple[int, int]) -> tuple[NDArray[Any], ...]:
+    """The index of the nearest pixel for each pixel of a result."""
+    (h, w), (height, width) = pixels.shape[:2], size
+    return np.ix_(np.arange(height) * h // height, np.arange(width) * w // width)
+
+
+def _notes_on_values(picture: Picture, measured: bool) -> list[Note]:
+    """What the user should know about mapped ranges and missing values."""
+    spans, lost = [], 0
+    for frame in picture.frames:
+        for pixels in (frame.pixels, *(band.pixels for band in frame.bands)):
+            missing = find_missing(pixels, frame.nodata)
+            lost += 0 if missing is None else int(missing.sum())
+            if missing is None or not missing.all():
+                span = _span(pixels, missing, measured)
+                spans += [span] if span and span != Span(0, 1) and span.low < span.high else []
+    notes = []
+    if spans:
+        span = join_spans(spans)
+        notes.append(Note("values-mapped", {"low": span.low, "high": span.high}))
+    return notes + ([Note("missing-values", {"count": lost})] if lost else [])
 
 
 def bleed_colour(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
@@ -77,7 +150,7 @@ def bleed_colour(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
 
     Args:
         pixels: (h, w) or (h, w, 3).
-        alpha: (h, w) of the same type; 0 is invisible.
+        alpha: (h, w); 0 is invisible.
 
     Returns:
         A copy, or `pixels` itself if no pixel or every pixel is invisible.

@@ -15,7 +15,7 @@ from sr_cli.imaging.resize import (
     Edges,
     bicubic_taps,
     resize_bicubic,
-    to_integers,
+    to_samples,
     vertical_first,
 )
 from sr_cli.registry.ref import BicubicRef, ModelRef
@@ -59,7 +59,7 @@ class Pipeline(Protocol):
         """Resize an image.
 
         Args:
-            lr: (h, w) or (h, w, 3), uint8 or uint16.
+            lr: (h, w) or (h, w, 3), uint8, uint16, or float32 in [0, 1].
             size: (height, width) of the result.
             on_share: Called with the share that is done, 0 to 1.
             exact: Compute in float32 whatever the precision is.
@@ -101,8 +101,8 @@ class BicubicPipeline:
         columns = bicubic_taps(w, width, width / w, edges=horizontal)
         sr = empty_pixels((height, width, *lr.shape[2:]), lr.dtype)
         for span in plan_spans(Axis(height), tile=_BAND, halo=0):
-            tall = to_integers(rows.rows(span.start, span.stop).apply(lr), lr.dtype)
-            both = to_integers(columns.apply(tall.swapaxes(0, 1)), lr.dtype)
+            tall = to_samples(rows.rows(span.start, span.stop).apply(lr), lr.dtype)
+            both = to_samples(columns.apply(tall.swapaxes(0, 1)), lr.dtype)
             sr[span.start : span.stop] = both.swapaxes(0, 1)
             if on_share is not None:
                 on_share(span.stop / height)

@@ -20,7 +20,7 @@ from sr_cli.engine.tiling import Axis, Tile, continued_axis, plan_tiles, split_t
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.colour import LUMA_RANGE, LUMA_WEIGHTS
 from sr_cli.imaging.edges import positions_beyond
-from sr_cli.imaging.resize import Taps, bicubic_taps, to_integers
+from sr_cli.imaging.resize import Taps, bicubic_taps, to_samples
 from sr_cli.layers.fusion import FusedConvolution
 from sr_cli.networks.base import InferenceNet, SRModel
 from sr_cli.networks.bicubic import RADIUS, upscale_bicubic
@@ -56,7 +56,7 @@ class _Resampling:
 
 
 class Upscaler:
-    """Upscales lr (h, w) or (h, w, 3), uint8 or uint16, to sr of the same type.
+    """Upscales lr (h, w) or (h, w, 3), uint8, uint16 or float32 in [0, 1], to sr of the same type.
 
     The image stays in host memory; only tiles go to the device. For networks on luma (1 channel),
     chroma is upscaled with bicubic; RGB networks get gray as three equal channels. The results of
@@ -142,7 +142,7 @@ class Upscaler:
         """Upscale an image.
 
         Args:
-            lr: (h, w) or (h, w, 3), uint8 or uint16.
+            lr: (h, w) or (h, w, 3), uint8, uint16, or float32 in [0, 1].
             on_tile: Called after each tile with the tiles done and the total.
             size: (height, width) of the result, at most `scale` times the input, reached by
                 exact bicubic downscaling; None for `scale` times the input.
@@ -271,7 +271,7 @@ class Upscaler:
     ) -> None:
         """Compute one tile from the pixels read for it, and store its core in `sr`."""
         r, c, s = tile.rows, tile.columns, self.scale
-        top = float(np.iinfo(read.dtype).max)
+        top = _white(read.dtype)
         y = self._average(self._to_tensor(read, top), exact)
         if resampling is None:
             inner_r = slice((r.start - r.first) * s, (r.stop - r.first) * s)
@@ -289,10 +289,11 @@ class Upscaler:
             tall.swapaxes(0, 1), offset=c.first * s
         )
         target = sr[rows, columns]
-        target[...] = to_integers(both.swapaxes(0, 1) * top, sr.dtype).reshape(target.shape)
+        limited = both.swapaxes(0, 1).clip(0, 1) * top
+        target[...] = to_samples(limited, sr.dtype).reshape(target.shape)
 
     def _to_tensor(self, pixels: NDArray[Any], top: float) -> Tensor:
-        """Convert (h, w) or (h, w, 3) integers to (1, 1 or 3, h, w) in [0, 1] on the device."""
+        """Convert (h, w) or (h, w, 3) samples to (1, 1 or 3, h, w) in [0, 1] on the device."""
         host = torch.from_numpy(pixels.astype(np.float32) / top)
         host = host[None, None] if host.ndim == 2 else host.permute(2, 0, 1)[None]
         return host.to(self.device)
@@ -397,13 +398,20 @@ def _rotate(image: Tensor, quarters: int) -> Tensor:
     return torch.rot90(image, quarters, (2, 3)) if quarters else image
 
 
+def _white(dtype: np.dtype[Any]) -> float:
+    """The sample that is 1."""
+    return 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
+
+
 def _store_core(core: Tensor, target: NDArray[Any], top: float) -> None:
-    """Round (C, h, w), about [0, 1], into (h, w[, C]) integers; `core` may be overwritten."""
+    """Store (C, h, w), about [0, 1], as (h, w[, C]) samples; `core` may be overwritten."""
+    # Conversion to integers truncates; floats are not rounded.
+    half = 0.0 if target.dtype.kind == "f" else 0.5
     if core.stride(0) == 1 or len(core) == 1:
-        pixels = core.permute(1, 2, 0).contiguous().mul_(top).add_(0.5).clamp_(0, top)
+        pixels = core.permute(1, 2, 0).contiguous().mul_(top).add_(half).clamp_(0, top)
         target[...] = pixels.cpu().numpy().reshape(target.shape)
         return
-    core = core.mul_(top).add_(0.5).clamp_(0, top)
+    core = core.mul_(top).add_(half).clamp_(0, top)
     core = core.to(torch.uint8) if target.dtype == np.uint8 else core
     target[...] = cv2.merge([p.cpu().numpy().astype(target.dtype, copy=False) for p in core])
 

@@ -190,7 +190,11 @@ def _make_lr(hr: Pixels, scale: int, degradation: str, name: str) -> Pixels:
 
 
 def _read_8_bit(path: Path) -> Pixels:
-    return opaque_8_bit(read_picture(path).frames[0])
+    picture = read_picture(path)
+    try:
+        return opaque_8_bit(picture.frames[0])
+    except SrError as error:
+        raise error.about(path) from None
 
 
 def _compute_figures(

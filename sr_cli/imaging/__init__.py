@@ -2,8 +2,8 @@
 
 An image is processed in three independent steps:
 
-1. `decode.read_picture` decodes a file into a `Picture`: frames (arrays, upright, gray or RGB, 8 or
-   16 bits), metadata, timing, and notes on what was converted.
+1. `decode.read_picture` decodes a file into a `Picture`: frames (arrays, upright, gray or RGB, with
+   alpha and further bands), metadata, timing, and notes on what was converted.
 2. `sr_cli.engine` upscales the frames, one `Frame` at a time.
 3. `encode.write_picture` writes a `Picture`, without what the format does not support.
 

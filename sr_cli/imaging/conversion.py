@@ -9,40 +9,100 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sr_cli.errors import Note, SrError
 from sr_cli.imaging.formats import Feature
-from sr_cli.imaging.picture import Frame, Picture
+from sr_cli.imaging.picture import Band, Frame, Picture
+from sr_cli.imaging.values import (
+    Span,
+    find_missing,
+    find_span,
+    flatten_values,
+    is_wide,
+    join_spans,
+)
 
 _ROWS = 64
 
 
-def drop_features(picture: Picture, features: Collection[Feature]) -> Picture:
+def drop_features(
+    picture: Picture, features: Collection[Feature], *, deep: bool = False
+) -> Picture:
     """A copy of a picture without some features.
 
     Args:
         picture: Its frames are not changed.
         features: What to drop. Animations and pages are reduced to the first frame, transparency
-            is composited over white, 16 bits are rounded to 8.
+            is composited over white, 16 bits are rounded to 8. The range of wide samples is
+            mapped to all of 8 or 16 bits, with a note.
+        deep: Whether wide samples become 16 bits, not 8.
     """
     one = Feature.ANIMATION in features or Feature.PAGES in features
     to_8_bit = Feature.SIXTEEN_BIT in features or (
         Feature.SIXTEEN_BIT_ANIMATION in features and not one
     )
+    frames = picture.frames[:1] if one else picture.frames
+    notes = picture.notes
+    if Feature.BANDS in features:
+        frames = [replace(frame, bands=[]) for frame in frames]
+    if Feature.WIDE in features:
+        dtype = np.dtype(np.uint16 if deep else np.uint8)
+        wide = [frame for frame in frames if is_wide(frame.pixels.dtype)]
+        span = join_spans([span_of(frame) for frame in wide])
+        frames = [narrow(f, span, dtype) if is_wide(f.pixels.dtype) else f for f in frames]
+        facts = {"low": span.low, "high": span.high, "top": int(np.iinfo(dtype).max)}
+        notes = [*notes, Note("values-narrowed", facts)]
     frames = [
         _drop_from_frame(frame, opaque=Feature.ALPHA in features, to_8_bit=to_8_bit)
-        for frame in (picture.frames[:1] if one else picture.frames)
+        for frame in frames
     ]
-    return replace(picture, frames=frames, animation=picture.animation and not one)
+    return replace(picture, frames=frames, animation=picture.animation and not one, notes=notes)
 
 
-def opaque_8_bit(frame: Frame) -> NDArray[np.uint8]:
-    """The pixels of a frame, (h, w) or (h, w, 3) uint8, composited over white."""
+def opaque_8_bit(frame: Frame, span: Span | None = None) -> NDArray[np.uint8]:
+    """Convert a frame to 8 bits, composited over white.
+
+    Args:
+        frame: It is not changed; its bands are ignored.
+        span: The range of wide samples that becomes 0 to 255; None to refuse them.
+
+    Returns:
+        (h, w) or (h, w, 3).
+
+    Raises:
+        SrError: `unsupported-samples`, without a subject.
+    """
+    if is_wide(frame.pixels.dtype):
+        if span is None:
+            raise SrError("unsupported-samples", samples=frame.pixels.dtype.name)
+        return narrow(frame, span, np.dtype(np.uint8)).pixels
     return _drop_from_frame(frame, opaque=True, to_8_bit=True).pixels
+
+
+def span_of(frame: Frame) -> Span:
+    """The range of a frame of wide samples; 0 to 1 if no pixel has a value."""
+    missing = find_missing(frame.pixels, frame.nodata)
+    if missing is not None and missing.all():
+        return Span(0, 1)
+    return find_span(frame.pixels, missing)
+
+
+def narrow(frame: Frame, span: Span, dtype: np.dtype[Any]) -> Frame:
+    """Map the range of a frame and its bands to all of uint8 or uint16."""
+
+    def flat(pixels: NDArray[Any]) -> NDArray[Any]:
+        missing = find_missing(pixels, frame.nodata)
+        return flatten_values(pixels, span, missing, dtype)
+
+    bands = [Band(flat(band.pixels), band.kind) for band in frame.bands]
+    return Frame(flat(frame.pixels), None, frame.duration, bands)
 
 
 def orient_frame(frame: Frame, orientation: int) -> None:
     """Apply an EXIF orientation (1 to 8) to a frame's pixels and alpha."""
     frame.pixels = orient_pixels(frame.pixels, orientation)
     frame.alpha = None if frame.alpha is None else orient_pixels(frame.alpha, orientation)
+    for band in frame.bands:
+        band.pixels = orient_pixels(band.pixels, orientation)
 
 
 def orient_pixels(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
@@ -56,19 +116,20 @@ def orient_pixels(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     return np.ascontiguousarray(pixels)
 
 
-def unpremultiply(colour: NDArray[np.uint16], alpha: NDArray[np.uint16]) -> NDArray[np.uint16]:
+def unpremultiply(colour: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     """Divide premultiplied colour by alpha.
 
     Args:
-        colour: (h, w) or (h, w, 3).
-        alpha: (h, w).
+        colour: (h, w) or (h, w, 3), uint8 or uint16.
+        alpha: (h, w) of the same type.
 
     Returns:
         Straight colour, of the shape of `colour`.
     """
-    share = np.maximum(alpha, 1).astype(np.float32) / 65535
+    top = np.iinfo(colour.dtype).max
+    share = np.maximum(alpha, 1).astype(np.float32) / top
     share = share[..., None] if colour.ndim == 3 else share
-    straight: NDArray[np.uint16] = np.minimum(colour / share + 0.5, 65535).astype(np.uint16)
+    straight: NDArray[Any] = np.minimum(colour / share + 0.5, top).astype(colour.dtype)
     return straight
 
 
@@ -79,7 +140,7 @@ def _drop_from_frame(frame: Frame, *, opaque: bool, to_8_bit: bool) -> Frame:
     if to_8_bit and pixels.dtype == np.uint16:
         pixels = apply_by_rows(_to_8_bit, pixels)
         alpha = None if alpha is None else apply_by_rows(_to_8_bit, alpha)
-    return Frame(pixels, alpha, frame.duration)
+    return replace(frame, pixels=pixels, alpha=alpha)
 
 
 def apply_by_rows(change: Callable[..., NDArray[Any]], *planes: NDArray[Any]) -> NDArray[Any]:

@@ -1,8 +1,9 @@
-"""Decoding of files into pictures: gray or RGB with alpha, upright, 8 or 16 bits."""
+"""Decoding of files into pictures: gray or RGB with alpha and further bands, upright."""
 
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from contextlib import suppress
 from functools import cache
@@ -12,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from sr_cli.errors import Note, SrError
-from sr_cli.imaging.codecs import gif, png, tiff
+from sr_cli.imaging.codecs import bmp, gif, png, tiff
 from sr_cli.imaging.codecs.png_chunks import read_chunks
 from sr_cli.imaging.codecs.source import OpenFile
 from sr_cli.imaging.compound.attach import attach_parts
@@ -39,12 +40,13 @@ def read_picture(
         allow_truncated: Decode what is left of a damaged or truncated file.
 
     Returns:
-        Frames rotated upright, gray or RGB, of 8 or 16 bits, with notes on what was converted.
+        Frames rotated upright, gray or RGB, with notes on what was converted.
 
     Raises:
         SrError: `file-not-found`, `unreadable-file`, `empty-file`, `unknown-image-format`,
             `unsupported-image`, `extra-missing` (HEIC), `damaged-image`, `too-many-pixels`,
-            `unsupported-depth`, `unsupported-16-bit-image`, `image-out-of-memory`.
+            `unsupported-samples`, `unsupported-compression`, `unsupported-16-bit-image`,
+            `image-out-of-memory`.
     """
     ImageFile.LOAD_TRUNCATED_IMAGES = allow_truncated
     _prepare_pillow()
@@ -92,6 +94,7 @@ def _prepare_pillow() -> None:
     # Sizes are checked here against --max-pixels, before anything is decoded.
     Image.MAX_IMAGE_PIXELS = None
     warnings.filterwarnings("ignore", module="PIL")
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
     if "HEIF" in Image.OPEN:
         return
     with suppress(ImportError):
@@ -101,11 +104,13 @@ def _prepare_pillow() -> None:
 
 
 def _decode(data: bytes, max_pixels: int, allow_truncated: bool) -> Picture:
+    if sniff_format(data[:32]) is FORMATS["BMP"]:
+        return bmp.read(data, max_pixels, allow_truncated=allow_truncated)
     try:
         image = Image.open(io.BytesIO(data), formats=_readable())
     except UnidentifiedImageError:
         if sniff_format(data[:32]) is FORMATS["TIFF"]:
-            picture = tiff.read_gray_alpha(data, max_pixels)
+            picture = tiff.read_unopened(data, max_pixels, allow_truncated=allow_truncated)
             if picture is not None:
                 picture.notes += attach_parts(data, picture)
                 return picture

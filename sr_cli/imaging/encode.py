@@ -7,7 +7,7 @@ from typing import BinaryIO
 import cv2
 
 from sr_cli.errors import SrError
-from sr_cli.imaging.codecs import avif, bmp, gif, jpeg, png, tiff_writer, webp
+from sr_cli.imaging.codecs import avif, bmp_writer, gif, jpeg, png, tiff_writer, webp
 from sr_cli.imaging.fit import fit_metadata
 from sr_cli.imaging.formats import Encoding, Format
 from sr_cli.imaging.metadata import adapt_metadata
@@ -18,7 +18,7 @@ _WRITERS = {
     "PNG": png.write,
     "WEBP": webp.write,
     "TIFF": tiff_writer.write,
-    "BMP": bmp.write,
+    "BMP": bmp_writer.write,
     "GIF": gif.write,
     "AVIF": avif.write,
 }

@@ -17,6 +17,10 @@ class Feature(str, Enum):
     """A feature that not every format supports. `--json` shows its value."""
 
     SIXTEEN_BIT = "16-bit"
+    WIDE = "wide"
+    """Samples that are floats, signed, or of 32 bits."""
+
+    BANDS = "bands"
     ALPHA = "alpha"
     ANIMATION = "animation"
     PAGES = "pages"
@@ -91,9 +95,19 @@ FORMATS = {
             (".tif", ".tiff"),
             2**31 - 1,
             0.5,
-            frozenset({Feature.SIXTEEN_BIT, Feature.ALPHA, Feature.PAGES}),
+            frozenset(
+                {Feature.SIXTEEN_BIT, Feature.WIDE, Feature.BANDS, Feature.ALPHA, Feature.PAGES}
+            ),
         ),
-        Format("BMP", (".bmp", ".dib"), 2**31 - 1, 1.0),
+        # Its header counts the bytes of the file in 32 bits.
+        Format(
+            "BMP",
+            (".bmp", ".dib"),
+            2**31 - 1,
+            1.0,
+            frozenset({Feature.ALPHA}),
+            max_pixels=2**30 - 2**10,
+        ),
         Format("GIF", (".gif",), 65_535, 0.1, _ALPHA_ANIMATION, can_be_lossless=False),
         Format(
             "AVIF",
@@ -207,8 +221,9 @@ def check_pixels(pixels: int, max_pixels: int) -> None:
 
 def estimated_bytes(target: Format, wanted: Requirements, frames: int) -> int:
     """Estimate the bytes on disk of a result with this many frames."""
+    deep = Feature.SIXTEEN_BIT in wanted.features
     samples = wanted.width * wanted.height * frames * (4 if Feature.ALPHA in wanted.features else 3)
-    depth = 2 if Feature.SIXTEEN_BIT in wanted.features else 1
+    depth = 4 if Feature.WIDE in wanted.features else 2 if deep else 1
     return int(samples * target.bytes_per_sample * depth)
 
 

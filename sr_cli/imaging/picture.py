@@ -11,6 +11,20 @@ from numpy.typing import NDArray
 from sr_cli.errors import Note
 from sr_cli.imaging.cicp import HLG, PQ, Cicp
 from sr_cli.imaging.formats import Feature, Requirements
+from sr_cli.imaging.values import is_wide
+
+
+@dataclass
+class Band:
+    """A band of a TIFF beside gray or RGB and alpha.
+
+    Attributes:
+        pixels: (h, w) of the same type as the frame's.
+        kind: Its value of ExtraSamples: 0 if it is not specified.
+    """
+
+    pixels: NDArray[Any]
+    kind: int = 0
 
 
 @dataclass
@@ -18,14 +32,20 @@ class Frame:
     """One image of a file, upright.
 
     Attributes:
-        pixels: (h, w) gray or (h, w, 3) RGB, uint8 or uint16.
-        alpha: (h, w) of the same type, straight (not premultiplied); None if opaque.
+        pixels: (h, w) gray or (h, w, 3) RGB: uint8, uint16, or the wide types of a TIFF, which are
+            measurements of any range (`sr_cli.imaging.values`).
+        alpha: (h, w) of the same type, straight (not premultiplied); None if opaque, and with wide
+            types, where it is a band.
         duration: In an animation, in milliseconds.
+        bands: All others.
+        nodata: The value of pixels without a value.
     """
 
     pixels: NDArray[Any]
     alpha: NDArray[Any] | None = None
     duration: float = 0.0
+    bands: list[Band] = field(default_factory=list)
+    nodata: float | None = None
 
     @property
     def height(self) -> int:
@@ -157,6 +177,8 @@ class Picture:
         sixteen_bit = any(f.pixels.dtype == np.uint16 for f in self.frames)
         has = {
             Feature.SIXTEEN_BIT: sixteen_bit,
+            Feature.WIDE: any(is_wide(f.pixels.dtype) for f in self.frames),
+            Feature.BANDS: any(f.bands for f in self.frames),
             Feature.ALPHA: any(f.alpha is not None for f in self.frames),
             Feature.ANIMATION: several and self.animation,
             Feature.PAGES: several and not self.animation,

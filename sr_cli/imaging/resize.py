@@ -84,8 +84,13 @@ def bicubic_taps(length: int, out: int, scale: float, *, edges: Edges = "mirror"
     return Taps(np.ascontiguousarray(index[:, used]), np.ascontiguousarray(weight[:, used]))
 
 
-def to_integers(pixels: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Round half up and saturate to uint8 or uint16, as MATLAB does."""
+def to_samples(pixels: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Convert to the type of an image, as MATLAB does.
+
+    For uint8 and uint16, round half up and saturate; float32 is neither rounded nor limited.
+    """
+    if dtype.kind == "f":
+        return pixels.astype(dtype)
     top = np.iinfo(dtype).max
     return np.clip(np.floor(pixels + 0.5), 0, top).astype(dtype)
 
@@ -114,7 +119,7 @@ def resize_bicubic(
     """Resize an image to any size, as MATLAB's imresize(image, [height width], 'bicubic').
 
     Args:
-        image: (h, w) or (h, w, C), uint8 or uint16.
+        image: (h, w) or (h, w, C), uint8, uint16 or float32.
         height: Of the result.
         width: Of the result.
         rounded_between: Round to integers between the two passes, in MATLAB's order (see
@@ -129,12 +134,12 @@ def resize_bicubic(
     horizontal = bicubic_taps(w, width, width / w, edges=edges[1])
     if not rounded_between:
         exact = horizontal.apply(vertical.apply(image).swapaxes(0, 1)).swapaxes(0, 1)
-        return np.ascontiguousarray(to_integers(exact, image.dtype))
+        return np.ascontiguousarray(to_samples(exact, image.dtype))
     if not vertical_first(h, w, height, width):
-        wide = to_integers(horizontal.apply(image.swapaxes(0, 1)), image.dtype).swapaxes(0, 1)
-        return to_integers(vertical.apply(wide), image.dtype)
-    tall = to_integers(vertical.apply(image), image.dtype)
-    both = to_integers(horizontal.apply(tall.swapaxes(0, 1)), image.dtype).swapaxes(0, 1)
+        wide = to_samples(horizontal.apply(image.swapaxes(0, 1)), image.dtype).swapaxes(0, 1)
+        return to_samples(vertical.apply(wide), image.dtype)
+    tall = to_samples(vertical.apply(image), image.dtype)
+    both = to_samples(horizontal.apply(tall.swapaxes(0, 1)), image.dtype).swapaxes(0, 1)
     return np.ascontiguousarray(both)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sr_cli.imaging.colour import LUMA_BLACK, LUMA_WEIGHTS
 from sr_cli.imaging.degrade import add_noise, degrade_photo
-from sr_cli.imaging.resize import bicubic_taps, downscale_bicubic, resize_bicubic, to_integers
+from sr_cli.imaging.resize import bicubic_taps, downscale_bicubic, resize_bicubic, to_samples
 from sr_cli.training.images import Pair, Pixels
 from sr_cli.training.recipe import Recipe
 
@@ -64,8 +64,8 @@ def downscale_region(hr: Pixels, y: int, x: int, height: int, width: int, scale:
     rows = bicubic_taps(hr.shape[0], hr.shape[0] // scale, 1 / scale).rows(y, y + height)
     columns = bicubic_taps(hr.shape[1], hr.shape[1] // scale, 1 / scale).rows(x, x + width)
     left, right = int(columns.index.min()), int(columns.index.max()) + 1
-    tall = to_integers(rows.apply(hr[:, left:right]), hr.dtype)
-    both = to_integers(columns.apply(tall.swapaxes(0, 1), offset=left), hr.dtype)
+    tall = to_samples(rows.apply(hr[:, left:right]), hr.dtype)
+    both = to_samples(columns.apply(tall.swapaxes(0, 1), offset=left), hr.dtype)
     return np.ascontiguousarray(both.swapaxes(0, 1))
 
 

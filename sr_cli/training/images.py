@@ -155,7 +155,7 @@ def _decode(source: Source, multiple: int, scales: Sequence[int]) -> Pair | SrEr
         hr = rgb(read_picture(source.hr))
         lr = None if source.lr is None else rgb(read_picture(source.lr))
     except SrError as error:
-        return error
+        return error.about(source.hr)
     if lr is not None:
         scale = scales[0]
         h, w = lr.shape[:2]

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from sr_cli.engine.pipeline import BicubicPipeline
-from sr_cli.imaging.conversion import opaque_8_bit
+from sr_cli.imaging.conversion import opaque_8_bit, span_of
 from sr_cli.imaging.picture import Frame, Picture
+from sr_cli.imaging.values import is_wide
 from sr_cli.system.memory import empty_pixels
 
 LABEL_ROOM = 28
@@ -33,14 +34,18 @@ def side_by_side(original: Picture, made: Picture) -> Picture:
     for index, name in enumerate(("bicubic", "result")):
         draw.text((index * w + 6, 5), name, fill="black", font=ImageFont.load_default(16))
     sheet[:LABEL_ROOM] = np.asarray(label)
-    plain = BicubicPipeline().run(opaque_8_bit(original.frames[0]), (h, w))
+    lr = original.frames[0]
+    # The range of wide samples is that of the input on both sides.
+    span = span_of(lr) if is_wide(lr.pixels.dtype) else None
+    plain = BicubicPipeline().run(opaque_8_bit(lr, span), (h, w))
     for y in range(0, h, _BAND):
         rows = slice(y, min(y + _BAND, h))
         into = slice(rows.start + LABEL_ROOM, rows.stop + LABEL_ROOM)
         sheet[into, :w] = _in_colour(plain[rows])
         frame = made.frames[0]
-        band = Frame(frame.pixels[rows], None if frame.alpha is None else frame.alpha[rows])
-        sheet[into, w:] = _in_colour(opaque_8_bit(band))
+        alpha = None if frame.alpha is None else frame.alpha[rows]
+        part = Frame(frame.pixels[rows], alpha, nodata=frame.nodata)
+        sheet[into, w:] = _in_colour(opaque_8_bit(part, span))
     return Picture([Frame(sheet)], made.format, made.metadata)
 
 

@@ -27,6 +27,7 @@ from sr_cli.imaging.encode import write_picture
 from sr_cli.imaging.formats import (
     FORMATS,
     Encoding,
+    Feature,
     Format,
     Requirements,
     check_supported,
@@ -239,7 +240,9 @@ class _Batch:
         target = target if target.writable else FORMATS["JPEG"]
         if options.flatten:
             missing = unsupported_features(target, picture.features)
-            picture.frames = drop_features(picture, missing).frames
+            deep = Feature.SIXTEEN_BIT in target.features
+            flat = drop_features(picture, missing, deep=deep)
+            picture.frames, picture.notes = flat.frames, flat.notes
         width, height = check_result_size(picture, self._group.size, options.max_pixels)
         wanted = picture.requirements(width, height)
         if options.lossless and not target.can_be_lossless:

@@ -17,11 +17,11 @@ from sr_cli.engine.pipeline import Pipeline, build_pipeline
 from sr_cli.engine.size import Size
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.imaging.codecs.pillow import from_pillow, to_pillow
-from sr_cli.imaging.picture import Frame, Picture
+from sr_cli.imaging.picture import Band, Frame, Picture
 from sr_cli.registry.ref import parse_model
 from sr_cli.upscale.request import check_factor
 
-Pixels = TypeVar("Pixels", Image.Image, NDArray[np.uint8], NDArray[np.uint16])
+Pixels = TypeVar("Pixels", Image.Image, NDArray[np.uint8], NDArray[np.uint16], NDArray[np.float32])
 
 
 def upscale_image(
@@ -38,8 +38,9 @@ def upscale_image(
     """Upscale an image in memory. Loaded networks are kept for the next call.
 
     Args:
-        image: A PIL image of any mode that `sr upscale` reads, or an array of uint8 or uint16:
-            gray (h, w), RGB (h, w, 3) or RGBA (h, w, 4).
+        image: A PIL image of any mode that `sr upscale` reads, or an array of uint8, uint16 or
+            float32: gray (h, w), RGB (h, w, 3) or RGBA (h, w, 4). Floats may have any range, which
+            the result keeps; pixels that are NaN or infinite stay so.
         model: A network, an id, a checkpoint file or an address; None takes the general model.
         scale: The factor, above 1, up to 16.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
@@ -50,7 +51,8 @@ def upscale_image(
         wrap: `x`, `y` or `both` for an image that continues at its other end, or `none`.
 
     Returns:
-        The same type as `image`; a PIL image keeps its ICC profile and resolution.
+        The same type as `image`; a PIL image keeps its ICC profile and resolution, and one of
+        16-bit gray the value that means transparent.
 
     Raises:
         RefusedError: For arguments that are not supported.
@@ -83,16 +85,31 @@ def upscale_image(
 
 
 def _as_array(frame: Frame) -> NDArray[Any]:
-    return frame.pixels if frame.alpha is None else np.dstack([frame.pixels, frame.alpha])
+    fourth = [] if frame.alpha is None else [frame.alpha]
+    fourth += [band.pixels for band in frame.bands]
+    return np.dstack([frame.pixels, *fourth]) if fourth else frame.pixels
 
 
 def _as_pillow(frame: Frame, image: Any) -> Image.Image:
-    is_deep = frame.pixels.dtype == np.uint16
-    result = Image.fromarray(frame.pixels) if is_deep else to_pillow(frame)
+    if frame.pixels.dtype == np.uint8:
+        result = to_pillow(frame)
+    else:
+        result = Image.fromarray(_with_key(frame, image.info.get("transparency")))
     # CMYK and Lab were converted to sRGB, which needs no profile.
     kept = {"dpi"} if image.mode in ("CMYK", "LAB") else {"dpi", "icc_profile"}
+    # Other modes have alpha instead.
+    kept |= {"transparency"} if result.mode in ("I", "I;16") else set()
     result.info |= {key: image.info[key] for key in kept if key in image.info}
     return result
+
+
+def _with_key(frame: Frame, key: Any) -> NDArray[Any]:
+    """Gray of 16 bits in which a value means transparent, as it is in Pillow without alpha."""
+    if frame.alpha is None:
+        return frame.pixels
+    # Visible pixels that happen to have this value take the next one.
+    visible = np.where(frame.pixels == key, key - 1 if key else 1, frame.pixels)
+    return np.where(frame.alpha < 32768, key, visible).astype(np.uint16)
 
 
 def _frame_of_pillow(image: Image.Image) -> Frame:
@@ -109,11 +126,14 @@ def _frame_of_pillow(image: Image.Image) -> Frame:
 
 def _frame_of(array: NDArray[Any]) -> Frame:
     is_shaped = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
-    if array.dtype not in (np.uint8, np.uint16) or not is_shaped or 0 in array.shape:
+    if array.dtype not in (np.uint8, np.uint16, np.float32) or not is_shaped or 0 in array.shape:
         raise RefusedError("not-an-image", f"{array.dtype} array of shape {array.shape}")
-    if array.ndim == 3 and array.shape[2] == 4:
-        return Frame(np.ascontiguousarray(array[..., :3]), np.ascontiguousarray(array[..., 3]))
-    return Frame(np.ascontiguousarray(array))
+    if array.ndim == 2 or array.shape[2] == 3:
+        return Frame(np.ascontiguousarray(array))
+    colour, fourth = np.ascontiguousarray(array[..., :3]), np.ascontiguousarray(array[..., 3])
+    if array.dtype == np.float32:
+        return Frame(colour, bands=[Band(fourth)])
+    return Frame(colour, fourth)
 
 
 @lru_cache(maxsize=4)

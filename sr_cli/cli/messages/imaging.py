@@ -6,6 +6,8 @@ from sr_cli.cli.messages.template import Message
 
 _FEATURES = {
     "16-bit": "16 bits per channel",
+    "wide": "samples that are floats, signed or of 32 bits",
+    "bands": "further bands",
     "alpha": "transparency",
     "animation": "animations",
     "pages": "several pages",
@@ -32,9 +34,15 @@ MESSAGES: dict[str, Message] = {
         "{subject}: damaged, or an unsupported kind of 16-bit image",
         "--allow-truncated decodes it with 8 bits per channel",
     ),
-    # facts: bits
-    "unsupported-depth": Message(
-        "{subject}: {bits}-bit pixels are not supported", "convert it to 16 or 8 bits"
+    # facts: samples
+    "unsupported-samples": Message(
+        "{subject}: {samples} samples are not supported",
+        "convert them to integers of 8, 16 or 32 bits or to floats",
+    ),
+    # facts: compression
+    "unsupported-compression": Message(
+        "{subject}: samples of this kind with {compression} compression are not supported",
+        "store them with LZW, Deflate or no compression",
     ),
     # facts: pixels, max_pixels
     "too-many-pixels": Message(
@@ -82,6 +90,19 @@ NOTES: dict[str, str] = {
     "reduced-to-palette": "{format}: reduced to 256 colours, transparency to on or off",
     # facts: space
     "profile-unusable": "ICC profile for {space} dropped: it does not fit the pixels",
+    "georeference-dropped": "GeoTIFF tags dropped: they place the pixels of the input",
+    # facts: low, high
+    "values-mapped": (
+        "values from {low:.7g} to {high:.7g} mapped to 0 to 1 and back; "
+        "the result stays within them"
+    ),
+    # facts: low, high, top
+    "values-narrowed": "values from {low:.7g} to {high:.7g} became 0 to {top}",
+    # facts: count
+    "missing-values": (
+        "pixels without a value (NaN, infinite or nodata), filled while upscaling and restored: "
+        "{count}"
+    ),
     "read-at-8-bits": "damaged or truncated: decoded with 8 bits per channel",
     # facts: block, format
     "metadata-dropped": "{block} dropped: {format} does not support it",

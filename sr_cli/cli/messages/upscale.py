@@ -70,7 +70,8 @@ MESSAGES: dict[str, Message] = {
     "invalid-request": Message("invalid request: {reason}"),
     "not-an-image": Message(
         "not an image: {subject}",
-        "supported: a PIL image, or an array (h, w), (h, w, 3) or (h, w, 4) of uint8 or uint16",
+        "supported: a PIL image, or an array (h, w), (h, w, 3) or (h, w, 4) "
+        "of uint8, uint16 or float32",
     ),
 }
 

@@ -15,13 +15,13 @@ from sr_cli.imaging.picture import Frame
 
 
 def decode_frames(data: bytes) -> Sequence[NDArray[Any]]:
-    """Decode all frames or pages of a file.
+    """Decode all frames of a file.
 
     Args:
         data: The file.
 
     Returns:
-        Arrays (h, w) or (h, w, C) in BGR order; those of TIFF files are upright.
+        Arrays (h, w) or (h, w, C) in BGR order.
 
     Raises:
         SrError: `unsupported-16-bit-image`.

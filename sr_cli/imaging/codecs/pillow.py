@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageCms
 
-from sr_cli.errors import Note, SrError
+from sr_cli.errors import Note
 from sr_cli.imaging.conversion import orient_frame
 from sr_cli.imaging.formats import FORMATS, Encoding
 from sr_cli.imaging.metadata import read_metadata
@@ -22,11 +22,7 @@ BITS_PER_SAMPLE, PHOTOMETRIC = 258, 262
 
 
 def from_pillow(image: Image.Image) -> Frame:
-    """Convert the current frame of an image in memory, upright.
-
-    Raises:
-        SrError: `unsupported-depth`.
-    """
+    """Convert the current frame of an image in memory, upright."""
     image.load()
     frame, _ = to_frame(image, image.info.get("icc_profile"))
     orient_frame(frame, read_metadata(image)[1])
@@ -42,18 +38,13 @@ def to_frame(image: Image.Image, profile: bytes | None) -> tuple[Frame, Note | N
 
     Returns:
         Gray or RGB with its alpha, and a note if colours were converted to sRGB.
-
-    Raises:
-        SrError: `unsupported-depth`.
     """
     note = None
     if image.mode.startswith("I;16"):
         return _sixteen_bit_gray(image), None
     if image.mode in ("I", "F"):
-        values = np.asarray(image)
-        if image.mode == "F" or values.min() < 0 or values.max() > 65535:
-            raise SrError("unsupported-depth", bits=32)
-        return Frame(values.astype(np.uint16)), None
+        key = image.info.get("transparency")
+        return Frame(np.array(image), nodata=key if isinstance(key, int) else None), None
     if image.mode in ("CMYK", "LAB"):
         image, note = _to_srgb(image, profile)
     mode = image.mode

@@ -1,34 +1,48 @@
-"""A TIFF reader: pages without reduced copies, and the layouts of 16 bits per channel."""
+"""A TIFF reader: pages without reduced copies, and samples that Pillow does not decode."""
 
 from __future__ import annotations
 
 import io
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from sr_cli.errors import Note, SrError
-from sr_cli.imaging.codecs import opencv
 from sr_cli.imaging.codecs.pillow import BITS_PER_SAMPLE, PHOTOMETRIC, tiff_tag
 from sr_cli.imaging.codecs.source import OpenFile
-from sr_cli.imaging.conversion import orient_frame, orient_pixels, unpremultiply
+from sr_cli.imaging.codecs.tiff_samples import SEPARATE, read_samples
+from sr_cli.imaging.conversion import orient_frame, unpremultiply
 from sr_cli.imaging.exif import ORIENTATION
 from sr_cli.imaging.formats import check_pixels
 from sr_cli.imaging.metadata import TIFF_ICC, read_metadata, read_tiff_metadata
-from sr_cli.imaging.picture import Frame, Picture
+from sr_cli.imaging.picture import Band, Frame, Picture
 from sr_cli.imaging.profiles import srgb_profile
+from sr_cli.imaging.values import is_wide
 
-_NEW_SUBFILE_TYPE, _PLANAR_CONFIGURATION, _EXTRA_SAMPLES = 254, 284, 338
+GDAL_NODATA = 42113
+_GEOREFERENCE = (33550, 33922, 34264, 34735)
+"""Scale, tie points, transformation and keys of GeoTIFF 1.1 (sections 7.1 and 7.2)."""
+
+_NEW_SUBFILE_TYPE = 254
 _REDUCED = (1, 3, 5, 7)
 """Values of NewSubfileType with the lowest bit set; damaged values are ignored."""
 
-_PREMULTIPLIED, _STRAIGHT = 1, 2
-"""Values of ExtraSamples for alpha; 0 is something else."""
+_UNSPECIFIED, _PREMULTIPLIED, _STRAIGHT = 0, 1, 2
+"""Values of ExtraSamples; the last two are alpha."""
+
+_WHITE_IS_ZERO, _RGB = 0, 2
+_PLAIN = (_WHITE_IS_ZERO, 1, _RGB)
+"""Values of PhotometricInterpretation for gray and RGB."""
+
+_UNSIGNED = (1, 4)
+"""Values of SampleFormat; 4 is undefined."""
+
+_IMAGES = (2, 3, 4, 6, 7, 33003, 33005, 34712, 50001, 50002)
+"""Compressions that decode to whole images, not to samples: fax, JPEG, JPEG 2000, WebP, JPEG XL."""
 
 
 def read(source: OpenFile) -> Picture:
@@ -39,7 +53,16 @@ def read(source: OpenFile) -> Picture:
     """
     image = source.image
     source.check_size(image.size[0] * image.size[1])
-    pages = _full_pages(source)
+    try:
+        pages = _full_pages(source)
+    except (SyntaxError, KeyError) as error:
+        # A later page that Pillow does not open.
+        picture = read_unopened(
+            source.data, source.max_pixels, allow_truncated=source.allow_truncated
+        )
+        if picture is None:
+            raise SrError("unsupported-image", format="TIFF") from error
+        return picture
     # Read before the pixels, which Pillow and OpenCV then rotate upright themselves.
     metadata, _ = read_metadata(image)
     profiles: list[bytes | None] = []
@@ -75,124 +98,66 @@ def _read_frames(
     source: OpenFile, pages: Sequence[int], profiles: list[bytes | None]
 ) -> Iterator[Frame]:
     """Decode these pages; the profile of each one is added to `profiles`."""
+    described = _describe(source.data)
     for number in pages:
         if len(pages) > 1:
             source.image.seek(number)
         # Pillow keeps the profile of an earlier page for one without.
         profile = tiff_tag(source.image, TIFF_ICC, None)
-        frame = _read_page(source, number, profile)
+        page = described[number] if number < len(described) else None
+        for note in _notes_of(page):
+            source.add_note(note)
+        source.is_srgb = False
+        if page is None or not _exceeds_pillow(page):
+            frame = _read_plain(source, profile)
+        else:
+            source.check_size(_pixels_of(page))
+            try:
+                frame = _read_page(source.data, page, source.allow_truncated)
+            except SrError as error:
+                if error.code != "damaged-image":
+                    raise
+                frame = source.read_at_8_bits(error)
         profiles.append(srgb_profile() if source.is_srgb else profile)
-        yield frame
+        yield replace(frame, nodata=_nodata(page))
 
 
-def _read_page(source: OpenFile, number: int, profile: bytes | None) -> Frame:
-    source.is_srgb = False
-    layout = _sixteen_bit_layout(source.image)
-    if layout is None:
-        bits = np.max(tiff_tag(source.image, BITS_PER_SAMPLE, 8))
-        frame = source.read_frame(profile)
-        if frame.pixels.dtype == np.uint8 and bits > 8:
-            source.add_note(Note("depth-reduced", {"bits": int(bits)}))
-        return frame
-    try:
-        return _read_sixteen_bit(source, number, layout)
-    except SrError as error:
-        return source.read_at_8_bits(error)
+def _read_plain(source: OpenFile, profile: bytes | None) -> Frame:
+    """Decode the current page with Pillow."""
+    bits = np.max(tiff_tag(source.image, BITS_PER_SAMPLE, 8))
+    frame = source.read_frame(profile)
+    if frame.pixels.dtype == np.uint8 and bits > 8:
+        source.add_note(Note("depth-reduced", {"bits": int(bits)}))
+    return frame
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """The layout of a 16-bit page with several channels.
-
-    Attributes:
-        extra: The meaning of the fourth channel, a value of ExtraSamples.
-        planar: Whether channels are stored one after the other.
-        orientation: The EXIF orientation, 1 to 8.
-    """
-
-    extra: int
-    planar: bool
-    orientation: int
-
-
-def _sixteen_bit_layout(image: Image.Image) -> _Layout | None:
-    """The layout of the current page; None if Pillow decodes all of its bits."""
-    bits = tiff_tag(image, BITS_PER_SAMPLE, (8,))
-    bits = bits if isinstance(bits, tuple) else (bits,)
-    if len(bits) < 2 or set(bits) != {16} or tiff_tag(image, PHOTOMETRIC, 2) not in (1, 2):
-        return None
-    extra = tiff_tag(image, _EXTRA_SAMPLES, _STRAIGHT)
-    extra = extra[0] if isinstance(extra, tuple) else extra
-    planar = tiff_tag(image, _PLANAR_CONFIGURATION, 1) == 2
-    return _Layout(extra, planar, tiff_tag(image, ORIENTATION, 1))
-
-
-def _read_sixteen_bit(source: OpenFile, number: int, layout: _Layout) -> Frame:
-    # OpenCV misreads planar files; pages that it reads are upright already.
-    if layout.planar:
-        pixels = _read_planes(source.data, number, layout)
-    else:
-        pixels = opencv.frame_at(source.opencv_frames, number)
-    colour, fourth = opencv.split_channels(pixels)
-    if fourth is None or layout.extra not in (_PREMULTIPLIED, _STRAIGHT):
-        return Frame(colour)
-    return _with_alpha(colour, fourth, layout.extra)
-
-
-def _with_alpha(colour: NDArray[Any], alpha: NDArray[Any], extra: int) -> Frame:
-    return Frame(unpremultiply(colour, alpha) if extra == _PREMULTIPLIED else colour, alpha)
-
-
-def _read_planes(data: bytes, number: int, layout: _Layout) -> NDArray[Any]:
-    """Decode a planar page, upright, in BGR order."""
-    try:
-        with _tifffile(data) as file:
-            values = np.moveaxis(file.pages[number].asarray(), 0, -1)
-    except Exception as error:
-        raise SrError("damaged-image", reason=str(error)) from error
-    return orient_pixels(np.dstack([values[..., 2::-1], values[..., 3:]]), layout.orientation)
-
-
-def _tifffile(data: bytes) -> Any:
-    """Open the file with tifffile, without its log messages."""
-    import tifffile
-
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-    return tifffile.TiffFile(io.BytesIO(data))
-
-
-def read_gray_alpha(data: bytes, max_pixels: int) -> Picture | None:
-    """Decode a TIFF of 16-bit gray with alpha, which Pillow does not open.
+def read_unopened(data: bytes, max_pixels: int, *, allow_truncated: bool) -> Picture | None:
+    """Decode a TIFF whose first page is of a kind that Pillow does not open.
 
     Args:
         data: The file.
         max_pixels: The most pixels that all pages together may have.
+        allow_truncated: Whether what is missing from the file is 0.
 
     Returns:
-        All pages upright; None for any other kind of file.
+        All pages except reduced copies, upright; None if the file has no pages.
 
     Raises:
-        SrError: `too-many-pixels`; `damaged-image`, also for an unknown compression.
+        SrError: As `read_picture`.
     """
-    import tifffile
-
-    try:
-        with _tifffile(data) as file:
-            pages = [p for p in file.pages if isinstance(p, tifffile.TiffPage)]
-            if not pages or any(p.samplesperpixel != 2 or p.dtype != np.uint16 for p in pages):
-                return None
-            check_pixels(sum(p.imagewidth * p.imagelength for p in pages), max_pixels)
-            frames = [_gray_alpha_frame(page) for page in pages]
-            profiles = tuple(_profile_of(page) for page in pages)
-    except SrError:
-        raise
-    except Exception as error:
-        raise SrError("damaged-image", reason=str(error)) from error
-    metadata, orientation = read_tiff_metadata(data)
-    metadata.page_icc = profiles
-    for frame in frames:
-        orient_frame(frame, orientation)
-    return Picture(frames, "TIFF", metadata)
+    pages = _describe(data)
+    full = [p for p in pages if int(p.subfiletype) not in _REDUCED] or pages
+    if not full or any(p.photometric not in _PLAIN for p in full):
+        return None
+    notes = _notes_of(full[0])
+    if len(full) < len(pages):
+        notes.append(Note("reduced-pages-skipped", {"count": len(pages) - len(full)}))
+    check_pixels(sum(_pixels_of(page) for page in full), max_pixels)
+    frames = [_read_page(data, page, allow_truncated) for page in full]
+    metadata, _ = read_tiff_metadata(data)
+    metadata.page_icc = tuple(_profile_of(page) for page in full)
+    metadata.icc = metadata.page_icc[0]
+    return Picture(frames, "TIFF", metadata, notes=notes)
 
 
 def _profile_of(page: Any) -> bytes | None:
@@ -200,17 +165,96 @@ def _profile_of(page: Any) -> bytes | None:
     return None if tag is None else bytes(tag.value)
 
 
-def _gray_alpha_frame(page: Any) -> Frame:
-    """Convert a tifffile page with two samples per pixel, not rotated."""
+def _describe(data: bytes) -> list[Any]:
+    """The pages as tifffile describes them; none if it cannot."""
     import tifffile
 
-    values = page.asarray()
-    if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
-        values = np.moveaxis(values, 0, -1)
-    gray, second = (np.ascontiguousarray(values[..., i]) for i in (0, 1))
-    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-        gray = 65535 - gray
-    extra = int((page.extrasamples or (_STRAIGHT,))[0])
-    if extra not in (_PREMULTIPLIED, _STRAIGHT):
-        return Frame(gray)
-    return _with_alpha(gray, second, extra)
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    try:
+        pages = tifffile.TiffFile(io.BytesIO(data)).pages
+        # Iterating over directories that form a circle never ends; their number is known.
+        found = [pages[number] for number in range(len(pages))]
+    except Exception:
+        # It raises errors of many types; the pages may still be plain ones.
+        return []
+    return [page for page in found if isinstance(page, tifffile.TiffPage)]
+
+
+def _exceeds_pillow(page: Any) -> bool:
+    """Whether Pillow would not decode all bits and bands of a page."""
+    if page.photometric not in _PLAIN or page.compression in _IMAGES:
+        return False
+    kinds = _extra_kinds(page)
+    further = len(kinds) > 1 or any(kind not in (_PREMULTIPLIED, _STRAIGHT) for kind in kinds)
+    if page.sampleformat not in _UNSIGNED or page.planarconfig == SEPARATE:
+        return True
+    if page.is_tiled and page.compression == 1:
+        # Pillow ends at the first tile that reaches beyond the edges.
+        return True
+    if page.bitspersample in (1, 2, 4, 8):
+        return further
+    return page.samplesperpixel > 1 or page.bitspersample not in (12, 16)
+
+
+def _colours(page: Any) -> int:
+    return 3 if page.photometric == _RGB else 1
+
+
+def _extra_kinds(page: Any) -> tuple[int, ...]:
+    """What the samples beyond colour or gray are: values of ExtraSamples."""
+    count = page.samplesperpixel - _colours(page)
+    stored: tuple[int, ...] = tuple(int(kind) for kind in page.extrasamples or ())
+    if not stored and count == 1:
+        return (_STRAIGHT,)
+    return (*stored, *[_UNSPECIFIED] * count)[: max(0, count)]
+
+
+def _pixels_of(page: Any) -> int:
+    """The pixels of a page, counted again for every four samples."""
+    return int(page.imagewidth * page.imagelength * -(-page.samplesperpixel // 4))
+
+
+def _read_page(data: bytes, page: Any, allow_truncated: bool) -> Frame:
+    """Decode a page sample by sample, upright."""
+    nodata = _nodata(page)
+    try:
+        values = read_samples(data, page, nodata=nodata, allow_truncated=allow_truncated)
+    except SrError:
+        raise
+    except Exception as error:
+        raise SrError("damaged-image", hint="allow-truncated", reason=str(error)) from error
+    colours, kinds = _colours(page), _extra_kinds(page)
+    if values.shape[2] < colours:
+        raise SrError("damaged-image", reason="samples are missing")
+    colour = np.ascontiguousarray(values[..., :3] if colours == 3 else values[..., 0])
+    wide = is_wide(colour.dtype)
+    # Writers of measurements leave the tag out, though it is required.
+    if page.photometric == _WHITE_IS_ZERO and (PHOTOMETRIC in page.tags or not wide):
+        if wide:
+            raise SrError("unsupported-samples", samples=f"{colour.dtype} with 0 as white")
+        colour = np.iinfo(colour.dtype).max - colour
+    frame = Frame(colour, nodata=nodata)
+    extra = values[..., colours:]
+    if kinds and kinds[0] in (_PREMULTIPLIED, _STRAIGHT) and not wide:
+        frame.alpha = np.ascontiguousarray(extra[..., 0])
+        if kinds[0] == _PREMULTIPLIED:
+            frame.pixels = unpremultiply(colour, frame.alpha)
+        extra, kinds = extra[..., 1:], kinds[1:]
+    frame.bands = [Band(np.ascontiguousarray(extra[..., i]), kind) for i, kind in enumerate(kinds)]
+    orient_frame(frame, int(page.tags.valueof(ORIENTATION, 1)))
+    return frame
+
+
+def _notes_of(page: Any) -> list[Note]:
+    """What the result of a page cannot keep."""
+    located = page is not None and any(tag in page.tags for tag in _GEOREFERENCE)
+    return [Note("georeference-dropped")] if located else []
+
+
+def _nodata(page: Any) -> float | None:
+    """The value of pixels without a value, in the tag that GDAL defines for it."""
+    if page is None:
+        return None
+    with suppress(TypeError, ValueError):
+        return float(page.tags.valueof(GDAL_NODATA, ""))
+    return None

@@ -1,4 +1,4 @@
-"""A TIFF writer: 8 and 16-bit pages strip by strip, followed by the EXIF directories."""
+"""A TIFF writer: pages of any type and number of bands, then the EXIF directories."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sr_cli.errors import Note
+from sr_cli.imaging.codecs.tiff import GDAL_NODATA
 from sr_cli.imaging.exif import DIRECTORIES, LAYOUT, exif_directory, parse_exif
 from sr_cli.imaging.formats import Encoding
 from sr_cli.imaging.metadata import TIFF_ICC, TIFF_IPTC, TIFF_XMP
@@ -21,6 +23,9 @@ _LEVEL = 4
 _ROWS = 64
 _BIG = 3 << 30
 """Bytes of pixels above which the file is a BigTIFF."""
+
+_STRAIGHT = 2
+"""The value of ExtraSamples for alpha."""
 
 _SOFTWARE, _DESCRIPTION = 0x0131, 0x010E
 
@@ -35,11 +40,12 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
     tags = _blocks({TIFF_XMP: metadata.xmp, TIFF_IPTC: metadata.iptc}) + _text_tags(exif)
     profiles = metadata.page_icc or (metadata.icc,) * len(frames)
     tags += [(code - 1, 4, 1, 0, True) for code in directories]
-    size = sum(f.pixels.nbytes * (2 if f.alpha is not None else 1) for f in frames)
+    size = sum(plane.nbytes for f in frames for plane in _planes(f))
     with tifffile.TiffWriter(file, bigtiff=size > _BIG) as writer:
         for index, frame in enumerate(frames):
-            gray, alpha = frame.pixels.ndim == 2, frame.alpha is not None
-            channels = (1 if gray else 3) + alpha
+            gray = frame.pixels.ndim == 2
+            extra = ([_STRAIGHT] if frame.alpha is not None else []) + [b.kind for b in frame.bands]
+            channels = (1 if gray else 3) + len(extra)
             shape = (frame.height, frame.width, *([channels] if channels > 1 else []))
             writer.write(
                 _packed_strips(frame),
@@ -47,29 +53,44 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
                 dtype=frame.pixels.dtype,
                 photometric="minisblack" if gray else "rgb",
                 planarconfig=None if channels == 1 else "contig",
-                extrasamples=["unassalpha"] if alpha else None,
+                extrasamples=extra or None,
                 compression="zlib",
                 rowsperstrip=_ROWS,
                 resolution=metadata.dpi,
                 resolutionunit="inch" if metadata.dpi else None,
                 software=exif.get(_SOFTWARE) or False,
-                description=exif.get(_DESCRIPTION) or None,
+                description=_description(exif),
                 metadata=None,
-                extratags=_blocks({TIFF_ICC: profiles[index]}) + (tags if index == 0 else []),
+                extratags=_blocks({TIFF_ICC: profiles[index]})
+                + _nodata_tag(frame)
+                + (tags if index == 0 else []),
             )
     for code, entries in directories.items():
         _append_directory(file, code, entries)
     return []
 
 
+def _description(exif: Any) -> bytes | None:
+    """The description, unless tifffile wrote the shape of the input there."""
+    found = exif.get(_DESCRIPTION) or None
+    stored = found.encode() if isinstance(found, str) else found
+    return None if stored is None or stored.startswith(b'{"shape":') else stored
+
+
 def _packed_strips(frame: Frame) -> Iterator[bytes]:
-    """Compressed strips with alpha as the last channel, as tifffile expects them."""
+    """Compressed strips of all planes, as tifffile expects them."""
+    planes = _planes(frame)
     for y in range(0, frame.height, _ROWS):
-        strip = frame.pixels[y : y + _ROWS]
-        if frame.alpha is not None:
-            strip = np.dstack([strip, frame.alpha[y : y + _ROWS]])
+        strips = [plane[y : y + _ROWS] for plane in planes]
+        strip = np.dstack(strips) if len(strips) > 1 else strips[0]
         yield zlib.compress(strip.tobytes(), _LEVEL)
         release_rows(frame.pixels, y + len(strip))
+
+
+def _planes(frame: Frame) -> list[NDArray[Any]]:
+    """Colour, alpha and bands, in the order of the file."""
+    alpha = [] if frame.alpha is None else [frame.alpha]
+    return [frame.pixels, *alpha, *(band.pixels for band in frame.bands)]
 
 
 Tag = tuple[int, int, int, Any, bool]
@@ -80,6 +101,10 @@ def _blocks(blocks: Mapping[int, bytes | None]) -> list[Tag]:
     """Tags of bytes (XMP) or of undefined type, for the blocks that are there."""
     kinds = {TIFF_XMP: 1}
     return [(c, kinds.get(c, 7), len(block), block, True) for c, block in blocks.items() if block]
+
+
+def _nodata_tag(frame: Frame) -> list[Tag]:
+    return [] if frame.nodata is None else [(GDAL_NODATA, 2, 0, f"{frame.nodata:.17g}", True)]
 
 
 def _text_tags(exif: Any) -> list[Tag]:
