@@ -294,8 +294,7 @@ def test_16_bits_and_alpha_are_computed_in_fp32(
     assert (colour[0][..., :3] != colour[1][..., :3]).any(), "bf16 is what the colours used"
 
 
-def test_the_built_in_image_is_textured_and_the_same_everywhere() -> None:
+def test_the_built_in_image_is_textured() -> None:
     image = textured_image(48, 48, 3)
     assert image.shape == (1, 3, 48, 48) and 0 <= float(image.min()) < float(image.max()) <= 1
     assert float((image[..., 1:] - image[..., :-1]).abs().mean()) > 0.03
-    assert textured_image.__wrapped__(48).equal(image)
