@@ -197,9 +197,21 @@ def about_address(remote: Remote) -> Iterator[None]:
     try:
         yield
     except SrError as error:
-        if error.code in ("unreadable-checkpoint", "expands-too-much"):
-            error.subject = remote.address
-            error.hint = "address" if pinned(remote.address) is None else "pinned"
+        is_pinned = pinned(remote.address) is not None
+        if error.code == "unreadable-checkpoint":
+            raise SrError(
+                "unreadable-checkpoint",
+                remote.address,
+                hint="pinned" if is_pinned else "address",
+                reason=error.facts["reason"],
+            ) from error
+        if error.code == "expands-too-much":
+            raise SrError(
+                "expands-too-much",
+                remote.address,
+                hint="pinned" if is_pinned else None,
+                mib=error.facts["mib"],
+            ) from error
         raise
 
 
