@@ -74,18 +74,18 @@ class Options:
     format: Annotated[
         str | None,
         typer.Option(
-            "-f", "--format", help="Output format: jpg, png, webp, tif, bmp, gif or avif."
+            "-f", "--format", help="Output format: jpg, png, webp, tif, bmp, gif, avif or jxl."
         ),
     ] = None
     quality: Annotated[
         int | None,
         typer.Option(
-            "-q", "--quality", help="Quality, 1 to 100. Default: JPEG 95, WebP 92, AVIF 90."
+            "-q", "--quality", help="Quality, 1 to 100. Default: JPEG 95, WebP 92, AVIF 90, JXL 90."
         ),
     ] = None
-    lossless: Annotated[bool, typer.Option("--lossless", help="Write lossless WebP or AVIF.")] = (
-        False
-    )
+    lossless: Annotated[
+        bool, typer.Option("--lossless", help="Write lossless WebP, AVIF or JPEG XL.")
+    ] = False
     suffix: Annotated[
         str | None,
         typer.Option(

@@ -56,19 +56,20 @@ def orient_pixels(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     return np.ascontiguousarray(pixels)
 
 
-def unpremultiply(colour: NDArray[np.uint16], alpha: NDArray[np.uint16]) -> NDArray[np.uint16]:
+def unpremultiply(colour: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     """Divide premultiplied colour by alpha.
 
     Args:
-        colour: (h, w) or (h, w, 3).
-        alpha: (h, w).
+        colour: (h, w) or (h, w, 3), uint8 or uint16.
+        alpha: (h, w), of the same type.
 
     Returns:
-        Straight colour, of the shape of `colour`.
+        Straight colour, of the shape and type of `colour`.
     """
-    share = np.maximum(alpha, 1).astype(np.float32) / 65535
+    top = np.iinfo(colour.dtype).max
+    share = np.maximum(alpha, 1).astype(np.float32) / top
     share = share[..., None] if colour.ndim == 3 else share
-    straight: NDArray[np.uint16] = np.minimum(colour / share + 0.5, 65535).astype(np.uint16)
+    straight: NDArray[Any] = np.minimum(colour / share + 0.5, top).astype(colour.dtype)
     return straight
 
 

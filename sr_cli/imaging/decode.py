@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from sr_cli.errors import Note, SrError
-from sr_cli.imaging.codecs import gif, png, tiff
+from sr_cli.imaging.codecs import gif, jxl, png, tiff
 from sr_cli.imaging.codecs.png_chunks import read_chunks
 from sr_cli.imaging.codecs.source import OpenFile
 from sr_cli.imaging.compound.attach import attach_parts
@@ -43,8 +43,9 @@ def read_picture(
 
     Raises:
         SrError: `file-not-found`, `unreadable-file`, `empty-file`, `unknown-image-format`,
-            `unsupported-image`, `extra-missing` (HEIC), `damaged-image`, `too-many-pixels`,
-            `unsupported-depth`, `unsupported-16-bit-image`, `image-out-of-memory`.
+            `unsupported-image`, `extra-missing` (HEIC, JPEG XL), `damaged-image`,
+            `too-many-pixels`, `animation-not-supported`, `unsupported-depth`,
+            `unsupported-16-bit-image`, `image-out-of-memory`.
     """
     ImageFile.LOAD_TRUNCATED_IMAGES = allow_truncated
     _prepare_pillow()
@@ -73,6 +74,9 @@ def read_picture(
 def read_size(path: Path) -> tuple[int, int] | None:
     """(width, height) of the upright image from the header of a file; None if unreadable."""
     _prepare_pillow()
+    with suppress(Exception):
+        if (found := jxl.read_size(path)) is not None:
+            return found
     with suppress(Exception), Image.open(path, formats=_readable()) as image:
         orientation = image.getexif().get(ORIENTATION, 1)
         width, height = image.size
@@ -82,8 +86,9 @@ def read_size(path: Path) -> tuple[int, int] | None:
 
 
 def _readable() -> list[str]:
-    """The formats to open, by Pillow's names."""
-    return [n for n in (*FORMATS, "DIB") if n != "HEIF" or "HEIF" in Image.OPEN]
+    """The formats to open with Pillow, by its names."""
+    absent = {"JXL"} if "HEIF" in Image.OPEN else {"JXL", "HEIF"}
+    return [n for n in (*FORMATS, "DIB") if n not in absent]
 
 
 @cache
@@ -101,6 +106,8 @@ def _prepare_pillow() -> None:
 
 
 def _decode(data: bytes, max_pixels: int, allow_truncated: bool) -> Picture:
+    if sniff_format(data[:32]) is FORMATS["JXL"]:
+        return jxl.read(data, max_pixels)
     try:
         image = Image.open(io.BytesIO(data), formats=_readable())
     except UnidentifiedImageError:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sr_cli.errors import RefusedError
+from sr_cli.imaging.codecs import jxl
 from sr_cli.imaging.formats import (
     FORMATS,
     Format,
@@ -75,9 +76,10 @@ def plan_jobs(
     Raises:
         RefusedError: `outputs-collide`, `output-is-an-input`, `output-not-a-folder`,
             `unknown-value` and `format-not-in-name` for formats that cannot be written,
-            `format-contradicts-name`, `one-image-on-stdout`.
+            `format-contradicts-name`, `one-image-on-stdout`, `extra-missing`.
     """
     wanted = _format_option(naming.format)
+    _check_extra(wanted, naming.output)
     folder = _output_folder(naming.output, several)
     jobs = [_job(f, naming, wanted, folder) for f in found]
     targets: dict[str, Job] = {}
@@ -104,6 +106,13 @@ def _format_option(option: str | None) -> Format | None:
     if found is None or not found.writable:
         raise RefusedError("unknown-value", "format", value=option, known=writable_names())
     return found
+
+
+def _check_extra(wanted: Format | None, output: str | None) -> None:
+    """Refuse a requested format whose extra is not installed."""
+    by_name = format_of_name(output) if output else None
+    if FORMATS["JXL"] in (wanted, by_name) and not jxl.is_available():
+        raise RefusedError("extra-missing", "JPEG XL", extra="jxl")
 
 
 def _output_folder(output: str | None, several: bool) -> Path | None:

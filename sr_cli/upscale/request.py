@@ -25,10 +25,10 @@ class UpscaleOptions:
         max_side: The largest side of the result in pixels.
         recursive: Include the subfolders of folders.
         suffix: The ending of output names; None for `_x4` next to inputs, nothing elsewhere.
-        format: `jpg`, `png`, `webp`, `tif`, `bmp`, `gif` or `avif`; None keeps the format of the
-            input.
-        quality: 1 to 100; None for JPEG 95, WebP 92, AVIF 90.
-        lossless: Write lossless WebP or AVIF.
+        format: `jpg`, `png`, `webp`, `tif`, `bmp`, `gif`, `avif` or `jxl`; None keeps the format of
+            the input.
+        quality: 1 to 100; None for JPEG 95, WebP 92, AVIF 90, JPEG XL 90.
+        lossless: Write lossless WebP, AVIF or JPEG XL.
         strip: Drop EXIF, XMP, ICC profile, HDR gain maps, videos and other metadata.
         overwrite: Overwrite existing results.
         skip_existing: Skip images whose results exist.

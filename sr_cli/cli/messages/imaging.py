@@ -32,6 +32,11 @@ MESSAGES: dict[str, Message] = {
         "{subject}: damaged, or an unsupported kind of 16-bit image",
         "--allow-truncated decodes it with 8 bits per channel",
     ),
+    # facts: format
+    "animation-not-supported": Message(
+        "{subject}: {format} animations are not supported",
+        "convert it to WebP, AVIF, APNG or GIF",
+    ),
     # facts: bits
     "unsupported-depth": Message(
         "{subject}: {bits}-bit pixels are not supported", "convert it to 16 or 8 bits"

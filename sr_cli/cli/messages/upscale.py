@@ -34,7 +34,9 @@ MESSAGES: dict[str, Message] = {
         "--max-pixels raises the limit, --max-side caps the result",
     ),
     # facts: format
-    "never-lossless": Message("{subject}: {format} is never lossless", "-f png, webp or avif is"),
+    "never-lossless": Message(
+        "{subject}: {format} is never lossless", "-f png, webp, avif or jxl is"
+    ),
     # facts: available
     "device-not-available": Message(
         "device {subject} is not available here", "available: {available}"
