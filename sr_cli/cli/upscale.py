@@ -46,7 +46,9 @@ class Options:
 
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT", help="Images, folders or patterns; - reads stdin."),
+        typer.Argument(
+            metavar="INPUT", help="Images, .cbz archives, folders or patterns; - reads stdin."
+        ),
     ]
     output: Annotated[str | None, typer.Option("-o", "--output", help=_OUTPUT_HELP)] = None
     model: Annotated[
@@ -166,7 +168,7 @@ class Options:
 
 @takes(Options)
 def upscale(options: Options) -> None:
-    """Upscale images: files, folders, or stdin.
+    """Upscale images: files, folders, comic archives, or stdin.
 
     Results are written next to their inputs as NAME_x4.EXT, or to -o.
     Existing files are not overwritten without -y. EXIF, XMP, ICC profile,

@@ -7,6 +7,7 @@ import warnings
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
@@ -30,13 +31,15 @@ def read_picture(
     *,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     allow_truncated: bool = False,
+    name: object = "stdin",
 ) -> Picture:
     """Decode a file with all its frames or pages.
 
     Args:
-        source: A file, or its bytes; errors then name it `stdin`.
+        source: A file, or its bytes.
         max_pixels: The most pixels that all frames together may have.
         allow_truncated: Decode what is left of a damaged or truncated file.
+        name: What errors call bytes.
 
     Returns:
         Frames rotated upright, gray or RGB, of 8 or 16 bits, with notes on what was converted.
@@ -49,7 +52,7 @@ def read_picture(
     """
     ImageFile.LOAD_TRUNCATED_IMAGES = allow_truncated
     _prepare_pillow()
-    name = "stdin" if isinstance(source, bytes) else str(source)
+    name = str(name if isinstance(source, bytes) else source)
     try:
         data = source if isinstance(source, bytes) else source.read_bytes()
     except FileNotFoundError:
@@ -71,13 +74,23 @@ def read_picture(
         raise SrError("damaged-image", name, hint=hint, reason=said) from error
 
 
-def read_size(path: Path) -> tuple[int, int] | None:
+def read_size(source: Path | bytes) -> tuple[int, int] | None:
     """(width, height) of the upright image from the header of a file; None if unreadable."""
+    with (
+        suppress(OSError),
+        io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file,
+    ):
+        return _size_of(file)
+    return None
+
+
+def _size_of(file: BinaryIO) -> tuple[int, int] | None:
     _prepare_pillow()
     with suppress(Exception):
-        if (found := jxl.read_size(path)) is not None:
+        if (found := jxl.read_size(file)) is not None:
             return found
-    with suppress(Exception), Image.open(path, formats=_readable()) as image:
+        file.seek(0)
+    with suppress(Exception), Image.open(file, formats=_readable()) as image:
         orientation = image.getexif().get(ORIENTATION, 1)
         width, height = image.size
         turned = orientation in (5, 6, 7, 8) and image.format != "TIFF"

@@ -145,8 +145,9 @@ class Result:
             a result of an earlier run).
         error: Why it failed.
         notes: What was converted or dropped.
-        width, height: The input's size in pixels.
-        output_width, output_height: The result's size in pixels.
+        pages: Of an archive; 0 for an image.
+        width, height: The input's size in pixels, or that of the first page.
+        output_width, output_height: The result's size in pixels, or that of the first page.
         device, precision, tile: How it was computed; precision and tile are None for bicubic.
         seconds: From the start of reading to the end of writing.
     """
@@ -158,6 +159,7 @@ class Result:
     reason: Literal["", "exists", "earlier-result"] = ""
     error: SrError | None = None
     notes: tuple[Note, ...] = ()
+    pages: int = 0
     width: int = 0
     height: int = 0
     output_width: int = 0
