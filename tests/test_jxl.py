@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import io
+import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,18 @@ def swapped_profile() -> bytes:
     return bytes(profile)
 
 
+def gray_profile() -> bytes:
+    """A profile for gray of gamma 1.8 (ICC.1:2022): header, two tags, white point and curve."""
+    header = bytearray(128)
+    header[8:12], header[12:24], header[36:40] = b"\x02\x10\0\0", b"mntrGRAYXYZ ", b"acsp"
+    header[68:80] = struct.pack(">3I", 0xF6D6, 0x10000, 0xD32D)
+    tags = struct.pack(">I4sII4sII", 2, b"wtpt", 156, 20, b"kTRC", 176, 14)
+    white = b"XYZ \0\0\0\0" + bytes(header[68:80])
+    curve = struct.pack(">4sIIH", b"curv", 0, 1, round(1.8 * 256)) + b"\0\0"
+    whole = bytes(header) + tags + white + curve
+    return struct.pack(">I", len(whole)) + whole[4:]
+
+
 def blue_of(profile: bytes) -> tuple[float, ...]:
     parsed = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile
     return tuple(round(v, 3) for v in parsed.blue_primary[1][:2])
@@ -94,6 +107,25 @@ def test_colours_mean_what_they_meant(dtype: type, lossless: bool) -> None:
     assert np.abs(error).mean() < (1e-9 if lossless else 0.03)
     plain = read_picture(written(Frame(pixels.copy()), lossless=lossless))
     assert plain.metadata.icc is None
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("space", [b"GRAY", b"RGB ", b"CMYK"])
+def test_profiles_fit_the_samples_that_are_written(alpha: bool, space: bytes) -> None:
+    profile = swapped_profile()
+    if space != b"RGB ":
+        profile = gray_profile() if space == b"GRAY" else profile[:16] + space + profile[20:]
+    gray = np.ascontiguousarray(smooth(9, 13)[..., 0])
+    frame = Frame(gray.copy(), np.full_like(gray, 200) if alpha else None)
+    picture = Picture([frame], "PNG", Metadata(icc=profile))
+    file = io.BytesIO()
+    write_picture(picture, file, FORMATS["JXL"], Encoding(lossless=True))
+    made = read_picture(file.getvalue())
+    fits = space == b"RGB " or (space == b"GRAY" and not alpha)
+    assert (made.metadata.icc == profile) is fits
+    assert [note.kind for note in picture.notes] == [] if fits else ["metadata-dropped"]
+    is_gray = not alpha and space != b"RGB "
+    assert np.array_equal(made.frames[0].pixels, gray if is_gray else np.dstack([gray] * 3))
 
 
 def test_everything_is_preserved_through_the_command_line(sr: Run, tmp_path: Path) -> None:

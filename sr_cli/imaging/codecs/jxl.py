@@ -27,6 +27,9 @@ _LEAST = 128
 _HEAD = 1 << 20
 """Bytes in which the header of the codestream is looked for: metadata may come before it."""
 
+_COLOUR_SPACE = slice(16, 20)
+"""Where a profile names the space of its samples (ICC.1:2022, section 7.2.6)."""
+
 _SRGB = 13
 """sRGB's transfer function in ITU-T H.273."""
 
@@ -74,15 +77,14 @@ def read(data: bytes, max_pixels: int) -> Picture:
     return Picture([frame], "JXL", read_metadata(described)[0])
 
 
-def read_size(path: Path) -> tuple[int, int] | None:
+def read_size(file: BinaryIO) -> tuple[int, int] | None:
     """(width, height) of the upright image from the header of a file; None for other formats.
 
     Raises:
         ValueError: If the header is damaged.
         OSError: If the file cannot be read.
     """
-    with path.open("rb") as file:
-        data = file.read(_HEAD)
+    data = file.read(_HEAD)
     if sniff_format(data[:32]) is not FORMATS["JXL"]:
         return None
     header = jxl_file.read_header(data)
@@ -137,17 +139,27 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
     if metadata.xmp:
         boxes[b"xml "] = metadata.xmp
     quality = 100 if encoding.lossless else encoding.quality or FORMATS["JXL"].quality
-    encoded = _encode(_samples(picture.frames[0]), metadata.icc, quality or 100)
-    file.write(jxl_file.with_boxes(encoded, boxes))
+    samples, profile = _samples(picture.frames[0], metadata.icc)
+    file.write(jxl_file.with_boxes(_encode(samples, profile, quality or 100), boxes))
+    if metadata.icc and profile is None:
+        return [Note("metadata-dropped", {"block": "ICC profile", "format": "JXL"})]
     return []
 
 
-def _samples(frame: Frame) -> NDArray[Any]:
-    """Samples (h, w, C); gray with alpha becomes RGB, for OpenImageIO takes two for colours."""
-    if frame.alpha is None:
-        return frame.pixels if frame.pixels.ndim == 3 else frame.pixels[..., None]
-    colour = frame.pixels if frame.pixels.ndim == 3 else np.dstack([frame.pixels] * 3)
-    return np.dstack([colour, frame.alpha])
+def _samples(frame: Frame, profile: bytes | None) -> tuple[NDArray[Any], bytes | None]:
+    """Samples (h, w, C), and the profile if it fits them.
+
+    Gray with alpha becomes RGB: OpenImageIO takes two channels for colours. So does gray with a
+    profile for RGB; without one it would mean something else.
+    """
+    space = profile[_COLOUR_SPACE] if profile else None
+    colour = frame.pixels
+    if colour.ndim == 2 and frame.alpha is None and space != b"RGB ":
+        return colour[..., None], profile if space == b"GRAY" else None
+    if colour.ndim == 2:
+        colour = np.dstack([colour] * 3)
+    samples = colour if frame.alpha is None else np.dstack([colour, frame.alpha])
+    return samples, profile if space == b"RGB " else None
 
 
 def _encode(samples: NDArray[Any], profile: bytes | None, quality: int) -> bytes:
