@@ -98,7 +98,9 @@ def _decode(data: bytes) -> tuple[NDArray[Any], bytes | None]:
     with tempfile.TemporaryDirectory(prefix="sr-") as folder:
         path = Path(folder) / "image.jxl"
         path.write_bytes(data.ljust(_LEAST, b"\0"))
-        opened: Any = OpenImageIO.ImageInput.open(str(path))
+        opened: Any = OpenImageIO.ImageInput.open(
+            str(path), _straight_alpha(OpenImageIO.ImageSpec())
+        )
         if opened is None:
             raise SrError("damaged-image", reason=_first_line(OpenImageIO.geterror()))
         try:
@@ -169,6 +171,7 @@ def _encode(samples: NDArray[Any], profile: bytes | None, quality: int) -> bytes
     spec = OpenImageIO.ImageSpec(width, height, channels, str(samples.dtype))
     spec.attribute("compression", f"jpegxl:{quality}")
     spec.attribute("jpegxl:use_boxes", 0)
+    _straight_alpha(spec)
     if profile:
         kind = OpenImageIO.TypeDesc(f"uint8[{len(profile)}]")
         spec.attribute("ICCProfile", kind, np.frombuffer(profile, np.uint8).copy())
@@ -181,6 +184,12 @@ def _encode(samples: NDArray[Any], profile: bytes | None, quality: int) -> bytes
             reason = _first_line(output.geterror())
             raise SrError("encoding-failed", format="JXL", reason=reason)
         return path.read_bytes()
+
+
+def _straight_alpha(spec: Any) -> Any:
+    """Ask for colours as they are: OpenImageIO multiplies them by alpha for other formats."""
+    spec.attribute("oiio:UnassociatedAlpha", 1)
+    return spec
 
 
 def _first_line(text: str) -> str:
