@@ -24,6 +24,7 @@ from sr_cli.imaging.decode import read_picture, read_size
 from sr_cli.imaging.encode import write_picture
 from sr_cli.imaging.formats import FORMATS, Encoding
 from sr_cli.imaging.picture import Frame, Metadata, Picture
+from sr_cli.imaging.profiles import color_space
 
 OpenImageIO = pytest.importorskip("OpenImageIO")
 
@@ -110,22 +111,21 @@ def test_colours_mean_what_they_meant(dtype: type, lossless: bool) -> None:
 
 
 @pytest.mark.parametrize("alpha", [False, True])
-@pytest.mark.parametrize("space", [b"GRAY", b"RGB ", b"CMYK"])
+@pytest.mark.parametrize("space", [b"GRAY", b"RGB "])
 def test_profiles_fit_the_samples_that_are_written(alpha: bool, space: bytes) -> None:
-    profile = swapped_profile()
-    if space != b"RGB ":
-        profile = gray_profile() if space == b"GRAY" else profile[:16] + space + profile[20:]
+    profile = gray_profile() if space == b"GRAY" else swapped_profile()
     gray = np.ascontiguousarray(smooth(9, 13)[..., 0])
     frame = Frame(gray.copy(), np.full_like(gray, 200) if alpha else None)
     picture = Picture([frame], "PNG", Metadata(icc=profile))
     file = io.BytesIO()
     write_picture(picture, file, FORMATS["JXL"], Encoding(lossless=True))
     made = read_picture(file.getvalue())
-    fits = space == b"RGB " or (space == b"GRAY" and not alpha)
-    assert (made.metadata.icc == profile) is fits
-    assert [note.kind for note in picture.notes] == [] if fits else ["metadata-dropped"]
-    is_gray = not alpha and space != b"RGB "
-    assert np.array_equal(made.frames[0].pixels, gray if is_gray else np.dstack([gray] * 3))
+    written_as = "RGB" if alpha else "GRAY"
+    assert made.metadata.icc is None or color_space(made.metadata.icc) == written_as
+    assert made.frames[0].pixels.ndim == (3 if alpha else 2)
+    if space != b"GRAY" or not alpha:
+        # Otherwise gray was converted to what sRGB shows.
+        assert np.array_equal(made.frames[0].pixels, np.dstack([gray] * 3) if alpha else gray)
 
 
 def test_everything_is_preserved_through_the_command_line(sr: Run, tmp_path: Path) -> None:
@@ -304,7 +304,7 @@ def test_what_the_header_says_is_refused_before_decoding(kind: str, code: str) -
 def test_premultiplied_colours_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = np.full((4, 4, 4), 100, np.uint8)
     pixels[..., 3] = 200
-    monkeypatch.setattr("sr_cli.imaging.codecs.jxl._decode", lambda _: (pixels, None))
+    monkeypatch.setattr("sr_cli.imaging.codecs.jxl._decode", lambda _: (pixels, None, None))
     (frame,) = read_picture(packed(*HEADERS["premultiplied"][0])).frames
     assert frame.pixels.dtype == np.uint8 and (frame.pixels == 128).all()
     assert frame.alpha is not None and (frame.alpha == 200).all()

@@ -6,6 +6,7 @@ Pillow's plug-in writes no profile, and 16 bits only of gray, declared as linear
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr_cli.errors import Note, SrError
+from sr_cli.imaging.cicp import SRGB, Cicp
 from sr_cli.imaging.codecs import jxl_file
 from sr_cli.imaging.conversion import unpremultiply
 from sr_cli.imaging.exif import without_orientation
@@ -26,12 +28,6 @@ _LEAST = 128
 
 _HEAD = 1 << 20
 """Bytes in which the header of the codestream is looked for: metadata may come before it."""
-
-_COLOUR_SPACE = slice(16, 20)
-"""Where a profile names the space of its samples (ICC.1:2022, section 7.2.6)."""
-
-_SRGB = 13
-"""sRGB's transfer function in ITU-T H.273."""
 
 
 def is_available() -> bool:
@@ -67,14 +63,15 @@ def read(data: bytes, max_pixels: int) -> Picture:
         raise SrError("unsupported-depth", bits=header.bits)
     if not header.has_only_alpha:
         raise SrError("unsupported-image", format="JXL")
-    pixels, profile = _decode(data)
+    pixels, cicp, profile = _decode(data)
     frame = _to_frame(pixels, header)
     boxes = jxl_file.read_metadata_boxes(data)
     described = Image.new("L", (1, 1))
     described.info = {"icc_profile": profile, "xmp": boxes.get(b"xml ")}
     if b"Exif" in boxes:
         described.info["exif"] = b"Exif\0\0" + boxes[b"Exif"]
-    return Picture([frame], "JXL", read_metadata(described)[0])
+    metadata = replace(read_metadata(described)[0], cicp=cicp)
+    return Picture([frame], "JXL", metadata)
 
 
 def read_size(file: BinaryIO) -> tuple[int, int] | None:
@@ -91,8 +88,8 @@ def read_size(file: BinaryIO) -> tuple[int, int] | None:
     return header.width, header.height
 
 
-def _decode(data: bytes) -> tuple[NDArray[Any], bytes | None]:
-    """The samples (h, w, C) of 8 or 16 bits, and the profile; None for sRGB."""
+def _decode(data: bytes) -> tuple[NDArray[Any], Cicp | None, bytes | None]:
+    """The samples (h, w, C) of 8 or 16 bits, and what `_colour` says."""
     import OpenImageIO
 
     with tempfile.TemporaryDirectory(prefix="sr-") as folder:
@@ -110,10 +107,17 @@ def _decode(data: bytes) -> tuple[NDArray[Any], bytes | None]:
             opened.close()
     if pixels is None:
         raise SrError("damaged-image", reason="it cannot be decoded")
-    cicp, profile = spec.getattribute("CICP"), spec.getattribute("ICCProfile")
-    # 0 stands for gray, which has no primaries.
-    is_srgb = cicp is not None and cicp[0] in (0, 1) and cicp[1] == _SRGB
-    return pixels, None if is_srgb or profile is None else np.asarray(profile, np.uint8).tobytes()
+    return pixels, *_colour(spec.getattribute("CICP"), spec.getattribute("ICCProfile"))
+
+
+def _colour(code_points: Any, profile: Any) -> tuple[Cicp | None, bytes | None]:
+    """The code points if no profile can express them, and the profile unless it is sRGB's."""
+    if code_points is not None:
+        # Gray has no primaries.
+        cicp = Cicp(code_points[0] or SRGB[0], code_points[1])
+        if cicp.is_plain or cicp.is_hdr:
+            return (cicp if cicp.is_hdr else None), None
+    return None, None if profile is None else np.asarray(profile, np.uint8).tobytes()
 
 
 def _to_frame(pixels: NDArray[Any], header: jxl_file.Header) -> Frame:
@@ -141,27 +145,17 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
     if metadata.xmp:
         boxes[b"xml "] = metadata.xmp
     quality = 100 if encoding.lossless else encoding.quality or FORMATS["JXL"].quality
-    samples, profile = _samples(picture.frames[0], metadata.icc)
-    file.write(jxl_file.with_boxes(_encode(samples, profile, quality or 100), boxes))
-    if metadata.icc and profile is None:
-        return [Note("metadata-dropped", {"block": "ICC profile", "format": "JXL"})]
+    encoded = _encode(_samples(picture.frames[0]), metadata.icc, quality or 100)
+    file.write(jxl_file.with_boxes(encoded, boxes))
     return []
 
 
-def _samples(frame: Frame, profile: bytes | None) -> tuple[NDArray[Any], bytes | None]:
-    """Samples (h, w, C), and the profile if it fits them.
-
-    Gray with alpha becomes RGB: OpenImageIO takes two channels for colours. So does gray with a
-    profile for RGB; without one it would mean something else.
-    """
-    space = profile[_COLOUR_SPACE] if profile else None
-    colour = frame.pixels
-    if colour.ndim == 2 and frame.alpha is None and space != b"RGB ":
-        return colour[..., None], profile if space == b"GRAY" else None
-    if colour.ndim == 2:
-        colour = np.dstack([colour] * 3)
-    samples = colour if frame.alpha is None else np.dstack([colour, frame.alpha])
-    return samples, profile if space == b"RGB " else None
+def _samples(frame: Frame) -> NDArray[Any]:
+    """Samples (h, w, C); gray with alpha becomes RGB, for OpenImageIO takes two for colours."""
+    if frame.alpha is None:
+        return frame.pixels if frame.pixels.ndim == 3 else frame.pixels[..., None]
+    colour = frame.pixels if frame.pixels.ndim == 3 else np.dstack([frame.pixels] * 3)
+    return np.dstack([colour, frame.alpha])
 
 
 def _encode(samples: NDArray[Any], profile: bytes | None, quality: int) -> bytes:
