@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
-from helpers.command import Run
+import torch
+from helpers.command import Outcome, Run
 from helpers.images import save, size_of
-from helpers.server import Server, serving, status
+from helpers.networks import compact
+from helpers.server import Server, serving, status, without_length
 from helpers.world import World
 
-from sr_cli.errors import RefusedError
+from sr_cli.cli.messages import advice, sentence
+from sr_cli.errors import RefusedError, SrError
+from sr_cli.store.pins import all_pins
 from sr_cli.store.remote import HubFile, Remote, parse_hub
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -168,3 +173,117 @@ def test_verify_looks_at_addresses_too(sr: Run, world: World) -> None:
         file.write(b"junk")
     assert sr("download-weights", "--verify", env=env).returncode == 0
     assert cached(world).read_bytes() == world.content["first-x2"]
+
+
+LOGIN = b"\n<!DOCTYPE html>\n<html><head><title>Sign in</title></head></html>"
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
+
+
+def bad_answers(good: bytes) -> dict[str, bytes]:
+    """What comes instead of a checkpoint, by the reason that names it."""
+    return {
+        "web-page": LOGIN,
+        "lfs-pointer": POINTER,
+        "empty-file": b"",
+        "truncated-file": good[:900],
+    }
+
+
+@pytest.fixture
+def https(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Addresses without a known sha256 from the mirror here, which knows no https."""
+    monkeypatch.setattr(Remote, "check_secure", lambda _: None)
+
+
+def refused(done: Outcome, address: str, reason: str, hint: str) -> None:
+    """The one error of a command names what came, and nothing is in the cache."""
+    assert (done.returncode, done.error_codes) == (1, ["unreadable-checkpoint"]), done.stderr
+    error = SrError("unreadable-checkpoint", address, hint=hint, reason=reason)
+    assert sentence(error) in done.stderr.decode() and str(advice(error)) in done.stderr.decode()
+
+
+@pytest.mark.usefixtures("https")
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+@pytest.mark.parametrize("reason", list(bad_answers(b"")))
+def test_what_is_not_a_checkpoint_is_never_kept(
+    sr: Run, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, reason: str
+) -> None:
+    monkeypatch.setenv("SR_CACHE", world.env["SR_CACHE"])
+    good = world.content["first-x2"]
+    if suffix == "pth":
+        torch.save(compact(2), tmp_path / "good.pth")
+        good = (tmp_path / "good.pth").read_bytes()
+    bad = bad_answers(good)[reason]
+    address = f"https://example.org/net.{suffix}"
+    world.server.put(f"/example.org/net.{suffix}", good, *[without_length(bad)] * 4)
+    save(tmp_path / "a.png", 24, 20)
+    for command in (
+        ("download-weights", address),
+        ("models", address),
+        ("upscale", "a.png", "-m", address),
+        ("benchmark", "-m", address, "-x2", "--data-dir", tmp_path, "Set5"),
+    ):
+        done = sr(*command, env=world.env)
+        refused(done, address, reason, "address")
+        assert not all_pins() and not list(tmp_path.glob("cache/web/*/net*"))
+    # The file itself is taken as soon as it comes.
+    assert sr("upscale", "a.png", "-m", address, env=world.env).returncode == 0
+    assert size_of(tmp_path / "a_x2.png") == (48, 40)
+    assert all_pins() == {address: hashlib.sha256(good).hexdigest()}
+
+
+@pytest.mark.parametrize("reason", list(bad_answers(b"")))
+def test_what_the_hub_gives_is_looked_at_too(
+    sr: Run, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    monkeypatch.setenv("SR_CACHE", world.env["SR_CACHE"])
+    # Files outside Git LFS have no sha256 on the hub.
+    put_on_hub(world.server, bad_answers(world.content["first-x2"])[reason], etag="abc")
+    save(tmp_path / "a.png", 24, 20)
+    done = sr("upscale", "a.png", "-m", HUB_FILE, env=hub_env(world))
+    refused(done, HUB_FILE, reason, "address")
+    assert not all_pins() and not cached(world).exists()
+
+
+@pytest.mark.usefixtures("https")
+@pytest.mark.parametrize("reason", list(bad_answers(b"")))
+def test_a_bad_pin_of_an_earlier_version_can_be_forgotten(
+    sr: Run, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    monkeypatch.setenv("SR_CACHE", world.env["SR_CACHE"])
+    good = world.content["first-x2"]
+    bad = bad_answers(good)[reason]
+    address = "https://example.org/net.safetensors"
+    world.server.put("/example.org/net.safetensors", good)
+    path = Remote(address).path
+    path.parent.mkdir(parents=True)
+    path.write_bytes(bad)
+    pins = Path(world.env["SR_CACHE"]) / "pins.json"
+    pins.write_text(json.dumps({address: hashlib.sha256(bad).hexdigest()}))
+    save(tmp_path / "a.png", 24, 20)
+    for command in (
+        ("upscale", "a.png", "-m", address),
+        ("models", address),
+        ("download-weights", address),
+        ("download-weights", "--verify", address),
+    ):
+        refused(sr(*command, env=world.env), address, reason, "pinned")
+    assert not world.server.requests
+    assert sr("download-weights", "--prune", address, env=world.env).returncode == 0
+    assert sr("upscale", "a.png", "-m", address, env=world.env).returncode == 0
+
+
+@pytest.mark.usefixtures("https")
+def test_a_login_page_does_not_replace_what_is_pinned(
+    sr: Run, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SR_CACHE", world.env["SR_CACHE"])
+    good = world.content["first-x2"]
+    address = "https://example.org/net.safetensors"
+    world.server.put("/example.org/net.safetensors", good)
+    assert sr("download-weights", address, env=world.env).returncode == 0
+    before = all_pins()
+    Remote(address).path.unlink()
+    world.server.put("/example.org/net.safetensors", good, without_length(LOGIN))
+    refused(sr("download-weights", address, env=world.env), address, "web-page", "pinned")
+    assert all_pins() == before and sr("download-weights", address, env=world.env).returncode == 0

@@ -33,7 +33,7 @@ from sr_cli.imaging.codecs.png_chunks import SIGNATURE, chunk
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.encode import write_picture
 from sr_cli.imaging.fates import FATES, Fate, Kind
-from sr_cli.imaging.formats import FORMATS, Encoding, Feature
+from sr_cli.imaging.formats import FORMATS, Encoding, Feature, sniff_format
 from sr_cli.imaging.picture import Metadata
 from sr_cli.imaging.profiles import profile_of_cicp
 
@@ -179,9 +179,22 @@ def is_display_p3(profile: bytes) -> bool:
     return np.allclose(opened.red_colorant[0], wanted, atol=2e-4) and linear_of(profile, 99) == 99
 
 
+def open_image(data: bytes) -> Image.Image:
+    """A file as Pillow opens it; JPEG XL, which it does not open, as we read it."""
+    if sniff_format(data[:32]) is not FORMATS["JXL"]:
+        return Image.open(io.BytesIO(data))
+    picture = read_picture(data)
+    frame, found = picture.frames[0], picture.metadata
+    alpha = [] if frame.alpha is None else [frame.alpha]
+    image = Image.fromarray(np.dstack([frame.pixels, *alpha]) if alpha else frame.pixels)
+    blocks = {"icc_profile": found.icc, "xmp": found.xmp, "exif": found.exif, "dpi": found.dpi}
+    image.info = {name: block for name, block in blocks.items() if block}
+    return image
+
+
 def is_found(kind: Kind, data: bytes) -> bool:
     """Whether a file has this kind with its value, wherever that is, as Pillow reads it."""
-    image = Image.open(io.BytesIO(data))
+    image = open_image(data)
     image.load()
     info = image.info
     profile = info.get("icc_profile")
@@ -209,7 +222,10 @@ def is_found(kind: Kind, data: bytes) -> bool:
             Kind.VIDEO: data.endswith(VIDEO),
         }[kind]
     return {
-        Kind.PROFILE: profile == P3 or GIF[Kind.PROFILE] in data,
+        # Lossy JPEG XL describes the same colours in its own terms.
+        Kind.PROFILE: profile == P3
+        or GIF[Kind.PROFILE] in data
+        or (sniff_format(data[:32]) is FORMATS["JXL"] and bool(profile) and is_display_p3(profile)),
         Kind.MASTERING: MASTERING in data
         or b"\0\0\0\x0cclli" + struct.pack(">HH", 1000, 200) in data,
         Kind.EXIF: str(image.getexif().get(ExifTags.Base.Make)) == "Maker",
@@ -296,7 +312,7 @@ def test_what_a_format_cannot_hold_is_refused_by_name(
 def read_features(path: Path) -> set[Feature]:
     """Features of a file, as Pillow and its bytes show them."""
     data = path.read_bytes()
-    with Image.open(path) as image:
+    with open_image(data) as image:
         found = {
             Feature.SIXTEEN_BIT: image.mode.startswith("I;16"),
             Feature.ALPHA: image.has_transparency_data,

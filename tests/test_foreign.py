@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import sys
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +18,7 @@ from helpers.command import Run
 from helpers.images import pixels_of, save, size_of, smooth
 from helpers.networks import compact, needs_bf16
 from PIL import Image
+from safetensors.torch import save as saved_bytes
 from safetensors.torch import save_file
 
 from sr_cli.engine.options import PRECISION_NAMES
@@ -24,6 +28,7 @@ from sr_cli.evaluation.costs import count_multiply_adds
 from sr_cli.registry.foreign import ForeignModel, load_foreign
 from sr_cli.registry.layouts import find_weights
 from sr_cli.registry.tensors import read_tensors
+from sr_cli.training.run_folder import RunFolder
 
 spandrel = pytest.importorskip("spandrel")
 
@@ -338,15 +343,75 @@ def test_wrappers_within_wrappers(tmp_path: Path) -> None:
     assert caught.value.facts == {"reason": "no named tensors"}
 
 
-def test_a_reason_that_says_something_is_kept(tmp_path: Path) -> None:
+def test_files_that_are_something_else_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(b"")
     (tmp_path / "b.pth").write_bytes(b"PK\3\4" + bytes(100))
-    for name in ("a.safetensors", "b.pth"):
+    (tmp_path / "c.safetensors").write_bytes(saved_bytes({"a": torch.zeros(9)})[:-1])
+    (tmp_path / "d.pth").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    (tmp_path / "e.pth").write_bytes(b"\xef\xbb\xbf <html>")
+    reasons = {
+        "a.safetensors": "empty-file",
+        "b.pth": "truncated-file",
+        "c.safetensors": "truncated-file",
+        "d.pth": "lfs-pointer",
+        "e.pth": "web-page",
+    }
+    for name, reason in reasons.items():
         with pytest.raises(SrError) as caught:
             read_tensors(tmp_path / name)
-        reason = caught.value.facts["reason"]
         assert caught.value.code == "unreadable-checkpoint"
-        assert len(reason) > 12 and "\n" not in reason
+        assert caught.value.facts == {"reason": reason}
+
+
+def scripted() -> bytes:
+    """A TorchScript archive."""
+    file = io.BytesIO()
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), file)
+    return file.getvalue()
+
+
+def tarred() -> bytes:
+    """The layout of the oldest checkpoints of PyTorch."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        for name in ("pickle", "storages", "tensors"):
+            archive.addfile(tarfile.TarInfo(name))
+    return file.getvalue()
+
+
+def legacy() -> bytes:
+    """A pickle without an archive, cut."""
+    file = io.BytesIO()
+    torch.save({"a": torch.zeros(300)}, file, _use_new_zipfile_serialization=False)
+    return file.getvalue()[:-500]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"Not Found", pickle.dumps({"params": _Hostile()}), scripted, tarred, legacy],
+    ids=["text", "hostile", "scripted", "tarred", "legacy"],
+)
+def test_nothing_advises_to_load_a_file_unsafely(
+    sr: Run, tmp_path: Path, content: bytes | Callable[[], bytes]
+) -> None:
+    path = tmp_path / "a.pth"
+    path.write_bytes(content if isinstance(content, bytes) else content())
+    told = sr("models", "a.pth")
+    assert told.error_codes == ["unreadable-checkpoint"]
+    # What PyTorch itself says about the same file does not get through.
+    with pytest.raises((RuntimeError, pickle.UnpicklingError, EOFError)) as caught:
+        torch.load(path, weights_only=True)
+    assert b"weights_only" not in told.stderr and b"Weights only" not in told.stderr
+    if content is not legacy:
+        assert "weights_only" in str(caught.value)
+    # A training state is such a file, too.
+    folder = RunFolder(tmp_path / "run.safetensors")
+    folder.path.mkdir()
+    path.rename(folder.state_file)
+    torch.save({"step": 1}, folder.previous_file)
+    state, note = folder.load_state()
+    assert state == {"step": 1} and note is not None and note.kind == "state-damaged"
+    assert "eights" not in note.facts["reason"]
 
 
 def test_a_header_that_describes_too_much_is_refused_at_once(sr: Run, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_other_suffixes_name_none() -> None:
 
 
 def test_formats_that_can_be_asked_for() -> None:
-    assert writable_names() == ["jpg", "png", "webp", "tif", "bmp", "gif", "avif"]
+    assert writable_names() == ["jpg", "png", "webp", "tif", "bmp", "gif", "avif", "jxl"]
 
 
 @pytest.mark.parametrize("target", WRITABLE, ids=lambda f: f.name)
@@ -153,13 +153,19 @@ def test_what_a_format_supports_passes() -> None:
 @pytest.mark.parametrize(
     ("name", "features", "can_drop", "hint", "formats"),
     [
-        ("JPEG", {Feature.ALPHA}, True, "either", ["png", "webp", "tiff", "bmp", "gif", "avif"]),
+        (
+            "JPEG",
+            {Feature.ALPHA},
+            True,
+            "either",
+            ["png", "webp", "tiff", "bmp", "gif", "avif", "jxl"],
+        ),
         (
             "JPEG",
             {Feature.ALPHA},
             False,
             "other-format",
-            ["png", "webp", "tiff", "bmp", "gif", "avif"],
+            ["png", "webp", "tiff", "bmp", "gif", "avif", "jxl"],
         ),
         ("PNG", {Feature.SIXTEEN_BIT_ANIMATION}, True, "drop", []),
         ("PNG", {Feature.SIXTEEN_BIT_ANIMATION}, False, None, []),
@@ -191,7 +197,7 @@ def test_a_result_too_large_names_limits_and_formats() -> None:
     assert error.code == "too-large-for-format" and error.hint == "other-format"
     assert error.facts == {
         "width": 20_000, "height": 20_000, "format": "AVIF", "max_side": 65_535,
-        "max_pixels": 16_384**2, "formats": ["jpeg", "png", "tiff", "bmp", "gif"],
+        "max_pixels": 16_384**2, "formats": ["jpeg", "png", "tiff", "bmp", "gif", "jxl"],
     }  # fmt: skip
     error = refusal("JPEG", Requirements(70_000, 1, frozenset({Feature.ANIMATION})))
     assert error.facts["formats"] == ["png"] and error.facts["max_pixels"] == 65_500**2

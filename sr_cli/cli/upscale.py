@@ -46,7 +46,9 @@ class Options:
 
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT", help="Images, folders or patterns; - reads stdin."),
+        typer.Argument(
+            metavar="INPUT", help="Images, .cbz archives, folders or patterns; - reads stdin."
+        ),
     ]
     output: Annotated[str | None, typer.Option("-o", "--output", help=_OUTPUT_HELP)] = None
     model: Annotated[
@@ -74,18 +76,18 @@ class Options:
     format: Annotated[
         str | None,
         typer.Option(
-            "-f", "--format", help="Output format: jpg, png, webp, tif, bmp, gif or avif."
+            "-f", "--format", help="Output format: jpg, png, webp, tif, bmp, gif, avif or jxl."
         ),
     ] = None
     quality: Annotated[
         int | None,
         typer.Option(
-            "-q", "--quality", help="Quality, 1 to 100. Default: JPEG 95, WebP 92, AVIF 90."
+            "-q", "--quality", help="Quality, 1 to 100. Default: JPEG 95, WebP 92, AVIF 90, JXL 90."
         ),
     ] = None
-    lossless: Annotated[bool, typer.Option("--lossless", help="Write lossless WebP or AVIF.")] = (
-        False
-    )
+    lossless: Annotated[
+        bool, typer.Option("--lossless", help="Write lossless WebP, AVIF or JPEG XL.")
+    ] = False
     suffix: Annotated[
         str | None,
         typer.Option(
@@ -166,7 +168,7 @@ class Options:
 
 @takes(Options)
 def upscale(options: Options) -> None:
-    """Upscale images: files, folders, or stdin.
+    """Upscale images: files, folders, comic archives, or stdin.
 
     Results are written next to their inputs as NAME_x4.EXT, or to -o.
     Existing files are not overwritten without -y. EXIF, XMP, ICC profile,

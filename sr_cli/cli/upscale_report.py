@@ -94,8 +94,9 @@ class Reporter:
             return
         for note in result.notes:
             say(f"{result.source}: {note_sentence(note)}", style="yellow")
+        pages = f"pages: {result.pages}  " if result.pages else ""
         say(
-            f"{result.target}  {result.width}x{result.height} -> "
+            f"{result.target}  {pages}{result.width}x{result.height} -> "
             f"{result.output_width}x{result.output_height}  {result.seconds:.1f} s"
         )
 
@@ -135,6 +136,7 @@ def record_of(result: Result) -> dict[str, Any]:
     if result.status == "skipped":
         return record | {"reason": result.reason}
     return record | {
+        **({"pages": result.pages} if result.pages else {}),
         "width": result.width,
         "height": result.height,
         "output_width": result.output_width,

@@ -14,9 +14,9 @@ from sr_cli.evaluation.datasets import TestImage, TestSet, open_pairs, open_set
 from sr_cli.evaluation.measure import Distance
 from sr_cli.evaluation.metrics import LUMAS, Luma
 from sr_cli.imaging.degradation import DEGRADATIONS
+from sr_cli.registry.downloads import fetch_download
 from sr_cli.registry.manifest import load_manifest
 from sr_cli.registry.ref import AddressRef, BicubicRef, FamilyRef, FileRef, ModelRef, parse_model
-from sr_cli.store import store
 
 DEFAULT_SETS = ("Set5", "Set14")
 
@@ -202,7 +202,7 @@ def _fetch_addresses(refs: Sequence[ModelRef], on_event: OnEvent | None) -> None
             if on_event is not None:
                 on_event(FetchProgress(name, done, total))
 
-        store.get(download.remote, on_bytes=on_bytes)
+        fetch_download(download, on_bytes)
 
 
 def _benchmark_model(ref: ModelRef, scale: int) -> BenchmarkModel:

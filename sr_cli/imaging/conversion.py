@@ -121,10 +121,10 @@ def unpremultiply(colour: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
 
     Args:
         colour: (h, w) or (h, w, 3), uint8 or uint16.
-        alpha: (h, w) of the same type.
+        alpha: (h, w), of the same type.
 
     Returns:
-        Straight colour, of the shape of `colour`.
+        Straight colour, of the shape and type of `colour`.
     """
     top = np.iinfo(colour.dtype).max
     share = np.maximum(alpha, 1).astype(np.float32) / top

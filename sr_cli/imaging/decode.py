@@ -8,12 +8,13 @@ import warnings
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from sr_cli.errors import Note, SrError
-from sr_cli.imaging.codecs import bmp, gif, png, tiff
+from sr_cli.imaging.codecs import bmp, gif, jxl, png, tiff
 from sr_cli.imaging.codecs.png_chunks import read_chunks
 from sr_cli.imaging.codecs.source import OpenFile
 from sr_cli.imaging.compound.attach import attach_parts
@@ -31,26 +32,28 @@ def read_picture(
     *,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     allow_truncated: bool = False,
+    name: object = "stdin",
 ) -> Picture:
     """Decode a file with all its frames or pages.
 
     Args:
-        source: A file, or its bytes; errors then name it `stdin`.
+        source: A file, or its bytes.
         max_pixels: The most pixels that all frames together may have.
         allow_truncated: Decode what is left of a damaged or truncated file.
+        name: What errors call bytes.
 
     Returns:
         Frames rotated upright, gray or RGB, with notes on what was converted.
 
     Raises:
         SrError: `file-not-found`, `unreadable-file`, `empty-file`, `unknown-image-format`,
-            `unsupported-image`, `extra-missing` (HEIC), `damaged-image`, `too-many-pixels`,
-            `unsupported-samples`, `unsupported-compression`, `unsupported-16-bit-image`,
-            `image-out-of-memory`.
+            `unsupported-image`, `extra-missing` (HEIC, JPEG XL), `damaged-image`,
+            `too-many-pixels`, `animation-not-supported`, `unsupported-samples`,
+            `unsupported-compression`, `unsupported-16-bit-image`, `image-out-of-memory`.
     """
     ImageFile.LOAD_TRUNCATED_IMAGES = allow_truncated
     _prepare_pillow()
-    name = "stdin" if isinstance(source, bytes) else str(source)
+    name = str(name if isinstance(source, bytes) else source)
     try:
         data = source if isinstance(source, bytes) else source.read_bytes()
     except FileNotFoundError:
@@ -72,10 +75,23 @@ def read_picture(
         raise SrError("damaged-image", name, hint=hint, reason=said) from error
 
 
-def read_size(path: Path) -> tuple[int, int] | None:
+def read_size(source: Path | bytes) -> tuple[int, int] | None:
     """(width, height) of the upright image from the header of a file; None if unreadable."""
+    with (
+        suppress(OSError),
+        io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file,
+    ):
+        return _size_of(file)
+    return None
+
+
+def _size_of(file: BinaryIO) -> tuple[int, int] | None:
     _prepare_pillow()
-    with suppress(Exception), Image.open(path, formats=_readable()) as image:
+    with suppress(Exception):
+        if (found := jxl.read_size(file)) is not None:
+            return found
+        file.seek(0)
+    with suppress(Exception), Image.open(file, formats=_readable()) as image:
         orientation = image.getexif().get(ORIENTATION, 1)
         width, height = image.size
         turned = orientation in (5, 6, 7, 8) and image.format != "TIFF"
@@ -84,8 +100,9 @@ def read_size(path: Path) -> tuple[int, int] | None:
 
 
 def _readable() -> list[str]:
-    """The formats to open, by Pillow's names."""
-    return [n for n in (*FORMATS, "DIB") if n != "HEIF" or "HEIF" in Image.OPEN]
+    """The formats to open with Pillow, by its names."""
+    absent = {"JXL"} if "HEIF" in Image.OPEN else {"JXL", "HEIF"}
+    return [n for n in (*FORMATS, "DIB") if n not in absent]
 
 
 @cache
@@ -104,8 +121,11 @@ def _prepare_pillow() -> None:
 
 
 def _decode(data: bytes, max_pixels: int, allow_truncated: bool) -> Picture:
-    if sniff_format(data[:32]) is FORMATS["BMP"]:
+    sniffed = sniff_format(data[:32])
+    if sniffed is FORMATS["BMP"]:
         return bmp.read(data, max_pixels, allow_truncated=allow_truncated)
+    if sniffed is FORMATS["JXL"]:
+        return jxl.read(data, max_pixels)
     try:
         image = Image.open(io.BytesIO(data), formats=_readable())
     except UnidentifiedImageError:

@@ -7,7 +7,7 @@ from typing import BinaryIO
 import cv2
 
 from sr_cli.errors import SrError
-from sr_cli.imaging.codecs import avif, bmp_writer, gif, jpeg, png, tiff_writer, webp
+from sr_cli.imaging.codecs import avif, bmp_writer, gif, jpeg, jxl, png, tiff_writer, webp
 from sr_cli.imaging.fit import fit_metadata
 from sr_cli.imaging.formats import Encoding, Format
 from sr_cli.imaging.metadata import adapt_metadata
@@ -21,6 +21,7 @@ _WRITERS = {
     "BMP": bmp_writer.write,
     "GIF": gif.write,
     "AVIF": avif.write,
+    "JXL": jxl.write,
 }
 
 
@@ -35,7 +36,7 @@ def write_picture(picture: Picture, file: BinaryIO, target: Format, encoding: En
         encoding: How to encode.
 
     Raises:
-        SrError: `encoding-failed`, `lossless-avif-animation`, without a subject.
+        SrError: `extra-missing`, `encoding-failed`, `lossless-avif-animation`, without a subject.
         OSError: If writing to the file fails.
     """
     fitted, notes = fit_metadata(picture, target, encoding)

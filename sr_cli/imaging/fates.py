@@ -40,27 +40,27 @@ class Fate(str, Enum):
     """The format has nothing of this kind, and needs nothing."""
 
 
-_COLUMNS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
+_COLUMNS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JXL")
 
 _K, _D, _NONE = Fate.KEPT, Fate.DROPPED, Fate.NOT_THERE
 _ICC, _XMP, _SRGB = Fate.AS_PROFILE, Fate.AS_XMP, Fate.TO_SRGB
 
 _ROWS: Mapping[Kind, tuple[Fate, ...]] = {
-    #                JPEG  PNG  WEBP           TIFF  BMP    GIF   AVIF
-    Kind.CICP:       (_ICC, _K, _ICC,          _ICC, _SRGB, _SRGB, _K),
-    Kind.GAMMA:      (_ICC, _K, _ICC,          _ICC, _SRGB, _SRGB, _ICC),
-    Kind.PROFILE:    (_K,   _K, _K,            _K,   _SRGB, _SRGB, _K),
-    Kind.MASTERING:  (_D,   _K, _D,            _D,   _D,    _D,    _K),
-    Kind.TEXT:       (_XMP, _K, _XMP,          _XMP, _D, Fate.AS_COMMENT, _XMP),
-    Kind.COMMENT:    (_K, Fate.AS_TEXT, _XMP,  _XMP, _D,    _K,    _XMP),
-    Kind.EXIF:       (_K,   _K, _K,            _K,   _D,    _D,    _K),
-    Kind.XMP:        (_K,   _K, _K,            _K,   _D,    _K,    _K),
-    Kind.IPTC:       (_K,   _D, _D,            _K,   _D,    _D,    _D),
-    Kind.RESOLUTION: (_K,   _K, Fate.AS_EXIF,  _K,   _K,    _D,    Fate.AS_EXIF),
-    Kind.LOOP:       (_NONE, _K, _K,           _NONE, _NONE, _K,   _D),
-    Kind.EXTENDED_XMP: (_K,  _D, _D,           _D,   _D,    _D,    _D),
-    Kind.GAIN_MAP:   (_K,    _D, _D,           _D,   _D,    _D,    _D),
-    Kind.VIDEO:      (_K,    _D, _D,           _D,   _D,    _D,    _D),
+    #                JPEG  PNG  WEBP           TIFF  BMP    GIF   AVIF  JXL
+    Kind.CICP:       (_ICC, _K, _ICC,          _ICC, _SRGB, _SRGB, _K, _ICC),
+    Kind.GAMMA:      (_ICC, _K, _ICC,          _ICC, _SRGB, _SRGB, _ICC, _ICC),
+    Kind.PROFILE:    (_K,   _K, _K,            _K,   _SRGB, _SRGB, _K, _K),
+    Kind.MASTERING:  (_D,   _K, _D,            _D,   _D,    _D,    _K, _D),
+    Kind.TEXT:       (_XMP, _K, _XMP,          _XMP, _D, Fate.AS_COMMENT, _XMP, _XMP),
+    Kind.COMMENT:    (_K, Fate.AS_TEXT, _XMP,  _XMP, _D,    _K,    _XMP, _XMP),
+    Kind.EXIF:       (_K,   _K, _K,            _K,   _D,    _D,    _K, _K),
+    Kind.XMP:        (_K,   _K, _K,            _K,   _D,    _K,    _K, _K),
+    Kind.IPTC:       (_K,   _D, _D,            _K,   _D,    _D,    _D, _D),
+    Kind.RESOLUTION: (_K,   _K, Fate.AS_EXIF,  _K,   _K,    _D,    Fate.AS_EXIF, Fate.AS_EXIF),
+    Kind.LOOP:       (_NONE, _K, _K,           _NONE, _NONE, _K,   _D, _NONE),
+    Kind.EXTENDED_XMP: (_K,  _D, _D,           _D,   _D,    _D,    _D, _D),
+    Kind.GAIN_MAP:   (_K,    _D, _D,           _D,   _D,    _D,    _D, _D),
+    Kind.VIDEO:      (_K,    _D, _D,           _D,   _D,    _D,    _D, _D),
 }  # fmt: skip
 
 FATES: Mapping[Kind, Mapping[str, Fate]] = {

@@ -220,6 +220,7 @@ def _is_written_gray(picture: Picture, target: Format, encoding: Encoding) -> bo
         "WEBP": False,
         "AVIF": not alpha and not encoding.lossless,
         "PNG": not (alpha and picture.animation),
+        "JXL": not alpha,
     }
     return gray and has_gray.get(target.name, True)
 

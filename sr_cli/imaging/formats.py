@@ -118,10 +118,18 @@ FORMATS = {
             quality=90,
             max_pixels=16_384 * 16_384,
         ),
+        Format(
+            "JXL",
+            (".jxl",),
+            2**30 - 1,
+            0.1,
+            frozenset({Feature.SIXTEEN_BIT, Feature.ALPHA}),
+            quality=90,
+        ),
         Format("HEIF", (".heic", ".heif", ".hif"), 16_384, 0.03, writable=False),
     )
 }
-"""By Pillow's name."""
+"""By Pillow's name; JXL is that of its plug-ins."""
 
 _BY_SUFFIX = {suffix: f for f in FORMATS.values() for suffix in f.suffixes}
 
@@ -134,6 +142,8 @@ _SIGNATURES = (
     (b"MM\0*", "TIFF"),
     (b"II+\0", "TIFF"),
     (b"MM\0+", "TIFF"),
+    (b"\xff\x0a", "JXL"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "JXL"),
 )
 
 
@@ -170,7 +180,7 @@ class Encoding:
 
     Attributes:
         quality: 1 to 100, for formats that have one; None for the default.
-        lossless: Lossless WebP or AVIF.
+        lossless: Lossless WebP, AVIF or JPEG XL.
         strip: Write no metadata, and no gain map or video.
     """
 

@@ -17,6 +17,7 @@ from sr_cli.errors import SrError
 from sr_cli.layers.initial import uninitialised
 from sr_cli.networks import create_model, model_names
 from sr_cli.networks.base import SRModel
+from sr_cli.registry.content import check_content
 from sr_cli.registry.loaded import Traits, default_value_range
 from sr_cli.system.files import atomic_write
 
@@ -135,6 +136,7 @@ def _build(path: Path, header: Header, scale: int) -> SRModel:
 
 def _open(path: Path) -> tuple[Header, dict[str, Tensor]]:
     try:
+        check_content(path)
         with safe_open(path, framework="pt") as file:
             described = (file.metadata() or {}).get(_KEY)
             if described is None:

@@ -12,7 +12,7 @@ from threading import Thread
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.registry.manifest import Entry
 from sr_cli.registry.published import published_entry, published_names
-from sr_cli.registry.ref import Download
+from sr_cli.registry.ref import Download, about_address
 from sr_cli.store import store
 from sr_cli.store.remote import Remote, is_address
 
@@ -132,10 +132,19 @@ def fetch_download(
         The path of the file in the cache.
 
     Raises:
-        SrError: As `store.get`, with the id or address as the subject.
+        SrError: As `store.get`, with the id or address as the subject; as `read_tensors` for
+            what is not a checkpoint, where no sha256 is known.
     """
+
+    def validate(path: Path) -> None:
+        from sr_cli.registry.tensors import read_tensors
+
+        with about_address(download.remote):
+            read_tensors(path)
+
+    known = download.remote.sha256 is not None
     try:
-        return store.get(download.remote, on_bytes=on_bytes)
+        return store.get(download.remote, on_bytes=on_bytes, validate=None if known else validate)
     except SrError as error:
         if error.subject == download.remote.address:
             error.subject = download.name

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +20,7 @@ from sr_cli.networks import SCALES, model_names
 from sr_cli.registry.manifest import Entry, Manifest, load_manifest
 from sr_cli.registry.published import published_entry
 from sr_cli.store import store
+from sr_cli.store.pins import pinned
 from sr_cli.store.remote import Remote, is_address
 
 if TYPE_CHECKING:
@@ -168,10 +171,12 @@ class AddressRef(ModelRef):
         return FileRef(self.name, self.remote.path)
 
     def scales(self) -> list[int]:
-        return self._file().scales()
+        with about_address(self.remote):
+            return self._file().scales()
 
     def load(self, scale: int | None = None) -> LoadedModel:
-        return self._file().load(scale)
+        with about_address(self.remote):
+            return self._file().load(scale)
 
     def missing(self, factor: float) -> list[Download]:
         if store.is_intact(self.remote):
@@ -180,7 +185,34 @@ class AddressRef(ModelRef):
 
     @property
     def native_scale(self) -> int | None:
-        return self._file().native_scale
+        return max(self.scales())
+
+
+@contextmanager
+def about_address(remote: Remote) -> Iterator[None]:
+    """Raise errors about a file that cannot be read as errors about its address.
+
+    Their hint says how to forget the file, if it is pinned.
+    """
+    try:
+        yield
+    except SrError as error:
+        is_pinned = pinned(remote.address) is not None
+        if error.code == "unreadable-checkpoint":
+            raise SrError(
+                "unreadable-checkpoint",
+                remote.address,
+                hint="pinned" if is_pinned else "address",
+                reason=error.facts["reason"],
+            ) from error
+        if error.code == "expands-too-much":
+            raise SrError(
+                "expands-too-much",
+                remote.address,
+                hint="pinned" if is_pinned else None,
+                mib=error.facts["mib"],
+            ) from error
+        raise
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sr_cli.errors import SrError
+from sr_cli.registry.content import check_content, is_safetensors
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -25,25 +26,21 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         Tensors by name, on the CPU; in nested dictionaries, names are joined by points.
 
     Raises:
-        SrError: `file-not-found`; `unreadable-checkpoint` for files that are damaged or hold more
-            than tensors; `expands-too-much` for files that decompress to many times their size.
+        SrError: `file-not-found`; `unreadable-checkpoint` for files that are damaged, hold more
+            than tensors or are something else; `expands-too-much` for files that decompress to
+            many times their size.
     """
     try:
+        check_content(path)
         if _is_safetensors(path):
             found: Any = load_file(path)
         else:
             _check_archive(path)
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            found = load_pickle(path)
     except FileNotFoundError:
         raise SrError("file-not-found", path) from None
-    except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, KeyError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise SrError("unreadable-checkpoint", path, reason=_first_line(error)) from error
-    except SrError:
-        raise
-    except Exception as error:
-        # torch.load raises any type for pickles that hold more than tensors, and its message
-        # suggests loading them unsafely.
-        raise SrError("unreadable-checkpoint", path, reason="it holds more than tensors") from error
     tensors = _flatten(found)
     if not tensors:
         raise SrError("unreadable-checkpoint", path, reason="no named tensors")
@@ -51,6 +48,34 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if declared > _MOST_PER_BYTE * path.stat().st_size + _ALWAYS_ALLOWED:
         raise SrError("expands-too-much", path, mib=declared >> 20)
     return tensors
+
+
+def load_pickle(path: Path) -> Any:
+    """Load what `torch.save` wrote, without running any code in it.
+
+    Raises:
+        SrError: `unreadable-checkpoint`. Its reason never repeats PyTorch's messages about
+            weights_only: they advise to load the file unsafely.
+        OSError: If the file cannot be read.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:
+        # torch.load raises errors of any type.
+        raise SrError("unreadable-checkpoint", path, reason=_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """Why torch.load failed, in its words only where they hold no advice."""
+    said = str(error)
+    if "weights_only" not in said and "Weights only" not in said:
+        cut = isinstance(error, EOFError) or "unexpected EOF" in said
+        return "truncated-file" if cut else _first_line(error)
+    # A first byte that no pickle begins with is called an unsupported operand.
+    damaged = "Unsupported operand" in said or "tar format" in said
+    return "damaged, or not a checkpoint" if damaged else "it holds more than tensors"
 
 
 _MOST_PER_BYTE = 4
@@ -63,7 +88,7 @@ def _is_safetensors(path: Path) -> bool:
     if path.suffix.lower() == ".safetensors":
         return True
     with path.open("rb") as file:
-        return file.read(9)[8:] == b"{"
+        return is_safetensors(file.read(9))
 
 
 def _check_archive(path: Path) -> None:

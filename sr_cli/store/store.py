@@ -28,8 +28,9 @@ def get(
     Args:
         remote: The file.
         on_bytes: Called with the bytes downloaded so far and the total, None if unknown.
-        validate: Called with a downloaded file before it is pinned and gets its name. It raises
-            SrError for files that are not what they should be.
+        validate: Called with a downloaded file before it is pinned and gets its name, and with
+            one that is there already. It raises SrError for files that are not what they should
+            be: these are not kept, and never pinned.
 
     Returns:
         The path of the file.
@@ -42,6 +43,8 @@ def get(
     remote.check_secure()
     path = remote.path
     if is_intact(remote):
+        if validate is not None:
+            validate(path)
         return path
     with exclusive_lock(path):
         # Another process may have downloaded it meanwhile.
@@ -141,18 +144,19 @@ def _fetch(
         # The partial file may have been of another version.
         remove_file(partial)
         found = transfer(source, partial, on_bytes)
+    if validate is not None:
+        # Before the hash, so that a web page in place of a pinned file is called one.
+        try:
+            validate(partial)
+        except SrError:
+            remove_file(partial)
+            raise
     if source.sha256 not in (None, found) or not _matches(remote, found):
         remove_file(partial)
         by_pin = remote.sha256 is None and pinned(remote.address) is not None
         raise SrError(
             "wrong-content", remote.address, hint="pin" if by_pin else None, sha256=found[:16]
         )
-    if validate is not None:
-        try:
-            validate(partial)
-        except SrError:
-            remove_file(partial)
-            raise
     if remote.sha256 is None:
         pin(remote.address, found)
     partial.replace(path)

@@ -139,7 +139,7 @@ def _download_failed(remote: Remote, reason: str, tries: int = 1) -> SrError:
 def _attempt(source: TransferSource, partial: Path, on_bytes: OnBytes | None) -> str:
     """Download what is missing, once. Raises _TransientError for failures worth retrying."""
     there = partial.stat().st_size if partial.exists() else 0
-    if source.size is not None and there >= source.size:
+    if source.size is not None and partial.exists() and there >= source.size:
         if there == source.size:
             return sha256_of(partial)
         there = 0

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
-from sr_cli.errors import RefusedError
+from sr_cli.errors import RefusedError, SrError
 from sr_cli.networks.base import SRModel
 from sr_cli.networks.srgan import Discriminator
+from sr_cli.registry.tensors import load_pickle
 from sr_cli.training.distributed import ProcessGroup
 from sr_cli.training.losses import discriminator_loss, generator_loss
 from sr_cli.training.network import to_device
@@ -133,10 +134,11 @@ def load_discriminator(discriminator: nn.Module, state: Path) -> None:
         RefusedError: `no-discriminator` if the file has no discriminator of this kind.
     """
     try:
-        found = torch.load(state, map_location="cpu", weights_only=True)["discriminator"]
-        discriminator.load_state_dict(found)
+        discriminator.load_state_dict(load_pickle(state)["discriminator"])
+    except SrError as error:
+        raise RefusedError("no-discriminator", state, reason=error.facts["reason"]) from error
     except Exception as error:
-        # Damaged archives raise errors of any type.
+        # Whatever else the file holds has no such entry, or raises errors of any type.
         reason = str(error).splitlines()[0][:80]
         raise RefusedError("no-discriminator", state, reason=reason) from error
 

@@ -211,18 +211,16 @@ class RunFolder:
         Raises:
             SrError: `no-readable-state`.
         """
-        import torch
+        from sr_cli.registry.tensors import load_pickle
 
         note = None
         for file in (self.state_file, self.previous_file):
             if not file.exists():
                 continue
             try:
-                state = torch.load(file, map_location="cpu", weights_only=True)
-            except Exception as error:
-                # Damaged archives raise errors of any type.
-                reason = str(error).splitlines()[0][:80]
-                note = Note("state-damaged", {"file": str(file), "reason": reason})
+                state = load_pickle(file)
+            except (SrError, OSError) as error:
+                note = Note("state-damaged", {"file": str(file), "reason": _reason(error)})
                 continue
             return state, note
         if note is not None:
@@ -258,6 +256,10 @@ class RunFolder:
         kept = self.read_log(up_to)
         with atomic_write(self.log_file) as file:
             file.write("".join(json.dumps(r) + "\n" for r in kept).encode())
+
+
+def _reason(error: SrError | OSError) -> str:
+    return str(error.facts["reason"]) if isinstance(error, SrError) else str(error.strerror)
 
 
 def _finite(value: float) -> float | None:

@@ -20,7 +20,7 @@ from typing import Protocol
 from sr_cli.engine.frames import check_result_size, upscale_picture
 from sr_cli.engine.pipeline import OnShare, Pipeline, build_pipeline
 from sr_cli.engine.size import passes_for
-from sr_cli.errors import SrError
+from sr_cli.errors import Note, SrError
 from sr_cli.imaging.conversion import drop_features
 from sr_cli.imaging.decode import read_picture, read_size
 from sr_cli.imaging.encode import write_picture
@@ -37,6 +37,7 @@ from sr_cli.imaging.formats import (
 from sr_cli.imaging.picture import Picture
 from sr_cli.system.files import atomic_write
 from sr_cli.system.memory import trim_freed_memory
+from sr_cli.upscale.archive import Page, rewrite
 from sr_cli.upscale.comparison import LABEL_ROOM, side_by_side
 from sr_cli.upscale.inputs import STDIO
 from sr_cli.upscale.outputs import Job
@@ -141,6 +142,9 @@ class _Batch:
         try:
             if self._is_skipped(job):
                 result = replace(result, status="skipped", reason="exists")
+            elif job.is_archive:
+                yield from self._wait_for_write()
+                result = self._process_archive(job, result)
             else:
                 picture = self._next_picture(job)
                 target, (width, height) = self._prepare_output(picture, job)
@@ -173,6 +177,38 @@ class _Batch:
             result = replace(result, status="failed", error=_as_sr_error(error, job))
         yield from self._wait_for_write()
         yield replace(result, seconds=time.perf_counter() - began)
+
+    def _process_archive(self, job: Job, result: Result) -> Result:
+        """Upscale the pages of an archive one by one; if one fails, the archive fails."""
+        options = self._options
+        encoding = Encoding(options.quality, options.lossless, options.strip)
+        notes: list[Note] = []
+
+        def upscale_page(page: Page, content: bytes) -> bytes:
+            nonlocal result
+            picture = read_picture(
+                content,
+                max_pixels=options.max_pixels,
+                allow_truncated=options.allow_truncated,
+                name=page.source,
+            )
+            report = self._reporter(job, page.number, page.count)
+            try:
+                target, size = self._prepare_output(picture, Job(page.source, STDIO, page.format))
+                if page.number == 0:
+                    result = self._with_sizes(replace(result, pages=page.count), picture, *size)
+                made = upscale_picture(picture, self._pipeline, self._group.size, report)
+                trim_freed_memory(beyond=_TRIM_ABOVE)
+                write_picture(made, encoded := io.BytesIO(), target, encoding)
+            except SrError as error:
+                raise error.about(page.source) from error.__cause__
+            notes.extend(note for note in made.notes if note not in notes)
+            return encoded.getvalue()
+
+        make_folder(job.target.parent)
+        with atomic_write(job.target, overwrite=options.overwrite) as file:
+            copied = rewrite(job.source, file, job.format, options.max_pixels, upscale_page)
+        return replace(result, notes=(*copied, *notes))
 
     def _wait_for_write(self) -> Iterator[Result]:
         """Wait for the image that is being written, and yield its result."""
@@ -212,7 +248,7 @@ class _Batch:
 
     def _can_read_ahead(self, job: Job) -> bool:
         """Whether to read ahead: not stdin, which Ctrl-C must interrupt, and not large images."""
-        if job.source == STDIO or output_exists(job, self._options):
+        if job.source == STDIO or job.is_archive or output_exists(job, self._options):
             return False
         size = read_size(job.source)
         return size is None or size[0] * size[1] <= _OVERLAP_PIXELS
@@ -254,10 +290,10 @@ class _Batch:
             _prepare_folder(job.target, target, wanted, len(picture.frames))
         return target, (width, height)
 
-    def _reporter(self, job: Job) -> OnShare:
+    def _reporter(self, job: Job, page: int = 0, pages: int = 1) -> OnShare:
         def report(share: float) -> None:
             try:
-                self._on_event(Progress(job.source, share))
+                self._on_event(Progress(job.source, (page + share) / pages))
             except Exception as error:
                 # The caller's own error is no failure of the image.
                 raise _CallerError from error
@@ -299,16 +335,19 @@ class _Batch:
 
 def _prepare_folder(path: Path, target: Format, wanted: Requirements, frames: int) -> None:
     """Create the folder. Raises SrError if the disk clearly has no space for the result."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(path.parent).free
-    except OSError as error:
-        raise SrError(
-            "unwritable-file", path.parent, reason=error.strerror or str(error)
-        ) from error
+    free = make_folder(path.parent)
     expected = estimated_bytes(target, wanted, frames)
     if expected > free:
         raise SrError("disk-full", path, needed_mib=expected >> 20, free_mib=free >> 20)
+
+
+def make_folder(folder: Path) -> int:
+    """Create a folder, and return the bytes that are free there. Raises SrError if it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return shutil.disk_usage(folder).free
+    except OSError as error:
+        raise SrError("unwritable-file", folder, reason=error.strerror or str(error)) from error
 
 
 def _as_sr_error(error: Exception, job: Job) -> SrError:

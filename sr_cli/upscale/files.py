@@ -26,7 +26,7 @@ def upscale_files(
     continue.
 
     Args:
-        inputs: Files, folders and patterns.
+        inputs: Files (images and .cbz archives), folders and patterns.
         output: A file, or a folder (existing, ending in a slash, or required for several
             results); None writes results next to their inputs as `NAME_x4.EXT`.
         model: A network, an id, a checkpoint file, an address, or a chain `a+b`; the results of

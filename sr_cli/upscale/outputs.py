@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sr_cli.errors import RefusedError
+from sr_cli.imaging.codecs import jxl
 from sr_cli.imaging.formats import (
     FORMATS,
     Format,
@@ -17,6 +18,7 @@ from sr_cli.imaging.formats import (
     sniff_format,
     writable_names,
 )
+from sr_cli.upscale.archive import is_archive
 from sr_cli.upscale.inputs import STDIO, InputFile, as_path
 
 
@@ -27,12 +29,18 @@ class Job:
     Attributes:
         source: The input; STDIO for stdin.
         target: The output; STDIO for stdout.
-        format: Of the output; None for the format of the image on stdin.
+        format: Of the output; None for the format of the image on stdin, or of each page of an
+            archive.
     """
 
     source: Path
     target: Path
     format: Format | None
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether the input is an archive of pages."""
+        return is_archive(self.source)
 
     @property
     def comparison(self) -> Path:
@@ -75,9 +83,11 @@ def plan_jobs(
     Raises:
         RefusedError: `outputs-collide`, `output-is-an-input`, `output-not-a-folder`,
             `unknown-value` and `format-not-in-name` for formats that cannot be written,
-            `format-contradicts-name`, `one-image-on-stdout`.
+            `format-contradicts-name`, `archive-not-in-name`, `one-image-on-stdout`,
+            `conflicting-options` (archives on stdout), `extra-missing`.
     """
     wanted = _format_option(naming.format)
+    _check_extra(wanted, naming.output)
     folder = _output_folder(naming.output, several)
     jobs = [_job(f, naming, wanted, folder) for f in found]
     targets: dict[str, Job] = {}
@@ -106,6 +116,13 @@ def _format_option(option: str | None) -> Format | None:
     return found
 
 
+def _check_extra(wanted: Format | None, output: str | None) -> None:
+    """Refuse a requested format whose extra is not installed."""
+    by_name = format_of_name(output) if output else None
+    if FORMATS["JXL"] in (wanted, by_name) and not jxl.is_available():
+        raise RefusedError("extra-missing", "JPEG XL", extra="jxl")
+
+
 def _output_folder(output: str | None, several: bool) -> Path | None:
     """The output folder; None if the output is a file, a stream or not given."""
     if output is None or output == "-":
@@ -127,10 +144,13 @@ def _job(found: InputFile, naming: Naming, wanted: Format | None, folder: Path |
         if folder is None:
             return Job(source, STDIO, wanted)
         source = Path("stdin")
-    chosen = wanted or _own_format(found.path)
-    keeps_suffix = chosen == format_of_name(source)
-    ending = source.suffix if keeps_suffix else chosen.suffixes[0]
-    stem = source.stem if format_of_name(source) else source.name
+    if is_archive(source):
+        chosen, stem, ending = wanted, source.stem, source.suffix
+    else:
+        chosen = wanted or _own_format(found.path)
+        keeps_suffix = chosen == format_of_name(source)
+        ending = source.suffix if keeps_suffix else chosen.suffixes[0]
+        stem = source.stem if format_of_name(source) else source.name
     if folder is None:
         label = naming.suffix if naming.suffix is not None else naming.label
         return Job(found.path, source.parent / f"{stem}{label}{ending}", chosen)
@@ -140,6 +160,12 @@ def _job(found: InputFile, naming: Naming, wanted: Format | None, folder: Path |
 
 def _named_job(found: InputFile, output: str, wanted: Format | None) -> Job:
     """The job of an output that is a file or stdout."""
+    if is_archive(found.path):
+        if output == "-":
+            raise RefusedError("conflicting-options", "an archive", other="an output on stdout")
+        if not is_archive(as_path(output)):
+            raise RefusedError("archive-not-in-name", output, source=found.path)
+        return Job(found.path, as_path(output), wanted)
     if output == "-":
         own = None if found.path == STDIO else _own_format(found.path)
         return Job(found.path, STDIO, wanted or own)

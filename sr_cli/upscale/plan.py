@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from sr_cli.errors import RefusedError, SrError
 from sr_cli.registry.downloads import fetch_download
 from sr_cli.registry.ref import AddressRef, BicubicRef, Download, ModelRef, parse_model
 from sr_cli.store.pins import pinned
+from sr_cli.upscale.archive import page_contents
 from sr_cli.upscale.inputs import STDIO, find_inputs
 from sr_cli.upscale.outputs import Job, Naming, plan_jobs
 from sr_cli.upscale.request import (
@@ -116,6 +118,8 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
     )
     if options.compare and any(job.target == STDIO for job in jobs):
         raise RefusedError("conflicting-options", "compare", other="an output on stdout")
+    if options.compare and any(job.is_archive for job in jobs):
+        raise RefusedError("conflicting-options", "compare", other="an archive")
     return Plan(
         tuple(jobs), refs, size, options, tuple(found.earlier_results), tuple(found.problems)
     )
@@ -146,7 +150,7 @@ def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
         if output_exists(job, o):
             idle.append(job)
         else:
-            waiting.setdefault(_network_factor(job, plan.size), []).append(job)
+            waiting.setdefault(_network_factor(job, plan.size, o.max_pixels), []).append(job)
     if o.download:
         for factor in waiting:
             fetch([d for ref in plan.refs for d in ref.missing(factor)], on_event)
@@ -214,16 +218,28 @@ def _label(factor: float, options: UpscaleOptions) -> str:
     return f"_x{factor:g}"
 
 
-def _network_factor(job: Job, size: Size) -> float:
-    """The factor for which the network is chosen; for varying factors, the next integer."""
+def _network_factor(job: Job, size: Size, max_pixels: int) -> float:
+    """The factor for which the network is chosen; for varying factors, the next integer.
+
+    That of an archive is the largest one of its pages.
+    """
     factor = size.factor
     if factor is None or size.max_side is not None:
-        from sr_cli.imaging.decode import read_size
-
-        found = None if job.source == STDIO else read_size(job.source)
-        factor = size.factor_for(*found) if found else factor or DEFAULT_SCALE
-        factor = math.ceil(factor)
+        factors = [size.factor_for(*found) for found in _sizes(job, max_pixels) if found]
+        factor = math.ceil(max(factors, default=factor or DEFAULT_SCALE))
     return min(MAX_FACTOR, factor)
+
+
+def _sizes(job: Job, max_pixels: int) -> Iterator[tuple[int, int] | None]:
+    """The sizes of the image or pages, as far as their headers can be read."""
+    from sr_cli.imaging.decode import read_size
+
+    if job.is_archive:
+        with suppress(SrError, OSError):
+            for content in page_contents(job.source, max_pixels):
+                yield read_size(content)
+    elif job.source != STDIO:
+        yield read_size(job.source)
 
 
 def _is_same_file(a: Path, b: Path) -> bool:

@@ -25,10 +25,10 @@ class UpscaleOptions:
         max_side: The largest side of the result in pixels.
         recursive: Include the subfolders of folders.
         suffix: The ending of output names; None for `_x4` next to inputs, nothing elsewhere.
-        format: `jpg`, `png`, `webp`, `tif`, `bmp`, `gif` or `avif`; None keeps the format of the
-            input.
-        quality: 1 to 100; None for JPEG 95, WebP 92, AVIF 90.
-        lossless: Write lossless WebP or AVIF.
+        format: `jpg`, `png`, `webp`, `tif`, `bmp`, `gif`, `avif` or `jxl`; None keeps the format of
+            the input.
+        quality: 1 to 100; None for JPEG 95, WebP 92, AVIF 90, JPEG XL 90.
+        lossless: Write lossless WebP, AVIF or JPEG XL.
         strip: Drop EXIF, XMP, ICC profile, HDR gain maps, videos and other metadata.
         overwrite: Overwrite existing results.
         skip_existing: Skip images whose results exist.
@@ -145,8 +145,9 @@ class Result:
             a result of an earlier run).
         error: Why it failed.
         notes: What was converted or dropped.
-        width, height: The input's size in pixels.
-        output_width, output_height: The result's size in pixels.
+        pages: Of an archive; 0 for an image.
+        width, height: The input's size in pixels, or that of the first page.
+        output_width, output_height: The result's size in pixels, or that of the first page.
         device, precision, tile: How it was computed; precision and tile are None for bicubic.
         seconds: From the start of reading to the end of writing.
     """
@@ -158,6 +159,7 @@ class Result:
     reason: Literal["", "exists", "earlier-result"] = ""
     error: SrError | None = None
     notes: tuple[Note, ...] = ()
+    pages: int = 0
     width: int = 0
     height: int = 0
     output_width: int = 0

@@ -84,6 +84,17 @@ def without_ranges(handler: BaseHTTPRequestHandler, content: bytes) -> None:
     handler.wfile.write(content)
 
 
+def without_length(content: bytes) -> Answer:
+    """Other bytes, as many as there are until the connection ends: nothing says how many."""
+
+    def answer(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    return answer
+
+
 def wrong(handler: BaseHTTPRequestHandler, content: bytes) -> None:
     """Other bytes, as many."""
     whole(handler, bytes(b ^ 1 for b in content))

@@ -34,6 +34,11 @@ MESSAGES: dict[str, Message] = {
         "{subject}: damaged, or an unsupported kind of 16-bit image",
         "--allow-truncated decodes it with 8 bits per channel",
     ),
+    # facts: format
+    "animation-not-supported": Message(
+        "{subject}: {format} animations are not supported",
+        "convert it to WebP, AVIF, APNG or GIF",
+    ),
     # facts: samples
     "unsupported-samples": Message(
         "{subject}: {samples} samples are not supported",

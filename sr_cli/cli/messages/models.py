@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sr_cli.cli.messages.template import Message
 
+_FORGET = "sr download-weights --prune '{subject}' removes it and forgets its sha256"
+
 MESSAGES: dict[str, Message] = {
     # facts: known
     "unknown-model": Message(
@@ -69,7 +71,18 @@ MESSAGES: dict[str, Message] = {
     # facts: reason
     "unreadable-checkpoint": Message(
         "{subject}: not a readable checkpoint ({reason})",
-        "it may be truncated, or another kind of file",
+        hints={
+            "lfs-pointer": "git lfs pull in its repository fetches the file itself",
+            "address": "nothing was kept; an address must lead to the file itself, without a login "
+            "(on the hub: hf://owner/repo/file)",
+            "pinned": _FORGET,
+        },
+        words={
+            "empty-file": "an empty file",
+            "web-page": "a web page",
+            "lfs-pointer": "a Git LFS pointer to the file, not the file itself",
+            "truncated-file": "the file is truncated",
+        },
     ),
     "not-an-sr-checkpoint": Message("{subject}: not an sr checkpoint (no sr header)"),
     # facts: reason
@@ -80,7 +93,9 @@ MESSAGES: dict[str, Message] = {
         "(missing: {missing}; unexpected: {unknown}; wrong shape: {wrong_shape})"
     ),
     # facts: mib
-    "expands-too-much": Message("{subject}: expands to {mib} MiB, many times its size on disk"),
+    "expands-too-much": Message(
+        "{subject}: expands to {mib} MiB, many times its size on disk", hints={"pinned": _FORGET}
+    ),
     # facts: known
     "unknown-architecture": Message("{subject}: unsupported architecture", "supported: {known}"),
     # facts: architecture, purpose

@@ -22,6 +22,32 @@ MESSAGES: dict[str, Message] = {
         "{subject}: the name does not determine the output format",
         "end the name of a file in {known}, that of a folder in /",
     ),
+    # facts: source
+    "archive-not-in-name": Message(
+        "{subject}: the result of an archive ({source}) is an archive",
+        "end the name of a file in .cbz, that of a folder in /",
+    ),
+    "unsupported-archive": Message(
+        "{subject}: of comic archives, only .cbz (ZIP) is supported",
+        "unpack it and pack the pages into a ZIP file named .cbz",
+    ),
+    # facts: reason
+    "damaged-archive": Message("{subject}: damaged or unsupported archive ({reason})"),
+    "encrypted-archive": Message(
+        "{subject}: encrypted archives are not supported", "unpack it with its password"
+    ),
+    # facts: entry, reason
+    "unsafe-entry": Message(
+        "{subject}: refused because of the name of an entry, {entry} ({reason})",
+        words={
+            "absolute": "it is absolute",
+            "backslash": "it has a backslash",
+            "parent": "it leads out of the folder",
+            "unprintable": "it cannot be printed",
+            "duplicate": "it is there twice",
+        },
+    ),
+    "no-pages": Message("{subject}: no images in this archive"),
     # facts: format
     "format-contradicts-name": Message("{subject}: the name does not match -f {format}"),
     "one-image-on-stdout": Message("stdout can hold only one image", "-o FOLDER/ writes several"),
@@ -34,7 +60,9 @@ MESSAGES: dict[str, Message] = {
         "--max-pixels raises the limit, --max-side caps the result",
     ),
     # facts: format
-    "never-lossless": Message("{subject}: {format} is never lossless", "-f png, webp or avif is"),
+    "never-lossless": Message(
+        "{subject}: {format} is never lossless", "-f png, webp, avif or jxl is"
+    ),
     # facts: available
     "device-not-available": Message(
         "device {subject} is not available here", "available: {available}"
@@ -79,4 +107,8 @@ NOTES: dict[str, str] = {
     # facts: network, difference
     "tiles-differ": "tiles of {network} differ by up to {difference:g} of 255 from the whole "
     "image; --tile 0 upscales it at once",
+    # facts: count
+    "entries-copied": "entries that are not pages, copied as they are: {count}",
+    # facts: entry
+    "page-sizes-dropped": "{entry}: sizes of pages dropped, because they are no longer true",
 }
