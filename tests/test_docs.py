@@ -165,7 +165,12 @@ def test_json_follows_its_schemas(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     address = "https://example.com/a.pth"
     for name, documents in {
         "upscale": records,
-        "models": [*printed("models"), *printed("models", shipped)],
+        "models": [
+            *printed("models"),
+            *printed("models", shipped),
+            *(d for n in ("espcn", "photo-x4", "bicubic", "rcan") for d in printed("models", n)),
+            *printed("models", "--of", "a_x2.tif"),
+        ],
         "download-weights": [
             *printed("download-weights"),
             *printed("download-weights", "--prune", "realesrgan-x4", address),

@@ -40,12 +40,18 @@ def upscale_picture(
                 on_share((done + share) / count)
 
         width, height = size.of(frame.width, frame.height)
-        shrinks = width <= frame.width and height <= frame.height and not pipeline.restores
+        shrinks = only_shrinks(frame, pipeline, size)
         chosen = BicubicPipeline(pipeline.wrap) if shrinks else pipeline
         frames.append(_upscale_frame(frame, chosen, (height, width), report))
     return Picture(
         frames, picture.format, picture.metadata, picture.animation, picture.loop, picture.notes
     )
+
+
+def only_shrinks(frame: Frame, pipeline: Pipeline, size: Size) -> bool:
+    """Whether a frame does not become larger, so that bicubic alone resizes it."""
+    width, height = size.of(frame.width, frame.height)
+    return width <= frame.width and height <= frame.height and not pipeline.restores
 
 
 def _upscale_frame(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
@@ -22,6 +24,7 @@ from sr_cli.imaging.isobmff import read_colour, read_depth
 from sr_cli.imaging.metadata import read_metadata, read_png_colour
 from sr_cli.imaging.picture import Frame, Metadata, Picture
 from sr_cli.imaging.profiles import srgb_profile
+from sr_cli.imaging.provenance import Provenance, find_provenance
 
 
 def read_picture(
@@ -45,8 +48,6 @@ def read_picture(
             `unsupported-image`, `extra-missing` (HEIC), `damaged-image`, `too-many-pixels`,
             `unsupported-depth`, `unsupported-16-bit-image`, `image-out-of-memory`.
     """
-    ImageFile.LOAD_TRUNCATED_IMAGES = allow_truncated
-    _prepare_pillow()
     name = "stdin" if isinstance(source, bytes) else str(source)
     try:
         data = source if isinstance(source, bytes) else source.read_bytes()
@@ -57,7 +58,8 @@ def read_picture(
     if not data:
         raise SrError("empty-file", name)
     try:
-        return _decode(data, max_pixels, allow_truncated)
+        with _own_settings(allow_truncated):
+            return _decode(data, max_pixels, allow_truncated)
     except SrError as error:
         raise error.about(name) from error.__cause__
     except MemoryError as error:
@@ -71,8 +73,7 @@ def read_picture(
 
 def read_size(path: Path) -> tuple[int, int] | None:
     """(width, height) of the upright image from the header of a file; None if unreadable."""
-    _prepare_pillow()
-    with suppress(Exception), Image.open(path, formats=_readable()) as image:
+    with suppress(Exception), _own_settings(), Image.open(path, formats=_readable()) as image:
         orientation = image.getexif().get(ORIENTATION, 1)
         width, height = image.size
         turned = orientation in (5, 6, 7, 8) and image.format != "TIFF"
@@ -80,16 +81,77 @@ def read_size(path: Path) -> tuple[int, int] | None:
     return None
 
 
+def read_provenance(path: str | Path) -> Provenance | None:
+    """What made an image, from the headers of its file: no pixels are decoded.
+
+    Args:
+        path: An image file.
+
+    Returns:
+        None if the file does not say, or cannot be read.
+
+    Example:
+        >>> from sr_cli import read_provenance, upscale_files
+        >>> for result in upscale_files("photo.jpg", "larger.jpg", model="espcn", scale=2):
+        ...     print(read_provenance(result.target).models[0].id)
+        espcn-x2
+    """
+    path = Path(path)
+    with suppress(Exception), _own_settings():
+        return find_provenance(_read_xmp(path) or b"")
+    return None
+
+
+def _read_xmp(path: Path) -> bytes | None:
+    try:
+        with Image.open(path, formats=_readable()) as image:
+            if image.format == "GIF":
+                metadata = Metadata()
+                gif.read_extensions(path.read_bytes(), metadata)
+                return metadata.xmp
+            xmp = image.info.get("xmp")
+    except UnidentifiedImageError:
+        xmp = tiff.read_header(path)[1]
+    return xmp.encode() if isinstance(xmp, str) else xmp
+
+
 def _readable() -> list[str]:
     """The formats to open, by Pillow's names."""
     return [n for n in (*FORMATS, "DIB") if n != "HEIF" or "HEIF" in Image.OPEN]
 
 
+_lock = Lock()
+_readers = 0
+_settings_of_host: tuple[int | None, bool] = (None, False)
+
+
+@contextmanager
+def _own_settings(allow_truncated: bool = False) -> Iterator[None]:
+    """Pillow with the settings that reading needs; the host program's own return with the last.
+
+    They are global to the process, and several threads may read at once.
+    """
+    global _readers, _settings_of_host  # noqa: PLW0603 - as global as the settings
+    _prepare_pillow()
+    with _lock:
+        if not _readers:
+            _settings_of_host = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+        _readers += 1
+        # Sizes are checked here against --max-pixels, before anything is decoded.
+        Image.MAX_IMAGE_PIXELS = None
+        ImageFile.LOAD_TRUNCATED_IMAGES = allow_truncated
+    try:
+        yield
+    finally:
+        with _lock:
+            _readers -= 1
+            if not _readers:
+                Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = _settings_of_host
+
+
 @cache
 def _prepare_pillow() -> None:
-    """Configure Pillow for reading files; images passed in by a program do not need this."""
-    # Sizes are checked here against --max-pixels, before anything is decoded.
-    Image.MAX_IMAGE_PIXELS = None
+    """Register what reads HEIC, and silence warnings about files."""
     warnings.filterwarnings("ignore", module="PIL")
     if "HEIF" in Image.OPEN:
         return

@@ -165,6 +165,11 @@ class Encoding:
     strip: bool = False
 
 
+def holds_provenance(target: Format, encoding: Encoding) -> bool:
+    """Whether a result says what made it: BMP has no place for XMP."""
+    return not encoding.strip and target.name != "BMP"
+
+
 @dataclass(frozen=True)
 class Requirements:
     """What a result requires of its format.

@@ -41,7 +41,7 @@ def side_by_side(original: Picture, made: Picture) -> Picture:
         frame = made.frames[0]
         band = Frame(frame.pixels[rows], None if frame.alpha is None else frame.alpha[rows])
         sheet[into, w:] = _in_colour(opaque_8_bit(band))
-    return Picture([Frame(sheet)], made.format, made.metadata)
+    return Picture([Frame(sheet)], made.format, made.metadata, provenance=made.provenance)
 
 
 def _in_colour(pixels: NDArray[Any]) -> NDArray[Any]:

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from sr_cli.engine.frames import check_result_size, upscale_picture
-from sr_cli.engine.pipeline import OnShare, Pipeline, build_pipeline
+from sr_cli.engine.frames import check_result_size, only_shrinks, upscale_picture
+from sr_cli.engine.pipeline import OnShare, Pipeline, build_pipeline, network_scale
 from sr_cli.engine.size import passes_for
 from sr_cli.errors import SrError
 from sr_cli.imaging.conversion import drop_features
@@ -34,6 +34,8 @@ from sr_cli.imaging.formats import (
     unsupported_features,
 )
 from sr_cli.imaging.picture import Picture
+from sr_cli.imaging.provenance import Provenance
+from sr_cli.registry.ref import BicubicRef
 from sr_cli.system.files import atomic_write
 from sr_cli.system.memory import trim_freed_memory
 from sr_cli.upscale.comparison import LABEL_ROOM, side_by_side
@@ -121,6 +123,8 @@ class _Batch:
         self._writers = ThreadPoolExecutor(1, "encode")
         self._read_ahead: tuple[Job, Future[Picture]] | None = None
         self._writing: _Writing | None = None
+        scale = network_scale(group.refs, group.factor)
+        self._used = tuple(used for ref in group.refs for used in ref.used(scale))
 
     def run(self) -> Iterator[Result]:
         jobs = self._group.jobs
@@ -153,6 +157,7 @@ class _Batch:
                 made = upscale_picture(
                     picture, self._pipeline, self._group.size, self._reporter(job)
                 )
+                made.provenance = self._provenance(picture)
                 trim_freed_memory(beyond=_TRIM_ABOVE)
                 original = picture if self._options.compare else None
                 del picture
@@ -251,6 +256,17 @@ class _Batch:
         if job.target != STDIO:
             _prepare_folder(job.target, target, wanted, len(picture.frames))
         return target, (width, height)
+
+    def _provenance(self, picture: Picture) -> Provenance:
+        """What makes the result of a picture: the models, or bicubic where nothing grows."""
+        first, size = picture.frames[0], self._group.size
+        used = self._used
+        if all(only_shrinks(f, self._pipeline, size) for f in picture.frames):
+            used = BicubicRef().used(None)
+        factor = round(size.factor_for(first.width, first.height), 6)
+        if len(used) == 1:
+            return Provenance(factor, used)
+        return Provenance(factor, used, "average" if len(self._group.refs) > 1 else "chain")
 
     def _reporter(self, job: Job) -> OnShare:
         def report(share: float) -> None:

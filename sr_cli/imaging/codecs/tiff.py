@@ -6,7 +6,8 @@ import io
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from sr_cli.imaging.codecs.source import OpenFile
 from sr_cli.imaging.conversion import orient_frame, orient_pixels, unpremultiply
 from sr_cli.imaging.exif import ORIENTATION
 from sr_cli.imaging.formats import check_pixels
-from sr_cli.imaging.metadata import TIFF_ICC, read_metadata, read_tiff_metadata
+from sr_cli.imaging.metadata import TIFF_ICC, TIFF_XMP, read_metadata, read_tiff_metadata
 from sr_cli.imaging.picture import Frame, Picture
 from sr_cli.imaging.profiles import srgb_profile
 
@@ -153,12 +154,19 @@ def _read_planes(data: bytes, number: int, layout: _Layout) -> NDArray[Any]:
     return orient_pixels(np.dstack([values[..., 2::-1], values[..., 3:]]), layout.orientation)
 
 
-def _tifffile(data: bytes) -> Any:
-    """Open the file with tifffile, without its log messages."""
+def read_xmp(path: Path) -> bytes | None:
+    """The XMP packet of a TIFF that Pillow does not open, or None."""
+    with path.open("rb") as file, _tifffile(file) as tiff:
+        xmp = tiff.pages[0].tags.valueof(TIFF_XMP)
+    return bytes(xmp) if isinstance(xmp, bytes | tuple) else None
+
+
+def _tifffile(source: bytes | BinaryIO) -> Any:
+    """Open a file with tifffile, without its log messages."""
     import tifffile
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-    return tifffile.TiffFile(io.BytesIO(data))
+    return tifffile.TiffFile(io.BytesIO(source) if isinstance(source, bytes) else source)
 
 
 def read_gray_alpha(data: bytes, max_pixels: int) -> Picture | None:
