@@ -158,7 +158,7 @@ def test_json_follows_its_schemas(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )
     by_name = printed("upscale", "a.tif", "a_x2.tif", "-m", "espcn", "-x2", "-y", "--tile", "64")
     records = [*planned, *done, *again, *by_name]
-    assert {r["status"] for r in records} == {"planned", "done", "skipped", "failed"}
+    assert {r["status"] for r in records} == {"planned", "done", "skipped", "failed", "left-out"}
     assert {r.get("reason") for r in records} >= {"exists", "earlier-result"}
     assert any(r.get("notes") for r in records)
     shipped = ROOT / "sr_cli/registry/files/espcn-x4.safetensors"

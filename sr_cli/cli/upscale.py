@@ -182,6 +182,8 @@ def upscale(options: Options) -> None:
         if options.json and any(str(job.target) == "-" for job in plan.jobs):
             raise RefusedError("conflicting-options", "json", other="an output on stdout")
         if options.dry_run:
+            if plan.left_out:
+                reporter.on_left_out(plan.left_out)
             _show_plan(plan, options)
             raise typer.Exit(ExitCode.FAILED if plan.problems else ExitCode.OK)
         for result in run_plan(plan, reporter.on_event):
@@ -242,6 +244,9 @@ def _show_plan(plan: Plan, options: Options) -> None:
         else:
             note = (" (overwritten)" if options.overwrite else " (exists)") if exists else ""
             typer.echo(f"{shown(job.source)} -> {shown(job.target)}{note}")
-    if not options.quiet:
-        for path in plan.earlier_results:
+    for path in plan.earlier_results:
+        if options.json:
+            record = {"input": str(path), "model": plan.model, "status": "skipped"}
+            print_json(record | {"reason": "earlier-result"})
+        elif options.verbose:
             say(f"{shown(path)}: result of an earlier run, skipped")

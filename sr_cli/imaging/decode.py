@@ -73,11 +73,15 @@ def read_picture(
 
 def read_size(path: Path) -> tuple[int, int] | None:
     """(width, height) of the upright image from the header of a file; None if unreadable."""
-    with suppress(Exception), _own_settings(), Image.open(path, formats=_readable()) as image:
-        orientation = image.getexif().get(ORIENTATION, 1)
-        width, height = image.size
-        turned = orientation in (5, 6, 7, 8) and image.format != "TIFF"
-        return (height, width) if turned else (width, height)
+    with suppress(Exception), _own_settings():
+        try:
+            with Image.open(path, formats=_readable()) as image:
+                orientation = image.getexif().get(ORIENTATION, 1)
+                width, height = image.size
+                turned = orientation in (5, 6, 7, 8) and image.format != "TIFF"
+                return (height, width) if turned else (width, height)
+        except UnidentifiedImageError:
+            return tiff.read_header(path)[0]
     return None
 
 

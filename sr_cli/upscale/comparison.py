@@ -12,9 +12,7 @@ from sr_cli.engine.pipeline import BicubicPipeline
 from sr_cli.imaging.conversion import opaque_8_bit
 from sr_cli.imaging.picture import Frame, Picture
 from sr_cli.system.memory import empty_pixels
-
-LABEL_ROOM = 28
-"""The height of the labels above the images, in pixels."""
+from sr_cli.upscale.earlier import LABEL_ROOM
 
 _BAND = 256
 

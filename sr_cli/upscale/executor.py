@@ -38,7 +38,8 @@ from sr_cli.imaging.provenance import Provenance
 from sr_cli.registry.ref import BicubicRef
 from sr_cli.system.files import atomic_write
 from sr_cli.system.memory import trim_freed_memory
-from sr_cli.upscale.comparison import LABEL_ROOM, side_by_side
+from sr_cli.upscale.comparison import side_by_side
+from sr_cli.upscale.earlier import LABEL_ROOM
 from sr_cli.upscale.inputs import STDIO
 from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.plan import Group, output_exists

@@ -16,11 +16,12 @@ from sr_cli.errors import RefusedError, SrError
 from sr_cli.registry.downloads import fetch_download
 from sr_cli.registry.ref import AddressRef, BicubicRef, Download, ModelRef, parse_model
 from sr_cli.store.pins import pinned
-from sr_cli.upscale.inputs import STDIO, find_inputs
+from sr_cli.upscale.inputs import STDIO, Search, find_inputs
 from sr_cli.upscale.outputs import Job, Naming, plan_jobs
 from sr_cli.upscale.request import (
     Downloaded,
     DownloadProgress,
+    LeftOut,
     OnEvent,
     Replacing,
     UpscaleOptions,
@@ -62,6 +63,7 @@ class Plan:
         options: Of the request.
         earlier_results: Inputs that are results of earlier runs, which are skipped.
         problems: Inputs that were not found, with the error.
+        left_out: What folders and patterns hold that is not upscaled.
     """
 
     jobs: tuple[Job, ...]
@@ -70,6 +72,7 @@ class Plan:
     options: UpscaleOptions
     earlier_results: tuple[Path, ...]
     problems: tuple[tuple[str, SrError], ...]
+    left_out: LeftOut
 
     @property
     def model(self) -> str:
@@ -101,12 +104,9 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
     size = request.bounds or Size(factor, max_side=options.max_side)
     label = _label(factor, options)
     named = request.output not in (None, "-")
-    found = find_inputs(
-        request.inputs,
-        recursive=options.recursive,
-        output=Path(request.output) if named and request.output else None,
-        label=options.suffix or label,
-    )
+    output = Path(request.output) if named and request.output else None
+    search = Search(options.recursive, output, options.suffix or label, size)
+    found = find_inputs(request.inputs, search)
     several = len(request.inputs) > 1 or len(found.files) > 1
     jobs = plan_jobs(
         found.files,
@@ -117,7 +117,13 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
     if options.compare and any(job.target == STDIO for job in jobs):
         raise RefusedError("conflicting-options", "compare", other="an output on stdout")
     return Plan(
-        tuple(jobs), refs, size, options, tuple(found.earlier_results), tuple(found.problems)
+        tuple(jobs),
+        refs,
+        size,
+        options,
+        tuple(found.earlier_results),
+        tuple(found.problems),
+        found.left_out,
     )
 
 

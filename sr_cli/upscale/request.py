@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -188,6 +188,26 @@ class Downloaded:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """What folders and patterns hold that is not upscaled, counted by reason.
+
+    Attributes:
+        earlier_results: Results of earlier runs; each is also a skipped `Result`.
+        unsupported: Images whose names are not of a supported format, by suffix.
+        hidden: Files whose names begin with a dot.
+        other: Files that are not images, and what is not a regular file.
+    """
+
+    earlier_results: int = 0
+    unsupported: Mapping[str, int] = field(default_factory=dict, hash=False)
+    hidden: int = 0
+    other: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.earlier_results or self.unsupported or self.hidden or self.other)
+
+
+@dataclass(frozen=True)
 class Planned:
     """The number of images that will be upscaled or skipped."""
 
@@ -231,5 +251,5 @@ class Progress:
     share: float
 
 
-Event = DownloadProgress | Downloaded | Planned | Replacing | PipelineReady | Progress
+Event = DownloadProgress | Downloaded | LeftOut | Planned | Replacing | PipelineReady | Progress
 OnEvent = Callable[[Event], None]

@@ -154,11 +154,14 @@ def _read_planes(data: bytes, number: int, layout: _Layout) -> NDArray[Any]:
     return orient_pixels(np.dstack([values[..., 2::-1], values[..., 3:]]), layout.orientation)
 
 
-def read_xmp(path: Path) -> bytes | None:
-    """The XMP packet of a TIFF that Pillow does not open, or None."""
+def read_header(path: Path) -> tuple[tuple[int, int], bytes | None]:
+    """Upright (width, height) and XMP packet of a TIFF that Pillow does not open."""
     with path.open("rb") as file, _tifffile(file) as tiff:
-        xmp = tiff.pages[0].tags.valueof(TIFF_XMP)
-    return bytes(xmp) if isinstance(xmp, bytes | tuple) else None
+        page = tiff.pages[0]
+        xmp = page.tags.valueof(TIFF_XMP)
+        turned = page.tags.valueof(ORIENTATION, default=1) in (5, 6, 7, 8)
+        size = page.imagewidth, page.imagelength
+    return size[::-1] if turned else size, bytes(xmp) if isinstance(xmp, bytes | tuple) else None
 
 
 def _tifffile(source: bytes | BinaryIO) -> Any:
