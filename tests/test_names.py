@@ -38,7 +38,9 @@ def test_a_scale_is_in_range_or_refused(text: str) -> None:
 
 def test_the_largest_factor_is_16() -> None:
     assert parse_scale("16") == parse_scale(" X16. ") == 16 and parse_scale("1.01") == 1.01
-    for text in ("16.01", "1", "1.0"):
+    for text in ("2x", "x2", "2X", "X2", "×2", "2×", " 2x ", "2."):
+        assert parse_scale(text) == 2
+    for text in ("16.01", "1", "1.0", "x2x", "2xx", "x", "×", "2 x 2", "٢"):
         with pytest.raises(RefusedError):
             parse_scale(text)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,13 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+class _Console(Console):
+    """A console whose closed pipe is an exception like any other: Rich would exit with 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def stderr_console() -> Console:
     """A console on stderr, for everything that is not data."""
     return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
@@ -32,9 +40,9 @@ def stderr_console() -> Console:
 
 def print_table(table: Table) -> None:
     """Print a table on stdout, as wide as it needs to be."""
-    wide = Console(emoji=False, highlight=False, width=10_000)
+    wide = _Console(emoji=False, highlight=False, width=10_000)
     needed = wide.measure(table).maximum
-    console = Console(emoji=False, highlight=False)
+    console = _Console(emoji=False, highlight=False)
     console.width = max(console.width, needed)
     console.print(table)
 
@@ -42,6 +50,11 @@ def print_table(table: Table) -> None:
 def shown(path: Path | str) -> str:
     """Convert a path to printable text, with undecodable bytes as escapes."""
     return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _on_one_line(text: str) -> str:
+    """Text with control characters as escapes: an error is one line, whatever it names."""
+    return re.sub(r"[\x00-\x1f\x7f]", lambda match: repr(match[0])[1:-1], shown(text))
 
 
 def say(text: str, *, style: str | None = None) -> None:
@@ -54,9 +67,9 @@ def report_error(error: SrError) -> None:
     console = stderr_console()
     # Escaped, because Rich would read the brackets as markup.
     head = escape(f"error[{error.code}]:")
-    console.print(f"[bold red]{head}[/] {escape(shown(sentence(error)))}")
+    console.print(f"[bold red]{head}[/] {escape(_on_one_line(sentence(error)))}")
     if hint := advice(error):
-        console.print(f"  [dim]{escape(shown(hint))}[/]")
+        console.print(f"  [dim]{escape(_on_one_line(hint))}[/]")
 
 
 def print_json(value: Any, *, indent: int | None = None) -> None:

@@ -37,7 +37,10 @@ class Options:
         bool, typer.Option("--prune", help="Remove cached files: all, or those named.")
     ] = False
     accept_license: Annotated[
-        bool, typer.Option("--accept-license", help="Accept licences that forbid some uses.")
+        bool,
+        typer.Option(
+            "--accept-license", "--accept-licence", help="Accept licences that forbid some uses."
+        ),
     ] = False
     manifest: Annotated[
         Path | None,

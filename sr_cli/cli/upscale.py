@@ -22,21 +22,23 @@ if TYPE_CHECKING:
 
 _OUTPUT_HELP = "Output file, or folder if it exists or ends in /; - writes to stdout."
 
+_NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
+
 
 def parse_scale(text: str) -> float:
-    """`4`, `x4`, `2.5` as a factor.
+    """`4`, `x4`, `4x`, `×4`, `2.5` as a factor.
 
     Raises:
         RefusedError: `out-of-range` unless it is a number above 1 and up to 16.
     """
     from sr_cli.upscale.request import check_factor
 
-    match = re.fullmatch(r"[xX]?(\d+(\.\d*)?|\.\d+)", text.strip())
+    match = re.fullmatch(rf"[xX×]?({_NUMBER})|({_NUMBER})[xX×]", text.strip(), re.ASCII)
     if match is None:
         raise RefusedError(
             "out-of-range", "scale", value=f"'{text}'", allowed="above 1, at most 16"
         )
-    check_factor(factor := float(match.group(1)))
+    check_factor(factor := float(match[1] or match[2]))
     return factor
 
 
@@ -195,6 +197,7 @@ def upscale(options: Options) -> None:
 def _request(o: Options) -> UpscaleRequest:
     """The request that the options describe, checked before anything heavy is imported."""
     from sr_cli.engine.options import EngineOptions
+    from sr_cli.registry.ref import parse_model
     from sr_cli.upscale.request import UpscaleOptions, UpscaleRequest
 
     factors = {parse_scale(text) for text in o.scale or []}
@@ -227,6 +230,9 @@ def _request(o: Options) -> UpscaleRequest:
         ),
     )
     request.check()
+    for name in request.models:
+        # Refuses unknown names before anything heavy is imported.
+        parse_model(name)
     return request
 
 

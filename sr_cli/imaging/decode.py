@@ -85,6 +85,11 @@ def read_size(path: Path) -> tuple[int, int] | None:
     return None
 
 
+def is_readable(path: Path) -> bool:
+    """Whether a file is there and has the headers of an image."""
+    return read_size(path) is not None
+
+
 def read_provenance(path: str | Path) -> Provenance | None:
     """What made an image, from the headers of its file: no pixels are decoded.
 

@@ -105,6 +105,9 @@ class BicubicRef(ModelRef):
         return list(SCALES)
 
     def load(self, scale: int | None = None) -> LoadedModel:
+        if scale not in (None, *SCALES):
+            raise SrError("scale-not-available", self.name, scale=scale, available=self.scales())
+
         from sr_cli.networks import create_model
         from sr_cli.registry.loaded import as_loaded
 

@@ -20,9 +20,9 @@ from typing import Protocol
 from sr_cli.engine.frames import check_result_size, only_shrinks, upscale_picture
 from sr_cli.engine.pipeline import OnShare, Pipeline, build_pipeline, network_scale
 from sr_cli.engine.size import passes_for
-from sr_cli.errors import SrError
+from sr_cli.errors import Note, SrError
 from sr_cli.imaging.conversion import drop_features
-from sr_cli.imaging.decode import read_picture, read_size
+from sr_cli.imaging.decode import is_readable, read_picture, read_size
 from sr_cli.imaging.encode import write_picture
 from sr_cli.imaging.formats import (
     FORMATS,
@@ -36,7 +36,7 @@ from sr_cli.imaging.formats import (
 from sr_cli.imaging.picture import Picture
 from sr_cli.imaging.provenance import Provenance
 from sr_cli.registry.ref import BicubicRef
-from sr_cli.system.files import atomic_write
+from sr_cli.system.files import atomic_write, mib_rounded_up
 from sr_cli.system.memory import trim_freed_memory
 from sr_cli.upscale.comparison import side_by_side
 from sr_cli.upscale.earlier import LABEL_ROOM
@@ -174,6 +174,9 @@ class _Batch:
         except _CallerError as error:
             assert error.__cause__ is not None
             raise error.__cause__ from None
+        except BrokenPipeError:
+            # The reader of stdout is gone: that is no failure of the image.
+            raise
         except Exception as error:
             result = replace(result, status="failed", error=_as_sr_error(error, job))
         yield from self._wait_for_write()
@@ -187,6 +190,8 @@ class _Batch:
         result = writing.result
         try:
             yield writing.done.result()
+        except BrokenPipeError:
+            raise
         except Exception as error:
             job = Job(result.source, result.target or STDIO, None)
             yield replace(result, status="failed", error=_as_sr_error(error, job))
@@ -301,9 +306,12 @@ class _Batch:
             sys.stdout.buffer.flush()
         else:
             for path, content in ((job.target, made), (job.comparison, sheet)):
-                if content is None or (options.skip_existing and os.path.exists(path)):
+                if content is None or (options.skip_existing and is_readable(path)):
                     continue
-                with atomic_write(path, overwrite=options.overwrite) as file:
+                broken = options.skip_existing and os.path.isfile(path)
+                if broken:
+                    made.notes.append(Note("unreadable-result-replaced", {"file": str(path)}))
+                with atomic_write(path, overwrite=options.overwrite or broken) as file:
                     write_picture(content, file, target, encoding)
         return replace(
             result,
@@ -323,7 +331,7 @@ def _prepare_folder(path: Path, target: Format, wanted: Requirements, frames: in
         ) from error
     expected = estimated_bytes(target, wanted, frames)
     if expected > free:
-        raise SrError("disk-full", path, needed_mib=expected >> 20, free_mib=free >> 20)
+        raise SrError("disk-full", path, needed_mib=mib_rounded_up(expected), free_mib=free >> 20)
 
 
 def _as_sr_error(error: Exception, job: Job) -> SrError:

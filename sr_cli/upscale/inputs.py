@@ -145,6 +145,9 @@ def _images_of(
         return [InputFile(f, f.parent, True) for f in files]
     if not os.path.lexists(path):
         raise SrError("path-not-found", name)
+    if os.path.exists(path) and not os.path.isfile(path):
+        # A pipe would be read twice, or for ever.
+        raise SrError("not-a-regular-file", name)
     return [InputFile(path, path.parent, True)]
 
 

@@ -167,11 +167,18 @@ def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
 
 
 def output_exists(job: Job, options: UpscaleOptions) -> bool:
-    """Whether the output exists and must not be overwritten, so that nothing is computed."""
+    """Whether the output exists and must not be overwritten, so that nothing is computed.
+
+    What is skipped must be readable: an empty file is not the result of an image.
+    """
     if job.target == STDIO or options.overwrite:
         return False
-    exist = [os.path.exists(p) for p in job.outputs(compare=options.compare)]
-    return all(exist) if options.skip_existing else any(exist)
+    outputs = job.outputs(compare=options.compare)
+    if options.skip_existing:
+        from sr_cli.imaging.decode import is_readable
+
+        return all(is_readable(p) for p in outputs)
+    return any(os.path.exists(p) for p in outputs)
 
 
 def fetch(downloads: Sequence[Download], on_event: OnEvent) -> None:

@@ -66,8 +66,6 @@ MESSAGES: dict[str, Message] = {
     ),
     # facts: reason
     "image-failed": Message("{subject}: {reason}"),
-    # facts: reason
-    "invalid-request": Message("invalid request: {reason}"),
     "not-an-image": Message(
         "not an image: {subject}",
         "supported: a PIL image, or an array (h, w), (h, w, 3) or (h, w, 4) of uint8 or uint16",
@@ -78,4 +76,6 @@ NOTES: dict[str, str] = {
     # facts: network, difference
     "tiles-differ": "tiles of {network} differ by up to {difference:g} of 255 from the whole "
     "image; --tile 0 upscales it at once",
+    # facts: file
+    "unreadable-result-replaced": "{file} was empty or unreadable, and is made again",
 }
