@@ -12,11 +12,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sr_cli.errors import Note, RefusedError, SrError
 from sr_cli.version import __version__
 
 if TYPE_CHECKING:
     from sr_cli.engine.options import EngineOptions
+    from sr_cli.errors import Note, RefusedError, SrError
     from sr_cli.evaluation.benchmark import benchmark
     from sr_cli.evaluation.plan import BenchmarkOptions, Pairs
     from sr_cli.evaluation.report import Report
@@ -56,11 +56,14 @@ __all__ = [
 _HOME = {
     "BenchmarkOptions": "evaluation.plan",
     "EngineOptions": "engine.options",
+    "Note": "errors",
     "Pairs": "evaluation.plan",
     "Provenance": "imaging.provenance",
     "Recipe": "training.recipe",
+    "RefusedError": "errors",
     "Report": "evaluation.report",
     "Result": "upscale.request",
+    "SrError": "errors",
     "TrainingRequest": "training.request",
     "TrainingResult": "training.request",
     "UpscaleOptions": "upscale.request",

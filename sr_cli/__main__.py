@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -11,7 +12,9 @@ def main() -> None:
         from sr_cli.cli.main import main as run
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
-        raise SystemExit(130) from None
+        sys.stderr.flush()
+        # Nothing has been written yet. Python would remember an interrupted exec() as unhandled.
+        os._exit(130)
     run()
 
 

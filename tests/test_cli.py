@@ -185,6 +185,24 @@ assert not {"torch._dynamo", "sympy"} & set(sys.modules), sorted(sys.modules)
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
 
 
+def test_ctrl_c_while_the_command_is_imported() -> None:
+    code = """
+import sys
+
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == "sr_cli.cli.main":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupted())
+from sr_cli.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr.split() == [b"interrupted"] and not done.stdout
+
+
 def test_version_and_module(sr_process: Run) -> None:
     assert sr_process("--version").stdout.decode().strip() == f"sr {__version__}"
     assert b"upscale" in sr_process("--help").stdout

@@ -106,6 +106,8 @@ def _place_of(address: str) -> PurePosixPath:
     except ValueError:
         host, name = None, ""
     # Names that Windows would read as a folder, a drive or a device are refused everywhere.
+    if any(c.isspace() for c in address):
+        host = None
     if not host or not name.strip(". ") or not name.isprintable() or set(name) & set('\\/:*?"<>|'):
         raise RefusedError("invalid-address", address, hint="no-file")
     # Files of the same name may differ in host, port or query: hash the whole address.
