@@ -348,7 +348,16 @@ def test_a_readable_result_that_pillow_does_not_open_is_skipped(sr: Run, tmp_pat
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
 @pytest.mark.parametrize(
-    "arguments", ["models", "models --json", "models espcn", "upscale a.png -m bicubic -x2 --json"]
+    "arguments",
+    [
+        "models",
+        "models --json",
+        "models espcn",
+        "upscale a.png -m bicubic -x2 --json",
+        "--help",
+        "upscale --help",
+        "--version",
+    ],
 )
 def test_a_closed_pipe_ends_quietly(tmp_path: Path, arguments: str) -> None:
     save(tmp_path / "a.png")

@@ -18,19 +18,21 @@ from sr_cli.errors import SrError
 
 
 def prepare_streams() -> None:
-    """Make the streams safe: escape unsupported characters, replace closed streams."""
+    """Make the streams safe: escape unsupported characters, replace closed streams.
+
+    A pipe whose reader is gone raises BrokenPipeError everywhere.
+    """
     sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    # Rich would exit with 1, also from the help that Typer prints.
+    Console.on_broken_pipe = _raise_broken_pipe  # type: ignore[assignment, method-assign]
 
 
-class _Console(Console):
-    """A console whose closed pipe is an exception like any other: Rich would exit with 1."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
+def _raise_broken_pipe(_: Console) -> None:
+    raise BrokenPipeError
 
 
 def stderr_console() -> Console:
@@ -40,9 +42,9 @@ def stderr_console() -> Console:
 
 def print_table(table: Table) -> None:
     """Print a table on stdout, as wide as it needs to be."""
-    wide = _Console(emoji=False, highlight=False, width=10_000)
+    wide = Console(emoji=False, highlight=False, width=10_000)
     needed = wide.measure(table).maximum
-    console = _Console(emoji=False, highlight=False)
+    console = Console(emoji=False, highlight=False)
     console.width = max(console.width, needed)
     console.print(table)
 

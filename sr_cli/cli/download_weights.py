@@ -66,7 +66,7 @@ def download_weights(options: Options) -> None:
     HF_HUB_OFFLINE forbid downloads. Proxies are taken from the environment.
 
     Exit codes: 0 all done; 1 a download failed; 2 refused;
-    130 interrupted; 143 terminated.
+    130 interrupted; 141 stdout closed; 143 terminated.
     """
     from sr_cli.registry import downloads
 

@@ -25,7 +25,7 @@ from sr_cli.version import __version__
 
 EPILOG = (
     "Exit codes: 0 all done; 1 an image or checkpoint failed; 2 refused before any image "
-    "was opened; 130 interrupted; 141 stdout was closed; 143 terminated."
+    "was opened; 130 interrupted; 141 stdout closed; 143 terminated."
 )
 
 
@@ -39,6 +39,12 @@ class _Terminated(BaseException):
 
 class _Group(TyperGroup):
     """Converts every error that reaches the top to a message and an exit code."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().make_context(*arguments, **options)
+        except BrokenPipeError:
+            raise _broken_pipe() from None
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -54,9 +60,7 @@ class _Group(TyperGroup):
             say("terminated")
             raise SystemExit(int(ExitCode.TERMINATED)) from None
         except BrokenPipeError:
-            # Whoever read stdout has seen enough.
-            _discard_stdout()
-            raise SystemExit(int(ExitCode.BROKEN_PIPE)) from None
+            raise _broken_pipe() from None
         except OSError as error:
             reason = error.strerror or str(error)
             report_error(SrError("unwritable-file", error.filename or "stdout", reason=reason))
@@ -85,6 +89,12 @@ class _Command(TyperCommand):
 def _discard_stdout() -> None:
     """stdout is unusable, also for what is flushed at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _broken_pipe() -> SystemExit:
+    """Whoever read stdout has seen enough: nothing is said."""
+    _discard_stdout()
+    return SystemExit(int(ExitCode.BROKEN_PIPE))
 
 
 def _interrupted() -> SystemExit:

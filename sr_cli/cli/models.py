@@ -43,7 +43,7 @@ def models(options: Options) -> None:
     halo and figures of its weights.
 
     Exit codes: 0 all done; 1 a file is damaged, not a checkpoint, or no
-    result of sr; 2 refused; 130 interrupted; 143 terminated.
+    result of sr; 2 refused; 130 interrupted; 141 stdout closed; 143 terminated.
     """
     if options.name is not None and options.of is not None:
         raise RefusedError("conflicting-options", "NAME", other="--of")

@@ -204,8 +204,8 @@ def train(options: Options) -> None:
     exactly. Under torchrun, several processes share each batch.
 
     Exit codes: 0 trained; 1 failed; 2 refused before the first step;
-    130 interrupted; 143 terminated. Runs that ended with 130 or 143 can be
-    resumed.
+    130 interrupted; 141 stdout closed; 143 terminated. Runs that ended
+    with 130 or 143 can be resumed.
     """
     if options.print_schema:
         from sr_cli.training.recipe_files import recipe_schema

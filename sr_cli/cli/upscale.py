@@ -171,7 +171,8 @@ def upscale(options: Options) -> None:
     alpha, 16 bits, animation frames and TIFF pages are preserved.
 
     Exit codes: 0 all done; 1 an image or checkpoint failed; 2 refused
-    before any image was opened; 130 interrupted; 143 terminated.
+    before any image was opened; 130 interrupted; 141 stdout closed;
+    143 terminated.
     """
     began = time.perf_counter()
     request = _request(options)
