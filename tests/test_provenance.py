@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import torch
 from helpers.command import BICUBIC, Run
 from helpers.images import save, smooth
 from helpers.networks import compact
@@ -199,6 +201,27 @@ def test_averages_chains_files_and_images_that_shrink(sr: Run, tmp_path: Path) -
     found = read_provenance(tmp_path / "2.png")
     assert found is not None
     assert found.models[0].sha256 == sha256_of(tmp_path / "clean.safetensors")
+
+
+@pytest.mark.parametrize("name", ['ünï <&">.pth', os.fsdecode(b"bad\xff.pth"), "a\n\uffff.pth"])
+def test_a_checkpoint_of_any_name(sr: Run, tmp_path: Path, name: str) -> None:
+    save(tmp_path / "a.png")
+    torch.save(compact(2), tmp_path / "net.pth")
+    (tmp_path / "net.pth").rename(tmp_path / name)
+    assert sr("upscale", "a.png", "-m", name, "-o", "b.png").returncode == 0
+    found = read_provenance(tmp_path / "b.png")
+    assert found is not None and found.models[0].id == name
+    assert sr("models", "--of", "b.png").returncode == 0
+    assert sr("models", "--of", "b.png", "--json").document["models"][0]["id"] == name
+
+
+@pytest.mark.parametrize(
+    "parameters", ["", "{}", "5", "[" * 100_000, '{"factor": "4", "models": []}', '{"factor": NaN}']
+)
+def test_an_entry_that_is_not_ours_says_nothing(parameters: str) -> None:
+    packet = add_provenance(None, MADE).decode()
+    other = re.sub(r"(<stEvt:parameters>).*(</stEvt:parameters>)", rf"\g<1>{parameters}\2", packet)
+    assert other != packet and find_provenance(other.encode()) is None
 
 
 def test_the_comparison_says_it_too(sr: Run, tmp_path: Path) -> None:

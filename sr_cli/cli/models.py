@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sr_cli.cli.console import print_json, print_table
+from sr_cli.cli.console import print_json, print_table, shown
 from sr_cli.cli.options import takes
 from sr_cli.errors import RefusedError, SrError
 
@@ -111,7 +111,7 @@ def _print_facts(facts: dict[str, Any], json: bool) -> None:
         print_json(facts, indent=2)
         return
     for line in _lines(facts):
-        typer.echo(line)
+        typer.echo(shown(line))
 
 
 def _lines(facts: dict[str, Any], indent: str = "") -> Iterator[str]:

@@ -7,6 +7,7 @@ byte of it stays as it is. Nothing depends on the time, so that results stay the
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -87,8 +88,8 @@ def find_provenance(packet: bytes) -> Provenance | None:
         agent = _field(entry, "softwareAgent")
         if re.fullmatch(r"sr \S+", agent):
             try:
-                found = msgspec.json.decode(_field(entry, "parameters"), type=_Parameters)
-            except (msgspec.DecodeError, ValueError):
+                found = msgspec.convert(json.loads(_field(entry, "parameters")), _Parameters)
+            except (msgspec.ValidationError, ValueError, RecursionError):
                 continue
             return Provenance(found.factor, found.models, found.combined, agent)
     return None
@@ -143,11 +144,14 @@ def add_provenance(packet: bytes | None, made: Provenance) -> bytes:
 
 
 def _entry(made: Provenance) -> str:
-    parameters = msgspec.json.encode(_Parameters(made.factor, made.models, made.combined))
+    # In ASCII: XML does not allow every character that the name of a file may have.
+    parameters = json.dumps(
+        msgspec.to_builtins(_Parameters(made.factor, made.models, made.combined))
+    )
     fields = {
         "action": "resized",
         "softwareAgent": made.tool,
-        "parameters": parameters.decode(),
+        "parameters": parameters,
     }
     inner = "".join(f"<stEvt:{n}>{escape(v)}</stEvt:{n}>" for n, v in fields.items())
     return (
