@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from sr_cli.errors import SrError
+from sr_cli.layers.initial import uninitialised
 from sr_cli.networks import create_model, model_class, model_names
 from sr_cli.registry.checkpoint import is_sr_checkpoint, read_header
 from sr_cli.registry.manifest import Entry, load_manifest
@@ -109,6 +110,6 @@ def _halo(entry: Entry) -> int | None:
     header = read_header(entry.path)
     if header.halo is not None:
         return header.halo
-    with torch.device("meta"):
+    with uninitialised(), torch.device("meta"):
         network = create_model(header.model, scale=entry.scale, **header.config)
     return network.receptive_radius
