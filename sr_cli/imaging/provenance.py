@@ -1,6 +1,6 @@
 """Provenance: what made a result, as an entry in the history of its XMP packet.
 
-XMP is the place that JPEG, PNG, WebP, TIFF and AVIF share (XMP specification, part 3, section 1.1);
+XMP is the place that all formats but BMP share (XMP specification, part 3, section 1.1);
 the `Software` of EXIF stays the camera's. A packet that is there is extended in place: every other
 byte of it stays as it is. Nothing depends on the time, so that results stay the same byte for byte.
 """

@@ -31,7 +31,7 @@ def is_named_as_result(path: Path, others: Sequence[Path], label: str) -> bool:
 def is_sized_as_result(path: Path, others: Sequence[Path], label: str, size: Size) -> bool:
     """Whether a file has the name and exactly the size of a result of one of the others.
 
-    This tells results that cannot say what made them: BMP, GIF, lossless AVIF, and stripped files.
+    This tells results that cannot say what made them: BMP, and files without metadata.
 
     Args:
         path: The file.
