@@ -88,7 +88,7 @@ def test_what_is_not_an_image_is_refused(bad: Any) -> None:
         ({"scale": True}, "wrong-type", "scale"),
         ({"tile": 1.5}, "wrong-type", "tile"),
         ({"tile": True}, "wrong-type", "tile"),
-        ({"tile": 0}, "out-of-range", "tile"),
+        ({"tile": -1}, "out-of-range", "tile"),
         ({"device": "toaster"}, "unknown-value", "device"),
         ({"precision": "int3"}, "unknown-value", "precision"),
         ({"model": "nonsense"}, "unknown-model", "nonsense"),

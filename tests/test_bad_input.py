@@ -71,7 +71,7 @@ def test_max_pixels_bounds_the_result_too(sr: Run, tmp_path: Path) -> None:
         (["-x", "abc"], "out-of-range", "scale 'abc'"),
         (["-x", "2", "-s", "3"], "conflicting-options", "scale"),
         (["-x2", "--width", "100"], "conflicting-options", "width"),
-        (["-t", "0"], "out-of-range", "tile 0"),
+        (["-t", "-1"], "out-of-range", "tile -1"),
         (["--width", "0"], "out-of-range", "width 0"),
         (["--max-side", "-5"], "out-of-range", "max-side -5"),
         (["--max-pixels", "0"], "out-of-range", "max-pixels 0"),

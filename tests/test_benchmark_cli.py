@@ -133,7 +133,7 @@ def test_a_plot_needs_its_extra_or_is_drawn(sr: Run, originals: Path, tmp_path: 
         ("mine --region edges", 2, "option-requires"),
         ("mine --region middle --compare a.png", 2, "unknown-value"),
         ("mine --region 1:2,3,0 --compare a.png", 2, "unknown-value"),
-        ("mine --tile 0", 2, "out-of-range"),
+        ("mine --tile -1", 2, "out-of-range"),
         ("mine --threads 0", 2, "out-of-range"),
         ("mine --precision fp8", 2, "unknown-value"),
         ("mine --device tpu", 2, "unknown-value"),

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from sr_cli import __version__
 from sr_cli.cli.main import app
 from sr_cli.registry.manifest import load_manifest
+from sr_cli.registry.published import published_names
 from sr_cli.store.remote import is_address
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -86,6 +87,7 @@ def test_commands_parse(arguments: list[str]) -> None:
         parsed = command.make_context(name, rest, parent=outer).params
     known = load_manifest().weights
     names = {e.id for e in known} | {e.family for e in known} | {e.network for e in known}
+    names |= {name for name, file in published_names().items() if file.url and file.is_supported}
     asked = parsed.get("names") if name == "download-weights" else parsed.get("model")
     for model in [asked] if isinstance(asked, str) else asked or []:
         for part in [model] if is_address(model) else model.split("+"):

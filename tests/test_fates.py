@@ -12,6 +12,17 @@ import numpy as np
 import pytest
 import tifffile
 from helpers.command import BICUBIC, Run
+from helpers.compound import (
+    GAIN_XMP,
+    VIDEO,
+    directory,
+    extension,
+    item,
+    jpeg,
+    packet,
+    segments_of,
+    with_index,
+)
 from helpers.images import noise, smooth
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
@@ -29,7 +40,8 @@ from sr_cli.imaging.profiles import profile_of_cicp
 TARGETS = {f.suffixes[0][1:]: f.name for f in FORMATS.values() if f.writable}
 
 HELD = {
-    "jpg": (Kind.PROFILE, Kind.EXIF, Kind.XMP, Kind.IPTC, Kind.RESOLUTION, Kind.COMMENT),
+    "jpg": (Kind.PROFILE, Kind.EXIF, Kind.XMP, Kind.IPTC, Kind.RESOLUTION, Kind.COMMENT,
+            Kind.EXTENDED_XMP, Kind.GAIN_MAP, Kind.VIDEO),
     "png": (Kind.PROFILE, Kind.CICP, Kind.GAMMA, Kind.MASTERING, Kind.TEXT, Kind.EXIF, Kind.XMP,
             Kind.RESOLUTION, Kind.LOOP),
     "webp": (Kind.PROFILE, Kind.EXIF, Kind.XMP, Kind.LOOP),
@@ -82,6 +94,8 @@ def png_text() -> PngImagePlugin.PngInfo:
 
 def file_with(suffix: str, kind: Kind) -> bytes:
     """A file of 9 x 7 pixels with one kind of metadata, as Pillow and tifffile write it."""
+    if kind in COMPOUND:
+        return COMPOUND[kind]()
     name = TARGETS[suffix]
     image = Image.fromarray(smooth(7, 9))
     file = io.BytesIO()
@@ -126,6 +140,29 @@ def file_with(suffix: str, kind: Kind) -> bytes:
     return data
 
 
+def photo_with_gain_map() -> bytes:
+    gain = jpeg(smooth(3, 4), xmp=GAIN_XMP)
+    xmp = packet('hdrgm:Version="1.0"', directory(item("GainMap", len(gain))))
+    return with_index([jpeg(smooth(7, 9), xmp=xmp), gain], [0x030000, 0])
+
+
+def motion_photo() -> bytes:
+    xmp = packet("", directory(item("MotionPhoto", len(VIDEO), "video/mp4")))
+    return jpeg(smooth(7, 9), xmp=xmp) + VIDEO
+
+
+def photo_with_extended_xmp() -> bytes:
+    name, segments = extension(XMP)
+    return jpeg(smooth(7, 9), xmp=packet(f'xmpNote:HasExtendedXMP="{name}"'), segments=segments)
+
+
+COMPOUND = {
+    Kind.EXTENDED_XMP: photo_with_extended_xmp,
+    Kind.GAIN_MAP: photo_with_gain_map,
+    Kind.VIDEO: motion_photo,
+}
+
+
 def linear_of(profile: bytes, value: int) -> int:
     """A gray value in sRGB, by littleCMS."""
     transform = ImageCms.buildTransform(
@@ -164,6 +201,13 @@ def is_found(kind: Kind, data: bytes) -> bool:
     if kind is Kind.RESOLUTION:
         dpi = info.get("dpi", (0,))[0] or image.getexif().get(0x011A, 0)
         return abs(float(dpi) - 300) < 0.5
+    if kind in COMPOUND:
+        segments = segments_of(data) if data[:2] == b"\xff\xd8" else []
+        return {
+            Kind.EXTENDED_XMP: any(b"/xmp/extension/" in s and XMP in s for s in segments),
+            Kind.GAIN_MAP: GAIN_XMP in data and any(s.startswith(b"MPF\0") for s in segments),
+            Kind.VIDEO: data.endswith(VIDEO),
+        }[kind]
     return {
         Kind.PROFILE: profile == P3 or GIF[Kind.PROFILE] in data,
         Kind.MASTERING: MASTERING in data

@@ -38,6 +38,7 @@ class Repeat:
     scale: int
     more: int = 0
     sizes: list[tuple[int, int] | None] = field(default_factory=list)
+    exact: list[bool] = field(default_factory=list)
 
     def __call__(
         self,
@@ -45,7 +46,9 @@ class Repeat:
         on_tile: Callable[[int, int], None] | None = None,
         *,
         size: tuple[int, int] | None = None,
+        exact: bool = False,
     ) -> np.ndarray:
+        self.exact.append(exact)
         self.sizes.append(size)
         if on_tile is not None:
             on_tile(1, 2)
@@ -221,7 +224,10 @@ def test_alpha_is_upscaled_beside_the_colour() -> None:
     alpha[:, :6] = 0
     pixels = smooth(12, 12)
     shares: list[float] = []
-    made = upscale_picture(picture(Frame(pixels, alpha)), network(2, 1), Size(2), shares.append)
+    repeat = Repeat(2, 1)
+    pipeline = NetworkPipeline(repeat)  # type: ignore[arg-type]
+    made = upscale_picture(picture(Frame(pixels, alpha)), pipeline, Size(2), shares.append)
+    assert repeat.exact == [False, True], "alpha is computed in fp32"
     (frame,) = made.frames
     # Flat parts stay exact whatever the network does; those around the edge are its own.
     assert frame.alpha is not None and frame.alpha.shape == (24, 24)

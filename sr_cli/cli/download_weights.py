@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +13,11 @@ import typer
 from sr_cli.cli.console import print_json, print_table, report_error, say, shown
 from sr_cli.cli.options import takes
 from sr_cli.cli.progress import DownloadBars
-from sr_cli.errors import ExitCode, RefusedError
+from sr_cli.errors import ExitCode, RefusedError, SrError
 
 if TYPE_CHECKING:
     from sr_cli.registry.manifest import Entry
+    from sr_cli.registry.published import FoundModel
     from sr_cli.registry.ref import Download
     from sr_cli.store.remote import Remote
 
@@ -27,7 +28,18 @@ class Options:
 
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ID", help="Ids or addresses. Without any, list all ids."),
+        typer.Argument(
+            metavar="ID",
+            help="Ids, addresses or names that --search shows. Without any, list all ids.",
+        ),
+    ] = None
+    search: Annotated[
+        str | None,
+        typer.Option(
+            "--search",
+            metavar="WORDS",
+            help="Find published models by name, architecture, scale (x4) and licence.",
+        ),
     ] = None
     all: Annotated[bool, typer.Option("--all", help="Download all ids.")] = False
     verify: Annotated[
@@ -65,6 +77,9 @@ def download_weights(options: Options) -> None:
     (SR_CACHE). Interrupted downloads are resumed. SR_OFFLINE or
     HF_HUB_OFFLINE forbid downloads. Proxies are taken from the environment.
 
+    --search finds the models that OpenModelDB lists. Those with a direct
+    address are downloaded by their name; for the others, their page is named.
+
     Exit codes: 0 all done; 1 a download failed; 2 refused;
     130 interrupted; 141 stdout closed; 143 terminated.
     """
@@ -74,6 +89,9 @@ def download_weights(options: Options) -> None:
     if options.mirror is not None:
         os.environ["SR_MIRROR"] = options.mirror
     entries = _entries(options)
+    if options.search is not None:
+        _search(entries, options.search, options.json)
+        return
     names = options.names or []
     chosen = downloads.resolve_downloads(entries, names)
     all_good = True
@@ -96,11 +114,17 @@ def download_weights(options: Options) -> None:
 
 
 def _check(o: Options) -> None:
-    given = [n for n, v in (("--prune", o.prune), ("--verify", o.verify), ("--all", o.all)) if v]
+    modes = {
+        "--prune": o.prune,
+        "--verify": o.verify,
+        "--all": o.all,
+        "--search": o.search is not None,
+    }
+    given = [name for name, value in modes.items() if value]
     if len(given) > 1:
         raise RefusedError("conflicting-options", given[0], other=given[1])
-    if o.all and o.names:
-        raise RefusedError("conflicting-options", "--all", other="names")
+    if o.names and given and given[0] in ("--all", "--search"):
+        raise RefusedError("conflicting-options", given[0], other="names")
 
 
 def _entries(options: Options) -> Sequence[Entry]:
@@ -116,13 +140,14 @@ def _entries(options: Options) -> Sequence[Entry]:
 
 
 def _all_cached(entries: Sequence[Entry]) -> list[Download]:
-    """Every entry and every pinned address that is in the cache."""
+    """Every entry, published model and pinned address that is in the cache."""
     from sr_cli.registry.downloads import as_download
+    from sr_cli.registry.published import cached_published
     from sr_cli.registry.ref import Download
     from sr_cli.store import store
     from sr_cli.store.remote import is_address
 
-    cached = [as_download(e) for e in entries if e.is_available]
+    cached = [as_download(e) for e in [*entries, *cached_published()] if e.is_available]
     addresses = [r for r in store.cached_addresses() if is_address(r.address)]
     return cached + [Download(r.address, r) for r in addresses]
 
@@ -147,11 +172,13 @@ def _fetch(chosen: Sequence[Download], quiet: bool) -> bool:
 
 def _prune(entries: Sequence[Entry], chosen: Sequence[Download] | None, quiet: bool) -> None:
     """Remove the chosen downloads and their pins, or all downloads."""
+    from sr_cli.registry.published import cached_published
     from sr_cli.store import store
 
     remotes: list[Remote]
     if chosen is None:
-        remotes = [*(e.remote for e in entries), *store.cached_addresses()]
+        known = [*entries, *cached_published()]
+        remotes = [*(e.remote for e in known), *store.cached_addresses()]
         removed = [path for remote in remotes for path in store.remove(remote)]
     else:
         removed = [path for d in chosen for path in store.forget(d.remote)]
@@ -161,9 +188,11 @@ def _prune(entries: Sequence[Entry], chosen: Sequence[Download] | None, quiet: b
 
 
 def _rows(entries: Sequence[Entry], chosen: Sequence[Download]) -> list[dict[str, Any]]:
-    by_id = {e.id: e for e in entries}
+    from sr_cli.registry.published import cached_published
+
     if not chosen:
         return [_entry_row(e) for e in entries]
+    by_id = {e.id: e for e in [*cached_published(), *entries]}
     known = [by_id[d.name] for d in chosen if d.name in by_id]
     addresses = [d.remote for d in chosen if d.name not in by_id]
     return [_entry_row(e) for e in known] + [_address_row(r) for r in addresses]
@@ -211,3 +240,40 @@ def _list(entries: Sequence[Entry]) -> None:
         table.add_row(entry.id, size, cached, escape(licence), escape(entry.note))
     print_table(table)
     say("sr download-weights ID downloads one, sr upscale -m ID uses it")
+
+
+def _search(entries: Sequence[Entry], words: str, json: bool) -> None:
+    """Print the models that match, and how to get each."""
+    from sr_cli.registry.published import search_models
+
+    found = search_models(entries, words.split())
+    if json:
+        print_json([asdict(model) for model in found], indent=1)
+    elif found:
+        _print_found(found)
+    if not found:
+        raise SrError("nothing-matches", words)
+
+
+def _print_found(found: Sequence[FoundModel]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("name", "architecture", "scale", "MB", "licence", "where"):
+        table.add_column(heading, justify="right" if heading == "MB" else "left", no_wrap=True)
+    for model in found:
+        where = "direct" if model.url else model.page
+        if not model.supported:
+            where = f"not supported ({model.format}), {model.page}"
+        table.add_row(
+            escape(model.id),
+            escape(model.architecture),
+            f"x{model.scale}",
+            f"{model.bytes / 1e6:.1f}" if model.bytes else "?",
+            escape(model.licence) + (" (to be accepted)" if model.must_be_accepted else ""),
+            escape(where),
+        )
+    print_table(table)
+    if any(model.url and model.supported for model in found):
+        say("sr download-weights NAME downloads one with a direct address")

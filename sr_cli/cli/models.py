@@ -40,7 +40,7 @@ def models(options: Options) -> None:
 
     The list shows each network's scale, parameters, PSNR on Set5, licence,
     and where its weights are. With NAME: the paper, the scales, and size,
-    halo and figures of its weights.
+    halo and figures of its weights; for a file, which published model it is.
 
     Exit codes: 0 all done; 1 a file is damaged, not a checkpoint, or no
     result of sr; 2 refused; 130 interrupted; 141 stdout closed; 143 terminated.
@@ -101,9 +101,15 @@ def _describe(name: str, json: bool) -> dict[str, Any]:
         # Refuses an unknown name and a missing file; what is left is a chain.
         raise SrError("chain-not-supported", parse_model(name).name)
 
-    from sr_cli.registry.describe import describe
+    from sr_cli.engine.describe import describe, describe_origin
 
-    return describe(path)
+    try:
+        return describe(path)
+    except SrError:
+        # A file that cannot be used can still be a published one.
+        if published := describe_origin(path):
+            _print_facts({"file": name, "published": published}, json)
+        raise
 
 
 def _print_facts(facts: dict[str, Any], json: bool) -> None:
@@ -117,7 +123,9 @@ def _print_facts(facts: dict[str, Any], json: bool) -> None:
 def _lines(facts: dict[str, Any], indent: str = "") -> Iterator[str]:
     """Facts that are known, line by line; those inside others are indented."""
     for name, value in facts.items():
-        if isinstance(value, dict) and value:
+        if name == "published":
+            yield from (f"{name}: {m['id']} ({m['licence']}), {m['page']}" for m in value)
+        elif isinstance(value, dict) and value:
             yield f"{indent}{name}:"
             yield from (f"{indent}  {key}: {inner}" for key, inner in value.items())
         elif isinstance(value, list) and value and isinstance(value[0], dict):
@@ -134,10 +142,11 @@ def _rows(verify: bool) -> list[dict[str, Any]]:
     """A row for each available checkpoint, then the networks without one."""
     from sr_cli.networks import model_names
     from sr_cli.registry.manifest import load_manifest
+    from sr_cli.registry.published import cached_published
     from sr_cli.registry.ref import verified_path
 
     manifest = load_manifest()
-    entries = [e for e in manifest.weights if e.is_available]
+    entries = [e for e in manifest.weights if e.is_available] + cached_published()
     if verify:
         for entry in entries:
             verified_path(entry)

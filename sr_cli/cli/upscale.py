@@ -112,7 +112,11 @@ class Options:
         ),
     ] = False
     strip: Annotated[
-        bool, typer.Option("--strip", help="Drop EXIF, XMP, the ICC profile and other metadata.")
+        bool,
+        typer.Option(
+            "--strip",
+            help="Drop EXIF, XMP, the ICC profile, HDR gain maps and other metadata.",
+        ),
     ] = False
     compare: Annotated[
         bool, typer.Option("--compare", help="Also write NAME_compare, bicubic next to the result.")

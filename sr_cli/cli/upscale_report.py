@@ -112,7 +112,7 @@ class Reporter:
         )
 
     def _print_pipeline(self, ready: PipelineReady) -> None:
-        """Say so if the network's scale differs from the requested factor; with -v, how it runs."""
+        """Print notes on the weights and a scale that differs; with -v, how the network runs."""
         factor, scale, passes = ready.factor, ready.scale, ready.passes
         if factor is not None and factor != scale and scale > 1:
             times = "" if passes == 1 else f" {passes} times"

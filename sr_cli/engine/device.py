@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import platform
 import time
@@ -10,17 +9,15 @@ from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from sr_cli.engine.options import PRECISION_NAMES, check_precision
-from sr_cli.errors import RefusedError, SrError
+from sr_cli.errors import RefusedError
 from sr_cli.layers.fusion import fuse_activations
 from sr_cli.networks.base import conv
-from sr_cli.system.cache import cache_folder
-from sr_cli.system.files import atomic_write
+from sr_cli.system.cache import Measurements
 from sr_cli.system.memory import available_memory, keep_freed_memory
 
 PRECISIONS = dict(zip(PRECISION_NAMES, (torch.float32, torch.bfloat16, torch.float16), strict=True))
@@ -92,11 +89,11 @@ def pick_precision(device: torch.device, name: str = "auto") -> torch.dtype:
         return torch.float16
     if device.type != "cpu":
         return torch.float32
-    remembered = _PrecisionCache(cache_folder() / "precision.json", _machine_key())
-    chosen = remembered.read()
-    if chosen is None:
+    remembered, machine = Measurements("precision.json"), machine_key()
+    chosen = remembered.read(machine)
+    if not isinstance(chosen, str) or chosen not in PRECISIONS:
         chosen = DTYPE_NAMES[_fastest_on_cpu()]
-        remembered.write(chosen)
+        remembered.write(machine, chosen)
     return PRECISIONS[chosen]
 
 
@@ -151,7 +148,7 @@ def _time_block(block: nn.Module, x: torch.Tensor) -> float:
     return min(times)
 
 
-def _machine_key() -> str:
+def machine_key() -> str:
     """A key for what the measurement depends on: processor and torch version."""
     processor = platform.processor() or platform.machine()
     with suppress(OSError):
@@ -160,31 +157,6 @@ def _machine_key() -> str:
         found = sorted({line for line in lines if line.startswith(wanted)})
         processor = sha256("\n".join(found).encode()).hexdigest()[:16]
     return f"{processor} torch-{torch.__version__}"
-
-
-class _PrecisionCache:
-    """The chosen precision per machine, in a JSON file; an unreadable file is ignored."""
-
-    def __init__(self, path: Path, machine: str) -> None:
-        self.path = path
-        self.machine = machine
-
-    def _all(self) -> dict[str, Any]:
-        with suppress(OSError, ValueError):
-            found = json.loads(self.path.read_text())
-            if isinstance(found, dict):
-                return found
-        return {}
-
-    def read(self) -> str | None:
-        chosen = self._all().get(self.machine)
-        return chosen if isinstance(chosen, str) and chosen in PRECISIONS else None
-
-    def write(self, chosen: str) -> None:
-        with suppress(OSError, SrError):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(self.path) as file:
-                file.write(json.dumps(self._all() | {self.machine: chosen}).encode())
 
 
 def free_memory(device: torch.device) -> int:

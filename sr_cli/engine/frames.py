@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -23,7 +24,7 @@ def upscale_picture(
     """Upscale all frames of a picture; metadata is kept unchanged.
 
     Frames that would not become larger are resized with bicubic alone, unless the pipeline
-    restores.
+    restores. A gain map is always resized with bicubic, in the proportion of the first frame.
 
     Args:
         picture: It is not changed.
@@ -43,9 +44,20 @@ def upscale_picture(
         shrinks = only_shrinks(frame, pipeline, size)
         chosen = BicubicPipeline(pipeline.wrap) if shrinks else pipeline
         frames.append(_upscale_frame(frame, chosen, (height, width), report))
-    return Picture(
-        frames, picture.format, picture.metadata, picture.animation, picture.loop, picture.notes
-    )
+    result = replace(picture, frames=frames)
+    if picture.gain_map is not None:
+        # Networks are not made for gains.
+        bicubic = BicubicPipeline(pipeline.wrap)
+        resized = _resize_gain_map(picture.gain_map.frame, bicubic, picture.frames[0], frames[0])
+        result.gain_map = replace(picture.gain_map, frame=resized)
+    return result
+
+
+def _resize_gain_map(gain_map: Frame, bicubic: Pipeline, base: Frame, made: Frame) -> Frame:
+    """Resize a gain map as much as the image that it covers."""
+    height = max(1, round(gain_map.height * made.height / base.height))
+    width = max(1, round(gain_map.width * made.width / base.width))
+    return Frame(bicubic.run(gain_map.pixels, (height, width)))
 
 
 def only_shrinks(frame: Frame, pipeline: Pipeline, size: Size) -> bool:
@@ -101,7 +113,8 @@ def _upscale_alpha(alpha: NDArray[Any], pipeline: Pipeline, size: tuple[int, int
     """Upscale alpha as a gray image, keeping the exact value where the input is flat."""
     if (alpha == alpha.flat[0]).all():
         return np.full(size, alpha.flat[0], alpha.dtype)
-    sr = pipeline.run(alpha, size, None)
+    # A smooth gradient of alpha shows every rounding where it meets a background.
+    sr = pipeline.run(alpha, size, exact=True)
     if size[0] < alpha.shape[0] or size[1] < alpha.shape[1]:
         return sr
     window = np.ones((5, 5), np.uint8)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sr_cli.engine.options import EngineOptions
 from sr_cli.engine.size import best_scale, passes_for
 from sr_cli.engine.tiling import Axis, plan_spans
-from sr_cli.errors import RefusedError
+from sr_cli.errors import RefusedError, SrError
 from sr_cli.imaging.resize import (
     Edges,
     bicubic_taps,
@@ -49,7 +49,12 @@ class Pipeline(Protocol):
     def wrap(self) -> str: ...
 
     def run(
-        self, lr: NDArray[Any], size: tuple[int, int], on_share: OnShare | None = None
+        self,
+        lr: NDArray[Any],
+        size: tuple[int, int],
+        on_share: OnShare | None = None,
+        *,
+        exact: bool = False,
     ) -> NDArray[Any]:
         """Resize an image.
 
@@ -57,6 +62,7 @@ class Pipeline(Protocol):
             lr: (h, w) or (h, w, 3), uint8 or uint16.
             size: (height, width) of the result.
             on_share: Called with the share that is done, 0 to 1.
+            exact: Compute in float32 whatever the precision is.
 
         Returns:
             (height, width[, 3]) of the same type.
@@ -77,7 +83,12 @@ class BicubicPipeline:
         return []
 
     def run(
-        self, lr: NDArray[Any], size: tuple[int, int], on_share: OnShare | None = None
+        self,
+        lr: NDArray[Any],
+        size: tuple[int, int],
+        on_share: OnShare | None = None,
+        *,
+        exact: bool = False,
     ) -> NDArray[Any]:
         """As `Pipeline.run`."""
         h, w = lr.shape[:2]
@@ -112,7 +123,12 @@ class NetworkPipeline:
         return [self.upscaler]
 
     def run(
-        self, lr: NDArray[Any], size: tuple[int, int], on_share: OnShare | None = None
+        self,
+        lr: NDArray[Any],
+        size: tuple[int, int],
+        on_share: OnShare | None = None,
+        *,
+        exact: bool = False,
     ) -> NDArray[Any]:
         """As `Pipeline.run`: passes of the network, then exact bicubic downscaling."""
         passes = passes_for(max(size[0] / lr.shape[0], size[1] / lr.shape[1]), self.upscaler.scale)
@@ -127,7 +143,8 @@ class NetworkPipeline:
                 if on_share is not None:
                     on_share((b + o * done / total) / a)
 
-            lr = self.upscaler(lr, report, size=size if index == passes - 1 else None)
+            last = size if index == passes - 1 else None
+            lr = self.upscaler(lr, report, size=last, exact=exact)
         return lr
 
 
@@ -146,15 +163,20 @@ class ChainPipeline:
         return [*self.first, *self.last.upscalers]
 
     def run(
-        self, lr: NDArray[Any], size: tuple[int, int], on_share: OnShare | None = None
+        self,
+        lr: NDArray[Any],
+        size: tuple[int, int],
+        on_share: OnShare | None = None,
+        *,
+        exact: bool = False,
     ) -> NDArray[Any]:
         """As `Pipeline.run`."""
         steps = len(self.first) + 1
         for number, upscaler in enumerate(self.first):
-            lr = upscaler(lr)
+            lr = upscaler(lr, exact=exact)
             if on_share is not None:
                 on_share((number + 1) / steps)
-        return lr if lr.shape[:2] == size else self.last.run(lr, size, on_share)
+        return lr if lr.shape[:2] == size else self.last.run(lr, size, on_share, exact=exact)
 
 
 def build_pipeline(refs: Sequence[ModelRef], factor: float, options: EngineOptions) -> Pipeline:
@@ -221,14 +243,17 @@ def network_scale(refs: Sequence[ModelRef], factor: float) -> int | None:
 def _load_upscaler(refs: Sequence[ModelRef], scale: int, options: EngineOptions) -> Upscaler:
     from sr_cli.engine.upscaler import Upscaler
 
-    return Upscaler(
-        [ref.load(scale) for ref in refs],
-        device=options.device,
-        precision=options.precision,
-        tile=options.tile,
-        tta=options.tta,
-        wrap=options.wrap,
-    )
+    try:
+        return Upscaler(
+            [ref.load(scale) for ref in refs],
+            device=options.device,
+            precision=options.precision,
+            tile=options.tile,
+            tta=options.tta,
+            wrap=options.wrap,
+        )
+    except SrError as error:
+        raise error.about(", ".join(ref.name for ref in refs)) from error.__cause__
 
 
 def _build_chain(refs: Sequence[ModelRef], factor: float, options: EngineOptions) -> Pipeline:

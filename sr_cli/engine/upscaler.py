@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sr_cli.engine.device import DTYPE_NAMES, free_memory, pick_device, pick_precision
+from sr_cli.engine.findings import Place
+from sr_cli.engine.probe import prepare, probe_model
 from sr_cli.engine.tiling import Axis, Tile, continued_axis, plan_tiles, split_tile
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.colour import LUMA_RANGE, LUMA_WEIGHTS
 from sr_cli.imaging.edges import positions_beyond
 from sr_cli.imaging.resize import Taps, bicubic_taps, to_integers
-from sr_cli.layers.fusion import FusedConvolution, fuse_activations
+from sr_cli.layers.fusion import FusedConvolution
 from sr_cli.networks.base import InferenceNet, SRModel
 from sr_cli.networks.bicubic import RADIUS, upscale_bicubic
 from sr_cli.registry.loaded import LoadedModel, as_loaded
@@ -94,19 +96,23 @@ class Upscaler:
         self._resident = resident_memory()
         several = models if isinstance(models, Sequence) else [models]
         loaded = [as_loaded(m) if isinstance(m, SRModel) else m for m in several]
-        self._traits = [m.traits for m in loaded]
-        self.models = [m.network for m in loaded]
-        (self.scale,) = {m.scale for m in self.models}
         self.device = pick_device(device)
         self.dtype = pick_precision(self.device, precision)
+        place = Place(self.device, self.dtype if precision == "auto" else torch.float32)
+        loaded = [probe_model(m, place) for m in loaded]
+        self._traits = [m.traits for m in loaded]
+        self._file_notes = [note for m in loaded for note in m.notes]
+        self.models = [m.network for m in loaded]
+        (self.scale,) = {m.scale for m in self.models}
         if precision == "auto" and not all(t.half_is_safe for t in self._traits):
             self.dtype = torch.float32
+        self._is_asked_for = precision != "auto"
         self.tta = tta
         self.halo = max(needed_halo(m) for m in loaded) if halo is None else halo
         self.margin = max(needed_margin(m) for m in loaded)
         self.grid = math.lcm(*(t.grid for t in self._traits))
         self.wraps = wrap in ("y", "both"), wrap in ("x", "both")
-        self._nets = [self._prepare(m, self.dtype) for m in self.models]
+        self._nets = [prepare(m, self.dtype, self.device) for m in self.models]
         self._fp32_nets: dict[int, InferenceNet] = {}
         try:
             self.tile = self._choose_tile() if tile is None else tile
@@ -118,8 +124,8 @@ class Upscaler:
 
     @property
     def notes(self) -> list[Note]:
-        """What is to be known about results: tiles that differ from the whole image."""
-        return [
+        """What is to be known about the weights, and tiles that differ from the whole image."""
+        return self._file_notes + [
             Note("tiles-differ", {"network": t.architecture, "difference": t.tile_difference})
             for t in self._traits
             if t.tile_difference and self.tile
@@ -131,6 +137,7 @@ class Upscaler:
         on_tile: OnTile | None = None,
         *,
         size: tuple[int, int] | None = None,
+        exact: bool = False,
     ) -> NDArray[Any]:
         """Upscale an image.
 
@@ -139,10 +146,12 @@ class Upscaler:
             on_tile: Called after each tile with the tiles done and the total.
             size: (height, width) of the result, at most `scale` times the input, reached by
                 exact bicubic downscaling; None for `scale` times the input.
+            exact: Compute in float32 whatever the precision is.
 
         Returns:
             (height, width[, 3]) of the same type.
         """
+        exact = exact or self.dtype_for(lr) != self.dtype
         h, w = lr.shape[:2]
         height, width = size or (h * self.scale, w * self.scale)
         resampling = self._resampling(h, w, height, width)
@@ -156,7 +165,8 @@ class Upscaler:
             tile = waiting.pop()
             fits = True
             try:
-                self._compute_tile(sr, self._read(lr, tile), tile, (rows, columns), resampling)
+                read = self._read(lr, tile)
+                self._compute_tile(sr, read, tile, (rows, columns), resampling, exact)
             except SrError:
                 raise
             except Exception as error:
@@ -176,11 +186,13 @@ class Upscaler:
                 on_tile(done, done + len(waiting))
         return sr
 
-    def _prepare(self, model: SRModel, dtype: torch.dtype) -> InferenceNet:
-        net = model.for_inference().set_precision(dtype).to(self.device)
-        net = net.to(memory_format=torch.channels_last)
-        fuse_activations(net)
-        return net
+    def dtype_for(self, lr: NDArray[Any]) -> torch.dtype:
+        """The dtype in which an image is computed.
+
+        Half precision has 8 (bf16) or 11 significant bits: an image of more than 8 bits is computed
+        in float32 unless half precision was asked for.
+        """
+        return self.dtype if lr.dtype == np.uint8 or self._is_asked_for else torch.float32
 
     def _network_error(self, error: Exception) -> SrError:
         """The error for a network that failed, in this precision or at all."""
@@ -255,11 +267,12 @@ class Upscaler:
         tile: Tile,
         axes: tuple[Axis, Axis],
         resampling: _Resampling | None,
+        exact: bool,
     ) -> None:
         """Compute one tile from the pixels read for it, and store its core in `sr`."""
         r, c, s = tile.rows, tile.columns, self.scale
         top = float(np.iinfo(read.dtype).max)
-        y = self._average(self._to_tensor(read, top))
+        y = self._average(self._to_tensor(read, top), exact)
         if resampling is None:
             inner_r = slice((r.start - r.first) * s, (r.stop - r.first) * s)
             inner_c = slice((c.start - c.first) * s, (c.stop - c.first) * s)
@@ -284,7 +297,7 @@ class Upscaler:
         host = host[None, None] if host.ndim == 2 else host.permute(2, 0, 1)[None]
         return host.to(self.device)
 
-    def _average(self, x: Tensor) -> Tensor:
+    def _average(self, x: Tensor, exact: bool) -> Tensor:
         """(1, C, h, w) -> (1, C, h*scale, w*scale), the mean over networks and orientations."""
         total: Tensor | None = None
         orientations = (
@@ -293,24 +306,29 @@ class Upscaler:
         for index in range(len(self._nets)):
             for turns, flip in orientations:
                 seen = _rotate(x, turns)
-                y = self._run_network(index, seen.flip(3) if flip else seen)
+                y = self._run_network(index, seen.flip(3) if flip else seen, exact)
                 y = _rotate(y.flip(3) if flip else y, -turns)
                 total = y if total is None else total + y
         assert total is not None
         count = len(self._nets) * len(orientations)
         return total if count == 1 else total / count
 
-    def _run_network(self, index: int, x: Tensor) -> Tensor:
-        """Run one network on one tile, again in float32 if the result is not finite."""
-        y = self._upscale_tile(self._nets[index], index, x)
-        if _is_finite(y):
-            return y
-        if index not in self._fp32_nets:
-            self._fp32_nets[index] = self._prepare(self.models[index], torch.float32)
-        y = self._upscale_tile(self._fp32_nets[index], index, x)
+    def _run_network(self, index: int, x: Tensor, exact: bool) -> Tensor:
+        """Run one network on one tile, in float32 if `exact` or if the result is not finite."""
+        if not exact or self.dtype == torch.float32:
+            y = self._upscale_tile(self._nets[index], index, x)
+            if _is_finite(y):
+                return y
+        y = self._upscale_tile(self._fp32_net(index), index, x)
         if not _is_finite(y):
             raise SrError("not-finite", network=self._traits[index].architecture)
         return y
+
+    def _fp32_net(self, index: int) -> InferenceNet:
+        """The network in float32, prepared when it is first needed."""
+        if index not in self._fp32_nets:
+            self._fp32_nets[index] = prepare(self.models[index], torch.float32, self.device)
+        return self._fp32_nets[index]
 
     def _upscale_tile(self, net: nn.Module, index: int, x: Tensor) -> Tensor:
         gray = x.shape[1] == 1

@@ -17,6 +17,7 @@ from sr_cli.errors import Note, SrError
 from sr_cli.imaging.codecs import gif, png, tiff
 from sr_cli.imaging.codecs.png_chunks import read_chunks
 from sr_cli.imaging.codecs.source import OpenFile
+from sr_cli.imaging.compound.attach import attach_parts
 from sr_cli.imaging.conversion import orient_frame
 from sr_cli.imaging.exif import ORIENTATION
 from sr_cli.imaging.formats import DEFAULT_MAX_PIXELS, FORMATS, sniff_format
@@ -177,11 +178,12 @@ def _decode(data: bytes, max_pixels: int, allow_truncated: bool) -> Picture:
         if sniff_format(data[:32]) is FORMATS["TIFF"]:
             picture = tiff.read_gray_alpha(data, max_pixels)
             if picture is not None:
+                picture.notes += attach_parts(data, picture)
                 return picture
         raise _unidentified(data) from None
     with image:
         source = OpenFile(data, image, max_pixels, allow_truncated)
-        picture = tiff.read(source) if image.format == "TIFF" else _read(source)
+        picture = _read_tiff(source) if image.format == "TIFF" else _read(source)
     picture.notes = source.notes
     return picture
 
@@ -196,12 +198,22 @@ def _unidentified(data: bytes) -> SrError:
     return SrError("unknown-image-format", known=list(FORMATS))
 
 
+def _read_tiff(source: OpenFile) -> Picture:
+    picture = tiff.read(source)
+    source.notes += attach_parts(source.data, picture)
+    return picture
+
+
 def _read(source: OpenFile) -> Picture:
     """Decode any file except TIFF: one image or an animation."""
     image = source.image
     name = {"MPO": "JPEG", "DIB": "BMP"}.get(image.format or "", image.format or "PNG")
-    # Multi-picture JPEG and HEIF files of phones hold previews and depth maps, too.
-    count = 1 if image.format in ("MPO", "HEIF") else int(getattr(image, "n_frames", 1))
+    count = int(getattr(image, "n_frames", 1))
+    if image.format in ("MPO", "HEIF"):
+        # Files of phones hold previews and depth maps, too; see `attach_parts` for JPEG.
+        if name == "HEIF" and count > 1:
+            source.add_note(Note("images-dropped", {"count": count - 1, "kinds": ["other"]}))
+        count = 1
     source.check_size(image.size[0] * image.size[1] * count)
     # An APNG may begin with an image for viewers without animation support.
     first = 1 if count > 1 and getattr(image, "default_image", False) else 0
@@ -218,7 +230,10 @@ def _read(source: OpenFile) -> Picture:
     animation = name in ("GIF", "PNG", "WEBP", "AVIF") and len(frames) > 1
     if animation:
         _give_all_alpha(frames)
-    return Picture(frames, name, metadata, animation, _loop(source, name) if animation else None)
+    loop = _loop(source, name) if animation else None
+    picture = Picture(frames, name, metadata, animation, loop)
+    source.notes += attach_parts(source.data, picture, orientation)
+    return picture
 
 
 def _read_the_rest(source: OpenFile, name: str, metadata: Metadata) -> None:

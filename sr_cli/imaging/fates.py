@@ -20,6 +20,9 @@ class Kind(str, Enum):
     TEXT = "PNG text"
     COMMENT = "comment"
     LOOP = "loop count"
+    EXTENDED_XMP = "extended XMP"
+    GAIN_MAP = "HDR gain map"
+    VIDEO = "motion photo"
 
 
 class Fate(str, Enum):
@@ -55,6 +58,9 @@ _ROWS: Mapping[Kind, tuple[Fate, ...]] = {
     Kind.IPTC:       (_K,   _D, _D,            _K,   _D,    _D,    _D),
     Kind.RESOLUTION: (_K,   _K, Fate.AS_EXIF,  _K,   _K,    _D,    Fate.AS_EXIF),
     Kind.LOOP:       (_NONE, _K, _K,           _NONE, _NONE, _K,   _D),
+    Kind.EXTENDED_XMP: (_K,  _D, _D,           _D,   _D,    _D,    _D),
+    Kind.GAIN_MAP:   (_K,    _D, _D,           _D,   _D,    _D,    _D),
+    Kind.VIDEO:      (_K,    _D, _D,           _D,   _D,    _D,    _D),
 }  # fmt: skip
 
 FATES: Mapping[Kind, Mapping[str, Fate]] = {

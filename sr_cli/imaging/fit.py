@@ -36,11 +36,14 @@ _FIELDS = {
     Kind.XMP: "xmp",
     Kind.IPTC: "iptc",
     Kind.RESOLUTION: "dpi",
+    Kind.EXTENDED_XMP: "xmp_extension",
 }
 """The attribute of `Metadata` for each kind."""
 
 _IN_PICTURE: Mapping[Kind, Callable[[Picture], bool]] = {
     Kind.LOOP: lambda picture: picture.animation and picture.loop != 0,
+    Kind.GAIN_MAP: lambda picture: picture.gain_map is not None,
+    Kind.VIDEO: lambda picture: picture.video is not None,
 }
 """Whether a picture has the kinds that are not in `Metadata`; their codecs write them."""
 
@@ -64,7 +67,8 @@ def fit_metadata(
     """Fit the metadata of a picture to a format.
 
     Args:
-        picture: Its pixels are converted where the format can hold no profile for them.
+        picture: Its pixels are converted where the format can hold no profile for them. Gain map
+            and video are dropped with the metadata.
         target: The format that is written.
         encoding: How it is written.
 
@@ -76,6 +80,7 @@ def fit_metadata(
         # Without the transfer of HDR and the range of video, pixels would mean nothing.
         is_needed = metadata.cicp and (metadata.cicp.is_hdr or not metadata.cicp.full_range)
         metadata = Metadata(cicp=metadata.cicp if is_needed else None)
+        picture.gain_map = picture.video = None
     metadata = _without_fallbacks(metadata, target)
     notes: list[Note] = []
     for kind, fates in FATES.items():

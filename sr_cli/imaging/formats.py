@@ -202,7 +202,7 @@ class Encoding:
     Attributes:
         quality: 1 to 100, for formats that have one; None for the default.
         lossless: Lossless WebP or AVIF.
-        strip: Write no metadata.
+        strip: Write no metadata, and no gain map or video.
     """
 
     quality: int | None = None

@@ -1,4 +1,4 @@
-"""Boxes of AVIF and HEIC files: colour and depth of the image, which decoders do not report.
+"""Boxes of AVIF and HEIC files: what decoders do not report of colour, depth and gain maps.
 
 Sections are of ISO/IEC 14496-12 (boxes) and ISO/IEC 23008-12 (items and their properties).
 """
@@ -17,6 +17,12 @@ _CONTAINERS = {
     b"stbl": 0, b"stsd": 8, b"av01": 78,
 }  # fmt: skip
 """Boxes with boxes inside, by the bytes before them."""
+
+_GAIN_MAPS = (
+    b"urn:com:apple:photo:2020:aux:hdrgainmap",
+    b"urn:iso:std:iso:ts:21496:-1:aux:gainmap",
+)
+"""Types of auxiliary images."""
 
 _DEPTH = 8
 """The deepest boxes that matter are eight levels down; damaged files may have more."""
@@ -104,7 +110,7 @@ def write_mastering(file: BinaryIO, chunks: Mapping[bytes, bytes]) -> bool:
         offsets = [place for box in boxes for place in _file_offsets(data, box)]
     except (KeyError, ValueError, struct.error, IndexError):
         return False
-    first = 1 + len(list(_children(data, ipco.start, ipco.end)))
+    first = 1 + len(list(read_boxes(data, ipco.start, ipco.end)))
     indices, content = bytes(range(first, first + len(added))), b"".join(added)
     grows = len(content) + len(indices)
     made = bytearray(data)
@@ -165,6 +171,30 @@ def _file_offsets(data: bytes, box: Box) -> Iterator[int]:
         raise ValueError("not a layout of libavif")
 
 
+def has_gain_map(data: bytes) -> bool:
+    """Whether an AVIF or HEIC file has a gain map.
+
+    Either a derived item `tmap` (ISO 21496-1, annex C) or an auxiliary image, as iPhones write it.
+    """
+    for box in _walk(data, 0, len(data)):
+        if box.kind == b"auxC" and any(n in data[box.start : box.end] for n in _GAIN_MAPS):
+            return True
+        if box.kind == b"iinf" and _has_gain_map_item(data, box):
+            return True
+    return False
+
+
+def _has_gain_map_item(data: bytes, box: Box) -> bool:
+    # Version 0 counts items in two bytes, later ones in four (section 8.11.6).
+    entries = box.start + (6 if data[box.start : box.start + 1] == b"\0" else 8)
+    for entry in read_boxes(data, entries, box.end):
+        wide = data[entry.start : entry.start + 1] == b"\x03"
+        place = entry.start + (10 if wide else 8)
+        if entry.kind == b"infe" and data[place : place + 4] == b"tmap":
+            return True
+    return False
+
+
 def _image_properties(data: bytes) -> list[tuple[bytes, bytes]]:
     """The properties of the primary item; all properties if it has no colour of its own."""
     item, places, all_properties = None, [], []
@@ -172,7 +202,7 @@ def _image_properties(data: bytes) -> list[tuple[bytes, bytes]]:
         if box.kind == b"pitm":
             item = _number(data, box.start + 4, wide=data[box.start] > 0)
         elif box.kind == b"ipco":
-            inside = _children(data, box.start, box.end)
+            inside = read_boxes(data, box.start, box.end)
             all_properties = [(b.kind, data[b.start : b.end]) for b in inside]
         elif box.kind == b"ipma":
             places = _associations(data, box, item)
@@ -210,13 +240,13 @@ def _number(data: bytes, position: int, *, wide: bool) -> int:
 
 def _walk(data: bytes, start: int, end: int, depth: int = 0) -> Iterator[Box]:
     """All boxes, those with boxes inside first."""
-    for box in _children(data, start, end):
+    for box in read_boxes(data, start, end):
         yield box
         if box.kind in _CONTAINERS and depth < _DEPTH:
             yield from _walk(data, box.start + _CONTAINERS[box.kind], box.end, depth + 1)
 
 
-def _children(data: bytes, start: int, end: int) -> Iterator[Box]:
+def read_boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
     """The boxes in a part of the file (14496-12, section 4.2)."""
     while start + 8 <= end:
         size, kind = struct.unpack_from(">I4s", data, start)

@@ -44,6 +44,7 @@ class Metadata:
     Attributes:
         exif: A TIFF block after `Exif\\0\\0`, without thumbnail and orientation.
         xmp: An XML packet.
+        xmp_extension: A second packet for what does not fit into the first one in a JPEG.
         icc: A colour profile, of the first page where pages differ.
         page_icc: The profile of each TIFF page; empty if all have `icc`.
         cicp: Colour by code points. It takes precedence over a profile.
@@ -57,6 +58,7 @@ class Metadata:
 
     exif: bytes | None = None
     xmp: bytes | None = None
+    xmp_extension: bytes | None = None
     icc: bytes | None = None
     page_icc: tuple[bytes | None, ...] = ()
     cicp: Cicp | None = None
@@ -66,6 +68,54 @@ class Metadata:
     comment: bytes | None = None
     png_colour: dict[bytes, bytes] = field(default_factory=dict)
     mastering: dict[bytes, bytes] = field(default_factory=dict)
+
+
+@dataclass
+class GainMap:
+    """An HDR gain map: the image stretched to cover the picture, with its own metadata.
+
+    Attributes:
+        frame: 8 bits, gray or RGB, upright; usually smaller than the picture.
+        xmp: Its own XMP packet.
+        iso: Its own metadata of ISO 21496-1, with its identifier.
+        icc: Its own colour profile.
+        base_iso: The part of that metadata that stands with the picture.
+        version: `hdrgm:Version` for the XMP of the picture; empty if it has none.
+        listed: Whether the directory in the XMP of the picture lists it.
+    """
+
+    frame: Frame
+    xmp: bytes | None = None
+    iso: bytes | None = None
+    icc: bytes | None = None
+    base_iso: bytes | None = None
+    version: str = ""
+    listed: bool = False
+
+
+@dataclass(frozen=True)
+class CameraProperty:
+    """An XMP property of a camera maker: its qualified name, namespace and value."""
+
+    prefix: str
+    name: str
+    uri: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Video:
+    """The video of a motion photo.
+
+    Attributes:
+        data: An MP4 or QuickTime file.
+        mime: Its type.
+        properties: XMP of the picture about the video.
+    """
+
+    data: bytes
+    mime: str
+    properties: tuple[CameraProperty, ...] = ()
 
 
 @dataclass
@@ -80,6 +130,8 @@ class Picture:
         loop: How often an animation is played: 0 for ever, None once.
         notes: For the user: what was converted or could not be written.
         provenance: What made it; None for what was read from a file.
+        gain_map: Makes an HDR picture of it; only in JPEG.
+        video: Makes a motion photo of it; only in JPEG.
     """
 
     frames: list[Frame]
@@ -89,6 +141,8 @@ class Picture:
     loop: int | None = None
     notes: list[Note] = field(default_factory=list)
     provenance: Provenance | None = None
+    gain_map: GainMap | None = None
+    video: Video | None = None
 
     @property
     def width(self) -> int:

@@ -17,6 +17,7 @@ class InferenceNet(nn.Module):
 
     `half_parts` run in the dtype given to `set_precision`. Everything else stays in float32,
     because the first and last layers and the global skip cause most of the rounding error.
+    `channels_last` says whether the network is faster in that memory format.
 
     Shapes as for `SRModel`: lr (N, C, h, w) in [0, 1] -> sr (N, C, h*scale, w*scale), float32.
     """
@@ -24,6 +25,7 @@ class InferenceNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.half_dtype = torch.float32
+        self.channels_last = True
 
     def half_parts(self) -> list[nn.Module]:
         """Submodules that may run in bf16 or fp16."""

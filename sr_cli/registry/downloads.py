@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.registry.manifest import Entry
+from sr_cli.registry.published import published_entry, published_names
 from sr_cli.registry.ref import Download
 from sr_cli.store import store
 from sr_cli.store.remote import Remote, is_address
@@ -34,10 +36,11 @@ def resolve_downloads(entries: Sequence[Entry], names: Sequence[str]) -> list[Do
 
     Args:
         entries: The public entries of a manifest.
-        names: Ids, families or addresses.
+        names: Ids, families, addresses or names of published models.
 
     Raises:
-        RefusedError: `unknown-value` for a name without an entry, `invalid-address`.
+        RefusedError: `unknown-value` for a name without an entry, `invalid-address`, and as
+            `published_entry`.
     """
     chosen: dict[str, Download] = {}
     for name in names:
@@ -48,8 +51,10 @@ def resolve_downloads(entries: Sequence[Entry], names: Sequence[str]) -> list[Do
             chosen[name] = Download(name, remote)
             continue
         found = [e for e in entries if name in (e.id, e.family)]
+        if not found and (published := published_entry(name)):
+            found = [published]
         if not found:
-            known = [e.id for e in entries]
+            known = [e.id for e in entries] + get_close_matches(name, published_names())
             raise RefusedError("unknown-value", "public weights", value=name, known=known)
         chosen |= {e.id: as_download(e) for e in found}
     return list(chosen.values())

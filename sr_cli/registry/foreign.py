@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -11,25 +11,47 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from sr_cli.errors import RefusedError, SrError
+from sr_cli.errors import Note, RefusedError, SrError
 from sr_cli.layers.edges import mirror_beyond
 from sr_cli.networks.base import InferenceNet, SRModel
 from sr_cli.registry.converters import LAYOUTS, convert_tensors
-from sr_cli.registry.loaded import LoadedModel, Traits, as_loaded, default_value_range
+from sr_cli.registry.layouts import Tensors, Weights, find_weights
+from sr_cli.registry.loaded import LoadedModel, Traits, as_loaded
+from sr_cli.registry.reparameterised import fuse_modules, other_forms
 from sr_cli.registry.tensors import read_tensors
+from sr_cli.system.files import sha256_of
 
 HALO = 32
 """Context in lr pixels for networks that do not declare a receptive radius."""
 
-_PREFIXES = ("module.", "netG.", "generator.", "model.")
-_WRAPPED_AT_MOST = 3
 _PURPOSES = ("SR", "FaceSR", "Restoration")
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a network requires of its caller.
+
+    Attributes:
+        least: The smallest side of an input, in lr pixels.
+        multiple: Of which the sides of an input must be multiples.
+        square: Whether inputs must be squares.
+        fresh: Whether every call needs a fresh copy, because the network keeps state between calls.
+        channels_last: Whether the network works in channels_last and is no slower so.
+    """
+
+    least: int = 1
+    multiple: int = 1
+    square: bool = False
+    fresh: bool = False
+    channels_last: bool = True
 
 
 class ForeignModel(SRModel):
     """A network of another tool as an SRModel: lr (N, C, h, w) in [0, 1] -> sr.
 
-    Sizes that the network does not support are padded by mirroring and cropped again.
+    Sizes that the network does not support are padded by mirroring and cropped again. Networks may
+    change their input in place or let the images of a batch depend on each other: each image is
+    computed alone, from a copy.
     """
 
     name = "foreign"
@@ -43,10 +65,10 @@ class ForeignModel(SRModel):
         # How to call the network, and which of its outputs is the image.
         self._call = getattr(descriptor, "_call_fn", None) or (lambda net, x: net(x))
         self._channels = int(descriptor.input_channels)
-        needs = descriptor.size_requirements
-        self.least = int(needs.minimum)
-        self.multiple = int(needs.multiple_of)
-        self.square = bool(needs.square)
+        declared = descriptor.size_requirements
+        self.needs = Needs(
+            max(1, int(declared.minimum)), int(declared.multiple_of), bool(declared.square)
+        )
         reach = _receptive_radius(self.net)
         self._halo = HALO if reach is None else min(HALO, reach)
 
@@ -60,31 +82,20 @@ class ForeignModel(SRModel):
         return self._halo
 
     def forward(self, lr: Tensor) -> Tensor:
+        if len(lr) > 1:
+            return torch.cat([self(image[None]) for image in lr])
         h, w = lr.shape[-2:]
         height, width = (self._supported_side(n) for n in (h, w))
-        if self.square:
+        if self.needs.square:
             height = width = max(height, width)
-        sr: Tensor = self._call(self.net, mirror_beyond(lr, below=height - h, right=width - w))
+        own = mirror_beyond(lr, below=height - h, right=width - w)
+        net = copy.deepcopy(self.net) if self.needs.fresh else self.net
+        sr: Tensor = self._call(net, own.clone() if own is lr else own)
         return sr[..., : h * self.scale, : w * self.scale]
 
-    @torch.inference_mode()
-    def runs_in_half(self) -> bool:
-        """Whether the network runs in bf16.
-
-        Some networks create float32 tensors on the way, which cannot be mixed with bf16.
-        """
-        side = self._supported_side(24)
-        try:
-            net = copy.deepcopy(self.net).eval().to(torch.bfloat16)
-            self._call(net, torch.zeros(1, self._channels, side, side, dtype=torch.bfloat16))
-        except Exception:
-            # Networks of other tools raise errors of any type.
-            return False
-        return True
-
     def _supported_side(self, side: int) -> int:
-        side = max(side, self.least)
-        return -(-side // self.multiple) * self.multiple
+        side = max(side, self.needs.least)
+        return -(-side // self.needs.multiple) * self.needs.multiple
 
     def for_inference(self) -> InferenceNet:
         return _WholeNet(self.frozen_copy()).eval()
@@ -96,6 +107,8 @@ class _WholeNet(InferenceNet):
     def __init__(self, model: ForeignModel) -> None:
         super().__init__()
         self.model = model
+        self.channels_last = model.needs.channels_last
+        fuse_modules(model.net)
         for module in model.modules():
             if isinstance(module, nn.GroupNorm):
                 # In channels_last PyTorch's CPU kernel takes the variance as E[x^2] - E[x]^2, which
@@ -106,7 +119,8 @@ class _WholeNet(InferenceNet):
         return [self.model]
 
     def forward(self, lr: Tensor) -> Tensor:
-        sr: Tensor = self.model(lr.to(self.half_dtype))
+        lr = lr.to(self.half_dtype)
+        sr: Tensor = self.model(lr if self.channels_last else lr.contiguous())
         return sr.float()
 
 
@@ -143,24 +157,39 @@ def _load(path: Path, _: int) -> LoadedModel:
         import spandrel
     except ImportError:
         spandrel = None
-    candidates = strip_prefixes(read_tensors(path))
-    for tensors in candidates:
-        if (ours := convert_tensors(tensors)) is not None:
-            return as_loaded(ours)
+    candidates = find_weights(read_tensors(path))
+    for weights in candidates:
+        if (ours := convert_tensors(weights.tensors)) is not None:
+            return replace(as_loaded(ours), sha256=sha256_of(path), notes=_notes(weights))
     if spandrel is None:
         raise RefusedError("extra-missing", path, extra="foreign")
-    for tensors in candidates:
-        try:
-            found: Any = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(tensors))
-        except Exception:
-            # spandrel guesses the architecture from the names; a wrong guess raises any type.
-            continue
-        return _adapt(path, found)
+    loader = spandrel.ModelLoader(device="cpu")
+    for weights in candidates:
+        if (found := _describe(loader, weights.tensors)) is not None:
+            loaded = _adapt(path, found)
+            return replace(loaded, sha256=sha256_of(path), notes=_notes(weights))
     raise SrError("unknown-architecture", path, known=known_architectures())
 
 
+def _describe(loader: Any, tensors: Tensors) -> Any | None:
+    """The network and what spandrel knows about it, or None if it knows no such architecture."""
+    for form in (tensors, *other_forms(tensors)):
+        try:
+            return loader.load_from_state_dict(dict(form))
+        except Exception:
+            # spandrel guesses the architecture from the names; a wrong guess raises any type.
+            continue
+    return None
+
+
+def _notes(weights: Weights) -> tuple[Note, ...]:
+    if not weights.others:
+        return ()
+    return (Note("averaged-weights", {"used": weights.place, "others": list(weights.others)}),)
+
+
 def _adapt(path: Path, descriptor: Any) -> LoadedModel:
-    """Wrap the network, with the traits that spandrel declares and a probe finds."""
+    """Wrap the network, with the traits that spandrel declares."""
     architecture = str(descriptor.architecture.name)
     purpose = getattr(descriptor, "purpose", "")
     if purpose not in _PURPOSES:
@@ -175,14 +204,15 @@ def _adapt(path: Path, descriptor: Any) -> LoadedModel:
             outputs=channels[1],
         )
     network = ForeignModel(descriptor.eval())
-    declared = bool(descriptor.supports_half and descriptor.supports_bfloat16)
+    # Networks of other tools with one channel are trained on gray from 0 to 255, not on luma.
+    # Until it is measured, no half precision is safe.
     traits = Traits(
         architecture,
         network.receptive_radius,
-        half_is_safe=declared and network.runs_in_half(),
-        size_multiple=network.multiple,
-        smallest_side=network.least,
-        value_range=default_value_range(network.channels),
+        half_is_safe=False,
+        size_multiple=network.needs.multiple,
+        smallest_side=network.needs.least,
+        value_range=(0.0, 1.0),
     )
     return LoadedModel(network, traits)
 
@@ -195,15 +225,3 @@ def known_architectures() -> list[str]:
     except ImportError:
         return kinds
     return kinds + sorted(str(a.architecture.name) for a in spandrel.MAIN_REGISTRY.architectures())
-
-
-def strip_prefixes(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
-    """The tensors as they are, then without the prefixes that wrappers add to all names."""
-    found = [dict(tensors)]
-    while len(found) <= _WRAPPED_AT_MOST:
-        names = list(found[-1])
-        prefix = next((p for p in _PREFIXES if all(n.startswith(p) for n in names)), None)
-        if prefix is None or not names:
-            break
-        found.append({n.removeprefix(prefix): t for n, t in found[-1].items()})
-    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sr_cli.errors import Note
 from sr_cli.imaging.colour import LUMA_BLACK, LUMA_WHITE
 from sr_cli.networks.base import SRModel
 
@@ -47,10 +48,15 @@ class LoadedModel:
         network: lr (N, C, h, w) in [0, 1] -> sr (N, C, h*scale, w*scale), float32, in evaluation
             mode.
         traits: What is known about the network with these weights.
+        sha256: Of the file, for weights of other tools, whose traits the engine measures and
+            remembers; "" for checkpoints of sr, which state theirs.
+        notes: What the user should know about how the file was read.
     """
 
     network: SRModel
     traits: Traits
+    sha256: str = ""
+    notes: tuple[Note, ...] = ()
 
 
 def as_loaded(network: SRModel) -> LoadedModel:

@@ -17,6 +17,7 @@ from sr_cli.errors import RefusedError, SrError
 from sr_cli.imaging.provenance import UsedModel
 from sr_cli.networks import SCALES, model_names
 from sr_cli.registry.manifest import Entry, Manifest, load_manifest
+from sr_cli.registry.published import published_entry
 from sr_cli.store import store
 from sr_cli.store.pins import pinned
 from sr_cli.store.remote import Remote, is_address
@@ -234,13 +235,13 @@ def parse_model(name: str | Path | None) -> ModelRef:
     """The model that a name refers to; nothing is downloaded.
 
     Args:
-        name: An id, a family, a network, a checkpoint file, an address, `bicubic`, a chain
-            `a+b`, or None for the general model. In a chain, an address must come last, because
-            it may contain `+` itself.
+        name: An id, a family, a network, a checkpoint file, an address, the name of a published
+            model, `bicubic`, a chain `a+b`, or None for the general model. In a chain, an address
+            must come last, because it may contain `+` itself.
 
     Raises:
         RefusedError: `unknown-model` with the known names, `no-weights` for a network that is not
-            trained, `file-not-found`, `invalid-address`.
+            trained, `file-not-found`, `invalid-address`, and as `published_entry`.
     """
     manifest = load_manifest()
     name = manifest.general if name is None else str(name)
@@ -261,6 +262,8 @@ def parse_model(name: str | Path | None) -> ModelRef:
         if not os.path.isfile(path):
             raise RefusedError("file-not-found", name)
         return FileRef(path.name, path)
+    if published := published_entry(name):
+        return FamilyRef(name, (published,))
     raise _unknown_model(name, manifest)
 
 

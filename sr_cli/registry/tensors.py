@@ -22,7 +22,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         path: The file. No code in it is run.
 
     Returns:
-        Tensors by name, on the CPU.
+        Tensors by name, on the CPU; in nested dictionaries, names are joined by points.
 
     Raises:
         SrError: `file-not-found`; `unreadable-checkpoint` for files that are damaged or hold more
@@ -44,7 +44,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         # torch.load raises any type for pickles that hold more than tensors, and its message
         # suggests loading them unsafely.
         raise SrError("unreadable-checkpoint", path, reason="it holds more than tensors") from error
-    tensors = _innermost(found)
+    tensors = _flatten(found)
     if not tensors:
         raise SrError("unreadable-checkpoint", path, reason="no named tensors")
     declared = sum(t.numel() * t.element_size() for t in tensors.values())
@@ -76,30 +76,29 @@ def _check_archive(path: Path) -> None:
         raise SrError("expands-too-much", path, mib=grown >> 20)
 
 
-_WRAPPERS = (
-    "params_ema",
-    "params-ema",
-    "params",
-    "state_dict",
-    "model_state_dict",
-    "g_ema",
-    "model",
-)
-"""Keys under which training tools store the weights; averaged weights come first."""
+def _flatten(found: Any) -> dict[str, Tensor]:
+    """The tensors of nested mappings, named by their path: `state_dict.model.conv.weight`."""
+    tensors: dict[str, Tensor] = {}
+    seen: set[int] = set()
 
+    def collect(mapping: Mapping[Any, Any], prefix: str, depth: int) -> None:
+        # A mapping may hold itself, or the same one in many places.
+        if depth > _DEEPEST or id(mapping) in seen:
+            return
+        seen.add(id(mapping))
+        for name, value in mapping.items():
+            if isinstance(value, Mapping):
+                collect(value, f"{prefix}{name}.", depth + 1)
+            elif (
+                isinstance(value, Tensor)
+                and not value.is_complex()
+                and value.layout is torch.strided
+            ):
+                tensors[f"{prefix}{name}"] = value
 
-def _innermost(found: Any, depth: int = 0) -> dict[str, Tensor]:
-    """The tensors of a mapping, or of the nested mapping that holds the weights."""
-    if not isinstance(found, Mapping) or depth > _DEEPEST:
-        return {}
-    for name in _WRAPPERS:
-        if isinstance(found.get(name), Mapping) and (inner := _innermost(found[name], depth + 1)):
-            return inner
-    return {
-        str(k): v
-        for k, v in found.items()
-        if isinstance(v, Tensor) and not v.is_complex() and v.layout is torch.strided
-    }
+    if isinstance(found, Mapping):
+        collect(found, "", 0)
+    return tensors
 
 
 def _first_line(error: Exception) -> str:

@@ -240,9 +240,8 @@ class _Batch:
         from sr_cli.engine.device import DTYPE_NAMES
 
         first = self._pipeline.upscalers[0]
-        return replace(
-            result, device=str(first.device), precision=DTYPE_NAMES[first.dtype], tile=first.tile
-        )
+        precision = DTYPE_NAMES[first.dtype_for(picture.frames[0].pixels)]
+        return replace(result, device=str(first.device), precision=precision, tile=first.tile)
 
     def _prepare_output(self, picture: Picture, job: Job) -> tuple[Format, tuple[int, int]]:
         """Drop features if requested; the format and (width, height) of a result that fits it."""

@@ -28,7 +28,7 @@ class UpscaleOptions:
             input.
         quality: 1 to 100; None for JPEG 95, WebP 92, AVIF 90.
         lossless: Write lossless WebP or AVIF.
-        strip: Drop EXIF, XMP, ICC profile and other metadata.
+        strip: Drop EXIF, XMP, ICC profile, HDR gain maps, videos and other metadata.
         overwrite: Overwrite existing results.
         skip_existing: Skip images whose results exist.
         flatten: Drop what the format does not support: 16 bits, alpha (onto white), frames.
@@ -221,7 +221,7 @@ class PipelineReady:
         scale: Of the network.
         passes: How often the network is applied.
         device, precision, tile, halo: How it computes.
-        notes: What is to be known about its results.
+        notes: What is to be known about its weights and its results.
     """
 
     factor: float | None

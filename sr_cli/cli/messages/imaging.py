@@ -87,6 +87,15 @@ NOTES: dict[str, str] = {
     "metadata-dropped": "{block} dropped: {format} does not support it",
     # facts: block, format, bytes
     "metadata-too-large": "{block} dropped: {bytes} bytes do not fit in a {format} file",
+    # facts: part
+    "part-unreadable": "{part} dropped: missing, damaged or of an unknown kind",
+    # facts: part, format
+    "part-unsupported": "{part} dropped: not supported in {format} files",
+    # facts: count, kinds
+    "images-dropped": "further images in the file dropped: {count} ({kinds})",
+    # facts: bytes
+    "data-dropped": "data after the image dropped: {bytes} bytes of an unknown kind",
+    "xmp-unreadable": "XMP dropped: it concerns a gain map or video, and cannot be parsed",
     "lossless-avif-without-metadata": (
         "metadata dropped: lossless AVIF has it only with OpenCV 5 (lossless WebP and PNG keep it)"
     ),

@@ -26,6 +26,18 @@ MESSAGES: dict[str, Message] = {
         "{subject}: its licence must be accepted first ({licence})",
         "sr download-weights {subject} --accept-license",
     ),
+    # facts: page
+    "no-direct-address": Message(
+        "{subject} is published without a direct address",
+        "download it from {page}, and use -m FILE",
+    ),
+    # facts: architecture, format, page
+    "published-not-supported": Message(
+        "{subject} cannot be used: {architecture} as {format} is not supported", "see {page}"
+    ),
+    "nothing-matches": Message(
+        "no model matches '{subject}'", "parts of names, architectures, licences, and x2, x4, …"
+    ),
     # facts: scale, available
     "scale-not-available": Message(
         "{subject} is not available at x{scale}", "available: x{available:, x}"
@@ -85,4 +97,7 @@ MESSAGES: dict[str, Message] = {
     "network-cannot-be-built": Message("{subject} cannot be built: {reason}"),
 }
 
-NOTES: dict[str, str] = {}
+NOTES: dict[str, str] = {
+    # facts: used, others (names of the sets of weights in the file)
+    "averaged-weights": "uses the averaged weights '{used}' of the file, not {others}",
+}
