@@ -12,14 +12,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sr_cli.errors import Note, RefusedError, SrError
 from sr_cli.version import __version__
 
 if TYPE_CHECKING:
     from sr_cli.engine.options import EngineOptions
+    from sr_cli.errors import Note, RefusedError, SrError
     from sr_cli.evaluation.benchmark import benchmark
     from sr_cli.evaluation.plan import BenchmarkOptions, Pairs
     from sr_cli.evaluation.report import Report
+    from sr_cli.imaging.decode import read_provenance
+    from sr_cli.imaging.provenance import Provenance
     from sr_cli.registry.ref import load_model
     from sr_cli.training.recipe import Recipe
     from sr_cli.training.request import TrainingRequest, TrainingResult
@@ -33,6 +35,7 @@ __all__ = [
     "EngineOptions",
     "Note",
     "Pairs",
+    "Provenance",
     "Recipe",
     "RefusedError",
     "Report",
@@ -44,6 +47,7 @@ __all__ = [
     "__version__",
     "benchmark",
     "load_model",
+    "read_provenance",
     "train",
     "upscale_files",
     "upscale_image",
@@ -52,15 +56,20 @@ __all__ = [
 _HOME = {
     "BenchmarkOptions": "evaluation.plan",
     "EngineOptions": "engine.options",
+    "Note": "errors",
     "Pairs": "evaluation.plan",
+    "Provenance": "imaging.provenance",
     "Recipe": "training.recipe",
+    "RefusedError": "errors",
     "Report": "evaluation.report",
     "Result": "upscale.request",
+    "SrError": "errors",
     "TrainingRequest": "training.request",
     "TrainingResult": "training.request",
     "UpscaleOptions": "upscale.request",
     "benchmark": "evaluation.benchmark",
     "load_model": "registry.ref",
+    "read_provenance": "imaging.decode",
     "train": "training.train",
     "upscale_files": "upscale.files",
     "upscale_image": "upscale.image",

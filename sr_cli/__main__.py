@@ -1,5 +1,22 @@
-"""`python -m sr_cli` is `sr`."""
+"""The entry of the command: `sr`, or `python -m sr_cli`."""
 
-from sr_cli.cli.main import main
+from __future__ import annotations
 
-main()
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command. Ctrl-C while it is imported ends it as it does later."""
+    try:
+        from sr_cli.cli.main import main as run
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.stderr.flush()
+        # Nothing has been written yet. Python would remember an interrupted exec() as unhandled.
+        os._exit(130)
+    run()
+
+
+if __name__ == "__main__":
+    main()

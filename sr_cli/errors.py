@@ -15,6 +15,7 @@ class ExitCode(IntEnum):
     FAILED = 1
     REFUSED = 2
     INTERRUPTED = 130
+    BROKEN_PIPE = 141
     TERMINATED = 143
 
 
@@ -76,7 +77,8 @@ class Note:
     """
 
     kind: str
-    facts: dict[str, Any] = field(default_factory=dict)
+    # Left out of the hash: a table has none, and equal notes have equal kinds.
+    facts: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def as_dict(self) -> dict[str, Any]:
         """The note as a JSON object: `kind`, and its facts."""

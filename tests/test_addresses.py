@@ -106,6 +106,8 @@ def test_a_file_on_the_hub_that_changes_is_discarded(sr: Run, world: World) -> N
         ("hf://owner/repo//etc/x.pth", "invalid-address", 2),
         ("https://example.org/..%5Cx.pth", "invalid-address", 2),
         ("https://127.0.0.1:9/", "invalid-address", 2),
+        ("https://example.org/a b.pth", "invalid-address", 2),
+        ("https:///a.pth", "invalid-address", 2),
         ("hf://owner/repo/nothing.pth", "download-failed", 1),
         ("http://127.0.0.1:9/a.pth", "insecure-address", 1),
     ],
@@ -287,3 +289,17 @@ def test_a_login_page_does_not_replace_what_is_pinned(
     world.server.put("/example.org/net.safetensors", good, without_length(LOGIN))
     refused(sr("download-weights", address, env=world.env), address, "web-page", "pinned")
     assert all_pins() == before and sr("download-weights", address, env=world.env).returncode == 0
+
+
+def test_a_scheme_in_capitals_is_the_same_address(sr: Run, world: World, tmp_path: Path) -> None:
+    put_on_hub(world.server, world.content["first-x2"])
+    save(tmp_path / "a.png")
+    assert sr("upscale", "a.png", "-m", HUB_FILE, env=hub_env(world)).returncode == 0
+    asked = len(world.server.requests)
+    address = HUB_FILE.replace("hf://", "HF://")
+    assert sr("upscale", "a.png", "-y", "-m", address, env=hub_env(world)).returncode == 0
+    assert len(world.server.requests) == asked
+    nowhere = sr("upscale", "a.png", "-m", "HTTPS://example.org/", env=world.env)
+    assert nowhere.returncode == 2 and nowhere.error_codes == ["invalid-address"]
+    assert Remote("Hf://owner/Repo/X.pth").address == "hf://owner/Repo/X.pth"
+    assert Remote("weights/A.pth").address == "weights/A.pth"

@@ -15,7 +15,7 @@ import pytest
 from helpers import PACKAGE, REPOSITORY
 from helpers.images import pixels_of, save, size_of, smooth
 from helpers.world import World
-from PIL import Image
+from PIL import Image, ImageFile
 
 import sr_cli
 from sr_cli import (
@@ -23,6 +23,7 @@ from sr_cli import (
     RefusedError,
     SrError,
     UpscaleOptions,
+    read_provenance,
     upscale_files,
     upscale_image,
 )
@@ -124,14 +125,16 @@ def test_a_pillow_image_keeps_its_profile() -> None:
     assert made.info["icc_profile"] == b"profile" and made.info["dpi"] == (300, 300)
 
 
-def test_pillow_keeps_its_settings() -> None:
-    """In a process that reads no files: what reads them sets limits of its own."""
-    code = (
-        "import sr_cli; from PIL import Image; n = Image.MAX_IMAGE_PIXELS; "
-        "sr_cli.upscale_image(Image.new('L', (4, 4)), model='bicubic', scale=2); "
-        "assert n == Image.MAX_IMAGE_PIXELS is not None"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_pillow_keeps_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    upscale_image(Image.new("L", (4, 4)), model="bicubic", scale=2)
+    inputs = [save(tmp_path / f"{n}.png", 48, 40) for n in "abc"]
+    for result in upscale_files(inputs, model="bicubic", scale=2):
+        assert result.status == "done" and result.target is not None
+        read_provenance(result.target)
+    assert Image.MAX_IMAGE_PIXELS == 50
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is True
 
 
 def test_files_are_upscaled_as_the_results_are_read(tmp_path: Path) -> None:

@@ -342,3 +342,21 @@ def test_options_reach_the_pages(tmp_path: Path) -> None:
     (result,) = upscale_files(path, model="bicubic", scale=2, options=options)
     assert result.error is not None and result.error.code == "never-lossless"
     assert result.error.subject == str(path / "1.gif")
+
+
+def test_results_of_earlier_runs_are_known_by_their_pages(sr: Run, tmp_path: Path) -> None:
+    book(tmp_path / "in/a.cbz")
+    assert sr(*BICUBIC, "in").returncode == 0
+    (tmp_path / "in/a_x2.cbz").rename(tmp_path / "in/other.cbz")
+    again = sr(*BICUBIC, "in")
+    assert again.returncode == 0
+    made = {p.name for p in (tmp_path / "in").iterdir()}
+    assert made == {"a.cbz", "other.cbz", "a_x2.cbz"}
+
+
+def test_a_broken_result_is_made_again(sr: Run, tmp_path: Path) -> None:
+    book(tmp_path / "a.cbz")
+    (tmp_path / "a_x2.cbz").write_bytes(b"")
+    done = sr(*BICUBIC, "a.cbz", "--skip-existing", "--json")
+    assert done.returncode == 0 and done.note_kinds == ["unreadable-result-replaced"]
+    assert size_of(unpacked(tmp_path / "a_x2.cbz")["b/2.png"]) == (80, 80)

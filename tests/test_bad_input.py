@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,22 @@ from helpers.command import BICUBIC, Run
 from helpers.images import save
 from safetensors.numpy import save as tensors_as_bytes
 
+from sr_cli import (
+    BenchmarkOptions,
+    EngineOptions,
+    Note,
+    Pairs,
+    RefusedError,
+    TrainingRequest,
+    benchmark,
+    load_model,
+    upscale_files,
+)
+from sr_cli.cli.messages import sentence
 from sr_cli.engine.device import cpu_precisions
 from sr_cli.engine.options import PRECISION_NAMES
 from sr_cli.errors import SrError
-from sr_cli.system.files import atomic_write
+from sr_cli.system.files import atomic_write, mib_rounded_up
 from sr_cli.upscale import executor
 
 
@@ -190,3 +203,111 @@ def test_bad_checkpoints_never_execute(sr: Run, tmp_path: Path) -> None:
     assert b"missing: layers.0.bias" in sr("upscale", "a.png", "-m", "some.safetensors").stderr
     assert not (tmp_path / "executed").exists()
     assert not (tmp_path / "a_x4.png").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("upscale", ""),
+        ("upscale", "a.png", "-o", ""),
+        ("upscale", "a.png", "-m", ""),
+        ("upscale", "a.png", "-x", ""),
+        ("upscale", "a.png", "-f", ""),
+        ("train", "-m", "espcn", "-x2", "--data", ""),
+        ("train", "-m", "espcn", "-x2", "--data", ".", "--val", ""),
+        ("train", "-m", "espcn", "-x2", "--data", ".", "-o", ""),
+        ("train", "--recipe", "", "--data", "."),
+        ("benchmark", ""),
+        ("benchmark", "--hr", "", "--lr", "."),
+        ("benchmark", "--data-dir", ""),
+        ("benchmark", "--save", ""),
+        ("download-weights", ""),
+        ("models", ""),
+        ("models", "--of", ""),
+    ],
+)
+def test_empty_values_are_refused(sr: Run, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    save(tmp_path / "a.png")
+    done = sr(*arguments)
+    assert done.returncode == 2 and done.error_codes == ["empty-value"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_an_empty_suffix_says_something(sr: Run, tmp_path: Path) -> None:
+    save(tmp_path / "a.png")
+    assert sr(*BICUBIC, "a.png", "-o", "out/", "--suffix", "").returncode == 0
+    assert (tmp_path / "out/a.png").exists()
+
+
+@pytest.mark.parametrize(("inputs", "output"), [("", None), (["a.png", ""], None), ("a.png", "")])
+def test_empty_paths_are_refused_in_python(inputs: str | list[str], output: str | None) -> None:
+    with pytest.raises(RefusedError) as caught:
+        upscale_files(inputs, output, model="bicubic", scale=2)
+    assert caught.value.code == "empty-value"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_as_an_input_does_not_block(sr: Run, tmp_path: Path) -> None:
+    save(tmp_path / "in/a.png")
+    os.mkfifo(tmp_path / "in/pipe.png")
+    done = sr(*BICUBIC, "in/pipe.png", "in/a.png", "-o", "out/")
+    assert done.returncode == 1 and done.error_codes == ["not-a-regular-file"]
+    assert (tmp_path / "out/a.png").exists()
+    done = sr(*BICUBIC, "in", "--json")
+    assert done.returncode == 0 and done.records[0]["other"] == 1
+    trained = sr("train", "-m", "espcn", "-x2", "--data", "in/pipe.png", "-o", "x.safetensors")
+    assert trained.error_codes == ["path-not-found"]
+    assert sr("models", "in/pipe.png").error_codes == ["unknown-model"]
+    assert sr("models", "--of", "in/pipe.png").error_codes == ["file-not-found"]
+
+
+def test_an_error_is_one_line_whatever_it_names(sr: Run) -> None:
+    done = sr(*BICUBIC, "a\nb\x1b.png")
+    assert done.error_codes == ["path-not-found"]
+    assert done.stderr.count(b"\n") == 1 and b"\x1b" not in done.stderr
+
+
+def test_what_is_needed_on_the_disk_is_never_nothing() -> None:
+    assert [mib_rounded_up(n) for n in (1, 1 << 20, (1 << 20) + 1)] == [1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("make", "field"),
+    [
+        (lambda: TrainingRequest(data="photos"), "data"),
+        (lambda: TrainingRequest(data=["a"], steps="5"), "steps"),
+        (lambda: TrainingRequest(data=["a"], seconds=True), "seconds"),
+        (lambda: TrainingRequest(data=[3]), "data"),
+        (lambda: TrainingRequest(data=["a"], output=3), "output"),
+        (lambda: Pairs("hr", Path("lr")), "hr"),
+        (lambda: benchmark(["x"], options=BenchmarkOptions(rgb="yes")), "rgb"),
+        (lambda: benchmark(["x"], options=BenchmarkOptions(save="out")), "save"),
+        (lambda: benchmark(["x"], options=BenchmarkOptions(degradations="noise")), "degradations"),
+        (
+            lambda: benchmark(["x"], options=BenchmarkOptions(engine=EngineOptions(threads="2"))),
+            "engine.threads",
+        ),
+    ],
+)
+def test_requests_of_the_wrong_types_are_refused(make: Callable[[], object], field: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        make()
+    assert caught.value.code == "invalid-request" and caught.value.subject == field
+    assert sentence(caught.value)
+
+
+def test_requests_take_numbers_of_numpy() -> None:
+    request = TrainingRequest(data=("a", Path("b")), steps=np.int64(5), save_seconds=1)
+    assert request.steps == 5
+
+
+def test_bicubic_at_a_scale_that_it_does_not_have() -> None:
+    with pytest.raises(SrError) as caught:
+        load_model("bicubic", scale=7)
+    assert caught.value.code == "scale-not-available"
+    assert caught.value.facts == {"scale": 7, "available": [2, 3, 4]}
+
+
+def test_notes_can_be_in_a_set() -> None:
+    note = Note("metadata-dropped", {"block": "IPTC"})
+    assert len({note, Note("metadata-dropped", {"block": "IPTC"}), Note("metadata-dropped")}) == 2

@@ -15,10 +15,11 @@ import torch
 from helpers import REPOSITORY, SHARED
 from helpers.command import Run
 from helpers.images import smooth
-from helpers.networks import compact
+from helpers.networks import compact, failing_for
 from PIL import Image
 
 from sr_cli.errors import RefusedError, SrError
+from sr_cli.evaluation import benchmark as evaluation
 from sr_cli.evaluation.benchmark import benchmark
 from sr_cli.evaluation.costs import PeakMemory, count_multiply_adds
 from sr_cli.evaluation.measure import ImageFigures, Protocol, SetFigures, load_sample
@@ -215,16 +216,23 @@ def test_gray_sixteen_bit_and_bad_images(originals: Path) -> None:
     assert not report.model_errors
 
 
-def test_a_model_that_cannot_be_used_leaves_the_others(originals: Path, tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_used_leaves_the_others(
+    originals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.save(compact(1), tmp_path / "one.pth")
     torch.save(compact(2), tmp_path / "two.pth")
-    good, bad = (f"{tmp_path / name}.pth+espcn-x2" for name in ("one", "two"))
+    good, chain_of_two = (f"{tmp_path / name}.pth+espcn-x2" for name in ("one", "two"))
+    with pytest.raises(RefusedError) as caught:
+        benchmark([originals], models=[good, chain_of_two], scale=2)
+    assert caught.value.code == "chain-order"
+    bad = "fsrcnn-x2"
+    monkeypatch.setattr(evaluation, "build_pipeline", failing_for(bad))
     report = benchmark([originals], models=[good, bad], scale=2)
     chain, broken = row_of(report, good), row_of(report, bad)
     assert broken.error is not None and not broken.sets and broken.quality == -math.inf
     (error,) = report.model_errors
     assert (error.code, error.subject) == ("model-failed", bad)
-    assert error.facts["cause"].code == broken.error.code == "chain-order"
+    assert error.facts["cause"].code == broken.error.code == "unreadable-checkpoint"
     assert len(chain.sets["mine"].images) == 3
     espcn = create_model("espcn", scale=2)
     first = [sum(t.numel() for t in compact(1).values()), sum(9 * 8 * n for n in (3, 8, 3))]
@@ -234,10 +242,10 @@ def test_a_model_that_cannot_be_used_leaves_the_others(originals: Path, tmp_path
 
 
 def test_images_that_cannot_be_saved_are_the_models_error(originals: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    report = benchmark(
-        [originals], models=BICUBIC, options=BenchmarkOptions(save=tmp_path / "file")
-    )
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/mine").touch()
+    options = BenchmarkOptions(save=tmp_path / "out")
+    report = benchmark([originals], models=BICUBIC, options=options)
     (error,) = report.model_errors
     assert error.facts["cause"].code == "unwritable-file"
 

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 from helpers.command import Outcome, Run
+from helpers.networks import failing_for
 from PIL import Image
+
+from sr_cli.evaluation import benchmark as evaluation
 
 
 def results(done: Outcome) -> dict[str, dict]:
@@ -63,17 +66,19 @@ def test_folders_in_pairs(sr: Run, originals: Path, tmp_path: Path) -> None:
     done = sr(*base)
     assert done.returncode == 0 and results(done)["bicubic"]["sets"]["mine"]["images"] == 3
     (tmp_path / "low" / "1x2.png").unlink()
-    assert sr(*base).returncode == 1
+    done = sr(*base)
+    assert done.returncode == 2 and done.error_codes == ["missing-partner"]
 
 
-def test_what_failed_is_told(sr: Run, originals: Path) -> None:
+def test_what_failed_is_told(sr: Run, originals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(2):
         Image.new("L", (9, 9)).save(originals / f"tiny{number}.png")
-    done = sr("benchmark", "mine", "-m", "espcn-x4+espcn-x4", "--json")
+    monkeypatch.setattr(evaluation, "build_pipeline", failing_for("espcn"))
+    done = sr("benchmark", "mine", "-m", "espcn", "--json")
     assert done.returncode == 1
     assert done.error_codes == ["image-too-small"] * 2 + ["model-failed"]
-    broken = results(done)["espcn-x4+espcn-x4"]
-    assert broken["error"]["code"] == "chain-order" and broken["error"]["message"]
+    broken = results(done)["espcn-x4"]
+    assert broken["error"]["code"] == "unreadable-checkpoint" and broken["error"]["message"]
 
 
 def test_a_sheet_of_crops(sr: Run, originals: Path, tmp_path: Path) -> None:
@@ -106,9 +111,9 @@ def test_a_plot_needs_its_extra_or_is_drawn(sr: Run, originals: Path, tmp_path: 
     ("arguments", "code", "error"),
     [
         ("Set6", 2, "unknown-test-set"),
-        ("empty", 1, "no-images-in-folder"),
+        ("empty", 2, "no-images-in-folder"),
         ("Set5", 1, "offline"),
-        ("Set5 --data-dir empty", 1, "set-not-found"),
+        ("Set5 --data-dir empty", 2, "set-not-found"),
         ("mine -m nonet", 2, "unknown-model"),
         ("mine -m espcn-x4 -x3", 2, "scale-not-available"),
         ("mine -x2.5", 2, "wrong-type"),
@@ -146,7 +151,16 @@ def test_a_plot_needs_its_extra_or_is_drawn(sr: Run, originals: Path, tmp_path: 
         ("--check -m realesrgan-x4", 2, "model-without-figures"),
         ("--check -m srgan -x2", 2, "model-without-figures"),
         ("--check -m srgan.safetensors", 2, "file-not-found"),
-        ("--check -x8", 2, "model-without-figures"),
+        ("--check -x8", 2, "out-of-range"),
+        ("--check -x9 -m bicubic", 2, "out-of-range"),
+        ("mine -m espcn-x4+espcn-x4", 2, "chain-order"),
+        ("--data-dir nowhere", 2, "folder-not-found"),
+        ("--hr nowhere --lr mine", 2, "folder-not-found"),
+        ("--hr mine --lr nowhere", 2, "folder-not-found"),
+        ("--hr empty --lr mine", 2, "no-images-in-folder"),
+        ("mine -m bicubic --save mine/0.png", 2, "output-not-a-folder"),
+        ("mine -m bicubic --save mine/0.png -y", 2, "output-not-a-folder"),
+        ("mine --ab mine/0.png", 2, "output-not-a-folder"),
         ("--check --lpips alex", 2, "conflicting-options"),
         ("--check --precision fp32", 2, "conflicting-options"),
         ("--check --luma rounded", 2, "conflicting-options"),

@@ -52,6 +52,8 @@ def test_a_remembered_precision_that_cannot_be_read_is_measured_again(
     [
         (["-x4"], (64, 48)),
         (["-x", "x3"], (48, 36)),
+        (["-x", "2x"], (32, 24)),
+        (["-x", "×2"], (32, 24)),
         (["-s", "2.5"], (40, 30)),
         (["--scale", "16"], (256, 192)),
         (["--width", "40"], (40, 30)),
@@ -153,7 +155,9 @@ import sys
 import sr_cli.cli.main as m
 m.prepare_streams()
 for arguments in (["--help"], ["upscale", "--help"], ["upscale", "x", "-x", "99"],
-                  ["upscale", "x", "--device", "toaster"], ["--version"], ["models"]):
+                  ["upscale", "x", "--device", "toaster"], ["--version"], ["models"],
+                  ["upscale", "x", "-m", "nope"], ["models", "nope"], ["models", "no.pth"],
+                  ["train", "-m", "espcn", "-x2", "--data", "nope"]):
     sys.argv = ["sr", *arguments]
     try:
         m.app()
@@ -181,6 +185,24 @@ assert not {"torch._dynamo", "sympy"} & set(sys.modules), sorted(sys.modules)
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
 
 
+def test_ctrl_c_while_the_command_is_imported() -> None:
+    code = """
+import sys
+
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == "sr_cli.cli.main":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupted())
+from sr_cli.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr.split() == [b"interrupted"] and not done.stdout
+
+
 def test_version_and_module(sr_process: Run) -> None:
     assert sr_process("--version").stdout.decode().strip() == f"sr {__version__}"
     assert b"upscale" in sr_process("--help").stdout
@@ -195,6 +217,36 @@ def test_models_lists_every_network(sr: Run) -> None:
             assert row["licence"]
     assert sum(row.get("general_default", False) for row in rows) >= 1
     assert b"srgan-x4" in sr("models").stdout
+
+
+@pytest.mark.parametrize("name", ["espcn", "edsr-baseline", "photo-x4", "srgan", "rcan", "bicubic"])
+def test_models_explains_a_network(sr: Run, name: str) -> None:
+    found = sr("models", name, "--json").document
+    assert found["name"] == name and found["paper"] and found["scales"]
+    assert found["channels"] in ("luma", "RGB")
+    for weights in found["weights"]:
+        assert weights["figures"]["Set5 PSNR-Y"] > 20 and weights["parameters"] > 1000
+        assert weights["bytes"] == Path(weights["file"]).stat().st_size
+        # RCAN pools over the whole image.
+        assert (weights["halo"] is None) == (found["network"] == "rcan")
+    assert bool(found["weights"]) == (name != "bicubic")
+    told = sr("models", name).stdout.decode()
+    assert found["paper"] in told
+    assert all(w["id"] in told and str(w["halo"] or "") in told for w in found["weights"])
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "status"),
+    [
+        ("nope", "unknown-model", 2),
+        ("nope.pth", "file-not-found", 2),
+        ("espcn+edsr", "chain-not-supported", 1),
+        ("", "empty-value", 2),
+    ],
+)
+def test_models_refuses_what_it_does_not_know(sr: Run, name: str, code: str, status: int) -> None:
+    done = sr("models", name)
+    assert done.returncode == status and done.error_codes == [code]
 
 
 def test_the_manifest_matches_the_files() -> None:

@@ -68,6 +68,18 @@ def test_edges_and_texture_are_looked_for_in_the_original() -> None:
     assert 38 <= top <= 58 and 78 <= left <= 98
 
 
+def test_texture_is_found_in_flat_graphics() -> None:
+    """Most pixels have no gradient: the median is 0, and would hide every texture."""
+    random = np.random.default_rng(0)
+    hr = np.full((80, 120), 200, np.uint8)
+    hr[10:14, 10:14] = 0
+    hr[40:72, 80:112] = random.integers(190, 210, (32, 32), np.uint8)
+    top, left = find_region([hr], hr, 16, "texture")
+    assert 38 <= top <= 58 and 78 <= left <= 98
+    flat = np.full((40, 40), 9, np.uint8)
+    assert find_region([flat], flat, 16, "texture") == (0, 0)
+
+
 def test_a_sheet_shows_the_image_in_which_models_differ_most(tmp_path: Path) -> None:
     pair = [comparison("weak", spot=9), comparison("strong", spot=99), comparison("none")]
     write_sheet(pair, tmp_path / "new" / "sheet.png")

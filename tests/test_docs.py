@@ -160,14 +160,19 @@ def test_json_follows_its_schemas(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )
     by_name = printed("upscale", "a.tif", "a_x2.tif", "-m", "espcn", "-x2", "-y", "--tile", "64")
     records = [*planned, *done, *again, *by_name]
-    assert {r["status"] for r in records} == {"planned", "done", "skipped", "failed"}
+    assert {r["status"] for r in records} == {"planned", "done", "skipped", "failed", "left-out"}
     assert {r.get("reason") for r in records} >= {"exists", "earlier-result"}
     assert any(r.get("notes") for r in records)
     shipped = ROOT / "sr_cli/registry/files/espcn-x4.safetensors"
     address = "https://example.com/a.pth"
     for name, documents in {
         "upscale": records,
-        "models": [*printed("models"), *printed("models", shipped)],
+        "models": [
+            *printed("models"),
+            *printed("models", shipped),
+            *(d for n in ("espcn", "photo-x4", "bicubic", "rcan") for d in printed("models", n)),
+            *printed("models", "--of", "a_x2.tif"),
+        ],
         "download-weights": [
             *printed("download-weights"),
             *printed("download-weights", "--prune", "realesrgan-x4", address),

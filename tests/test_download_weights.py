@@ -63,6 +63,8 @@ def test_a_licence_that_forbids_things_is_asked_for(fetch: Fetch, world: World) 
     assert not world.server.requests
     assert fetch("third-x2", "--accept-license").returncode == 0
     assert fetch("third-x2").returncode == 0
+    (world.cached / "third-x2.safetensors").unlink()
+    assert fetch("third-x2", "--accept-licence").returncode == 0
 
 
 def test_verify_refetches_and_prune_removes(fetch: Fetch, world: World) -> None:

@@ -60,7 +60,7 @@ def records(sr: Run, tmp_path: Path) -> list[dict[str, Any]]:
 
 
 def test_every_line_of_upscale_follows_its_schema(records: list[dict[str, Any]]) -> None:
-    assert {r["status"] for r in records} == {"planned", "done", "skipped", "failed"}
+    assert {r["status"] for r in records} == {"planned", "done", "skipped", "failed", "left-out"}
     assert {r["reason"] for r in records if "reason" in r} == {"exists", "earlier-result"}
     assert {r.get("precision") for r in records if r["status"] == "done"} > {None}
     assert any(r.get("notes") for r in records)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from sr_cli.cli.upscale import parse_scale
 from sr_cli.engine.size import Size, best_scale, passes_for
 from sr_cli.errors import RefusedError
-from sr_cli.upscale.inputs import STDIO, InputFile, find_inputs
+from sr_cli.upscale.inputs import STDIO, InputFile, Search, find_inputs
 from sr_cli.upscale.outputs import Naming, plan_jobs
 
 NAMES = st.text("abcXYZ .-_é😀0123456789", min_size=1, max_size=12).filter(
@@ -36,7 +38,9 @@ def test_a_scale_is_in_range_or_refused(text: str) -> None:
 
 def test_the_largest_factor_is_16() -> None:
     assert parse_scale("16") == parse_scale(" X16. ") == 16 and parse_scale("1.01") == 1.01
-    for text in ("16.01", "1", "1.0"):
+    for text in ("2x", "x2", "2X", "X2", "×2", "2×", " 2x ", "2."):
+        assert parse_scale(text) == 2
+    for text in ("16.01", "1", "1.0", "x2x", "2xx", "x", "×", "2 x 2", "٢"):
         with pytest.raises(RefusedError):
             parse_scale(text)
 
@@ -98,8 +102,8 @@ def test_no_two_images_share_an_output(parts: list[tuple[str, str]]) -> None:
 
 def found_behind(*names: str, **options: Any) -> tuple[list[str], list[str], list[str]]:
     """Inputs, results of earlier runs, and the codes of problems."""
-    wanted = {"recursive": False, "output": None, "label": "_x4", **options}
-    inputs = find_inputs(names, **wanted)
+    wanted = {"recursive": False, "output": None, "label": "_x4", "size": Size(4.0), **options}
+    inputs = find_inputs(names, Search(**wanted))
     return (
         [str(f.path) for f in inputs.files],
         [str(p) for p in inputs.earlier_results],
@@ -115,18 +119,22 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                  "in/more/e.tif", "notes.txt", "f.png/g.png", ".h.png"):  # fmt: skip
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
+    for name, size in {"a": (4, 3), "a_x4": (16, 12), "a_x2_compare": (16, 34)}.items():
+        Image.new("RGB", size).save(tmp_path / f"{name}.png")
     (tmp_path / "empty").mkdir()
     return tmp_path
 
 
 @pytest.mark.usefixtures("folder")
 def test_what_inputs_stand_for() -> None:
-    assert found_behind(".") == (["a.png", "b.JPG", "c_x4.png"], [], [])
+    results = ["a_x2_compare.png", "a_x4.png"]
+    assert found_behind(".") == (["a.png", "b.JPG", "c_x4.png"], results, [])
     below = ["a.png", "b.JPG", "c_x4.png", "f.png/g.png", "in/d.webp", "in/more/e.tif"]
-    assert found_behind(".", recursive=True) == (below, [], [])
-    assert found_behind(".", recursive=True, output=Path("in"))[0] == below[:-2]
+    assert found_behind(".", recursive=True) == (below, results, [])
+    elsewhere = sorted([*below[:-2], *results])
+    assert sorted(found_behind(".", recursive=True, output=Path("in"))[0]) == elsewhere
     assert found_behind("in", output=Path("in"))[0] == ["in/d.webp"]
-    assert found_behind("*.png")[:2] == (["a.png", "c_x4.png"], ["a_x2_compare.png", "a_x4.png"])
+    assert found_behind("*.png")[:2] == (["a.png", "c_x4.png"], results)
     assert found_behind("**/*.tif") == (["in/more/e.tif"], [], [])
     assert found_behind("*")[0] == ["a.png", "b.JPG", "c_x4.png"]
     assert found_behind("a.png", "./a.png", "a.png") == (["a.png"], [], [])
@@ -139,7 +147,7 @@ def test_what_inputs_stand_for() -> None:
 
 
 def test_results_with_a_label_of_ones_own(folder: Path) -> None:
-    (folder / "a_big.png").touch()
+    shutil.copy(folder / "a_x4.png", folder / "a_big.png")
     assert found_behind(".", label="_big")[0] == ["a.png", "b.JPG", "c_x4.png"]
     assert "a_big.png" in found_behind(".")[0]
     assert found_behind("a.png", "a_big.png", label="_big")[1] == ["a_big.png"]

@@ -170,7 +170,6 @@ def test_results_are_told_and_counted(capsys: pytest.CaptureFixture[str]) -> Non
     assert lines(capsys) == [
         "a.png: some-kind",
         "a_x2.png  4x3 -> 8x6  1.2 s",
-        "a_x2.png: result of an earlier run, skipped",
         "error[path-not-found]: c.png: no such file or folder",
         "1 done, 2 skipped, 1 failed in 2.0 s",
     ]

@@ -113,6 +113,12 @@ def test_settings_reach_every_depth() -> None:
         ("teacher=[1]", "wrong-type", "teacher", {"wanted": "a string"}),
         ("scales=[5]", "out-of-range", "scales", {"value": 5}),
         ("nonsense", "invalid-setting", "nonsense", {}),
+        ("steps=5\nbatch=2", "invalid-setting", "steps=5\nbatch=2", {}),
+        ("steps=5\n[photo]", "invalid-setting", "steps=5\n[photo]", {}),
+        ("losses..l1=1", "invalid-setting", "losses..l1=1", {}),
+        (" =1", "invalid-setting", " =1", {}),
+        ("steps=", "wrong-type", "steps", {"value": '""'}),
+        ("noise_sigma=[1]", "wrong-type", "noise_sigma", {"value": "[1]"}),
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_named(

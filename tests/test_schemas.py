@@ -10,7 +10,10 @@ import jsonschema
 import pytest
 from helpers import REPOSITORY
 from helpers.command import Run
+from helpers.networks import failing_for
 from PIL import Image
+
+from sr_cli.evaluation import benchmark as evaluation
 
 SCHEMAS = REPOSITORY / "docs" / "schemas"
 
@@ -21,10 +24,13 @@ def validator(name: str) -> Any:
     return jsonschema.Draft202012Validator(schema)
 
 
-def test_benchmark_follows_its_schema(sr: Run, originals: Path, tmp_path: Path) -> None:
+def test_benchmark_follows_its_schema(
+    sr: Run, originals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Image.new("RGB", (48, 48), (9, 200, 30)).save(originals / "flat.png")
     Image.new("L", (9, 9)).save(originals / "tiny.png")
-    done = sr("benchmark", "mine", "-m", "espcn-x2", "-m", "espcn-x2+espcn-x2", "-x2",
+    monkeypatch.setattr(evaluation, "build_pipeline", failing_for("fsrcnn-x2"))
+    done = sr("benchmark", "mine", "-m", "espcn-x2", "-m", "fsrcnn-x2", "-x2",
                      "--rgb", "--per-image", "--json")  # fmt: skip
     assert done.returncode == 1
     document = json.loads(done.stdout)
@@ -33,7 +39,7 @@ def test_benchmark_follows_its_schema(sr: Run, originals: Path, tmp_path: Path) 
     rows = {row["model"]: row for row in document["results"]}
     found = rows["bicubic"]["sets"]["mine"]
     assert found["errors"] and "psnr_y" in found["infinite"] and found["per_image"]
-    assert rows["espcn-x2+espcn-x2"]["error"]["message"]
+    assert rows["fsrcnn-x2"]["error"]["message"]
 
 
 def test_benchmark_of_the_papers_sets_follows_its_schema(sr: Run, test_sets: Path) -> None:

@@ -277,7 +277,7 @@ def test_a_resumed_run_keeps_its_teacher_places_and_threads(
     assert done.returncode == 0, done.stderr.decode()
     run = json.loads((tmp_path / "a.run" / "run.json").read_text())
     assert run["threads"] == 1 and run["val"] == str(apart)
-    again = sr(*first, "--resume", "--steps", "3", "--licence", "CC0")
+    again = sr(*first, "--resume", "--steps", "3", "--license", "CC0")
     assert again.returncode == 0, again.stderr.decode()
     assert read_header(tmp_path / "a.safetensors").licence == "CC0"
 

@@ -33,7 +33,7 @@ def benchmark(given: Options) -> None:
 
     Exit codes: 0 all measured (with --check: all figures hold);
     1 an image, a set, a model or a figure failed; 2 refused before anything
-    was measured; 130 interrupted; 143 terminated.
+    was measured; 130 interrupted; 141 stdout closed; 143 terminated.
     """
     check_options(given)
     scale = None if given.scale is None else _whole(parse_scale(given.scale))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +124,7 @@ def check_options(given: Options) -> None:
 
     Raises:
         RefusedError: `conflicting-options`, `option-requires`, `wrong-type`, `already-exists`,
-            `folder-not-found`.
+            `folder-not-found`, `output-not-a-folder`.
     """
     for option, other in _conflicts(given):
         raise RefusedError("conflicting-options", option, other=other)
@@ -190,6 +191,9 @@ def _check_outputs(given: Options) -> None:
             raise RefusedError("already-exists", path)
         if not path.parent.is_dir():
             raise RefusedError("folder-not-found", path.parent)
+    for folder in (given.ab, given.save):
+        if folder is not None and os.path.exists(folder) and not folder.is_dir():
+            raise RefusedError("output-not-a-folder", folder)
     if given.ab is not None and (given.ab / "index.html").exists() and not given.overwrite:
         raise RefusedError("already-exists", given.ab / "index.html")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,21 @@ from sr_cli.errors import SrError
 
 
 def prepare_streams() -> None:
-    """Make the streams safe: escape unsupported characters, replace closed streams."""
+    """Make the streams safe: escape unsupported characters, replace closed streams.
+
+    A pipe whose reader is gone raises BrokenPipeError everywhere.
+    """
     sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    # Rich would exit with 1, also from the help that Typer prints.
+    Console.on_broken_pipe = _raise_broken_pipe  # type: ignore[assignment, method-assign]
+
+
+def _raise_broken_pipe(_: Console) -> None:
+    raise BrokenPipeError
 
 
 def stderr_console() -> Console:
@@ -44,6 +54,11 @@ def shown(path: Path | str) -> str:
     return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+def _on_one_line(text: str) -> str:
+    """Text with control characters as escapes: an error is one line, whatever it names."""
+    return re.sub(r"[\x00-\x1f\x7f]", lambda match: repr(match[0])[1:-1], shown(text))
+
+
 def say(text: str, *, style: str | None = None) -> None:
     """Print one line on stderr, without markup."""
     stderr_console().print(escape(shown(text)), style=style)
@@ -54,9 +69,9 @@ def report_error(error: SrError) -> None:
     console = stderr_console()
     # Escaped, because Rich would read the brackets as markup.
     head = escape(f"error[{error.code}]:")
-    console.print(f"[bold red]{head}[/] {escape(shown(sentence(error)))}")
+    console.print(f"[bold red]{head}[/] {escape(_on_one_line(sentence(error)))}")
     if hint := advice(error):
-        console.print(f"  [dim]{escape(shown(hint))}[/]")
+        console.print(f"  [dim]{escape(_on_one_line(hint))}[/]")
 
 
 def print_json(value: Any, *, indent: int | None = None) -> None:

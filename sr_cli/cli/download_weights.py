@@ -49,7 +49,10 @@ class Options:
         bool, typer.Option("--prune", help="Remove cached files: all, or those named.")
     ] = False
     accept_license: Annotated[
-        bool, typer.Option("--accept-license", help="Accept licences that forbid some uses.")
+        bool,
+        typer.Option(
+            "--accept-license", "--accept-licence", help="Accept licences that forbid some uses."
+        ),
     ] = False
     manifest: Annotated[
         Path | None,
@@ -78,7 +81,7 @@ def download_weights(options: Options) -> None:
     address are downloaded by their name; for the others, their page is named.
 
     Exit codes: 0 all done; 1 a download failed; 2 refused;
-    130 interrupted; 143 terminated.
+    130 interrupted; 141 stdout closed; 143 terminated.
     """
     from sr_cli.registry import downloads
 

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from sr_cli.cli.benchmark import benchmark
 from sr_cli.cli.console import prepare_streams, report_error, say
@@ -20,13 +20,17 @@ from sr_cli.cli.download_weights import download_weights
 from sr_cli.cli.models import models
 from sr_cli.cli.train import train
 from sr_cli.cli.upscale import upscale
-from sr_cli.errors import ExitCode, SrError
+from sr_cli.errors import ExitCode, RefusedError, SrError
 from sr_cli.version import __version__
 
 EPILOG = (
     "Exit codes: 0 all done; 1 an image or checkpoint failed; 2 refused before any image "
-    "was opened; 130 interrupted; 143 terminated."
+    "was opened; 130 interrupted; 141 stdout closed; 143 terminated."
 )
+
+
+_MAY_BE_EMPTY = {"suffix", "licence"}
+"""Parameters whose empty value says something."""
 
 
 class _Terminated(BaseException):
@@ -35,6 +39,12 @@ class _Terminated(BaseException):
 
 class _Group(TyperGroup):
     """Converts every error that reaches the top to a message and an exit code."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().make_context(*arguments, **options)
+        except BrokenPipeError:
+            raise _broken_pipe() from None
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -49,13 +59,42 @@ class _Group(TyperGroup):
         except _Terminated:
             say("terminated")
             raise SystemExit(int(ExitCode.TERMINATED)) from None
+        except BrokenPipeError:
+            raise _broken_pipe() from None
         except OSError as error:
-            if not isinstance(error, BrokenPipeError):
-                reason = error.strerror or str(error)
-                report_error(SrError("unwritable-file", error.filename or "stdout", reason=reason))
-            # stdout is unusable, also for what is flushed at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            reason = error.strerror or str(error)
+            report_error(SrError("unwritable-file", error.filename or "stdout", reason=reason))
+            _discard_stdout()
             raise SystemExit(int(ExitCode.FAILED)) from None
+
+
+class _Command(TyperCommand):
+    """Refuses empty values, which a shell makes of variables that are not set.
+
+    An empty path would be the current folder.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        for parameter in self.params:
+            value = given.get(parameter.name or "")
+            values = value if isinstance(value, list | tuple) else [value]
+            if "" in values and parameter.name not in _MAY_BE_EMPTY:
+                is_option = parameter.param_type_name == "option"
+                name = parameter.opts[-1] if is_option else parameter.metavar
+                raise RefusedError("empty-value", name or "")
+        return super().parse_args(ctx, args)
+
+
+def _discard_stdout() -> None:
+    """stdout is unusable, also for what is flushed at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _broken_pipe() -> SystemExit:
+    """Whoever read stdout has seen enough: nothing is said."""
+    _discard_stdout()
+    return SystemExit(int(ExitCode.BROKEN_PIPE))
 
 
 def _interrupted() -> SystemExit:
@@ -72,11 +111,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(upscale)
-app.command()(train)
-app.command()(benchmark)
-app.command("download-weights")(download_weights)
-app.command()(models)
+app.command(cls=_Command)(upscale)
+app.command(cls=_Command)(train)
+app.command(cls=_Command)(benchmark)
+app.command("download-weights", cls=_Command)(download_weights)
+app.command(cls=_Command)(models)
 
 
 def _version(wanted: bool) -> None:
@@ -103,11 +142,11 @@ def _on_sigterm(_: int, __: FrameType | None) -> None:
 
 def main() -> None:
     """Run the `sr` command and end the process."""
-    prepare_streams()
-    if not sys.warnoptions:
-        # Warnings of libraries are for programmers; -W default shows them.
-        warnings.simplefilter("ignore")
     try:
+        prepare_streams()
+        if not sys.warnoptions:
+            # Warnings of libraries are for programmers; -W default shows them.
+            warnings.simplefilter("ignore")
         app()
     except KeyboardInterrupt:
         raise _interrupted() from None

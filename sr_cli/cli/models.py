@@ -1,16 +1,17 @@
-"""`sr models`: list networks and weights, or describe a checkpoint."""
+"""`sr models`: list networks and weights, describe one, or say what made an image."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sr_cli.cli.console import print_json, print_table
+from sr_cli.cli.console import print_json, print_table, shown
 from sr_cli.cli.options import takes
-from sr_cli.errors import SrError
+from sr_cli.errors import RefusedError, SrError
 
 if TYPE_CHECKING:
     from sr_cli.registry.manifest import Entry
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
 class Options:
     """The command line of `sr models`."""
 
-    file: Annotated[
+    name: Annotated[
         str | None,
-        typer.Argument(metavar="FILE", help="Checkpoint file or address to describe."),
+        typer.Argument(metavar="NAME", help="Network, id, checkpoint file or address to describe."),
+    ] = None
+    of: Annotated[
+        Path | None, typer.Option("--of", metavar="IMAGE", help="Show which model made an image.")
     ] = None
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False
     verify: Annotated[
@@ -32,16 +36,22 @@ class Options:
 
 @takes(Options)
 def models(options: Options) -> None:
-    """List the available networks, or describe a checkpoint file.
+    """List the available networks, describe one, or say what made an image.
 
     The list shows each network's scale, parameters, PSNR on Set5, licence,
-    and where its weights are. For a file, also which published model it is.
+    and where its weights are. With NAME: the paper, the scales, and size,
+    halo and figures of its weights; for a file, which published model it is.
 
-    Exit codes: 0 all done; 1 a file is damaged or not a checkpoint;
-    2 refused; 130 interrupted; 143 terminated.
+    Exit codes: 0 all done; 1 a file is damaged, not a checkpoint, or no
+    result of sr; 2 refused; 130 interrupted; 141 stdout closed; 143 terminated.
     """
-    if options.file is not None:
-        _describe(options.file, options.json)
+    if options.name is not None and options.of is not None:
+        raise RefusedError("conflicting-options", "NAME", other="--of")
+    if options.of is not None:
+        _print_facts(_provenance_of(options.of), options.json)
+        return
+    if options.name is not None:
+        _print_facts(_describe(options.name, options.json), options.json)
         return
     rows = _rows(options.verify)
     if options.json:
@@ -50,44 +60,82 @@ def models(options: Options) -> None:
         _print_table(rows)
 
 
-def _describe(file: str, json: bool) -> None:
-    """Print the description of a checkpoint."""
-    from sr_cli.cli.upscale_report import Reporter
-    from sr_cli.engine.describe import describe, describe_origin
-    from sr_cli.registry.ref import Download
-    from sr_cli.store.remote import Remote, is_address
-    from sr_cli.upscale.plan import fetch
+def _provenance_of(image: Path) -> dict[str, Any]:
+    """What made an image, by name."""
+    if not image.is_file():
+        raise SrError("file-not-found", image)
 
-    path = Path(file)
-    if is_address(file):
-        remote = Remote(file)
+    from sr_cli.imaging.decode import read_provenance
+
+    made = read_provenance(image)
+    if made is None:
+        raise SrError("no-provenance", image)
+    return {
+        "file": str(image),
+        "tool": made.tool,
+        "factor": made.factor,
+        "models": [{"id": m.id, "sha256": m.sha256} for m in made.models],
+        "combined": made.combined,
+    }
+
+
+def _describe(name: str, json: bool) -> dict[str, Any]:
+    """The description of a network or a checkpoint; torch is imported only for what is known."""
+    from sr_cli.registry.ref import Download, is_network, parse_model
+    from sr_cli.store.remote import Remote, is_address
+
+    path = Path(name)
+    if is_address(name):
+        from sr_cli.cli.upscale_report import Reporter
+        from sr_cli.upscale.plan import fetch
+
+        remote = Remote(name)
         with Reporter(json=json, quiet=False, verbose=False) as reporter:
-            fetch([Download(file, remote)], reporter.on_event)
+            fetch([Download(name, remote)], reporter.on_event)
         path = remote.path
+    elif is_network(name):
+        from sr_cli.registry.describe import describe_network
+
+        return describe_network(name)
+    elif not path.is_file():
+        # Refuses an unknown name and a missing file; what is left is a chain.
+        raise SrError("chain-not-supported", parse_model(name).name)
+
+    from sr_cli.engine.describe import describe, describe_origin
+
     try:
-        facts = describe(path)
+        return describe(path)
     except SrError:
         # A file that cannot be used can still be a published one.
         if published := describe_origin(path):
-            _print_facts({"file": file, "published": published}, json)
+            _print_facts({"file": name, "published": published}, json)
         raise
-    _print_facts(facts, json)
 
 
 def _print_facts(facts: dict[str, Any], json: bool) -> None:
     if json:
         print_json(facts, indent=2)
         return
+    for line in _lines(facts):
+        typer.echo(shown(line))
+
+
+def _lines(facts: dict[str, Any], indent: str = "") -> Iterator[str]:
+    """Facts that are known, line by line; those inside others are indented."""
     for name, value in facts.items():
         if name == "published":
-            for model in value:
-                typer.echo(f"{name}: {model['id']} ({model['licence']}), {model['page']}")
+            yield from (f"{name}: {m['id']} ({m['licence']}), {m['page']}" for m in value)
         elif isinstance(value, dict) and value:
-            typer.echo(f"{name}:")
-            for key, inner in value.items():
-                typer.echo(f"  {key}: {inner}")
+            yield f"{indent}{name}:"
+            yield from (f"{indent}  {key}: {inner}" for key, inner in value.items())
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            yield f"{indent}{name}:"
+            for inner in value:
+                yield from _lines(inner, indent + "  ")
+        elif isinstance(value, list) and value:
+            yield f"{indent}{name}: {', '.join(map(str, value))}"
         elif value not in (None, "", {}, []):
-            typer.echo(f"{name}: {value}")
+            yield f"{indent}{name}: {value}"
 
 
 def _rows(verify: bool) -> list[dict[str, Any]]:

@@ -187,7 +187,9 @@ class Options:
     ] = False
     licence: Annotated[
         str,
-        typer.Option("--licence", help="Licence of the weights, stored in the checkpoint."),
+        typer.Option(
+            "--licence", "--license", help="Licence of the weights, stored in the checkpoint."
+        ),
     ] = ""
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only errors.")] = False
@@ -202,8 +204,8 @@ def train(options: Options) -> None:
     exactly. Under torchrun, several processes share each batch.
 
     Exit codes: 0 trained; 1 failed; 2 refused before the first step;
-    130 interrupted; 143 terminated. Runs that ended with 130 or 143 can be
-    resumed.
+    130 interrupted; 141 stdout closed; 143 terminated. Runs that ended
+    with 130 or 143 can be resumed.
     """
     if options.print_schema:
         from sr_cli.training.recipe_files import recipe_schema
@@ -273,7 +275,7 @@ def _request(options: Options) -> TrainingRequest:
 
 def _train(recipe: Recipe, request: TrainingRequest, options: Options) -> None:
     from sr_cli.cli.train_view import TrainingView
-    from sr_cli.training.distributed import is_main_process
+    from sr_cli.training.ranks import is_main_process
     from sr_cli.training.train import train as train_network
 
     with TrainingView(options.quiet) as view:

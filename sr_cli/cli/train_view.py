@@ -27,7 +27,7 @@ class TrainingView:
     """
 
     def __init__(self, quiet: bool) -> None:
-        from sr_cli.training.distributed import is_main_process
+        from sr_cli.training.ranks import is_main_process
 
         self._quiet = quiet or not is_main_process()
         self._live: Any = None

@@ -22,21 +22,23 @@ if TYPE_CHECKING:
 
 _OUTPUT_HELP = "Output file, or folder if it exists or ends in /; - writes to stdout."
 
+_NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
+
 
 def parse_scale(text: str) -> float:
-    """`4`, `x4`, `2.5` as a factor.
+    """`4`, `x4`, `4x`, `×4`, `2.5` as a factor.
 
     Raises:
         RefusedError: `out-of-range` unless it is a number above 1 and up to 16.
     """
     from sr_cli.upscale.request import check_factor
 
-    match = re.fullmatch(r"[xX]?(\d+(\.\d*)?|\.\d+)", text.strip())
+    match = re.fullmatch(rf"[xX×]?({_NUMBER})|({_NUMBER})[xX×]", text.strip(), re.ASCII)
     if match is None:
         raise RefusedError(
             "out-of-range", "scale", value=f"'{text}'", allowed="above 1, at most 16"
         )
-    check_factor(factor := float(match.group(1)))
+    check_factor(factor := float(match[1] or match[2]))
     return factor
 
 
@@ -175,7 +177,8 @@ def upscale(options: Options) -> None:
     alpha, 16 bits, animation frames and TIFF pages are preserved.
 
     Exit codes: 0 all done; 1 an image or checkpoint failed; 2 refused
-    before any image was opened; 130 interrupted; 143 terminated.
+    before any image was opened; 130 interrupted; 141 stdout closed;
+    143 terminated.
     """
     began = time.perf_counter()
     request = _request(options)
@@ -188,6 +191,8 @@ def upscale(options: Options) -> None:
         if options.json and any(str(job.target) == "-" for job in plan.jobs):
             raise RefusedError("conflicting-options", "json", other="an output on stdout")
         if options.dry_run:
+            if plan.left_out:
+                reporter.on_left_out(plan.left_out)
             _show_plan(plan, options)
             raise typer.Exit(ExitCode.FAILED if plan.problems else ExitCode.OK)
         for result in run_plan(plan, reporter.on_event):
@@ -199,6 +204,7 @@ def upscale(options: Options) -> None:
 def _request(o: Options) -> UpscaleRequest:
     """The request that the options describe, checked before anything heavy is imported."""
     from sr_cli.engine.options import EngineOptions
+    from sr_cli.registry.ref import parse_model
     from sr_cli.upscale.request import UpscaleOptions, UpscaleRequest
 
     factors = {parse_scale(text) for text in o.scale or []}
@@ -231,6 +237,9 @@ def _request(o: Options) -> UpscaleRequest:
         ),
     )
     request.check()
+    for name in request.models:
+        # Refuses unknown names before anything heavy is imported.
+        parse_model(name)
     return request
 
 
@@ -248,6 +257,9 @@ def _show_plan(plan: Plan, options: Options) -> None:
         else:
             note = (" (overwritten)" if options.overwrite else " (exists)") if exists else ""
             typer.echo(f"{shown(job.source)} -> {shown(job.target)}{note}")
-    if not options.quiet:
-        for path in plan.earlier_results:
+    for path in plan.earlier_results:
+        if options.json:
+            record = {"input": str(path), "model": plan.model, "status": "skipped"}
+            print_json(record | {"reason": "earlier-result"})
+        elif options.verbose:
             say(f"{shown(path)}: result of an earlier run, skipped")

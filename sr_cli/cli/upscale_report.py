@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from sr_cli.cli.console import print_json, report_error, say, shown
@@ -11,6 +12,7 @@ from sr_cli.upscale.request import (
     Downloaded,
     DownloadProgress,
     Event,
+    LeftOut,
     PipelineReady,
     Planned,
     Progress,
@@ -57,6 +59,8 @@ class Reporter:
             self._downloads.stop()
             if event.pinned and not self._quiet:
                 say(f"{event.name}: sha256 {event.sha256}, pinned")
+        elif isinstance(event, LeftOut):
+            self.on_left_out(event)
         elif isinstance(event, Planned):
             self._bars = ImageBars(event.images, self._quiet)
         elif self._quiet:
@@ -65,6 +69,13 @@ class Reporter:
             say(f"warning: {shown(event.source)} will be overwritten by its result", style="yellow")
         else:
             self._print_pipeline(event)
+
+    def on_left_out(self, left_out: LeftOut) -> None:
+        """Print what folders and patterns hold that is not upscaled, in one line."""
+        if self._json:
+            print_json({"status": "left-out", **asdict(left_out)})
+        if not self._quiet:
+            say(f"left out: {_counts(left_out)}")
 
     def on_result(self, result: Result) -> None:
         """Print the result of an image."""
@@ -82,10 +93,11 @@ class Reporter:
 
     def _print_skipped(self, result: Result) -> None:
         self.skipped += 1
+        if not self._verbose:
+            return
         if result.reason == "earlier-result":
-            if not self._quiet:
-                say(f"{shown(result.source)}: result of an earlier run, skipped")
-        elif self._verbose:
+            say(f"{shown(result.source)}: result of an earlier run, skipped")
+        else:
             say(f"{shown(result.target or '')}: already exists, skipped")
 
     def _print_done(self, result: Result) -> None:
@@ -123,6 +135,22 @@ class Reporter:
         parts += [f"{self.skipped} skipped"] if self.skipped else []
         parts += [f"{self.failed} failed"] if self.failed else []
         say(f"{', '.join(parts)} in {seconds:.1f} s")
+
+
+def _counts(left_out: LeftOut) -> str:
+    """What was left out, counted by reason."""
+    parts = []
+    if count := left_out.earlier_results:
+        parts.append(f"results of earlier runs: {count} (-o FOLDER upscales them)")
+    if left_out.unsupported:
+        suffixes = ", ".join(sorted(s or "no suffix" for s in left_out.unsupported))
+        count = sum(left_out.unsupported.values())
+        parts.append(f"images of unsupported formats or names: {count} ({shown(suffixes)})")
+    if count := left_out.hidden:
+        parts.append(f"hidden files: {count}")
+    if count := left_out.other:
+        parts.append(f"other files: {count}")
+    return "; ".join(parts)
 
 
 def record_of(result: Result) -> dict[str, Any]:

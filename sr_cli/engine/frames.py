@@ -45,7 +45,7 @@ def upscale_picture(
                 on_share((done + share) / count)
 
         width, height = size.of(frame.width, frame.height)
-        shrinks = width <= frame.width and height <= frame.height and not pipeline.restores
+        shrinks = only_shrinks(frame, pipeline, size)
         chosen = BicubicPipeline(pipeline.wrap) if shrinks else pipeline
         frames.append(_upscale_frame(frame, chosen, (height, width), report, measured))
     notes = [*picture.notes, *_notes_on_values(picture, measured)]
@@ -63,6 +63,12 @@ def _resize_gain_map(gain_map: Frame, bicubic: Pipeline, base: Frame, made: Fram
     height = max(1, round(gain_map.height * made.height / base.height))
     width = max(1, round(gain_map.width * made.width / base.width))
     return Frame(bicubic.run(gain_map.pixels, (height, width)))
+
+
+def only_shrinks(frame: Frame, pipeline: Pipeline, size: Size) -> bool:
+    """Whether a frame does not become larger, so that bicubic alone resizes it."""
+    width, height = size.of(frame.width, frame.height)
+    return width <= frame.width and height <= frame.height and not pipeline.restores
 
 
 def _upscale_frame(

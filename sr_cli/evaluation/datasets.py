@@ -79,9 +79,9 @@ def open_set(name: str, *, data_dir: Path | None = None, on_file: OnFile | None 
         on_file: Called for each file that is ready.
 
     Raises:
-        RefusedError: `unknown-test-set`.
-        SrError: `no-images-in-folder`, what downloading raises, or for a local copy
-            `set-not-found`, `set-incomplete`, `set-modified`.
+        RefusedError: `unknown-test-set`, `no-images-in-folder`; for a local copy
+            `folder-not-found`, `set-not-found`, `set-incomplete`, `set-modified`.
+        SrError: What downloading raises.
     """
     known = canonical_name(name)
     if known is not None:
@@ -101,12 +101,15 @@ def open_pairs(hr: Path, lr: Path, scale: int) -> TestSet:
     """Originals and their lr from two folders, paired by name.
 
     Raises:
-        SrError: `folder-not-found`, `no-images-in-folder`, and what pairing raises.
+        RefusedError: `folder-not-found`, `no-images-in-folder`, and what pairing raises.
     """
     for folder in (hr, lr):
         if not folder.is_dir():
-            raise SrError("folder-not-found", folder)
-    pairs = pair_by_name(_images_in(hr), _images_in(lr), scale)
+            raise RefusedError("folder-not-found", folder)
+    try:
+        pairs = pair_by_name(_images_in(hr), _images_in(lr), scale)
+    except SrError as error:
+        raise RefusedError(error.code, error.subject, hint=error.hint, **error.facts) from error
     return TestSet(hr.name, tuple(TestImage(h.stem, h, low) for h, low in pairs))
 
 
@@ -117,7 +120,7 @@ def _images_in(folder: Path) -> list[Path]:
         if format_of_name(p) and not p.name.startswith(".") and p.is_file()
     )
     if not found:
-        raise SrError("no-images-in-folder", folder)
+        raise RefusedError("no-images-in-folder", folder)
     return found
 
 
@@ -149,16 +152,18 @@ def _verified_files(
     name: str, files: list[tuple[str, Remote]], data_dir: Path
 ) -> tuple[TestImage, ...]:
     """The verified files of a set in a local folder."""
+    if not data_dir.is_dir():
+        raise RefusedError("folder-not-found", data_dir)
     places = [data_dir, data_dir / name, *(data_dir / a for a, n in _ALIASES.items() if n == name)]
     folder = next((p for p in places if (p / files[0][0]).is_file()), None)
     if folder is None:
-        raise SrError("set-not-found", data_dir, test_set=name, example=files[0][0])
+        raise RefusedError("set-not-found", data_dir, test_set=name, example=files[0][0])
     images = []
     for file, remote in files:
         path = folder / file
         if not path.is_file():
-            raise SrError("set-incomplete", path, test_set=name)
+            raise RefusedError("set-incomplete", path, test_set=name)
         if sha256_of(path) != remote.sha256:
-            raise SrError("set-modified", path, test_set=name)
+            raise RefusedError("set-modified", path, test_set=name)
         images.append(TestImage(path.stem, path))
     return tuple(images)

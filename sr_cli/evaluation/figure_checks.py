@@ -96,7 +96,7 @@ def check_figures(
         The checks; `holds` is true for confirmed figures.
 
     Raises:
-        RefusedError: `set-without-figures`, `model-without-figures`.
+        RefusedError: `set-without-figures`, `model-without-figures`, `out-of-range`.
         SrError: If a set or weights cannot be downloaded or read.
     """
     for name in map(str, sets):
@@ -123,7 +123,7 @@ def check_figures(
 def _shipped(models: Sequence[str] | None, scale: int | None) -> list[Entry]:
     """The entries to check."""
     if scale is not None and scale not in SCALES:
-        raise RefusedError("model-without-figures", "bicubic", scales=[scale])
+        raise RefusedError("out-of-range", "scale", value=scale, allowed="2, 3 or 4 with --check")
     if not models:
         return [e for e in load_manifest().embedded if scale in (None, e.scale)]
     found = []

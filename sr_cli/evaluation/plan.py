@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sr_cli.engine.options import EngineOptions
+from sr_cli.engine.pipeline import check_chains
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.evaluation.datasets import TestImage, TestSet, open_pairs, open_set
 from sr_cli.evaluation.measure import Distance
@@ -17,16 +19,24 @@ from sr_cli.imaging.degradation import DEGRADATIONS
 from sr_cli.registry.downloads import fetch_download
 from sr_cli.registry.manifest import load_manifest
 from sr_cli.registry.ref import AddressRef, BicubicRef, FamilyRef, FileRef, ModelRef, parse_model
+from sr_cli.system.types import check_types
 
 DEFAULT_SETS = ("Set5", "Set14")
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """A folder of originals and a folder of their lr images, paired by name."""
+    """A folder of originals and a folder of their lr images, paired by name.
+
+    Raises:
+        RefusedError: `invalid-request`.
+    """
 
     hr: Path
     lr: Path
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
 
 @dataclass(frozen=True)
@@ -153,12 +163,15 @@ def plan_benchmark(
 
 
 def _check_options(options: BenchmarkOptions) -> None:
+    check_types(options)
     options.engine.check()
     if options.luma not in LUMAS:
         raise RefusedError("unknown-value", "luma", value=options.luma, known=list(LUMAS))
     for name in options.degradations:
         if name not in DEGRADATIONS:
             raise RefusedError("unknown-value", "degradation", value=name, known=list(DEGRADATIONS))
+    if options.save is not None and os.path.exists(options.save) and not options.save.is_dir():
+        raise RefusedError("output-not-a-folder", options.save)
     if options.save is not None and len(options.degradations) > 1:
         raise RefusedError("conflicting-options", "save", other="several degradations")
 
@@ -179,7 +192,8 @@ def resolve_models(
     Checkpoints at addresses are downloaded.
 
     Raises:
-        RefusedError: `scale-not-available`, `not-downloaded`, and as `parse_model`.
+        RefusedError: `scale-not-available`, `not-downloaded`, `chain-order`, and as
+            `parse_model`.
     """
     bicubic = BenchmarkModel("bicubic", "bicubic", BicubicRef())
     if not names:
@@ -208,6 +222,7 @@ def _fetch_addresses(refs: Sequence[ModelRef], on_event: OnEvent | None) -> None
 def _benchmark_model(ref: ModelRef, scale: int) -> BenchmarkModel:
     if isinstance(ref, BicubicRef):
         return BenchmarkModel("bicubic", "bicubic", ref)
+    check_chains([ref])
     if scale not in ref.scales():
         raise RefusedError("scale-not-available", ref.name, scale=scale, available=ref.scales())
     if not isinstance(ref, FamilyRef):

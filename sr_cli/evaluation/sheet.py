@@ -127,7 +127,9 @@ def find_region(results: Sequence[Pixels], hr: Pixels, side: int, region: str) -
         y = _luma(hr)
         gx, gy = cv2.Sobel(y, cv2.CV_64F, 1, 0), cv2.Sobel(y, cv2.CV_64F, 0, 1)
         strength: Any = np.hypot(gx, gy)
-        interest = strength if region == "edges" else np.minimum(strength, np.median(strength) * 3)
+        # In flat graphics most pixels have no gradient at all: only the others tell what is usual.
+        usual = np.median(strength) or np.median(strength[strength > 0]) if strength.any() else 0
+        interest = strength if region == "edges" else np.minimum(strength, usual * 3)
     height, width = interest.shape
     side = min(side, height, width)
     window = cv2.boxFilter(

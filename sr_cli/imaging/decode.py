@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
 import numpy as np
@@ -25,6 +27,7 @@ from sr_cli.imaging.isobmff import read_colour, read_depth
 from sr_cli.imaging.metadata import read_metadata, read_png_colour
 from sr_cli.imaging.picture import Frame, Metadata, Picture
 from sr_cli.imaging.profiles import srgb_profile
+from sr_cli.imaging.provenance import Provenance, find_provenance
 
 
 def read_picture(
@@ -51,8 +54,6 @@ def read_picture(
             `too-many-pixels`, `animation-not-supported`, `unsupported-samples`,
             `unsupported-compression`, `unsupported-16-bit-image`, `image-out-of-memory`.
     """
-    ImageFile.LOAD_TRUNCATED_IMAGES = allow_truncated
-    _prepare_pillow()
     name = str(name if isinstance(source, bytes) else source)
     try:
         data = source if isinstance(source, bytes) else source.read_bytes()
@@ -63,7 +64,8 @@ def read_picture(
     if not data:
         raise SrError("empty-file", name)
     try:
-        return _decode(data, max_pixels, allow_truncated)
+        with _own_settings(allow_truncated):
+            return _decode(data, max_pixels, allow_truncated)
     except SrError as error:
         raise error.about(name) from error.__cause__
     except MemoryError as error:
@@ -77,26 +79,67 @@ def read_picture(
 
 def read_size(source: Path | bytes) -> tuple[int, int] | None:
     """(width, height) of the upright image from the header of a file; None if unreadable."""
-    with (
-        suppress(OSError),
-        io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file,
-    ):
-        return _size_of(file)
-    return None
+    facts = _read_facts(source)
+    return None if facts is None else facts[0]
 
 
-def _size_of(file: BinaryIO) -> tuple[int, int] | None:
-    _prepare_pillow()
+def is_readable(source: Path | bytes) -> bool:
+    """Whether a file is there and has the headers of an image."""
+    return read_size(source) is not None
+
+
+def read_provenance(source: str | Path | bytes) -> Provenance | None:
+    """What made an image, from the headers of its file: no pixels are decoded.
+
+    Args:
+        source: An image file, or its bytes.
+
+    Returns:
+        None if the file does not say, or cannot be read.
+
+    Example:
+        >>> from sr_cli import read_provenance, upscale_files
+        >>> for result in upscale_files("photo.jpg", "larger.jpg", model="espcn", scale=2):
+        ...     print(read_provenance(result.target).models[0].id)
+        espcn-x2
+    """
+    facts = _read_facts(source if isinstance(source, bytes) else Path(source), with_xmp=True)
     with suppress(Exception):
-        if (found := jxl.read_size(file)) is not None:
-            return found
-        file.seek(0)
-    with suppress(Exception), Image.open(file, formats=_readable()) as image:
-        orientation = image.getexif().get(ORIENTATION, 1)
-        width, height = image.size
-        turned = orientation in (5, 6, 7, 8) and image.format != "TIFF"
-        return (height, width) if turned else (width, height)
+        return find_provenance(facts[1]) if facts and facts[1] else None
     return None
+
+
+def _read_facts(
+    source: Path | bytes, *, with_xmp: bool = False
+) -> tuple[tuple[int, int], bytes | None] | None:
+    """Upright (width, height) and XMP packet from the headers of a file; None if unreadable."""
+    with suppress(Exception), _own_settings(), _opened(source) as file:
+        is_jxl = sniff_format(file.read(32)) is FORMATS["JXL"]
+        file.seek(0)
+        if is_jxl:
+            return jxl.read_facts(file)
+        try:
+            with Image.open(file, formats=_readable()) as image:
+                orientation = image.getexif().get(ORIENTATION, 1)
+                width, height = image.size
+                turned = orientation in (5, 6, 7, 8) and image.format != "TIFF"
+                is_gif, xmp = image.format == "GIF", image.info.get("xmp")
+        except UnidentifiedImageError:
+            file.seek(0)
+            return tiff.read_header(file)
+        if is_gif and with_xmp:
+            metadata = Metadata()
+            gif.read_extensions(
+                source if isinstance(source, bytes) else source.read_bytes(), metadata
+            )
+            xmp = metadata.xmp
+        size = (height, width) if turned else (width, height)
+        return size, xmp.encode() if isinstance(xmp, str) else xmp
+    return None
+
+
+def _opened(source: Path | bytes) -> BinaryIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
 
 
 def _readable() -> list[str]:
@@ -105,11 +148,38 @@ def _readable() -> list[str]:
     return [n for n in (*FORMATS, "DIB") if n not in absent]
 
 
+_lock = Lock()
+_readers = 0
+_settings_of_host: tuple[int | None, bool] = (None, False)
+
+
+@contextmanager
+def _own_settings(allow_truncated: bool = False) -> Iterator[None]:
+    """Pillow with the settings that reading needs; the host program's own return with the last.
+
+    They are global to the process, and several threads may read at once.
+    """
+    global _readers, _settings_of_host  # noqa: PLW0603 - as global as the settings
+    _prepare_pillow()
+    with _lock:
+        if not _readers:
+            _settings_of_host = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+        _readers += 1
+        # Sizes are checked here against --max-pixels, before anything is decoded.
+        Image.MAX_IMAGE_PIXELS = None
+        ImageFile.LOAD_TRUNCATED_IMAGES = allow_truncated
+    try:
+        yield
+    finally:
+        with _lock:
+            _readers -= 1
+            if not _readers:
+                Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = _settings_of_host
+
+
 @cache
 def _prepare_pillow() -> None:
-    """Configure Pillow for reading files; images passed in by a program do not need this."""
-    # Sizes are checked here against --max-pixels, before anything is decoded.
-    Image.MAX_IMAGE_PIXELS = None
+    """Register what reads HEIC, and silence warnings about files."""
     warnings.filterwarnings("ignore", module="PIL")
     logging.getLogger("PIL").setLevel(logging.CRITICAL)
     if "HEIF" in Image.OPEN:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import BinaryIO
 
 import cv2
@@ -9,9 +10,10 @@ import cv2
 from sr_cli.errors import SrError
 from sr_cli.imaging.codecs import avif, bmp_writer, gif, jpeg, jxl, png, tiff_writer, webp
 from sr_cli.imaging.fit import fit_metadata
-from sr_cli.imaging.formats import Encoding, Format
+from sr_cli.imaging.formats import Encoding, Format, holds_provenance
 from sr_cli.imaging.metadata import adapt_metadata
-from sr_cli.imaging.picture import Picture
+from sr_cli.imaging.picture import Metadata, Picture
+from sr_cli.imaging.provenance import Provenance, add_provenance
 
 _WRITERS = {
     "JPEG": jpeg.write,
@@ -30,7 +32,8 @@ def write_picture(picture: Picture, file: BinaryIO, target: Format, encoding: En
 
     Args:
         picture: It must not have features that the format does not support. Notes are added for
-            metadata that could not be written.
+            metadata that could not be written. Its provenance is written unless metadata is
+            stripped.
         file: Opened for writing and reading, at its start.
         target: The format.
         encoding: How to encode.
@@ -42,9 +45,23 @@ def write_picture(picture: Picture, file: BinaryIO, target: Format, encoding: En
     fitted, notes = fit_metadata(picture, target, encoding)
     metadata = adapt_metadata(fitted, picture.width, picture.height)
     picture.notes += notes
+    metadata = _with_provenance(metadata, picture.provenance, target, encoding)
     try:
         picture.notes += _WRITERS[target.name](picture, file, metadata, encoding)
     except (OSError, SrError):
         raise
     except (ValueError, TypeError, KeyError, RuntimeError, cv2.error) as error:
         raise SrError("encoding-failed", format=target.name, reason=str(error)) from error
+
+
+def _with_provenance(
+    metadata: Metadata, made: Provenance | None, target: Format, encoding: Encoding
+) -> Metadata:
+    """Metadata with the provenance in its XMP, where the format has a place for it."""
+    if made is None or not holds_provenance(target, encoding):
+        return metadata
+    xmp = add_provenance(metadata.xmp, made)
+    # What is the user's goes first: a longer packet might no longer fit in its segment.
+    if target.max_block is not None and len(xmp) > target.max_block:
+        return metadata
+    return replace(metadata, xmp=xmp)

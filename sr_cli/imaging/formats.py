@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from sr_cli.errors import SrError
 
@@ -169,6 +169,51 @@ def sniff_format(start: bytes) -> Format | None:
     return None
 
 
+_OTHER_SUFFIXES = {
+    ".tga", ".targa", ".icb", ".vda", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".jpm",
+    ".jls", ".jxl", ".jxr", ".wdp", ".hdp", ".psd", ".psb", ".ico", ".cur", ".icns", ".exr", ".hdr",
+    ".dds", ".qoi", ".pcx", ".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".pfm", ".xbm", ".xpm", ".sgi",
+    ".rgb", ".ras", ".fits", ".fit", ".svg", ".svgz", ".xcf", ".kra", ".ora", ".bpg", ".flif",
+    ".emf", ".wmf", ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".orf", ".rw2", ".raf",
+    ".pef", ".srw", ".x3f", ".3fr", ".iiq", ".erf", ".mrw", ".dcr", ".kdc",
+}  # fmt: skip
+"""Of images in formats that are not supported, cameras' raw files among them."""
+
+_OTHER_SIGNATURES = (
+    b"\0\0\0\x0cjP  ",  # JPEG 2000
+    b"\xff\x4f\xff\x51",
+    b"\0\0\0\x0cJXL ",
+    b"8BPS",
+    b"\x76\x2f\x31\x01",  # OpenEXR
+    b"#?RADIANCE",
+    b"DDS ",
+    b"qoif",
+    b"SIMPLE  =",  # FITS
+    b"gimp xcf",
+)
+
+_BRANDS = frozenset(b"avif avis heic heix heim heis hevc hevx mif1 msf1".split())
+"""Major brands of images; other files of the same family are videos (ISO/IEC 14496-12)."""
+
+
+def is_other_image(path: Path) -> bool:
+    """Whether a file is recognisably an image, though its name is not that of a format here."""
+    if path.suffix.lower() in _OTHER_SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            start = file.read(32)
+    except OSError:
+        return False
+    found = sniff_format(start)
+    if found is FORMATS["BMP"]:
+        # Two letters are no proof: the reserved fields and the size of a known header follow.
+        return start[6:10] == bytes(4) and start[14] in (12, 16, 40, 52, 56, 64, 108, 124)
+    if start[4:8] == b"ftyp":
+        return start[8:12] in _BRANDS
+    return found is not None or start.startswith(_OTHER_SIGNATURES)
+
+
 def writable_names() -> list[str]:
     """Values of `-f` that can be written, one for each format."""
     return [f.suffixes[0].lstrip(".") for f in FORMATS.values() if f.writable]
@@ -187,6 +232,11 @@ class Encoding:
     quality: int | None = None
     lossless: bool = False
     strip: bool = False
+
+
+def holds_provenance(target: Format, encoding: Encoding) -> bool:
+    """Whether a result says what made it: BMP has no place for XMP."""
+    return not encoding.strip and target.name != "BMP"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sr_cli.errors import Note
 from sr_cli.imaging.cicp import HLG, PQ, Cicp
 from sr_cli.imaging.formats import Feature, Requirements
+from sr_cli.imaging.provenance import Provenance
 from sr_cli.imaging.values import is_wide
 
 
@@ -148,6 +149,7 @@ class Picture:
         animation: Whether several frames are an animation; otherwise they are pages.
         loop: How often an animation is played: 0 for ever, None once.
         notes: For the user: what was converted or could not be written.
+        provenance: What made it; None for what was read from a file.
         gain_map: Makes an HDR picture of it; only in JPEG.
         video: Makes a motion photo of it; only in JPEG.
     """
@@ -158,6 +160,7 @@ class Picture:
     animation: bool = False
     loop: int | None = None
     notes: list[Note] = field(default_factory=list)
+    provenance: Provenance | None = None
     gain_map: GainMap | None = None
     video: Video | None = None
 

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sr_cli.errors import RefusedError, SrError
+from sr_cli.imaging.provenance import UsedModel
 from sr_cli.networks import SCALES, model_names
 from sr_cli.registry.manifest import Entry, Manifest, load_manifest
 from sr_cli.registry.published import published_entry
 from sr_cli.store import store
 from sr_cli.store.pins import pinned
 from sr_cli.store.remote import Remote, is_address
+from sr_cli.system.files import sha256_of
 
 if TYPE_CHECKING:
     from sr_cli.registry.loaded import LoadedModel
@@ -73,6 +75,10 @@ class ModelRef(ABC):
             RefusedError: `not-downloaded`.
         """
 
+    def used(self, scale: int | None) -> tuple[UsedModel, ...]:
+        """What `load` loads at `scale`, in order, with the sha256 of its files."""
+        return (UsedModel(self.name),)
+
     def missing(self, factor: float) -> list[Download]:
         """What must be downloaded before images can be upscaled by `factor`."""
         return []
@@ -102,6 +108,9 @@ class BicubicRef(ModelRef):
         return list(SCALES)
 
     def load(self, scale: int | None = None) -> LoadedModel:
+        if scale not in (None, *SCALES):
+            raise SrError("scale-not-available", self.name, scale=scale, available=self.scales())
+
         from sr_cli.networks import create_model
         from sr_cli.registry.loaded import as_loaded
 
@@ -122,6 +131,10 @@ class FamilyRef(ModelRef):
             if scale in (None, entry.scale):
                 return _load_file(verified_path(entry), entry.scale)
         raise SrError("scale-not-available", self.name, scale=scale, available=self.scales())
+
+    def used(self, scale: int | None) -> tuple[UsedModel, ...]:
+        entry = next(e for e in self.entries if scale in (None, e.scale))
+        return (UsedModel(entry.id, entry.sha256 or pinned(entry.remote.address)),)
 
     def missing(self, factor: float) -> list[Download]:
         reaching = [e for e in self.entries if e.scale >= factor] or list(self.entries)[-1:]
@@ -154,6 +167,9 @@ class FileRef(ModelRef):
     def load(self, scale: int | None = None) -> LoadedModel:
         return _load_file(self.path, scale)
 
+    def used(self, scale: int | None) -> tuple[UsedModel, ...]:
+        return (UsedModel(self.name, sha256_of(self.path)),)
+
     @property
     def native_scale(self) -> int | None:
         return max(self.scales())
@@ -177,6 +193,9 @@ class AddressRef(ModelRef):
     def load(self, scale: int | None = None) -> LoadedModel:
         with about_address(self.remote):
             return self._file().load(scale)
+
+    def used(self, scale: int | None) -> tuple[UsedModel, ...]:
+        return self._file().used(scale)
 
     def missing(self, factor: float) -> list[Download]:
         if store.is_intact(self.remote):
@@ -227,6 +246,10 @@ class ChainRef(ModelRef):
     def load(self, scale: int | None = None) -> LoadedModel:
         raise SrError("chain-not-supported", self.name)
 
+    def used(self, scale: int | None) -> tuple[UsedModel, ...]:
+        *first, last = self.parts
+        return (*(used for part in first for used in part.used(1)), *last.used(scale))
+
     def missing(self, factor: float) -> list[Download]:
         return [download for part in self.parts for download in part.missing(factor)]
 
@@ -273,6 +296,12 @@ def parse_model(name: str | Path | None) -> ModelRef:
     if published := published_entry(name):
         return FamilyRef(name, (published,))
     raise _unknown_model(name, manifest)
+
+
+def is_network(name: str) -> bool:
+    """Whether a name is that of a network, a family or an id rather than of a file."""
+    manifest = load_manifest()
+    return name in model_names() or bool(manifest.by_id(name) or manifest.family(name))
 
 
 def load_model(name: str | Path, *, scale: int | None = None) -> LoadedModel:

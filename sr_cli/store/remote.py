@@ -17,7 +17,7 @@ _HUB = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([\w.-]+))?/([\w ./-]+)")
 
 def is_address(name: str) -> bool:
     """Whether a name is an address rather than an id or a file."""
-    return name.startswith(_SCHEMES)
+    return name.lower().startswith(_SCHEMES)
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,11 @@ class Remote:
     sha256: str | None = None
     sha256_prefix: str = ""
     local_option: str = ""
+
+    def __post_init__(self) -> None:
+        # Schemes are the same in capitals (RFC 3986, section 3.1).
+        scheme, sign, rest = self.address.partition("://")
+        object.__setattr__(self, "address", scheme.lower() + sign + rest if sign else scheme)
 
     @property
     def path(self) -> Path:
@@ -101,6 +106,8 @@ def _place_of(address: str) -> PurePosixPath:
     except ValueError:
         host, name = None, ""
     # Names that Windows would read as a folder, a drive or a device are refused everywhere.
+    if any(c.isspace() for c in address):
+        host = None
     if not host or not name.strip(". ") or not name.isprintable() or set(name) & set('\\/:*?"<>|'):
         raise RefusedError("invalid-address", address, hint="no-file")
     # Files of the same name may differ in host, port or query: hash the whole address.

@@ -12,7 +12,7 @@ from sr_cli.store.pins import all_pins, pin, pinned, unpin
 from sr_cli.store.remote import Remote, is_address
 from sr_cli.store.transfer import OnBytes, TransferSource, find_source, partial_of, transfer
 from sr_cli.system.cache import cache_folder
-from sr_cli.system.files import exclusive_lock, sha256_of
+from sr_cli.system.files import exclusive_lock, mib_rounded_up, sha256_of
 
 
 def get(
@@ -167,7 +167,7 @@ def _check_disk_space(source: TransferSource, path: Path) -> None:
     missing = (source.size or 0) - (partial.stat().st_size if partial.exists() else 0)
     free = shutil.disk_usage(path.parent).free
     if missing > free:
-        raise SrError("disk-full", path, needed_mib=missing >> 20, free_mib=free >> 20)
+        raise SrError("disk-full", path, needed_mib=mib_rounded_up(missing), free_mib=free >> 20)
 
 
 def remove_file(path: Path) -> None:

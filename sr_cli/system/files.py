@@ -97,6 +97,11 @@ def exclusive_lock(path: Path) -> Iterator[None]:
         raise SrError("unwritable-file", path, reason=error.strerror or str(error)) from error
 
 
+def mib_rounded_up(size: int) -> int:
+    """Bytes as whole MiB; no file needs 0 MiB."""
+    return -(-size // (1 << 20))
+
+
 def sha256_of(path: Path) -> str:
     """The sha256 of a file, as 64 hexadecimal digits.
 

@@ -64,11 +64,6 @@ class ProcessGroup:
         return float(shared)
 
 
-def is_main_process() -> bool:
-    """Whether this process is torchrun's first, or the only one."""
-    return int(os.environ.get("RANK", "0")) == 0
-
-
 @contextmanager
 def join_group(device: torch.device) -> Iterator[ProcessGroup]:
     """Join the group that torchrun's environment describes; one process without torchrun.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_args, get_origin
@@ -108,7 +109,7 @@ def _refusal(value: Any, schema: Mapping[str, Any], name: str) -> RefusedError:
         wanted = " ".join([_KINDS[schema.get("type", "object")], *limits])
         if schema.get("minProperties"):
             wanted += " with at least one entry"
-        return RefusedError("wrong-type", name, value=value, wanted=wanted)
+        return RefusedError("wrong-type", name, value=_shown(value), wanted=wanted)
     items = schema.get("prefixItems") or [schema["items"]]
     count = len(items) if "prefixItems" in schema else None
     if isinstance(value, list | tuple) and value and count in (None, len(value)):
@@ -117,7 +118,12 @@ def _refusal(value: Any, schema: Mapping[str, Any], name: str) -> RefusedError:
             if not _fits(entry, item):
                 return _refusal(entry, item, name)
     wanted = f"a list of {count} numbers" if count else "a list of numbers"
-    return RefusedError("wrong-type", name, value=value, wanted=wanted)
+    return RefusedError("wrong-type", name, value=_shown(value), wanted=wanted)
+
+
+def _shown(value: Any) -> str:
+    """A value as a recipe has it: text in quotes, lists in brackets."""
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _fits(value: Any, schema: Mapping[str, Any]) -> bool:

@@ -152,13 +152,17 @@ def apply_setting(table: dict[str, Any], setting: str) -> None:
         RefusedError: `invalid-setting`.
     """
     name, sign, value = setting.partition("=")
-    if not sign or not name.strip():
+    *outer, last = (part.strip() for part in name.split("."))
+    if not sign or not all((*outer, last)):
         raise RefusedError("invalid-setting", setting)
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
+        document = tomllib.loads(f"value = {value}")
+        if len(document) > 1:
+            # Further lines of the value would be other settings, which would be lost.
+            raise RefusedError("invalid-setting", setting)
+        parsed = document["value"]
     except tomllib.TOMLDecodeError:
         parsed = value.strip()
-    *outer, last = name.strip().split(".")
     for key in outer:
         inner = table.get(key)
         table[key] = dict(inner) if isinstance(inner, Mapping) else {}

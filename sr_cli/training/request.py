@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sr_cli.errors import RefusedError
+from sr_cli.system.types import check_types
 
 DEFAULT_VAL = "0.02"
 
@@ -42,7 +43,8 @@ class TrainingRequest:
         licence: Of the weights, stored in the checkpoint.
 
     Raises:
-        RefusedError: `conflicting-options`, `out-of-range`, `wrong-suffix`, `missing-option`.
+        RefusedError: `invalid-request`, `conflicting-options`, `out-of-range`, `wrong-suffix`,
+            `missing-option`.
     """
 
     data: Sequence[Path | str] = ()
@@ -65,6 +67,7 @@ class TrainingRequest:
     licence: str = ""
 
     def __post_init__(self) -> None:
+        check_types(self)
         limits = {"--steps": self.steps, "--epochs": self.epochs, "--time-limit": self.seconds}
         given = [name for name, value in limits.items() if value is not None]
         if len(given) > 1:

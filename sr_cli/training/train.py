@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,10 @@ def train(
     spec = _resumed_run(recipe, request, folder) if request.resume else _new_run(recipe, request)
     if not (request.resume or request.overwrite):
         folder.check_unused()
+    # Before torch is imported.
+    for place in spec.data:
+        if not os.path.exists(place):
+            raise RefusedError("path-not-found", place)
 
     from sr_cli.training.run import run_training
 

@@ -12,13 +12,13 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from sr_cli.errors import Note, SrError
-from sr_cli.imaging.formats import FORMATS, Format, format_of_name
+from sr_cli.imaging.formats import DEFAULT_MAX_PIXELS, FORMATS, Format, format_of_name
 
 SUFFIX = ".cbz"
 _OTHER_SUFFIXES = (".cbr", ".cb7", ".cbt")
@@ -79,6 +79,18 @@ def is_archive(path: PurePath) -> bool:
 def is_unsupported_archive(path: PurePath) -> bool:
     """Whether a file is by its name a comic archive of another kind than ZIP."""
     return path.suffix.lower() in _OTHER_SUFFIXES
+
+
+def representative(path: Path) -> Path | bytes:
+    """What tells the size of a file and what made it: itself, or the first page of an archive.
+
+    Nothing if an archive cannot be read.
+    """
+    if not is_archive(path):
+        return path
+    with suppress(SrError, OSError):
+        return next(page_contents(path, DEFAULT_MAX_PIXELS))
+    return b""
 
 
 def page_contents(source: Path, max_pixels: int) -> Iterator[bytes]:

@@ -13,9 +13,7 @@ from sr_cli.imaging.conversion import opaque_8_bit, span_of
 from sr_cli.imaging.picture import Frame, Picture
 from sr_cli.imaging.values import is_wide
 from sr_cli.system.memory import empty_pixels
-
-LABEL_ROOM = 28
-"""The height of the labels above the images, in pixels."""
+from sr_cli.upscale.earlier import LABEL_ROOM
 
 _BAND = 256
 
@@ -46,7 +44,7 @@ def side_by_side(original: Picture, made: Picture) -> Picture:
         alpha = None if frame.alpha is None else frame.alpha[rows]
         part = Frame(frame.pixels[rows], alpha, nodata=frame.nodata)
         sheet[into, w:] = _in_colour(opaque_8_bit(part, span))
-    return Picture([Frame(sheet)], made.format, made.metadata)
+    return Picture([Frame(sheet)], made.format, made.metadata, provenance=made.provenance)
 
 
 def _in_colour(pixels: NDArray[Any]) -> NDArray[Any]:

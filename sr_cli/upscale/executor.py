@@ -17,12 +17,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from sr_cli.engine.frames import check_result_size, upscale_picture
-from sr_cli.engine.pipeline import OnShare, Pipeline, build_pipeline
+from sr_cli.engine.frames import check_result_size, only_shrinks, upscale_picture
+from sr_cli.engine.pipeline import OnShare, Pipeline, build_pipeline, network_scale
 from sr_cli.engine.size import passes_for
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.conversion import drop_features
-from sr_cli.imaging.decode import read_picture, read_size
+from sr_cli.imaging.decode import is_readable, read_picture, read_size
 from sr_cli.imaging.encode import write_picture
 from sr_cli.imaging.formats import (
     FORMATS,
@@ -35,10 +35,13 @@ from sr_cli.imaging.formats import (
     unsupported_features,
 )
 from sr_cli.imaging.picture import Picture
-from sr_cli.system.files import atomic_write
+from sr_cli.imaging.provenance import Provenance
+from sr_cli.registry.ref import BicubicRef
+from sr_cli.system.files import atomic_write, mib_rounded_up
 from sr_cli.system.memory import trim_freed_memory
 from sr_cli.upscale.archive import Page, rewrite
-from sr_cli.upscale.comparison import LABEL_ROOM, side_by_side
+from sr_cli.upscale.comparison import side_by_side
+from sr_cli.upscale.earlier import LABEL_ROOM
 from sr_cli.upscale.inputs import STDIO
 from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.plan import Group, output_exists
@@ -123,6 +126,8 @@ class _Batch:
         self._writers = ThreadPoolExecutor(1, "encode")
         self._read_ahead: tuple[Job, Future[Picture]] | None = None
         self._writing: _Writing | None = None
+        scale = network_scale(group.refs, group.factor)
+        self._used = tuple(used for ref in group.refs for used in ref.used(scale))
 
     def run(self) -> Iterator[Result]:
         jobs = self._group.jobs
@@ -158,6 +163,7 @@ class _Batch:
                 made = upscale_picture(
                     picture, self._pipeline, self._group.size, self._reporter(job)
                 )
+                made.provenance = self._provenance(picture)
                 trim_freed_memory(beyond=_TRIM_ABOVE)
                 original = picture if self._options.compare else None
                 del picture
@@ -173,6 +179,9 @@ class _Batch:
         except _CallerError as error:
             assert error.__cause__ is not None
             raise error.__cause__ from None
+        except BrokenPipeError:
+            # The reader of stdout is gone: that is no failure of the image.
+            raise
         except Exception as error:
             result = replace(result, status="failed", error=_as_sr_error(error, job))
         yield from self._wait_for_write()
@@ -198,6 +207,7 @@ class _Batch:
                 if page.number == 0:
                     result = self._with_sizes(replace(result, pages=page.count), picture, *size)
                 made = upscale_picture(picture, self._pipeline, self._group.size, report)
+                made.provenance = self._provenance(picture)
                 trim_freed_memory(beyond=_TRIM_ABOVE)
                 write_picture(made, encoded := io.BytesIO(), target, encoding)
             except SrError as error:
@@ -206,7 +216,10 @@ class _Batch:
             return encoded.getvalue()
 
         make_folder(job.target.parent)
-        with atomic_write(job.target, overwrite=options.overwrite) as file:
+        broken = options.skip_existing and os.path.isfile(job.target)
+        if broken:
+            notes.append(Note("unreadable-result-replaced", {"file": str(job.target)}))
+        with atomic_write(job.target, overwrite=options.overwrite or broken) as file:
             copied = rewrite(job.source, file, job.format, options.max_pixels, upscale_page)
         return replace(result, notes=(*copied, *notes))
 
@@ -218,6 +231,8 @@ class _Batch:
         result = writing.result
         try:
             yield writing.done.result()
+        except BrokenPipeError:
+            raise
         except Exception as error:
             job = Job(result.source, result.target or STDIO, None)
             yield replace(result, status="failed", error=_as_sr_error(error, job))
@@ -290,6 +305,17 @@ class _Batch:
             _prepare_folder(job.target, target, wanted, len(picture.frames))
         return target, (width, height)
 
+    def _provenance(self, picture: Picture) -> Provenance:
+        """What makes the result of a picture: the models, or bicubic where nothing grows."""
+        first, size = picture.frames[0], self._group.size
+        used = self._used
+        if all(only_shrinks(f, self._pipeline, size) for f in picture.frames):
+            used = BicubicRef().used(None)
+        factor = round(size.factor_for(first.width, first.height), 6)
+        if len(used) == 1:
+            return Provenance(factor, used)
+        return Provenance(factor, used, "average" if len(self._group.refs) > 1 else "chain")
+
     def _reporter(self, job: Job, page: int = 0, pages: int = 1) -> OnShare:
         def report(share: float) -> None:
             try:
@@ -322,9 +348,12 @@ class _Batch:
             sys.stdout.buffer.flush()
         else:
             for path, content in ((job.target, made), (job.comparison, sheet)):
-                if content is None or (options.skip_existing and os.path.exists(path)):
+                if content is None or (options.skip_existing and is_readable(path)):
                     continue
-                with atomic_write(path, overwrite=options.overwrite) as file:
+                broken = options.skip_existing and os.path.isfile(path)
+                if broken:
+                    made.notes.append(Note("unreadable-result-replaced", {"file": str(path)}))
+                with atomic_write(path, overwrite=options.overwrite or broken) as file:
                     write_picture(content, file, target, encoding)
         return replace(
             result,
@@ -338,7 +367,7 @@ def _prepare_folder(path: Path, target: Format, wanted: Requirements, frames: in
     free = make_folder(path.parent)
     expected = estimated_bytes(target, wanted, frames)
     if expected > free:
-        raise SrError("disk-full", path, needed_mib=expected >> 20, free_mib=free >> 20)
+        raise SrError("disk-full", path, needed_mib=mib_rounded_up(expected), free_mib=free >> 20)
 
 
 def make_folder(folder: Path) -> int:

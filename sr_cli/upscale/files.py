@@ -82,6 +82,8 @@ def run_plan(plan: Plan, on_event: OnEvent, executor: Executor | None = None) ->
 def _results(
     plan: Plan, groups: list[Group], on_event: OnEvent, executor: Executor
 ) -> Iterator[Result]:
+    if plan.left_out:
+        on_event(plan.left_out)
     for path in plan.earlier_results:
         yield Result(path, None, "skipped", plan.model, reason="earlier-result")
     for name, error in plan.problems:

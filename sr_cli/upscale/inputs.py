@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import glob
 import os
-import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from sr_cli.engine.size import Size
 from sr_cli.errors import SrError
-from sr_cli.imaging.formats import format_of_name
+from sr_cli.imaging.formats import format_of_name, is_other_image
 from sr_cli.upscale.archive import is_archive, is_unsupported_archive
+from sr_cli.upscale.earlier import is_named_as_result, is_result, is_sized_as_result
+from sr_cli.upscale.request import LeftOut
 
 STDIO = Path("-")
 """Stdin as an input, stdout as an output."""
-
-_RESULT = re.compile(r"(_x\d+(\.\d+)?|_w\d+|_h\d+|_w\d+h\d+|_max\d+)$")
 
 
 @dataclass(frozen=True)
@@ -40,55 +41,106 @@ class Inputs:
 
     Attributes:
         files: Images, without duplicates.
-        earlier_results: Results of earlier runs that were named together with their originals, as
-            the shell's `*` does; they are skipped.
-        problems: Inputs that were not found, with the error.
+        earlier_results: Results of earlier runs, in folders or named together with their originals
+            as the shell's `*` does; they are skipped.
+        problems: Inputs that were not found or cannot be searched, with the error.
+        left_out: What else folders and patterns hold.
     """
 
     files: list[InputFile]
     earlier_results: list[Path]
     problems: list[tuple[str, SrError]]
+    left_out: LeftOut
 
 
-def find_inputs(
-    names: Sequence[str], *, recursive: bool, output: Path | None, label: str
-) -> Inputs:
+@dataclass(frozen=True)
+class Search:
+    """How inputs are searched.
+
+    Attributes:
+        recursive: Whether to search the subfolders of folders.
+        output: The output folder, which is not searched; None for results next to their inputs.
+        label: The ending of the names of this run's results, such as `_x4`.
+        size: The size of this run's results.
+    """
+
+    recursive: bool
+    output: Path | None
+    label: str
+    size: Size
+
+    def writes_beside(self, file: InputFile) -> bool:
+        """Whether the result of a file is written into the folder that was searched for it.
+
+        Elsewhere, a result of an earlier run is an input like any other.
+        """
+        return self.output is None or _same(self.output, file.base)
+
+
+@dataclass
+class _Passed:
+    """What was passed on the way."""
+
+    unsupported: Counter[str] = field(default_factory=Counter)
+    hidden: int = 0
+    other: int = 0
+
+    def add(self, path: Path) -> None:
+        """Count a file that is not an input."""
+        if path.name.startswith("."):
+            self.hidden += 1
+        elif path.is_file() and is_other_image(path):
+            self.unsupported[path.suffix.lower()] += 1
+        else:
+            self.other += 1
+
+
+def find_inputs(names: Sequence[str], search: Search) -> Inputs:
     """Find the images that files, folders and patterns refer to.
 
-    Results of earlier runs (`a_x4.jpg` next to `a.jpg`, the output folder) are not inputs.
+    Where results are written next to their inputs, those of earlier runs are not inputs. In a
+    folder, these are the files that say that they are; and those that have both the name and the
+    size of a result of an image beside them, because not every result can say it. A file that was
+    named is skipped only if the image that it is the result of was named as well.
 
     Args:
         names: Files, folders and patterns; `-` is stdin.
-        recursive: Whether to search the subfolders of folders.
-        output: The output folder, which is not searched.
-        label: The ending of the names of this run's results, such as `_x4`.
+        search: How to search.
     """
     found: list[InputFile] = []
     problems: list[tuple[str, SrError]] = []
+    passed = _Passed()
     for name in names:
         try:
-            found += _images_of(name, recursive, output, label)
+            found += _images_of(name, search, passed, problems)
         except SrError as error:
             problems.append((name, error))
     once = {os.path.abspath(f.path) if f.path != STDIO else "-": f for f in reversed(found)}
     unique = list(once.values())[::-1]
-    earlier = _named_results(unique, label)
-    left_out = set(earlier)
-    return Inputs([f for f in unique if f.path not in left_out], earlier, problems)
+    earlier = _earlier_results(unique, search)
+    files = [f for f in unique if f.path not in set(earlier)]
+    left_out = LeftOut(len(earlier), dict(passed.unsupported), passed.hidden, passed.other)
+    return Inputs(files, earlier, problems, left_out)
 
 
-def _images_of(name: str, recursive: bool, output: Path | None, label: str) -> list[InputFile]:
+def _images_of(
+    name: str, search: Search, passed: _Passed, problems: list[tuple[str, SrError]]
+) -> list[InputFile]:
     path = as_path(name)
     if name == "-":
         return [InputFile(STDIO, STDIO, True)]
     if os.path.isdir(name):
-        inside = list(_in_folder(path, recursive, output, label))
-        if not inside:
-            raise SrError("no-images-in-folder", name, hint=None if recursive else "recursive")
+        failed = len(problems)
+        inside = [InputFile(p, path, False) for p in _in_folder(path, search, passed, problems)]
+        if not inside and len(problems) == failed:
+            hint = None if search.recursive else "recursive"
+            raise SrError("no-images-in-folder", name, hint=hint)
         return inside
     if glob.has_magic(name) and not os.path.exists(name):
-        matches = [Path(m) for m in sorted(glob.glob(name, recursive=True))]
+        matches = [m for m in map(Path, sorted(glob.glob(name, recursive=True))) if not m.is_dir()]
         files = [m for m in matches if m.is_file() and _is_input(m)]
+        for match in set(matches) - set(files):
+            passed.add(match)
         if not files:
             raise SrError("no-images-match", name)
         return [InputFile(f, f.parent, True) for f in files]
@@ -96,6 +148,9 @@ def _images_of(name: str, recursive: bool, output: Path | None, label: str) -> l
         raise SrError("path-not-found", name)
     if is_unsupported_archive(path):
         raise SrError("unsupported-archive", name)
+    if os.path.exists(path) and not os.path.isfile(path):
+        # A pipe would be read twice, or for ever.
+        raise SrError("not-a-regular-file", name)
     return [InputFile(path, path.parent, True)]
 
 
@@ -110,9 +165,9 @@ def as_path(name: str) -> Path:
 
 
 def _in_folder(
-    folder: Path, recursive: bool, output: Path | None, label: str
-) -> Iterator[InputFile]:
-    avoided = {os.path.realpath(output)} if output is not None else set()
+    folder: Path, search: Search, passed: _Passed, problems: list[tuple[str, SrError]]
+) -> Iterator[Path]:
+    avoided = set() if search.output is None else {os.path.realpath(search.output)}
     avoided.discard(os.path.realpath(folder))
     seen: set[str] = set()
 
@@ -123,36 +178,38 @@ def _in_folder(
         seen.add(real)
         try:
             entries = sorted(where.iterdir())
-        except OSError:
+        except OSError as error:
+            reason = error.strerror or str(error)
+            problems.append((str(where), SrError("unreadable-file", where, reason=reason)))
             return
-        files = [e for e in entries if _is_input(e) and not e.name.startswith(".") and e.is_file()]
-        names = {f.stem for f in files}
-        yield from (f for f in files if not _is_result(f.stem, names, label))
-        if recursive:
-            for entry in entries:
-                if entry.is_dir():
-                    yield from walk(entry)
+        for entry in entries:
+            if entry.is_dir():
+                continue
+            if _is_input(entry) and not entry.name.startswith(".") and entry.is_file():
+                yield entry
+            else:
+                passed.add(entry)
+        for entry in entries if search.recursive else ():
+            if entry.is_dir():
+                yield from walk(entry)
 
-    for path in walk(folder):
-        yield InputFile(path, folder, False)
-
-
-def _named_results(found: Sequence[InputFile], label: str) -> list[Path]:
-    named: dict[Path, set[str]] = {}
-    for f in found:
-        if f.named and f.path != STDIO:
-            named.setdefault(f.path.parent, set()).add(f.path.stem)
-    return [
-        f.path
-        for f in found
-        if f.named and f.path != STDIO and _is_result(f.path.stem, named[f.path.parent], label)
-    ]
+    yield from walk(folder)
 
 
-def _is_result(stem: str, names: set[str], label: str) -> bool:
-    """Whether a stem is a result of another: `photo_x4` next to `photo`, or with this label."""
-    made = stem.removesuffix("_compare")
-    original = _RESULT.sub("", made)
-    if original == made and label:
-        original = made.removesuffix(label)
-    return original != made and original in names
+def _earlier_results(found: Sequence[InputFile], search: Search) -> list[Path]:
+    beside: dict[tuple[Path, bool], list[Path]] = {}
+    files = [f for f in found if f.path != STDIO and search.writes_beside(f)]
+    for f in files:
+        beside.setdefault((f.path.parent, f.named), []).append(f.path)
+    return [f.path for f in files if _is_earlier(f, beside[f.path.parent, f.named], search)]
+
+
+def _is_earlier(file: InputFile, others: Sequence[Path], search: Search) -> bool:
+    named_so = is_named_as_result(file.path, others, search.label)
+    if (named_so or not file.named) and is_result(file.path):
+        return True
+    return named_so and is_sized_as_result(file.path, others, search.label, search.size)
+
+
+def _same(a: Path, b: Path) -> bool:
+    return os.path.realpath(a) == os.path.realpath(b)

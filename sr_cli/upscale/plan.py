@@ -18,11 +18,12 @@ from sr_cli.registry.downloads import fetch_download
 from sr_cli.registry.ref import AddressRef, BicubicRef, Download, ModelRef, parse_model
 from sr_cli.store.pins import pinned
 from sr_cli.upscale.archive import page_contents
-from sr_cli.upscale.inputs import STDIO, find_inputs
+from sr_cli.upscale.inputs import STDIO, Search, find_inputs
 from sr_cli.upscale.outputs import Job, Naming, plan_jobs
 from sr_cli.upscale.request import (
     Downloaded,
     DownloadProgress,
+    LeftOut,
     OnEvent,
     Replacing,
     UpscaleOptions,
@@ -64,6 +65,7 @@ class Plan:
         options: Of the request.
         earlier_results: Inputs that are results of earlier runs, which are skipped.
         problems: Inputs that were not found, with the error.
+        left_out: What folders and patterns hold that is not upscaled.
     """
 
     jobs: tuple[Job, ...]
@@ -72,6 +74,7 @@ class Plan:
     options: UpscaleOptions
     earlier_results: tuple[Path, ...]
     problems: tuple[tuple[str, SrError], ...]
+    left_out: LeftOut
 
     @property
     def model(self) -> str:
@@ -103,12 +106,9 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
     size = request.bounds or Size(factor, max_side=options.max_side)
     label = _label(factor, options)
     named = request.output not in (None, "-")
-    found = find_inputs(
-        request.inputs,
-        recursive=options.recursive,
-        output=Path(request.output) if named and request.output else None,
-        label=options.suffix or label,
-    )
+    output = Path(request.output) if named and request.output else None
+    search = Search(options.recursive, output, options.suffix or label, size)
+    found = find_inputs(request.inputs, search)
     several = len(request.inputs) > 1 or len(found.files) > 1
     jobs = plan_jobs(
         found.files,
@@ -121,7 +121,13 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
     if options.compare and any(job.is_archive for job in jobs):
         raise RefusedError("conflicting-options", "compare", other="an archive")
     return Plan(
-        tuple(jobs), refs, size, options, tuple(found.earlier_results), tuple(found.problems)
+        tuple(jobs),
+        refs,
+        size,
+        options,
+        tuple(found.earlier_results),
+        tuple(found.problems),
+        found.left_out,
     )
 
 
@@ -165,11 +171,18 @@ def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
 
 
 def output_exists(job: Job, options: UpscaleOptions) -> bool:
-    """Whether the output exists and must not be overwritten, so that nothing is computed."""
+    """Whether the output exists and must not be overwritten, so that nothing is computed.
+
+    What is skipped must be readable: an empty file is not the result of an image.
+    """
     if job.target == STDIO or options.overwrite:
         return False
-    exist = [os.path.exists(p) for p in job.outputs(compare=options.compare)]
-    return all(exist) if options.skip_existing else any(exist)
+    outputs = job.outputs(compare=options.compare)
+    if options.skip_existing:
+        from sr_cli.imaging.decode import is_readable
+
+        return all(is_readable(p) for p in outputs)
+    return any(os.path.exists(p) for p in outputs)
 
 
 def fetch(downloads: Sequence[Download], on_event: OnEvent) -> None:

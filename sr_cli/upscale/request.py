@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
-
-import msgspec
 
 from sr_cli.engine.options import EngineOptions, check_at_least_one
 from sr_cli.engine.size import MAX_FACTOR, Size
 from sr_cli.errors import Note, RefusedError, SrError
 from sr_cli.imaging.formats import DEFAULT_MAX_PIXELS
+from sr_cli.system.types import check_types
 
 
 @dataclass(frozen=True)
@@ -82,10 +81,14 @@ class UpscaleRequest:
         """Check the values, before anything is opened or imported.
 
         Raises:
-            RefusedError: `out-of-range`, `unknown-value`, `conflicting-options`.
+            RefusedError: `invalid-request`, `empty-value`, `out-of-range`, `unknown-value`,
+                `conflicting-options`.
         """
         o = self.options
         check_types(self)
+        for name, empty in (("input", "" in self.inputs), ("output", self.output == "")):
+            if empty:
+                raise RefusedError("empty-value", name)
         if self.scale is not None:
             check_factor(self.scale)
         check_at_least_one(
@@ -106,18 +109,6 @@ class UpscaleRequest:
         if o.width is None and o.height is None:
             return None
         return Size(None, o.width, o.height, o.max_side)
-
-
-def check_types(request: UpscaleRequest) -> None:
-    """Check that every field has the type that it declares.
-
-    Raises:
-        RefusedError: `invalid-request`, with the field and its type.
-    """
-    try:
-        msgspec.convert(asdict(request), UpscaleRequest)
-    except (msgspec.ValidationError, TypeError) as error:
-        raise RefusedError("invalid-request", reason=str(error)) from error
 
 
 def check_factor(factor: float) -> None:
@@ -190,6 +181,26 @@ class Downloaded:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """What folders and patterns hold that is not upscaled, counted by reason.
+
+    Attributes:
+        earlier_results: Results of earlier runs; each is also a skipped `Result`.
+        unsupported: Images whose names are not of a supported format, by suffix.
+        hidden: Files whose names begin with a dot.
+        other: Files that are not images, and what is not a regular file.
+    """
+
+    earlier_results: int = 0
+    unsupported: Mapping[str, int] = field(default_factory=dict, hash=False)
+    hidden: int = 0
+    other: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.earlier_results or self.unsupported or self.hidden or self.other)
+
+
+@dataclass(frozen=True)
 class Planned:
     """The number of images that will be upscaled or skipped."""
 
@@ -233,5 +244,5 @@ class Progress:
     share: float
 
 
-Event = DownloadProgress | Downloaded | Planned | Replacing | PipelineReady | Progress
+Event = DownloadProgress | Downloaded | LeftOut | Planned | Replacing | PipelineReady | Progress
 OnEvent = Callable[[Event], None]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import pytest
 import torch
 
 from sr_cli.engine.device import cpu_precisions
+from sr_cli.engine.pipeline import Pipeline, build_pipeline
+from sr_cli.errors import SrError
 from sr_cli.networks import create_model
 from sr_cli.networks.base import SRModel
+from sr_cli.registry.ref import ModelRef
 
 SMALL = {
     "rcan": {"groups": 2, "blocks": 2, "features": 16, "reduction": 4},
@@ -36,6 +42,17 @@ def small_model(name: str, scale: int) -> SRModel:
             torch.nn.init.normal_(part.weight, std=0.7 / part.weight[0].numel() ** 0.5)
             torch.nn.init.normal_(part.bias, std=0.05)
     return model.eval()
+
+
+def failing_for(name: str) -> Callable[..., Pipeline]:
+    """As `build_pipeline`, but the model of this name cannot be read."""
+
+    def build(refs: Sequence[ModelRef], *arguments: Any) -> Pipeline:
+        if name in (ref.name for ref in refs):
+            raise SrError("unreadable-checkpoint", name, reason="worn out")
+        return build_pipeline(refs, *arguments)
+
+    return build
 
 
 def compact(scale: int, features: int = 8, seed: int = 0) -> dict[str, torch.Tensor]:

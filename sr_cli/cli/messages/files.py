@@ -17,6 +17,9 @@ MESSAGES: dict[str, Message] = {
     ),
     "folder-not-found": Message("{subject}: no such folder"),
     "path-not-found": Message("{subject}: no such file or folder"),
+    "not-a-regular-file": Message(
+        "{subject}: not a regular file", "- reads from a pipe: … | sr upscale -"
+    ),
     # facts: reason
     "unreadable-file": Message("{subject}: cannot be read ({reason})"),
     # facts: reason
@@ -30,7 +33,8 @@ MESSAGES: dict[str, Message] = {
         "{subject}: not a valid address",
         hints={
             "hub": "an address on the hub is hf://owner/repo[@revision]/file",
-            "no-file": "an address must end in a file name",
+            "no-file": "an address names a host and ends in a file name: "
+            "https://example.com/model.pth",
         },
     ),
     "insecure-address": Message(

@@ -107,6 +107,7 @@ MESSAGES: dict[str, Message] = {
     ),
     # facts: unknown, known
     "unknown-setting": Message("{subject} has no setting {unknown}", "settings: {known}"),
+    "no-provenance": Message("{subject}: does not say what made it: no result of sr, or stripped"),
     # facts: reason
     "network-cannot-be-built": Message("{subject} cannot be built: {reason}"),
 }

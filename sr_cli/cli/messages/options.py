@@ -11,6 +11,9 @@ MESSAGES: dict[str, Message] = {
     "out-of-range": Message("{subject} {value} is out of range", "allowed: {allowed}"),
     # facts: value, wanted (in words: "a whole number")
     "wrong-type": Message("{subject} {value}: must be {wanted}"),
+    # facts: wanted, given (types)
+    "invalid-request": Message("invalid request: {subject} must be {wanted}, not {given}"),
+    "empty-value": Message("{subject} is empty"),
     # facts: other
     "conflicting-options": Message("{subject} and {other} cannot be used together"),
     # subject: what is missing; facts: example

@@ -13,7 +13,7 @@ MESSAGES: dict[str, Message] = {
     # facts: reason
     "invalid-toml": Message("{subject}: not valid TOML ({reason})"),
     "invalid-setting": Message(
-        "--set {subject}: not NAME=VALUE", "for example: --set learning_rate=1e-4"
+        "--set {subject}: not one setting NAME=VALUE", "for example: --set learning_rate=1e-4"
     ),
     "scale-in-config": Message("{subject}: the scale is given by `scales`", "-x 4"),
     "network-needs-one-scale": Message("{subject} is trained for one scale at a time"),

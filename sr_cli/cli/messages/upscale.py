@@ -94,8 +94,6 @@ MESSAGES: dict[str, Message] = {
     ),
     # facts: reason
     "image-failed": Message("{subject}: {reason}"),
-    # facts: reason
-    "invalid-request": Message("invalid request: {reason}"),
     "not-an-image": Message(
         "not an image: {subject}",
         "supported: a PIL image, or an array (h, w), (h, w, 3) or (h, w, 4) "
@@ -111,4 +109,6 @@ NOTES: dict[str, str] = {
     "entries-copied": "entries that are not pages, copied as they are: {count}",
     # facts: entry
     "page-sizes-dropped": "{entry}: sizes of pages dropped, because they are no longer true",
+    # facts: file
+    "unreadable-result-replaced": "{file} was empty or unreadable, and is made again",
 }

@@ -19,7 +19,7 @@ from sr_cli.imaging.cicp import SRGB, Cicp
 from sr_cli.imaging.codecs import jxl_file
 from sr_cli.imaging.conversion import unpremultiply
 from sr_cli.imaging.exif import without_orientation
-from sr_cli.imaging.formats import FORMATS, Encoding, check_pixels, sniff_format
+from sr_cli.imaging.formats import FORMATS, Encoding, check_pixels
 from sr_cli.imaging.metadata import read_metadata
 from sr_cli.imaging.picture import Frame, Metadata, Picture
 
@@ -75,18 +75,16 @@ def read(data: bytes, max_pixels: int) -> Picture:
     return Picture([frame], "JXL", metadata)
 
 
-def read_size(file: BinaryIO) -> tuple[int, int] | None:
-    """(width, height) of the upright image from the header of a file; None for other formats.
+def read_facts(file: BinaryIO) -> tuple[tuple[int, int], bytes | None]:
+    """Upright (width, height) and XMP packet of a file.
 
     Raises:
         ValueError: If the header is damaged.
-        OSError: If the file cannot be read.
     """
     data = file.read(_HEAD)
-    if sniff_format(data[:32]) is not FORMATS["JXL"]:
-        return None
     header = jxl_file.read_header(data)
-    return header.width, header.height
+    xmp = jxl_file.read_metadata_boxes(data).get(b"xml ") if is_available() else None
+    return (header.width, header.height), xmp
 
 
 def _decode(data: bytes) -> tuple[NDArray[Any], Cicp | None, bytes | None]:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from sr_cli.imaging.codecs.tiff_samples import SEPARATE, read_samples
 from sr_cli.imaging.conversion import orient_frame, unpremultiply
 from sr_cli.imaging.exif import ORIENTATION
 from sr_cli.imaging.formats import check_pixels
-from sr_cli.imaging.metadata import TIFF_ICC, read_metadata, read_tiff_metadata
+from sr_cli.imaging.metadata import TIFF_ICC, TIFF_XMP, read_metadata, read_tiff_metadata
 from sr_cli.imaging.picture import Band, Frame, Picture
 from sr_cli.imaging.profiles import srgb_profile
 from sr_cli.imaging.values import is_wide
@@ -131,6 +131,24 @@ def _read_plain(source: OpenFile, profile: bytes | None) -> Frame:
     return frame
 
 
+def read_header(file: BinaryIO) -> tuple[tuple[int, int], bytes | None]:
+    """Upright (width, height) and XMP packet of a TIFF that Pillow does not open."""
+    with _tifffile(file) as tiff:
+        page = tiff.pages[0]
+        xmp = page.tags.valueof(TIFF_XMP)
+        turned = page.tags.valueof(ORIENTATION, default=1) in (5, 6, 7, 8)
+        size = page.imagewidth, page.imagelength
+    return size[::-1] if turned else size, bytes(xmp) if isinstance(xmp, bytes | tuple) else None
+
+
+def _tifffile(file: BinaryIO) -> Any:
+    """Open a file with tifffile, without its log messages."""
+    import tifffile
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    return tifffile.TiffFile(file)
+
+
 def read_unopened(data: bytes, max_pixels: int, *, allow_truncated: bool) -> Picture | None:
     """Decode a TIFF whose first page is of a kind that Pillow does not open.
 
@@ -169,9 +187,8 @@ def _describe(data: bytes) -> list[Any]:
     """The pages as tifffile describes them; none if it cannot."""
     import tifffile
 
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
-        pages = tifffile.TiffFile(io.BytesIO(data)).pages
+        pages = _tifffile(io.BytesIO(data)).pages
         # Iterating over directories that form a circle never ends; their number is known.
         found = [pages[number] for number in range(len(pages))]
     except Exception:

@@ -1,0 +1,220 @@
+"""Provenance: what made a result, as an entry in the history of its XMP packet.
+
+XMP is the place that all formats but BMP share (XMP specification, part 3, section 1.1);
+the `Software` of EXIF stays the camera's. A packet that is there is extended in place: every other
+byte of it stays as it is. Nothing depends on the time, so that results stay the same byte for byte.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Literal
+from xml.etree import ElementTree
+from xml.parsers import expat
+from xml.sax.saxutils import escape, quoteattr
+
+import msgspec
+
+from sr_cli.version import __version__
+
+_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_XMP = "http://ns.adobe.com/xap/1.0/"
+_MEDIA = "http://ns.adobe.com/xap/1.0/mm/"
+_EVENT = "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#"
+
+_EMPTY = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
+    f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"></rdf:RDF></x:xmpmeta>\n'
+    '<?xpacket end="w"?>'
+).encode()
+"""A packet without properties (XMP specification, part 1, section 7.3)."""
+
+TOOL = f"sr {__version__}"
+
+
+@dataclass(frozen=True)
+class UsedModel:
+    """A model that computed a result.
+
+    Attributes:
+        id: The id of the weights, or the name of a checkpoint file.
+        sha256: Of the file with the weights; None for bicubic, which has none.
+    """
+
+    id: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made a result.
+
+    Attributes:
+        factor: By which the sides were multiplied.
+        models: The models, in order.
+        combined: How several models were used: their `average`, or a `chain` of them in turn.
+        tool: The name and version of this tool.
+    """
+
+    factor: float
+    models: tuple[UsedModel, ...]
+    combined: Literal["", "average", "chain"] = ""
+    tool: str = TOOL
+
+
+class _Parameters(msgspec.Struct, omit_defaults=True):
+    """What an entry's stEvt:parameters holds, as JSON."""
+
+    factor: float
+    models: tuple[UsedModel, ...]
+    combined: Literal["", "average", "chain"] = ""
+
+
+def find_provenance(packet: bytes) -> Provenance | None:
+    """The last entry of this tool in the history of an XMP packet, or None.
+
+    Other programs may have written the packet anew: fields are read as attributes and as elements.
+    """
+    # XMP has no document type; one could only define entities that expand without end.
+    if b"<!DOCTYPE" in packet:
+        return None
+    try:
+        root = ElementTree.fromstring(packet.rstrip(b"\0"))
+    except (ElementTree.ParseError, ValueError):
+        return None
+    for entry in reversed(root.findall(f".//{{{_MEDIA}}}History//{{{_RDF}}}li")):
+        agent = _field(entry, "softwareAgent")
+        if re.fullmatch(r"sr \S+", agent):
+            try:
+                found = msgspec.convert(json.loads(_field(entry, "parameters")), _Parameters)
+            except (msgspec.ValidationError, ValueError, RecursionError):
+                continue
+            return Provenance(found.factor, found.models, found.combined, agent)
+    return None
+
+
+def _field(entry: ElementTree.Element, name: str) -> str:
+    tag = f"{{{_EVENT}}}{name}"
+    for element in entry.iter():
+        if element.tag == tag:
+            return element.text or ""
+        if tag in element.attrib:
+            return element.attrib[tag]
+    return ""
+
+
+def add_provenance(packet: bytes | None, made: Provenance) -> bytes:
+    """Add an entry to the history of an XMP packet.
+
+    `xmp:CreatorTool` is the first tool that made an image (XMP specification, part 1, section
+    8.4), so that it is set only where there is none.
+
+    Args:
+        packet: None for a new packet.
+        made: What to add.
+
+    Returns:
+        The extended packet; `packet` itself if it cannot be parsed or extended.
+    """
+    packet = packet or _EMPTY
+    places = _find_places(packet)
+    if places is None:
+        return packet
+    parts: list[tuple[int, str]] = []
+    properties = ""
+    if not places.has_creator:
+        tool = escape(made.tool)
+        properties += f'<xmp:CreatorTool xmlns:xmp="{_XMP}">{tool}</xmp:CreatorTool>'
+    if places.history_end is None:
+        properties += (
+            f'<xmpMM:History xmlns:xmpMM="{_MEDIA}"><rdf:Seq>{_entry(made)}</rdf:Seq>'
+            "</xmpMM:History>"
+        )
+    else:
+        parts.append((places.history_end, _entry(made)))
+    if properties:
+        about = quoteattr(places.about)
+        described = f'<rdf:Description xmlns:rdf="{_RDF}" rdf:about={about}>{properties}'
+        parts.append((places.rdf_end, described + "</rdf:Description>"))
+    for position, text in sorted(parts, reverse=True):
+        packet = packet[:position] + text.encode() + packet[position:]
+    return packet
+
+
+def _entry(made: Provenance) -> str:
+    # In ASCII: XML does not allow every character that the name of a file may have.
+    parameters = json.dumps(
+        msgspec.to_builtins(_Parameters(made.factor, made.models, made.combined))
+    )
+    fields = {
+        "action": "resized",
+        "softwareAgent": made.tool,
+        "parameters": parameters,
+    }
+    inner = "".join(f"<stEvt:{n}>{escape(v)}</stEvt:{n}>" for n, v in fields.items())
+    return (
+        f'<rdf:li xmlns:rdf="{_RDF}" xmlns:stEvt="{_EVENT}" rdf:parseType="Resource">{inner}'
+        "</rdf:li>"
+    )
+
+
+@dataclass
+class _Places:
+    """Where a packet can be extended, as offsets in bytes.
+
+    Attributes:
+        about: What the packet describes; all its descriptions must say the same.
+        has_creator: Whether it has an xmp:CreatorTool.
+        has_history: Whether it has an xmpMM:History.
+        history_end: Where the entries of the history end.
+        rdf_end: Where the descriptions end; -1 if not found.
+    """
+
+    about: str = ""
+    has_creator: bool = False
+    has_history: bool = False
+    history_end: int | None = None
+    rdf_end: int = -1
+
+
+def _find_places(packet: bytes) -> _Places | None:
+    """Where a packet can be extended; None if it cannot be parsed or has an unusual form."""
+    found = _Places()
+    path: list[str] = []
+    description = [f"{_RDF} RDF", f"{_RDF} Description"]
+    history = [*description, f"{_MEDIA} History", f"{_RDF} Seq"]
+    parser = expat.ParserCreate("utf-8", " ")
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        path.append(name)
+        if path[-2:] == description:
+            found.about = found.about or attributes.get(f"{_RDF} about", "")
+            found.has_creator |= f"{_XMP} CreatorTool" in attributes
+        found.has_creator |= path[-3:] == [*description, f"{_XMP} CreatorTool"]
+        found.has_history |= path[-3:] == history[:3]
+
+    def end(name: str) -> None:
+        position = parser.CurrentByteIndex
+        # An empty element <rdf:Seq/> has no end tag to write before.
+        local = name.rpartition(" ")[2].encode()
+        if re.match(rb"</([\w.-]+:)?" + local + rb"\s*>", packet[position : position + 99]):
+            if path[-4:] == history:
+                found.history_end = position
+            elif name == description[0] and len(path) <= 2:
+                found.rdf_end = position
+        path.pop()
+
+    def refuse(*_: object) -> None:
+        raise ValueError("a document type")
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        parser.Parse(packet.rstrip(b"\0"), True)
+    except (expat.ExpatError, ValueError):
+        return None
+    unusual = found.has_history and found.history_end is None
+    return None if found.rdf_end < 0 or unusual else found

@@ -1,0 +1,72 @@
+"""Results of earlier runs among the inputs, which are not upscaled again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from sr_cli.engine.size import Size
+from sr_cli.imaging.decode import read_provenance, read_size
+from sr_cli.upscale.archive import representative
+
+_RESULT = re.compile(r"_(?:x(\d+(?:\.\d+)?)|(?=[wh][1-9])(?:w([1-9]\d*))?(?:h([1-9]\d*))?)$")
+"""The ending of the name of a result: its factor, or its width and height."""
+
+_COMPARE = "_compare"
+
+LABEL_ROOM = 28
+"""The height of the labels above the two images of a comparison, in pixels."""
+
+
+def is_result(path: Path) -> bool:
+    """Whether a file says that it was made by this tool."""
+    return read_provenance(representative(path)) is not None
+
+
+def is_named_as_result(path: Path, others: Sequence[Path], label: str) -> bool:
+    """Whether a file has the name of a result of one of the others: `a_x4.jpg` beside `a.jpg`."""
+    return any(True for _ in _originals(path, others, label))
+
+
+def is_sized_as_result(path: Path, others: Sequence[Path], label: str, size: Size) -> bool:
+    """Whether a file has the name and exactly the size of a result of one of the others.
+
+    This tells results that cannot say what made them: BMP, and files without metadata.
+
+    Args:
+        path: The file.
+        others: Images in the same folder.
+        label: The ending of the names of this run's results.
+        size: The size of this run's results.
+    """
+    found = read_size(representative(path))
+    for original, wanted in _originals(path, others, label):
+        before = read_size(representative(original))
+        if found is None or before is None:
+            continue
+        for expected in (wanted, size if path.stem.endswith((label, label + _COMPARE)) else None):
+            if expected is not None:
+                width, height = expected.of(*before)
+                is_comparison = path.stem.endswith(_COMPARE)
+                made = (2 * width, height + LABEL_ROOM) if is_comparison else (width, height)
+                if found == made:
+                    return True
+    return False
+
+
+def _originals(
+    path: Path, others: Sequence[Path], label: str
+) -> Iterator[tuple[Path, Size | None]]:
+    """The images whose result a file is by its name, with the size that the name tells, if any."""
+    stem = path.stem.removesuffix(_COMPARE)
+    match = _RESULT.search(stem)
+    for other in others:
+        if match is not None and other.stem == stem[: match.start()]:
+            factor, width, height = match.groups()
+            if factor is not None:
+                yield other, Size(float(factor))
+            else:
+                yield other, Size(None, *(int(n) if n else None for n in (width, height)))
+        elif label and other.stem + label == stem:
+            yield other, None
