@@ -129,9 +129,8 @@ def _read_facts(
             return tiff.read_header(file)
         if is_gif and with_xmp:
             metadata = Metadata()
-            gif.read_extensions(
-                source if isinstance(source, bytes) else source.read_bytes(), metadata
-            )
+            file.seek(0)
+            gif.read_extensions(file.read(), metadata)
             xmp = metadata.xmp
         size = (height, width) if turned else (width, height)
         return size, xmp.encode() if isinstance(xmp, str) else xmp

@@ -17,7 +17,7 @@ from sr_cli.errors import RefusedError, SrError
 from sr_cli.registry.downloads import fetch_download
 from sr_cli.registry.ref import AddressRef, BicubicRef, Download, ModelRef, parse_model
 from sr_cli.store.pins import pinned
-from sr_cli.upscale.archive import page_contents
+from sr_cli.upscale.archive import page_contents, representative
 from sr_cli.upscale.inputs import STDIO, Search, find_inputs
 from sr_cli.upscale.outputs import Job, Naming, plan_jobs
 from sr_cli.upscale.request import (
@@ -181,7 +181,7 @@ def output_exists(job: Job, options: UpscaleOptions) -> bool:
     if options.skip_existing:
         from sr_cli.imaging.decode import is_readable
 
-        return all(is_readable(p) for p in outputs)
+        return all(is_readable(representative(p)) for p in outputs)
     return any(os.path.exists(p) for p in outputs)
 
 
