@@ -46,7 +46,7 @@ class Options:
 
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT", help="Images, folders or patterns; - reads stdin."),
+        typer.Argument(metavar="INPUT", help="Images, clips, folders or patterns; - reads stdin."),
     ]
     output: Annotated[str | None, typer.Option("-o", "--output", help=_OUTPUT_HELP)] = None
     model: Annotated[
@@ -74,7 +74,10 @@ class Options:
     format: Annotated[
         str | None,
         typer.Option(
-            "-f", "--format", help="Output format: jpg, png, webp, tif, bmp, gif or avif."
+            "-f",
+            "--format",
+            help="Output format: jpg, png, webp, tif, bmp, gif or avif; of clips mp4, mkv, webm "
+            "or mov.",
         ),
     ] = None
     quality: Annotated[
@@ -83,9 +86,9 @@ class Options:
             "-q", "--quality", help="Quality, 1 to 100. Default: JPEG 95, WebP 92, AVIF 90."
         ),
     ] = None
-    lossless: Annotated[bool, typer.Option("--lossless", help="Write lossless WebP or AVIF.")] = (
-        False
-    )
+    lossless: Annotated[
+        bool, typer.Option("--lossless", help="Write lossless WebP, AVIF or video.")
+    ] = False
     suffix: Annotated[
         str | None,
         typer.Option(
@@ -106,7 +109,8 @@ class Options:
         bool,
         typer.Option(
             "--flatten",
-            help="Drop what the format does not support: 16 bits, alpha (onto white), frames.",
+            help="Drop what the format does not support: 16 bits, alpha (onto white), frames; "
+            "of clips, streams.",
         ),
     ] = False
     strip: Annotated[
@@ -154,6 +158,39 @@ class Options:
     allow_truncated: Annotated[
         bool, typer.Option("--allow-truncated", help="Read truncated files as far as possible.")
     ] = False
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            "--codec",
+            help="Of clips: h264, hevc, av1, vp9, ffv1 or prores. Default: the clip's own.",
+        ),
+    ] = None
+    crf: Annotated[
+        int | None,
+        typer.Option(
+            "--crf",
+            help="Of clips: constant rate factor, 0 to 63, lower is better. Default: h264 17, "
+            "hevc 19, vp9 22, av1 24.",
+        ),
+    ] = None
+    colour: Annotated[
+        str | None,
+        typer.Option(
+            "--colour",
+            help="Read clips as bt601, bt709 or bt2020 (-full for full range), whatever their "
+            "tags. Default: the tags; untagged clips bt601 below 720p, bt709 above.",
+        ),
+    ] = None
+    deinterlace: Annotated[
+        bool, typer.Option("--deinterlace", help="Deinterlace interlaced clips (bwdif).")
+    ] = False
+    allow_damaged: Annotated[
+        bool,
+        typer.Option("--allow-damaged", help="Go on over damaged frames and truncated clips."),
+    ] = False
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue interrupted clips from NAME.parts.")
+    ] = False
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be written, and exit.")
     ] = False
@@ -166,11 +203,12 @@ class Options:
 
 @takes(Options)
 def upscale(options: Options) -> None:
-    """Upscale images: files, folders, or stdin.
+    """Upscale images and clips: files, folders, or stdin.
 
     Results are written next to their inputs as NAME_x4.EXT, or to -o.
     Existing files are not overwritten without -y. EXIF, XMP, ICC profile,
-    alpha, 16 bits, animation frames and TIFF pages are preserved.
+    alpha, 16 bits, animation frames and TIFF pages are preserved; of
+    clips, times, colours, audio, subtitles, chapters and metadata.
 
     Exit codes: 0 all done; 1 an image or checkpoint failed; 2 refused
     before any image was opened; 130 interrupted; 143 terminated.
@@ -198,6 +236,7 @@ def _request(o: Options) -> UpscaleRequest:
     """The request that the options describe, checked before anything heavy is imported."""
     from sr_cli.engine.options import EngineOptions
     from sr_cli.upscale.request import UpscaleOptions, UpscaleRequest
+    from sr_cli.video.options import ClipOptions
 
     factors = {parse_scale(text) for text in o.scale or []}
     if len(factors) > 1:
@@ -225,6 +264,14 @@ def _request(o: Options) -> UpscaleRequest:
             download=o.download,
             max_pixels=o.max_pixels,
             allow_truncated=o.allow_truncated,
+            clip=ClipOptions(
+                codec=o.codec,
+                crf=o.crf,
+                colour=o.colour,
+                deinterlace=o.deinterlace,
+                allow_damaged=o.allow_damaged,
+                resume=o.resume,
+            ),
             engine=EngineOptions(o.device, o.threads, o.precision, o.tile, o.tta, o.wrap),
         ),
     )

@@ -123,6 +123,12 @@ _SIGNATURES = (
 )
 
 
+_BRANDS = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"mif2", b"msf1"), "HEIF"
+)
+"""Major brands of images (ISO/IEC 23008-12, annex B); video files begin with `ftyp` as well."""
+
+
 def format_of_name(name: str | PurePath) -> Format | None:
     """The format of a file name's suffix, or None."""
     return _BY_SUFFIX.get(PurePath(name).suffix.lower())
@@ -141,7 +147,7 @@ def sniff_format(start: bytes) -> Format | None:
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return FORMATS["WEBP"]
     if start[4:8] == b"ftyp":
-        return FORMATS["AVIF" if start[8:12] in (b"avif", b"avis") else "HEIF"]
+        return FORMATS.get(_BRANDS.get(start[8:12], ""))
     return None
 
 

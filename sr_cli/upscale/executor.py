@@ -36,11 +36,13 @@ from sr_cli.imaging.formats import (
 from sr_cli.imaging.picture import Picture
 from sr_cli.system.files import atomic_write
 from sr_cli.system.memory import trim_freed_memory
+from sr_cli.upscale.clips import upscale_clip_job
 from sr_cli.upscale.comparison import LABEL_ROOM, side_by_side
 from sr_cli.upscale.inputs import STDIO
 from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.plan import Group, output_exists
-from sr_cli.upscale.request import OnEvent, PipelineReady, Progress, Result
+from sr_cli.upscale.request import Event, OnEvent, PipelineReady, Progress, Result
+from sr_cli.video.containers import Container
 
 _OVERLAP_PIXELS = 24_000_000
 """Larger images and results are processed one at a time, to limit memory."""
@@ -140,6 +142,11 @@ class _Batch:
         try:
             if self._is_skipped(job):
                 result = replace(result, status="skipped", reason="exists")
+            elif isinstance(job.format, Container):
+                yield from self._wait_for_write()
+                result = self._with_device(
+                    upscale_clip_job(job, self._group, self._pipeline, result, self._report)
+                )
             else:
                 picture = self._next_picture(job)
                 target, (width, height) = self._prepare_output(picture, job)
@@ -213,6 +220,8 @@ class _Batch:
         """Whether to read ahead: not stdin, which Ctrl-C must interrupt, and not large images."""
         if job.source == STDIO or output_exists(job, self._options):
             return False
+        if isinstance(job.format, Container):
+            return False
         size = read_size(job.source)
         return size is None or size[0] * size[1] <= _OVERLAP_PIXELS
 
@@ -224,6 +233,10 @@ class _Batch:
             output_width=width,
             output_height=height,
         )
+        return self._with_device(result)
+
+    def _with_device(self, result: Result) -> Result:
+        """The result with how it is computed."""
         if not self._pipeline.upscalers:
             return result
         from sr_cli.engine.device import DTYPE_NAMES
@@ -236,6 +249,7 @@ class _Batch:
     def _prepare_output(self, picture: Picture, job: Job) -> tuple[Format, tuple[int, int]]:
         """Drop features if requested; the format and (width, height) of a result that fits it."""
         options = self._options
+        assert not isinstance(job.format, Container)
         target = job.format or FORMATS[picture.format]
         target = target if target.writable else FORMATS["JPEG"]
         if options.flatten:
@@ -253,14 +267,14 @@ class _Batch:
         return target, (width, height)
 
     def _reporter(self, job: Job) -> OnShare:
-        def report(share: float) -> None:
-            try:
-                self._on_event(Progress(job.source, share))
-            except Exception as error:
-                # The caller's own error is no failure of the image.
-                raise _CallerError from error
+        return lambda share: self._report(Progress(job.source, share))
 
-        return report
+    def _report(self, event: Event) -> None:
+        try:
+            self._on_event(event)
+        except Exception as error:
+            # The caller's own error is no failure of the image.
+            raise _CallerError from error
 
     def _write(
         self,

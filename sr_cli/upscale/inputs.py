@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sr_cli.errors import SrError
 from sr_cli.imaging.formats import format_of_name
+from sr_cli.video.containers import container_of_name
 
 STDIO = Path("-")
 """Stdin as an input, stdout as an output."""
@@ -87,13 +88,18 @@ def _images_of(name: str, recursive: bool, output: Path | None, label: str) -> l
         return inside
     if glob.has_magic(name) and not os.path.exists(name):
         matches = [Path(m) for m in sorted(glob.glob(name, recursive=True))]
-        files = [m for m in matches if m.is_file() and format_of_name(m)]
+        files = [m for m in matches if m.is_file() and is_known(m)]
         if not files:
             raise SrError("no-images-match", name)
         return [InputFile(f, f.parent, True) for f in files]
     if not os.path.lexists(path):
         raise SrError("path-not-found", name)
     return [InputFile(path, path.parent, True)]
+
+
+def is_known(path: Path) -> bool:
+    """Whether a name is that of an image or a clip."""
+    return bool(format_of_name(path) or container_of_name(path))
 
 
 def as_path(name: str) -> Path:
@@ -118,9 +124,7 @@ def _in_folder(
             entries = sorted(where.iterdir())
         except OSError:
             return
-        files = [
-            e for e in entries if format_of_name(e) and not e.name.startswith(".") and e.is_file()
-        ]
+        files = [e for e in entries if is_known(e) and not e.name.startswith(".") and e.is_file()]
         names = {f.stem for f in files}
         yield from (f for f in files if not _is_result(f.stem, names, label))
         if recursive:

@@ -18,21 +18,29 @@ from sr_cli.imaging.formats import (
     writable_names,
 )
 from sr_cli.upscale.inputs import STDIO, InputFile, as_path
+from sr_cli.video.containers import (
+    Container,
+    container_by_option,
+    container_of_name,
+    result_container,
+    sniff_container,
+    writable_containers,
+)
 
 
 @dataclass(frozen=True)
 class Job:
-    """One image to upscale.
+    """One image or clip to upscale.
 
     Attributes:
         source: The input; STDIO for stdin.
         target: The output; STDIO for stdout.
-        format: Of the output; None for the format of the image on stdin.
+        format: Of the output, a container for clips; None for the format of the image on stdin.
     """
 
     source: Path
     target: Path
-    format: Format | None
+    format: Format | Container | None
 
     @property
     def comparison(self) -> Path:
@@ -75,7 +83,8 @@ def plan_jobs(
     Raises:
         RefusedError: `outputs-collide`, `output-is-an-input`, `output-not-a-folder`,
             `unknown-value` and `format-not-in-name` for formats that cannot be written,
-            `format-contradicts-name`, `one-image-on-stdout`.
+            `format-contradicts-name`, `format-of-other-kind`, `one-image-on-stdout`,
+            `clip-on-stdout`.
     """
     wanted = _format_option(naming.format)
     folder = _output_folder(naming.output, several)
@@ -97,12 +106,13 @@ def plan_jobs(
     return jobs
 
 
-def _format_option(option: str | None) -> Format | None:
+def _format_option(option: str | None) -> Format | Container | None:
     if option is None:
         return None
-    found = format_by_option(option)
+    found = format_by_option(option) or container_by_option(option)
     if found is None or not found.writable:
-        raise RefusedError("unknown-value", "format", value=option, known=writable_names())
+        known = [*writable_names(), *writable_containers()]
+        raise RefusedError("unknown-value", "format", value=option, known=known)
     return found
 
 
@@ -119,7 +129,9 @@ def _output_folder(output: str | None, several: bool) -> Path | None:
     return path
 
 
-def _job(found: InputFile, naming: Naming, wanted: Format | None, folder: Path | None) -> Job:
+def _job(
+    found: InputFile, naming: Naming, wanted: Format | Container | None, folder: Path | None
+) -> Job:
     if folder is None and naming.output is not None:
         return _named_job(found, naming.output, wanted)
     source = found.path
@@ -127,10 +139,10 @@ def _job(found: InputFile, naming: Naming, wanted: Format | None, folder: Path |
         if folder is None:
             return Job(source, STDIO, wanted)
         source = Path("stdin")
-    chosen = wanted or _own_format(found.path)
-    keeps_suffix = chosen == format_of_name(source)
-    ending = source.suffix if keeps_suffix else chosen.suffixes[0]
-    stem = source.stem if format_of_name(source) else source.name
+    chosen = _chosen_format(found, wanted)
+    by_name = _format_of_name(source)
+    ending = source.suffix if chosen == by_name else chosen.suffixes[0]
+    stem = source.stem if by_name else source.name
     if folder is None:
         label = naming.suffix if naming.suffix is not None else naming.label
         return Job(found.path, source.parent / f"{stem}{label}{ending}", chosen)
@@ -138,33 +150,63 @@ def _job(found: InputFile, naming: Naming, wanted: Format | None, folder: Path |
     return Job(found.path, folder / inner / f"{stem}{naming.suffix or ''}{ending}", chosen)
 
 
-def _named_job(found: InputFile, output: str, wanted: Format | None) -> Job:
+def _named_job(found: InputFile, output: str, wanted: Format | Container | None) -> Job:
     """The job of an output that is a file or stdout."""
     if output == "-":
-        own = None if found.path == STDIO else _own_format(found.path)
+        own = None if found.path == STDIO else _chosen_format(found, wanted)
+        if isinstance(own, Container):
+            raise RefusedError("clip-on-stdout", found.path)
         return Job(found.path, STDIO, wanted or own)
     target = as_path(output)
-    by_name = format_of_name(target)
+    by_name = _format_of_name(target)
     if wanted is None and (by_name is None or not by_name.writable):
-        raise RefusedError(
-            "format-not-in-name", output, known=["." + name for name in writable_names()]
-        )
+        is_clip = found.path != STDIO and isinstance(_own_format(found.path), Container)
+        known = writable_containers() if is_clip else writable_names()
+        raise RefusedError("format-not-in-name", output, known=["." + name for name in known])
     if wanted and by_name and wanted != by_name:
         raise RefusedError("format-contradicts-name", output, format=wanted.name)
     chosen = wanted or by_name
     assert chosen is not None
-    return Job(found.path, target, chosen)
+    return Job(found.path, target, _chosen_format(found, chosen))
 
 
-def _own_format(source: Path) -> Format:
-    """The format of an input, by its name or its content; JPEG for HEIC."""
-    found = format_of_name(source)
-    if found is None and source != STDIO:
+def _chosen_format(found: InputFile, wanted: Format | Container | None) -> Format | Container:
+    """What was asked for, if it is for inputs of this kind; otherwise the input's own format.
+
+    Raises:
+        RefusedError: `format-of-other-kind` if the input was named; in folders, images and clips
+            lie side by side.
+    """
+    if found.path == STDIO:
+        if isinstance(wanted, Container):
+            raise RefusedError("format-of-other-kind", "stdin", format=wanted.name)
+        return wanted or FORMATS["PNG"]
+    own = _own_format(found.path)
+    if wanted is None:
+        return own
+    if isinstance(own, Container) == isinstance(wanted, Container):
+        return wanted
+    if found.named:
+        raise RefusedError("format-of-other-kind", found.path, format=wanted.name)
+    return own
+
+
+def _format_of_name(path: Path) -> Format | Container | None:
+    return format_of_name(path) or container_of_name(path)
+
+
+def _own_format(source: Path) -> Format | Container:
+    """The format of an input, by its name or its content; JPEG for HEIC, Matroska for AVI."""
+    found = _format_of_name(source)
+    if found is None:
         try:
             with source.open("rb") as file:
-                found = sniff_format(file.read(32))
+                start = file.read(32)
+            found = sniff_container(start) or sniff_format(start)
         except OSError:
             found = None
+    if isinstance(found, Container):
+        return result_container(found)
     found = found or FORMATS["PNG"]
     return found if found.writable else FORMATS["JPEG"]
 

@@ -26,6 +26,8 @@ from sr_cli.upscale.request import (
     UpscaleOptions,
     UpscaleRequest,
 )
+from sr_cli.video.containers import Container
+from sr_cli.video.options import ClipOptions
 
 DEFAULT_SCALE = 4.0
 
@@ -218,12 +220,25 @@ def _network_factor(job: Job, size: Size) -> float:
     """The factor for which the network is chosen; for varying factors, the next integer."""
     factor = size.factor
     if factor is None or size.max_side is not None:
-        from sr_cli.imaging.decode import read_size
-
-        found = None if job.source == STDIO else read_size(job.source)
+        found = None if job.source == STDIO else _size_of(job)
         factor = size.factor_for(*found) if found else factor or DEFAULT_SCALE
         factor = math.ceil(factor)
     return min(MAX_FACTOR, factor)
+
+
+def _size_of(job: Job) -> tuple[int, int] | None:
+    """(width, height) of an input; None if it cannot be read, which is reported later."""
+    if not isinstance(job.format, Container):
+        from sr_cli.imaging.decode import read_size
+
+        return read_size(job.source)
+    from sr_cli.video.probe import probe
+
+    try:
+        clip = probe(job.source, ClipOptions(deinterlace=True, allow_damaged=True))
+    except SrError:
+        return None
+    return clip.width, clip.height
 
 
 def _is_same_file(a: Path, b: Path) -> bool:

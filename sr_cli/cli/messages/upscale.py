@@ -24,6 +24,10 @@ MESSAGES: dict[str, Message] = {
     ),
     # facts: format
     "format-contradicts-name": Message("{subject}: the name does not match -f {format}"),
+    # facts: format
+    "format-of-other-kind": Message("{subject} cannot be written as {format}"),
+    "clip-on-stdout": Message("{subject}: a clip cannot be written to stdout", "-o names a file"),
+    "compare-of-clips": Message("{subject}: --compare is for images"),
     "one-image-on-stdout": Message("stdout can hold only one image", "-o FOLDER/ writes several"),
     # facts: factor, most
     "factor-too-large": Message("{subject}: the result would be x{factor}; the limit is x{most}"),
@@ -34,7 +38,11 @@ MESSAGES: dict[str, Message] = {
         "--max-pixels raises the limit, --max-side caps the result",
     ),
     # facts: format
-    "never-lossless": Message("{subject}: {format} is never lossless", "-f png, webp or avif is"),
+    "never-lossless": Message(
+        "{subject}: {format} is never lossless",
+        "-f png, webp or avif is",
+        {"codec": "--codec h264, hevc, vp9 or ffv1 is"},
+    ),
     # facts: available
     "device-not-available": Message(
         "device {subject} is not available here", "available: {available}"

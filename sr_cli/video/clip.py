@@ -1,0 +1,209 @@
+"""One clip from decoding to the finished file: three stages that overlap, in segments."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr_cli.engine.pipeline import BicubicPipeline, Pipeline
+from sr_cli.errors import Note
+from sr_cli.video.colour import Converter
+from sr_cli.video.encode import FrameWriter, add_encoder
+from sr_cli.video.frames import ClipReader
+from sr_cli.video.join import join
+from sr_cli.video.library import load_av
+from sr_cli.video.plan import ClipPlan
+from sr_cli.video.segments import SegmentFolder, SegmentWriter
+
+_READ_AHEAD = 3
+_WRITE_BEHIND = 2
+"""Frames that wait between two stages, which limits memory."""
+
+Pixels = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class ClipProgress:
+    """How far a clip is.
+
+    Attributes:
+        frames: Written so far, including those of a run that is resumed.
+        total: Of the clip, estimated; None if unknown.
+        rate: Frames a second of this run.
+    """
+
+    frames: int
+    total: int | None
+    rate: float
+
+
+OnClipProgress = Callable[[ClipProgress], None]
+
+
+@dataclass(frozen=True)
+class _Frame:
+    pixels: Pixels
+    pts: int
+    duration: int
+
+
+def upscale_clip(plan: ClipPlan, pipeline: Pipeline, on_progress: OnClipProgress) -> list[Note]:
+    """Upscale a clip.
+
+    Frames are decoded, upscaled and encoded at the same time, a few at once: memory does not grow
+    with the length. Finished segments stay on disk until the result is whole, so that an
+    interrupted run can be resumed.
+
+    Args:
+        plan: From `plan_clip`.
+        pipeline: What upscales the frames.
+        on_progress: Called after each frame.
+
+    Returns:
+        What the user should know.
+
+    Raises:
+        SrError: What reading, computing and writing raise.
+    """
+    request = plan.request
+    folder = SegmentFolder(request.target)
+    with folder.opened(_identity(plan), resume=request.options.resume, restart=request.overwrite):
+        _compute(plan, pipeline if plan.grows or pipeline.restores else None, folder, on_progress)
+        segments = folder.finished()
+        join(plan, segments)
+        folder.remove()
+    damaged = sum(segment.damaged for segment in segments)
+    repaired = sum(segment.repaired for segment in segments)
+    notes = list(plan.notes)
+    notes += [Note("damaged-frames", {"count": damaged})] if damaged else []
+    notes += [Note("times-repaired", {"count": repaired})] if repaired else []
+    return notes
+
+
+def _identity(plan: ClipPlan) -> dict[str, Any]:
+    """What a run must have in common with one that it resumes."""
+    stat = plan.request.source.stat()
+    encoding = {name: str(value) for name, value in asdict(plan.encoding).items()}
+    options = plan.request.options
+    return {
+        "source": [plan.request.source.name, stat.st_size, stat.st_mtime_ns],
+        "computed_by": plan.request.computed_by,
+        "segment": options.segment,
+        "deinterlace": options.deinterlace,
+        "encoding": encoding,
+        "read_as": str(plan.clip.colour),
+    }
+
+
+def _compute(
+    plan: ClipPlan, pipeline: Pipeline | None, folder: SegmentFolder, on_progress: OnClipProgress
+) -> None:
+    """Compute the segments that are missing."""
+    done = folder.finished()
+    before = sum(len(segment.shown) for segment in done)
+    after = done[-1].shown[-1][0] if done else None
+    reader = ClipReader(plan.clip, plan.request.options, after)
+    size = plan.encoding.height, plan.encoding.width
+    encoder = _SegmentEncoder(plan, folder, len(done), reader)
+    last: tuple[Pixels, Pixels] | None = None
+    began = time.perf_counter()
+    with encoder, ThreadPoolExecutor(1, "encode") as pool:
+        waiting: deque[Future[None]] = deque()
+        for count, frame in enumerate(_ahead(_pixels(plan, reader)), 1):
+            # A frame that is held, as in animation and slides, is not computed again.
+            if last is None or not np.array_equal(frame.pixels, last[0]):
+                sr = (pipeline or BicubicPipeline()).run(frame.pixels, size)
+                last = frame.pixels, sr
+            waiting.append(pool.submit(encoder.write, _Frame(last[1], frame.pts, frame.duration)))
+            if len(waiting) > _WRITE_BEHIND:
+                waiting.popleft().result()
+            rate = count / (time.perf_counter() - began)
+            on_progress(ClipProgress(before + count, plan.clip.frames, rate))
+        while waiting:
+            waiting.popleft().result()
+        pool.submit(encoder.finish).result()
+
+
+def _pixels(plan: ClipPlan, reader: ClipReader) -> Iterator[_Frame]:
+    converter = Converter(plan.clip.colour, plan.clip.layout.depth)
+    for frame in reader.read():
+        yield _Frame(converter.to_rgb(frame.planes), frame.pts, frame.duration)
+
+
+def _ahead(frames: Iterator[_Frame]) -> Iterator[_Frame]:
+    """The same frames, computed in a thread before they are asked for."""
+    with ThreadPoolExecutor(1, "decode") as pool:
+        try:
+            waiting = deque(pool.submit(next, frames, None) for _ in range(_READ_AHEAD))
+            while (frame := waiting.popleft().result()) is not None:
+                waiting.append(pool.submit(next, frames, None))
+                yield frame
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+            frames.close()  # type: ignore[attr-defined]
+
+
+class _SegmentEncoder:
+    """Encodes frames into segments, each of which begins with a key frame.
+
+    A context manager: what is not finished at its end is left out.
+    """
+
+    def __init__(
+        self, plan: ClipPlan, folder: SegmentFolder, first: int, reader: ClipReader
+    ) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._number = first
+        self._reader = reader
+        self._writer = FrameWriter(plan.encoding)
+        self._stack = ExitStack()
+        self._open: tuple[Any, SegmentWriter] | None = None
+        self._counted = 0, 0
+
+    def __enter__(self) -> _SegmentEncoder:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if self._open is not None:
+            # With the error, the file is closed without marking the segment as finished.
+            self._open = None
+            self._stack.__exit__(kind, error, trace)
+
+    def write(self, frame: _Frame) -> None:
+        """Encode a frame."""
+        stream, segment = self._open = self._open or self._begin()
+        made = self._writer.frame(frame.pixels, frame.pts, frame.duration)
+        segment.shown.append((frame.pts, frame.duration))
+        segment.write(stream.encode(made))
+        if len(segment.shown) == self._plan.request.options.segment:
+            self.finish()
+
+    def finish(self) -> None:
+        """Finish the segment, if one was begun."""
+        if self._open is None:
+            return
+        stream, segment = self._open
+        segment.write(stream.encode(None))
+        now = self._reader.damaged, self._reader.repaired
+        segment.damaged, segment.repaired = now[0] - self._counted[0], now[1] - self._counted[1]
+        self._counted = now
+        self._open = None
+        self._number += 1
+        self._stack.close()
+
+    def _begin(self) -> tuple[Any, SegmentWriter]:
+        self._stack = ExitStack()
+        segment = self._stack.enter_context(self._folder.writing(self._number))
+        muxer = self._plan.request.container.muxer
+        container = load_av().open(io.BytesIO(), "w", format=muxer)
+        return add_encoder(container, self._plan.encoding), segment

@@ -1,0 +1,54 @@
+"""Options of clips. Imports neither PyAV nor numpy, so that usage errors are reported quickly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sr_cli.errors import RefusedError
+
+CODEC_NAMES = ("h264", "hevc", "av1", "vp9", "ffv1", "prores")
+COLOUR_NAMES = ("bt601", "bt709", "bt2020", "bt601-full", "bt709-full", "bt2020-full")
+MAX_CRF = 63
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """How clips are read and written.
+
+    Attributes:
+        codec: Of the result: `h264`, `hevc`, `av1`, `vp9`, `ffv1` or `prores`; None for that of
+            the source where the container holds it.
+        crf: Constant rate factor, 0 to 63, lower is better; None for the codec's default.
+        colour: Matrix and range of the source, such as `bt709` or `bt709-full`, instead of its
+            tags; None reads the tags, and untagged clips by their size.
+        deinterlace: Deinterlace interlaced clips.
+        allow_damaged: Replace damaged frames by what the decoder makes of them, and accept
+            truncated clips.
+        resume: Continue an interrupted run.
+        segment: Frames of a segment, the most that an interruption loses.
+    """
+
+    codec: str | None = None
+    crf: int | None = None
+    colour: str | None = None
+    deinterlace: bool = False
+    allow_damaged: bool = False
+    resume: bool = False
+    segment: int = 240
+
+    def check(self) -> None:
+        """Check the values.
+
+        Raises:
+            RefusedError: `unknown-value` or `out-of-range`.
+        """
+        for name, value, known in (
+            ("codec", self.codec, CODEC_NAMES),
+            ("colour", self.colour, COLOUR_NAMES),
+        ):
+            if value is not None and value not in known:
+                raise RefusedError("unknown-value", name, value=value, known=known)
+        if self.crf is not None and not 0 <= self.crf <= MAX_CRF:
+            raise RefusedError("out-of-range", "crf", value=self.crf, allowed=f"0 to {MAX_CRF}")
+        if self.segment < 1:
+            raise RefusedError("out-of-range", "segment", value=self.segment, allowed="at least 1")

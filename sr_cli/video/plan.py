@@ -1,0 +1,140 @@
+"""The plan for a clip: its size, how it is encoded, and what its container cannot hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sr_cli.engine.size import MAX_FACTOR, Size
+from sr_cli.errors import Note, SrError
+from sr_cli.video.containers import Container
+from sr_cli.video.encode import Encoding, carries_mastering, plan_encoding
+from sr_cli.video.options import ClipOptions
+from sr_cli.video.probe import Clip, probe
+from sr_cli.video.streams import CopiedStream, copied_streams
+
+
+@dataclass(frozen=True)
+class ClipRequest:
+    """What is wanted of a clip.
+
+    Attributes:
+        source: The file.
+        target: The result.
+        container: Of the result.
+        size: Of the result.
+        max_pixels: The most pixels of a frame of the result.
+        lossless: Encode without loss.
+        strip: Drop metadata and chapters.
+        flatten: Drop what the container does not hold.
+        overwrite: Overwrite an existing result.
+        options: Of clips.
+        computed_by: Whatever else the pixels depend on, as text: another one is not resumed.
+    """
+
+    source: Path
+    target: Path
+    container: Container
+    size: Size
+    max_pixels: int
+    lossless: bool
+    strip: bool
+    flatten: bool
+    overwrite: bool
+    options: ClipOptions
+    computed_by: str
+
+
+@dataclass(frozen=True)
+class ClipPlan:
+    """How a clip will be upscaled.
+
+    Attributes:
+        request: What is wanted.
+        clip: What there is.
+        encoding: Of the result.
+        copied: Streams that are copied as packets.
+        notes: What is assumed, changed or dropped.
+    """
+
+    request: ClipRequest
+    clip: Clip
+    encoding: Encoding
+    copied: tuple[CopiedStream, ...]
+    notes: tuple[Note, ...]
+
+    @property
+    def grows(self) -> bool:
+        """Whether the result is larger than the clip in one direction."""
+        return self.encoding.width > self.clip.width or self.encoding.height > self.clip.height
+
+
+def plan_clip(request: ClipRequest) -> ClipPlan:
+    """Open a clip and decide everything before the work starts.
+
+    Raises:
+        RefusedError: What `plan_encoding` raises.
+        SrError: What `probe` and `plan_encoding` raise; `factor-too-large`, `result-too-large`,
+            `unsupported-streams`.
+    """
+    clip = probe(request.source, request.options)
+    size = _size(clip, request)
+    encoding = plan_encoding(
+        clip, size, request.container, request.options, lossless=request.lossless
+    )
+    copied, missing = copied_streams(clip, request.container)
+    names = [stream.described() for stream in missing]
+    if missing and not request.flatten:
+        raise SrError(
+            "unsupported-streams",
+            request.source,
+            container=request.container.name,
+            streams=names,
+        )
+    notes = [Note("streams-dropped", {"streams": names})] if missing else []
+    notes += _notes(clip, encoding, request)
+    return ClipPlan(request, clip, encoding, tuple(copied), tuple(notes))
+
+
+def _size(clip: Clip, request: ClipRequest) -> tuple[int, int]:
+    factor = request.size.factor_for(clip.width, clip.height)
+    if factor > MAX_FACTOR:
+        raise SrError("factor-too-large", request.source, factor=factor, most=MAX_FACTOR)
+    width, height = request.size.of(clip.width, clip.height)
+    if clip.layout.kind in ("420", "422"):
+        width = _even(width)
+    if clip.layout.kind == "420":
+        height = _even(height)
+    if width * height > request.max_pixels:
+        raise SrError(
+            "result-too-large",
+            request.source,
+            width=width,
+            height=height,
+            total=width * height,
+            max_pixels=request.max_pixels,
+        )
+    return width, height
+
+
+def _even(side: int) -> int:
+    """The nearest even number: encoders have no half of a chroma sample."""
+    return side + side % 2
+
+
+def _notes(clip: Clip, encoding: Encoding, request: ClipRequest) -> list[Note]:
+    notes = []
+    exact = request.size.of(clip.width, clip.height)
+    if exact != (encoding.width, encoding.height):
+        facts = {"width": encoding.width, "height": encoding.height, "layout": clip.layout.kind}
+        notes.append(Note("size-made-even", facts))
+    if clip.is_untagged and request.options.colour is None:
+        notes.append(Note("colour-assumed", {"matrix": clip.colour.matrix_name}))
+    if clip.layout.kind == "rgb" and encoding.layout.kind != "rgb":
+        notes.append(Note("rgb-written-as-yuv", {"codec": encoding.codec}))
+    if clip.mastering is not None and not carries_mastering(encoding.codec):
+        notes.append(Note("hdr-metadata-dropped", {"codec": encoding.codec}))
+    milliseconds = clip.time_base * 1000
+    if request.container.muxer in ("matroska", "webm") and milliseconds.denominator > 1:
+        notes.append(Note("times-rounded", {"container": request.container.name}))
+    return notes

@@ -1,0 +1,205 @@
+"""The habits of `sr upscale` hold for clips: names, existing files, folders, JSON, exit codes."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import jsonschema
+import pytest
+from helpers import REPOSITORY
+from helpers.clips import Made, frames_of, plane_of, times_of
+from helpers.command import BICUBIC, Run
+from helpers.images import save, size_of
+
+from sr_cli import UpscaleOptions, upscale_files
+from sr_cli.upscale.request import ClipProgress, Event
+from sr_cli.video import join as joining
+from sr_cli.video.containers import (
+    container_by_option,
+    container_of_name,
+    result_container,
+    sniff_container,
+)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return Made().write(tmp_path / "clip.mp4")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (("-x2",), "clip_x2.mp4"),
+        (("-x3", "-f", "mkv"), "clip_x3.mkv"),
+        (("--width", "48"), "clip_w48.mp4"),
+        (("-x2", "--suffix", "_big"), "clip_big.mp4"),
+        (("-x2", "-o", "out/"), "out/clip.mp4"),
+        (("-x2", "-o", "new/b.webm"), "new/b.webm"),
+        (("-x2", "-o", "b.mov", "--codec", "hevc", "--crf", "30"), "b.mov"),
+    ],
+)
+def test_names(arguments: tuple[str, ...], name: str, clip: Path, sr: Run, tmp_path: Path) -> None:
+    done = sr("upscale", "-m", "bicubic", clip, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert names(tmp_path) == sorted(["clip.mp4", name])
+    frames = frames_of(tmp_path / name)
+    assert (len(frames) == 4 and frames[0].width == (96 if "-x3" in arguments else 64)) or (
+        "--width" in arguments and frames[0].width == 48
+    )
+
+
+def test_a_network_and_bicubic_differ(clip: Path, sr: Run, tmp_path: Path) -> None:
+    assert sr("upscale", clip, "-m", "espcn", "-x2").returncode == 0
+    assert sr(*BICUBIC, clip, "-o", "b.mp4").returncode == 0
+    network, bicubic = (frames_of(tmp_path / n) for n in ("clip_x2.mp4", "b.mp4"))
+    assert network[0].width == 64
+    difference = [
+        abs(plane_of(a, 0).astype(int) - plane_of(b, 0)).max()
+        for a, b in zip(network, bicubic, strict=True)
+    ]
+    # Flat frames stay flat, whatever computes them.
+    assert max(difference) <= 2
+
+
+def test_existing_files(clip: Path, sr: Run, tmp_path: Path) -> None:
+    result = tmp_path / "clip_x2.mp4"
+    result.write_bytes(b"mine")
+    done = sr(*BICUBIC, clip)
+    assert (done.returncode, done.error_codes) == (1, ["already-exists"])
+    done = sr(*BICUBIC, clip, "--skip-existing", "--json")
+    assert (done.returncode, done.records[0]["reason"]) == (0, "exists")
+    assert result.read_bytes() == b"mine"
+    assert sr(*BICUBIC, clip, "-y").returncode == 0
+    assert len(frames_of(result)) == 4
+
+
+def test_a_clip_overwritten_by_its_own_result(clip: Path, sr: Run, tmp_path: Path) -> None:
+    times = times_of(clip)
+    assert sr(*BICUBIC, clip, "-o", clip, "-y").returncode == 0
+    assert frames_of(clip)[0].width == 64 and times_of(clip) == times
+    assert names(tmp_path) == ["clip.mp4"]
+
+
+def test_folders_mix_images_and_clips(clip: Path, sr: Run, tmp_path: Path) -> None:
+    save(tmp_path / "in/a.png")
+    save(tmp_path / "in/more/clip.jpg")
+    clip.rename(tmp_path / "in/more/clip.mp4")
+    done = sr(*BICUBIC, "in", "-r", "-o", "out", "--json")
+    assert done.returncode == 0
+    assert names(tmp_path / "out") == ["a.png", "more/clip.jpg", "more/clip.mp4"]
+    # -f is for inputs of its kind.
+    done = sr(*BICUBIC, "in", "-r", "-o", "other", "-f", "webp")
+    assert done.returncode == 0
+    assert names(tmp_path / "other") == ["a.webp", "more/clip.mp4", "more/clip.webp"]
+    assert size_of(tmp_path / "other/a.webp") == (32, 24)
+    # Results of earlier runs are not inputs.
+    assert sr(*BICUBIC, "in", "-r").returncode == 0
+    done = sr(*BICUBIC, "in", "-r", "--skip-existing", "--json")
+    assert [r["reason"] for r in done.records] == ["exists"] * 3
+
+
+def test_dry_run(clip: Path, sr: Run, tmp_path: Path) -> None:
+    done = sr(*BICUBIC, clip, "--dry-run", "--json")
+    assert done.records == [
+        {
+            "input": str(clip),
+            "output": str(tmp_path / "clip_x2.mp4"),
+            "status": "planned",
+            "exists": False,
+        }
+    ]
+    assert names(tmp_path) == ["clip.mp4"]
+
+
+def test_json_has_progress_and_follows_its_schema(sr: Run, tmp_path: Path) -> None:
+    clip = Made(times=[512 * n for n in range(30)]).write(tmp_path / "clip.mp4")
+    done = sr(*BICUBIC, clip, "--json")
+    schema = json.loads((REPOSITORY / "docs/schemas/upscale.schema.json").read_text())
+    for record in done.records:
+        jsonschema.Draft202012Validator(schema).validate(record)
+    *progress, last = done.records
+    assert last["status"] == "done" and last["output_width"] == 64
+    assert progress[0]["frames"] == 1 and progress[0]["total"] == 30
+    assert progress[-1]["frames"] == 30 and progress[-1]["seconds_left"] == 0
+    assert all(p["status"] == "progress" and p["fps"] > 0 for p in progress)
+
+
+def test_from_python(clip: Path, tmp_path: Path) -> None:
+    events: list[Event] = []
+    options = UpscaleOptions(format="mkv")
+    (result,) = upscale_files(clip, model="espcn", scale=2, options=options, on_event=events.append)
+    assert (result.status, result.target) == ("done", tmp_path / "clip_x2.mkv")
+    assert (result.width, result.output_height, result.precision) != (0, 0, None)
+    shares = [e.share for e in events if isinstance(e, ClipProgress)]
+    assert shares == [0.25, 0.5, 0.75, 1.0]
+
+
+def test_what_a_caller_raises_ends_the_run(clip: Path, tmp_path: Path) -> None:
+    def stop(event: Event) -> None:
+        if isinstance(event, ClipProgress):
+            raise LookupError("enough")
+
+    with pytest.raises(LookupError, match="enough"):
+        list(upscale_files(clip, model="bicubic", scale=2, on_event=stop))
+    assert names(tmp_path) == ["clip.mp4"]
+
+
+def test_a_result_appears_when_it_is_whole(
+    clip: Path, sr: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "clip_x2.mp4").write_bytes(b"mine")
+    seen = []
+    copy_description = joining.copy_description
+
+    def look(output: object, source: object) -> None:
+        seen.append((tmp_path / "clip_x2.mp4").read_bytes())
+        copy_description(output, source)
+
+    monkeypatch.setattr(joining, "copy_description", look)
+    assert sr(*BICUBIC, clip, "-y").returncode == 0
+    assert seen == [b"mine"]
+    assert names(tmp_path) == ["clip.mp4", "clip_x2.mp4"]
+
+
+def test_held_frames_are_computed_once(
+    sr: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sr_cli.engine.pipeline import BicubicPipeline
+
+    contents = [(40 + n // 5 * 30, 120, 140) for n in range(20)]
+    made = Made(times=[40 * n for n in range(20)], time_base=Fraction(1, 1000))
+    made.write(tmp_path / "clip.mkv", contents)
+    computed = []
+    run = BicubicPipeline.run
+
+    def count(*arguments: object, **more: object) -> object:
+        computed.append(1)
+        return run(*arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(BicubicPipeline, "run", count)
+    assert sr(*BICUBIC, "clip.mkv", "--lossless").returncode == 0
+    assert len(computed) == 4
+    frames = frames_of(tmp_path / "clip_x2.mkv")
+    assert [plane_of(f, 0)[9, 9] for f in frames] == [luma for luma, _, _ in contents]
+    assert times_of(tmp_path / "clip_x2.mkv") == times_of(tmp_path / "clip.mkv")
+
+
+def test_containers_by_name_option_and_content() -> None:
+    assert container_of_name("a.MKV") is container_by_option("mkv")
+    assert container_of_name("a.png") is None and container_by_option("png") is None
+    avi = container_of_name("a.avi")
+    assert avi is not None and not avi.writable
+    assert result_container(avi) is container_of_name("a.mkv")
+    mp4, mov = container_of_name("a.mp4"), container_of_name("a.mov")
+    assert sniff_container(b"\0\0\0\x20ftypisom\0\0") is mp4
+    assert sniff_container(b"\0\0\0\x14ftypqt  \0\0") is mov
+    assert sniff_container(b"\x1a\x45\xdf\xa3\0\0") is container_of_name("a.mkv")
+    for image in (b"\0\0\0\x20ftypavif", b"\0\0\0\x20ftypheic", b"\x89PNG\r\n\x1a\n"):
+        assert sniff_container(image) is None
