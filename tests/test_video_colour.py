@@ -183,3 +183,47 @@ def test_gray_clips(sr: Run, tmp_path: Path) -> None:
     assert sr("upscale", source, *SAME_SIZE, "-o", "b.mkv").returncode == 0
     (frame,) = frames_of(tmp_path / "b.mkv")
     assert [set(plane_of(frame, i).flat) for i in range(3)] == [{77}, {128}, {128}]
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize(
+    ("codec", "pixel_format", "name"),
+    [
+        ("libx264", "yuv420p", "a.mp4"),
+        ("ffv1", "yuv422p10le", "a.mkv"),
+        ("libx264", "yuv444p", "a.mp4"),
+    ],
+)
+def test_networks_on_luma_keep_colours(
+    codec: str, pixel_format: str, name: str, full: bool, sr: Run, tmp_path: Path
+) -> None:
+    """They do not pass through RGB: chroma is upscaled by itself."""
+    depth = 10 if "10" in pixel_format else 8
+    tags = dict(zip(NAMES, (1, FULL if full else LIMITED, 1, 1), strict=True))
+    source = written(tmp_path / name, Made(codec, pixel_format, tags=tags), 1, full, depth)
+    assert sr("upscale", source, "-m", "espcn", "-x2", "--lossless").returncode == 0
+    result = source.with_stem("a_x2")
+    assert errors(source, result, 1, full, depth) <= 2
+    assert {tuple(int(getattr(f, n)) for n in NAMES) for f in frames_of(result)} == {
+        tuple(tags.values())
+    }
+
+
+@pytest.mark.parametrize(("codec", "name"), [("libx264", "a.mp4"), ("ffv1", "a.mkv")])
+@pytest.mark.parametrize("kind", ["420", "422", "444"])
+def test_chroma_of_networks_on_luma_is_where_rgb_has_it(
+    codec: str, name: str, kind: str, sr: Run, tmp_path: Path
+) -> None:
+    wide, high = 64 if kind == "444" else 32, 32 if kind == "420" else 64
+    across = np.linspace(100, 150, wide)[None] + np.linspace(0, 10, high)[:, None]
+    made = Made(codec, f"yuv{kind}p", 64, 64, [0], tags={"colorspace": 1, "color_range": 1})
+    source = made.write(tmp_path / name, [(128, across.astype(np.uint8), 128)])
+    for model in ("espcn", "bicubic"):
+        done = sr("upscale", source, "-m", model, "-x2", "--lossless", "-o", f"{model}_{name}")
+        assert done.returncode == 0
+    luma, rgb = (
+        plane_of(frames_of(tmp_path / f"{m}_{name}")[0], 1).astype(float)
+        for m in ("espcn", "bicubic")
+    )
+    inner = slice(8, -8)
+    assert abs((luma - rgb)[inner, inner].mean()) < 0.12

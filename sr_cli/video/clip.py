@@ -8,27 +8,24 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sr_cli.engine.pipeline import BicubicPipeline, Pipeline
+from sr_cli.engine.pipeline import Pipeline
 from sr_cli.errors import Note
-from sr_cli.video.colour import Converter
-from sr_cli.video.encode import FrameWriter, add_encoder
-from sr_cli.video.frames import ClipReader
+from sr_cli.video.encode import add_encoder, make_frame
+from sr_cli.video.frames import ClipFrame, ClipReader, Planes
 from sr_cli.video.join import join
 from sr_cli.video.library import load_av
+from sr_cli.video.paths import Path, choose_path
 from sr_cli.video.plan import ClipPlan
 from sr_cli.video.segments import SegmentFolder, SegmentWriter
 
 _READ_AHEAD = 3
 _WRITE_BEHIND = 2
 """Frames that wait between two stages, which limits memory."""
-
-Pixels = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -47,13 +44,6 @@ class ClipProgress:
 
 
 OnClipProgress = Callable[[ClipProgress], None]
-
-
-@dataclass(frozen=True)
-class _Frame:
-    pixels: Pixels
-    pts: int
-    duration: int
 
 
 def upscale_clip(plan: ClipPlan, pipeline: Pipeline, on_progress: OnClipProgress) -> list[Note]:
@@ -111,19 +101,18 @@ def _compute(
     done = folder.finished()
     before = sum(len(segment.shown) for segment in done)
     after = done[-1].shown[-1][0] if done else None
-    reader = ClipReader(plan.clip, plan.request.options, after)
-    size = plan.encoding.height, plan.encoding.width
-    encoder = _SegmentEncoder(plan, folder, len(done), reader)
-    last: tuple[Pixels, Pixels] | None = None
+    path = choose_path(plan.clip, plan.encoding, pipeline)
+    reader = ClipReader(plan.clip, plan.request.options, path.at_full_resolution, after)
+    encoder = _SegmentEncoder(plan, path, folder, len(done), reader)
+    last: tuple[Planes, Planes] | None = None
     began = time.perf_counter()
     with encoder, ThreadPoolExecutor(1, "encode") as pool:
         waiting: deque[Future[None]] = deque()
-        for count, frame in enumerate(_ahead(_pixels(plan, reader)), 1):
+        for count, frame in enumerate(_ahead(_prepared(path, reader)), 1):
             # A frame that is held, as in animation and slides, is not computed again.
-            if last is None or not np.array_equal(frame.pixels, last[0]):
-                sr = (pipeline or BicubicPipeline()).run(frame.pixels, size)
-                last = frame.pixels, sr
-            waiting.append(pool.submit(encoder.write, _Frame(last[1], frame.pts, frame.duration)))
+            if last is None or not all(map(np.array_equal, frame.planes, last[0])):
+                last = frame.planes, path.compute(frame.planes)
+            waiting.append(pool.submit(encoder.write, replace(frame, planes=last[1])))
             if len(waiting) > _WRITE_BEHIND:
                 waiting.popleft().result()
             rate = count / (time.perf_counter() - began)
@@ -133,13 +122,12 @@ def _compute(
         pool.submit(encoder.finish).result()
 
 
-def _pixels(plan: ClipPlan, reader: ClipReader) -> Iterator[_Frame]:
-    converter = Converter(plan.clip.colour, plan.clip.layout.depth)
+def _prepared(path: Path, reader: ClipReader) -> Iterator[ClipFrame]:
     for frame in reader.read():
-        yield _Frame(converter.to_rgb(frame.planes), frame.pts, frame.duration)
+        yield replace(frame, planes=path.prepare(frame.planes))
 
 
-def _ahead(frames: Iterator[_Frame]) -> Iterator[_Frame]:
+def _ahead(frames: Iterator[ClipFrame]) -> Iterator[ClipFrame]:
     """The same frames, computed in a thread before they are asked for."""
     with ThreadPoolExecutor(1, "decode") as pool:
         try:
@@ -159,13 +147,13 @@ class _SegmentEncoder:
     """
 
     def __init__(
-        self, plan: ClipPlan, folder: SegmentFolder, first: int, reader: ClipReader
+        self, plan: ClipPlan, path: Path, folder: SegmentFolder, first: int, reader: ClipReader
     ) -> None:
         self._plan = plan
+        self._path = path
         self._folder = folder
         self._number = first
         self._reader = reader
-        self._writer = FrameWriter(plan.encoding)
         self._stack = ExitStack()
         self._open: tuple[Any, SegmentWriter] | None = None
         self._counted = 0, 0
@@ -179,10 +167,11 @@ class _SegmentEncoder:
             self._open = None
             self._stack.__exit__(kind, error, trace)
 
-    def write(self, frame: _Frame) -> None:
-        """Encode a frame."""
+    def write(self, frame: ClipFrame) -> None:
+        """Encode a frame that was computed."""
         stream, segment = self._open = self._open or self._begin()
-        made = self._writer.frame(frame.pixels, frame.pts, frame.duration)
+        planes = self._path.finish(frame.planes)
+        made = make_frame(self._plan.encoding, planes, frame.pts, frame.duration)
         segment.shown.append((frame.pts, frame.duration))
         segment.write(stream.encode(made))
         if len(segment.shown) == self._plan.request.options.segment:

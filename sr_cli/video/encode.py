@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_cli.errors import RefusedError, SrError
-from sr_cli.video.colour import BT709, LIMITED, Colour, Converter
+from sr_cli.video.colour import BT709, LIMITED, Colour
 from sr_cli.video.containers import Container
 from sr_cli.video.hdr import Mastering
 from sr_cli.video.library import load_av
@@ -53,7 +53,7 @@ ENCODERS = {
 }
 """By the values of `--codec`."""
 
-_SITED_LEFT = ("h264", "hevc", "mpeg2video", "mpeg4")
+SITED_LEFT = ("h264", "hevc", "mpeg2video", "mpeg4")
 """Codecs whose chroma lies on the left luma column unless it is tagged otherwise."""
 
 
@@ -132,7 +132,7 @@ def plan_encoding(
         clip.aspect,
         clip.time_base,
         clip.rate,
-        sited_left=codec in _SITED_LEFT or clip.codec in _SITED_LEFT,
+        sited_left=codec in SITED_LEFT or clip.codec in SITED_LEFT,
         display_matrix=clip.display_matrix,
     )
 
@@ -268,30 +268,25 @@ def _tag(target: Any, encoding: Encoding) -> None:
     target.color_trc = colour.transfer
 
 
-class FrameWriter:
-    """Turns pixels into frames of an encoder's pixel format."""
+def make_frame(
+    encoding: Encoding, planes: tuple[NDArray[Any], ...], pts: int, duration: int
+) -> Any:
+    """A frame in the encoder's pixel format.
 
-    def __init__(self, encoding: Encoding) -> None:
-        self._encoding = encoding
-        self._converter = Converter(encoding.colour, encoding.layout.depth)
+    Args:
+        encoding: Of the result.
+        planes: In its layout, not rounded.
+        pts: When it is shown, in the encoding's time base.
+        duration: How long; 0 if unknown.
+    """
+    import av
 
-    def frame(self, rgb: NDArray[Any], pts: int, duration: int) -> Any:
-        """A frame of RGB (h, w, 3), uint8 or uint16, with its time."""
-        import av
-
-        encoding = self._encoding
-        planes = self._planes(rgb)
-        frame = av.VideoFrame(encoding.width, encoding.height, encoding.layout.pixel_format)
-        for target, plane in zip(frame.planes, planes, strict=True):
-            store(target, plane, encoding.layout.depth)
-        frame.pts, frame.duration, frame.time_base = pts, duration, encoding.time_base
-        _tag(frame, encoding)
-        return frame.reformat(format=_encoded_format(encoding.layout))
-
-    def _planes(self, rgb: NDArray[Any]) -> list[NDArray[Any]]:
-        luma, *chroma = self._converter.to_planes(rgb)
-        kind, left = self._encoding.layout.kind, self._encoding.sited_left
-        return [luma, *(subsampled(plane, kind, left=left) for plane in chroma)]
+    frame = av.VideoFrame(encoding.width, encoding.height, encoding.layout.pixel_format)
+    for target, plane in zip(frame.planes, planes, strict=True):
+        store(target, plane, encoding.layout.depth)
+    frame.pts, frame.duration, frame.time_base = pts, duration, encoding.time_base
+    _tag(frame, encoding)
+    return frame.reformat(format=_encoded_format(encoding.layout))
 
 
 def subsampled(plane: NDArray[Any], kind: str, *, left: bool) -> NDArray[Any]:

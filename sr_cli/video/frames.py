@@ -27,7 +27,7 @@ class ClipFrame:
     """A decoded frame.
 
     Attributes:
-        planes: Three planes (h, w) of integers: Y, Cb, Cr without subsampling; or G, B, R.
+        planes: Three planes of integers: Y, Cb, Cr; or G, B, R.
         pts: When it is shown, in the clip's time base.
         duration: How long, in the clip's time base; 0 if unknown.
     """
@@ -44,6 +44,7 @@ class ClipReader:
     Attributes:
         clip: From `probe`.
         options: Of the request.
+        at_full_resolution: Whether chroma is read without subsampling.
         after: Frames up to this time are decoded, but not returned; None for all frames.
         damaged: Frames that the decoder reported as damaged, so far.
         repaired: Frames without a time, or with one that was not after the previous, so far.
@@ -51,6 +52,7 @@ class ClipReader:
 
     clip: Clip
     options: ClipOptions
+    at_full_resolution: bool = True
     after: int | None = None
     damaged: int = 0
     repaired: int = 0
@@ -81,7 +83,7 @@ class ClipReader:
                 if held is not None:
                     yield self._until(held, pts)
                 if self.after is None or pts > self.after:
-                    held = ClipFrame(_planes_of(frame, clip), pts, duration)
+                    held = ClipFrame(self._planes(frame), pts, duration)
             self._check_end(container, stream)
             if held is not None:
                 end = _stated_end(container, stream)
@@ -114,6 +116,17 @@ class ClipReader:
                 if frame.is_corrupt:
                     self._report_damage(frame.pts, "reported by the decoder", None)
                 yield frame
+
+    def _planes(self, frame: Any) -> Planes:
+        layout = self.clip.layout
+        wanted = layout.full_format if self.at_full_resolution else layout.pixel_format
+        if not self.clip.gray:
+            return _planes_of(frame, wanted, layout.depth)
+        luma = _plane(frame, 0, layout.depth)
+        halves = tuple(-(-side // 2) for side in luma.shape)
+        size = luma.shape if self.at_full_resolution else halves
+        neutral = np.full(size, 1 << (layout.depth - 1), luma.dtype)
+        return luma, neutral, neutral
 
     def _report_damage(self, time: int | None, reason: str, error: Exception | None) -> None:
         self.damaged += 1
@@ -201,20 +214,14 @@ def _and_none(frames: Iterator[Any]) -> Iterator[Any]:
     yield None
 
 
-def _planes_of(frame: Any, clip: Clip) -> Planes:
-    """The planes of a frame at full resolution, as copies."""
+def _planes_of(frame: Any, pixel_format: str, depth: int) -> Planes:
+    """The planes of a frame in a pixel format, as copies."""
     from av.video.reformatter import Interpolation
 
-    depth = clip.layout.depth
-    if clip.gray:
-        luma = _plane(frame, 0, depth)
-        neutral = np.full_like(luma, 1 << (depth - 1))
-        return luma, neutral, neutral
-    wanted = clip.layout.full_format
-    if frame.format.name != wanted:
+    if frame.format.name != pixel_format:
         # Chroma is placed where the frame says; matrix and range are not touched.
         frame = frame.reformat(
-            format=wanted,
+            format=pixel_format,
             interpolation=Interpolation.BICUBIC
             | Interpolation.ACCURATE_RND
             | Interpolation.FULL_CHR_H_INT,

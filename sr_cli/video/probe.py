@@ -86,6 +86,11 @@ class Clip:
     mastering: Mastering | None
     is_mov: bool
 
+    @property
+    def is_rgb(self) -> bool:
+        """Whether samples are RGB."""
+        return self.layout.kind == "rgb"
+
 
 def probe(source: Path, options: ClipOptions) -> Clip:
     """Read what a clip contains.
