@@ -53,7 +53,7 @@ def upscale_clip_job(
         flatten=options.flatten,
         overwrite=options.overwrite,
         options=options.clip,
-        computed_by=f"{__version__} {group.model} {engine.precision} {engine.tta}",
+        computed_by=f"{__version__} {group.model} {engine.precision} {engine.tta} {engine.wrap}",
     )
     try:
         job.target.parent.mkdir(parents=True, exist_ok=True)

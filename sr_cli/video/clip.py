@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from sr_cli.engine.pipeline import Pipeline
+from sr_cli.engine.pipeline import BicubicPipeline, Pipeline
 from sr_cli.errors import Note
 from sr_cli.video.encode import add_encoder, make_frame
 from sr_cli.video.frames import ClipFrame, ClipReader, Planes
@@ -67,7 +67,9 @@ def upscale_clip(plan: ClipPlan, pipeline: Pipeline, on_progress: OnClipProgress
     request = plan.request
     folder = SegmentFolder(request.target)
     with folder.opened(_identity(plan), resume=request.options.resume, restart=request.overwrite):
-        _compute(plan, pipeline if plan.grows or pipeline.restores else None, folder, on_progress)
+        grows = plan.grows or pipeline.restores
+        chosen = pipeline if grows else BicubicPipeline(pipeline.wrap)
+        _compute(plan, chosen, folder, on_progress)
         segments = folder.finished()
         join(plan, segments)
         folder.remove()
@@ -95,7 +97,7 @@ def _identity(plan: ClipPlan) -> dict[str, Any]:
 
 
 def _compute(
-    plan: ClipPlan, pipeline: Pipeline | None, folder: SegmentFolder, on_progress: OnClipProgress
+    plan: ClipPlan, pipeline: Pipeline, folder: SegmentFolder, on_progress: OnClipProgress
 ) -> None:
     """Compute the segments that are missing."""
     done = folder.finished()

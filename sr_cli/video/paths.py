@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_cli.engine.pipeline import BicubicPipeline, Pipeline
+from sr_cli.engine.pipeline import Pipeline
 from sr_cli.video.colour import FULL, Converter
 from sr_cli.video.encode import SITED_LEFT, Encoding, subsampled
 from sr_cli.video.frames import Planes
@@ -37,19 +37,21 @@ class Path(Protocol):
         ...
 
 
-def choose_path(clip: Clip, encoding: Encoding, pipeline: Pipeline | None) -> Path:
+def choose_path(clip: Clip, encoding: Encoding, pipeline: Pipeline) -> Path:
     """Luma for networks on luma alone, which need not see RGB; otherwise RGB.
 
     Args:
         clip: From `probe`.
         encoding: Of the result.
-        pipeline: What upscales frames; None for bicubic.
+        pipeline: What upscales frames.
     """
-    networks = [m for u in pipeline.upscalers for m in u.models] if pipeline else []
+    networks = [model for upscaler in pipeline.upscalers for model in upscaler.models]
     on_luma = bool(networks) and all(network.channels == 1 for network in networks)
-    if pipeline is None or not on_luma or clip.layout != encoding.layout or clip.is_rgb:
-        return RgbPath(clip, encoding, pipeline or BicubicPipeline())
-    return LumaPath(clip, encoding, pipeline)
+    same_samples = clip.layout == encoding.layout and not clip.is_rgb
+    # Chroma is mirrored at the edges, and does not wrap.
+    if on_luma and same_samples and pipeline.wrap == "none":
+        return LumaPath(clip, encoding, pipeline)
+    return RgbPath(clip, encoding, pipeline)
 
 
 class RgbPath:
@@ -133,7 +135,7 @@ class LumaPath:
             inverse,
             size,
             flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
+            borderMode=cv2.BORDER_REFLECT,
         )
         return resized
 
