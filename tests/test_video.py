@@ -7,13 +7,15 @@ from fractions import Fraction
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
 from helpers import REPOSITORY
 from helpers.clips import Made, frames_of, plane_of, times_of
 from helpers.command import BICUBIC, Run
-from helpers.images import save, size_of
+from helpers.images import pixels_of, save, size_of
 
 from sr_cli import UpscaleOptions, upscale_files
+from sr_cli.upscale.comparison import LABEL_ROOM
 from sr_cli.upscale.request import ClipProgress, Event
 from sr_cli.video import join as joining
 from sr_cli.video.containers import (
@@ -203,3 +205,38 @@ def test_containers_by_name_option_and_content() -> None:
     assert sniff_container(b"\x1a\x45\xdf\xa3\0\0") is container_of_name("a.mkv")
     for image in (b"\0\0\0\x20ftypavif", b"\0\0\0\x20ftypheic", b"\x89PNG\r\n\x1a\n"):
         assert sniff_container(image) is None
+
+
+def test_a_preview_is_a_sheet_of_moments(sr: Run, tmp_path: Path) -> None:
+    contents = [(40 + 4 * n, 128, 128) for n in range(40)]
+    tags = {"colorspace": 1, "color_range": 1}
+    made = Made(times=[512 * n for n in range(40)], tags=tags)
+    made.write(tmp_path / "clip.mp4", contents)
+    done = sr(*BICUBIC, "clip.mp4", "--preview", "4", "--json")
+    assert (done.returncode, done.records[-1]["output"]) == (0, "clip_x2_preview.png")
+    assert names(tmp_path) == ["clip.mp4", "clip_x2_preview.png"]
+    sheet = pixels_of(tmp_path / "clip_x2_preview.png")
+    each = 64 + LABEL_ROOM
+    assert sheet.shape == (4 * each, 2 * 64, 3)
+    for number in range(4):
+        shown = sheet[number * each + LABEL_ROOM + 10 : (number + 1) * each - 10]
+        luma = contents[5 + 10 * number][0]
+        assert np.abs(shown.astype(float) - (luma - 16) / 219 * 255).max() <= 1
+    done = sr(*BICUBIC, "clip.mp4", "--preview", "4")
+    assert done.error_codes == ["already-exists"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("--preview", "0"), "out-of-range"),
+        (("--preview", "21"), "out-of-range"),
+        (("--preview", "2", "--deinterlace"), "conflicting-options"),
+    ],
+)
+def test_previews_that_are_refused(
+    arguments: tuple[str, ...], code: str, clip: Path, sr: Run, tmp_path: Path
+) -> None:
+    done = sr(*BICUBIC, clip, *arguments)
+    assert (done.returncode, done.error_codes) == (2, [code])
+    assert names(tmp_path) == ["clip.mp4"]

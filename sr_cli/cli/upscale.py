@@ -191,6 +191,14 @@ class Options:
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue interrupted clips from NAME.parts.")
     ] = False
+    preview: Annotated[
+        int | None,
+        typer.Option(
+            "--preview",
+            help="Of clips: write NAME_preview.png, bicubic beside the result at this many "
+            "moments, and no clip.",
+        ),
+    ] = None
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be written, and exit.")
     ] = False
@@ -271,6 +279,7 @@ def _request(o: Options) -> UpscaleRequest:
                 deinterlace=o.deinterlace,
                 allow_damaged=o.allow_damaged,
                 resume=o.resume,
+                preview=o.preview,
             ),
             engine=EngineOptions(o.device, o.threads, o.precision, o.tile, o.tta, o.wrap),
         ),

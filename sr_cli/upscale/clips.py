@@ -7,8 +7,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sr_cli.engine.pipeline import Pipeline
 from sr_cli.errors import SrError
+from sr_cli.imaging.encode import write_picture
+from sr_cli.imaging.formats import FORMATS, Encoding
+from sr_cli.imaging.picture import Frame, Picture
+from sr_cli.system.files import atomic_write
+from sr_cli.upscale.comparison import side_by_side
 from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.request import ClipProgress, Event, Result
 from sr_cli.version import __version__
@@ -16,6 +23,7 @@ from sr_cli.video.containers import Container
 
 if TYPE_CHECKING:
     from sr_cli.upscale.plan import Group
+    from sr_cli.video.plan import ClipPlan
 
 
 def upscale_clip_job(
@@ -63,16 +71,33 @@ def upscale_clip_job(
         ) from error
     plan = plan_clip(request)
 
-    def on_progress(progress: video.ClipProgress) -> None:
-        report(ClipProgress(job.source, progress.frames, progress.total, progress.rate))
-
-    notes = video.upscale_clip(plan, pipeline, on_progress)
-    return replace(
+    result = replace(
         result,
         width=plan.clip.width,
         height=plan.clip.height,
         output_width=plan.encoding.width,
         output_height=plan.encoding.height,
-        notes=tuple(notes),
-        seconds=time.perf_counter() - began,
     )
+    if options.clip.preview is not None:
+        _write_preview(plan, pipeline, options.clip.preview)
+        return replace(result, notes=plan.notes, seconds=time.perf_counter() - began)
+
+    def on_progress(progress: video.ClipProgress) -> None:
+        report(ClipProgress(job.source, progress.frames, progress.total, progress.rate))
+
+    notes = video.upscale_clip(plan, pipeline, on_progress)
+    return replace(result, notes=tuple(notes), seconds=time.perf_counter() - began)
+
+
+def _write_preview(plan: ClipPlan, pipeline: Pipeline, count: int) -> None:
+    """Write bicubic beside the result at several moments, one below the other."""
+    from sr_cli.video.preview import preview_frames
+
+    sheets = [
+        side_by_side(Picture([Frame(lr)], "PNG"), Picture([Frame(sr)], "PNG")).frames[0].pixels
+        for lr, sr in preview_frames(plan, pipeline, count)
+    ]
+    whole = Picture([Frame(np.concatenate(sheets))], "PNG")
+    request = plan.request
+    with atomic_write(request.target, overwrite=request.overwrite) as file:
+        write_picture(whole, file, FORMATS["PNG"], Encoding())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sr_cli.errors import RefusedError
@@ -61,12 +61,14 @@ class Naming:
         label: The ending of names next to their inputs, such as `_x4`.
         suffix: Replaces the label, and is also used in an output folder.
         format: A value of `-f`; None keeps the format of the input.
+        preview: Whether clips become previews, which are PNG files: `clip_x2_preview.png`.
     """
 
     output: str | None
     label: str
     suffix: str | None = None
     format: str | None = None
+    preview: bool = False
 
 
 def plan_jobs(
@@ -89,6 +91,8 @@ def plan_jobs(
     wanted = _format_option(naming.format)
     folder = _output_folder(naming.output, several)
     jobs = [_job(f, naming, wanted, folder) for f in found]
+    if naming.preview:
+        jobs = [_preview_of(job) if isinstance(job.format, Container) else job for job in jobs]
     targets: dict[str, Job] = {}
     sources = {_key(f.path): f.path for f in found if f.path != STDIO}
     for job in jobs:
@@ -148,6 +152,10 @@ def _job(
         return Job(found.path, source.parent / f"{stem}{label}{ending}", chosen)
     inner = Path() if found.path == STDIO or found.named else source.parent.relative_to(found.base)
     return Job(found.path, folder / inner / f"{stem}{naming.suffix or ''}{ending}", chosen)
+
+
+def _preview_of(job: Job) -> Job:
+    return replace(job, target=job.target.with_name(f"{job.target.stem}_preview.png"))
 
 
 def _named_job(found: InputFile, output: str, wanted: Format | Container | None) -> Job:

@@ -112,7 +112,13 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
     several = len(request.inputs) > 1 or len(found.files) > 1
     jobs = plan_jobs(
         found.files,
-        Naming(request.output, label, options.suffix, options.format),
+        Naming(
+            request.output,
+            label,
+            options.suffix,
+            options.format,
+            preview=options.clip.preview is not None,
+        ),
         several=several or any(os.path.isdir(name) for name in request.inputs),
         compare=options.compare,
     )

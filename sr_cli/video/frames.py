@@ -83,7 +83,7 @@ class ClipReader:
                 if held is not None:
                     yield self._until(held, pts)
                 if self.after is None or pts > self.after:
-                    held = ClipFrame(self._planes(frame), pts, duration)
+                    held = ClipFrame(self.planes_of(frame), pts, duration)
             self._check_end(container, stream)
             if held is not None:
                 end = _stated_end(container, stream)
@@ -117,7 +117,8 @@ class ClipReader:
                     self._report_damage(frame.pts, "reported by the decoder", None)
                 yield frame
 
-    def _planes(self, frame: Any) -> Planes:
+    def planes_of(self, frame: Any) -> Planes:
+        """The planes of a decoded frame, as copies."""
         layout = self.clip.layout
         wanted = layout.full_format if self.at_full_resolution else layout.pixel_format
         if not self.clip.gray:

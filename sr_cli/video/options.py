@@ -9,6 +9,7 @@ from sr_cli.errors import RefusedError
 CODEC_NAMES = ("h264", "hevc", "av1", "vp9", "ffv1", "prores")
 COLOUR_NAMES = ("bt601", "bt709", "bt2020", "bt601-full", "bt709-full", "bt2020-full")
 MAX_CRF = 63
+MAX_PREVIEW = 20
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class ClipOptions:
         allow_damaged: Replace damaged frames by what the decoder makes of them, and accept
             truncated clips.
         resume: Continue an interrupted run.
+        preview: Write a sheet of this many frames, bicubic beside the result, and no clip.
         segment: Frames of a segment, the most that an interruption loses.
     """
 
@@ -34,13 +36,14 @@ class ClipOptions:
     deinterlace: bool = False
     allow_damaged: bool = False
     resume: bool = False
+    preview: int | None = None
     segment: int = 240
 
     def check(self) -> None:
         """Check the values.
 
         Raises:
-            RefusedError: `unknown-value` or `out-of-range`.
+            RefusedError: `unknown-value`, `out-of-range` or `conflicting-options`.
         """
         for name, value, known in (
             ("codec", self.codec, CODEC_NAMES),
@@ -50,5 +53,11 @@ class ClipOptions:
                 raise RefusedError("unknown-value", name, value=value, known=known)
         if self.crf is not None and not 0 <= self.crf <= MAX_CRF:
             raise RefusedError("out-of-range", "crf", value=self.crf, allowed=f"0 to {MAX_CRF}")
+        if self.preview is not None and not 1 <= self.preview <= MAX_PREVIEW:
+            raise RefusedError(
+                "out-of-range", "preview", value=self.preview, allowed=f"1 to {MAX_PREVIEW}"
+            )
+        if self.preview is not None and self.deinterlace:
+            raise RefusedError("conflicting-options", "preview", other="deinterlace")
         if self.segment < 1:
             raise RefusedError("out-of-range", "segment", value=self.segment, allowed="at least 1")

@@ -27,7 +27,7 @@ MESSAGES: dict[str, Message] = {
     # facts: format
     "format-of-other-kind": Message("{subject} cannot be written as {format}"),
     "clip-on-stdout": Message("{subject}: a clip cannot be written to stdout", "-o names a file"),
-    "compare-of-clips": Message("{subject}: --compare is for images"),
+    "compare-of-clips": Message("{subject}: --compare is for images", "--preview is for clips"),
     "one-image-on-stdout": Message("stdout can hold only one image", "-o FOLDER/ writes several"),
     # facts: factor, most
     "factor-too-large": Message("{subject}: the result would be x{factor}; the limit is x{most}"),
