@@ -191,6 +191,10 @@ class Options:
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue interrupted clips from NAME.parts.")
     ] = False
+    fps: Annotated[
+        str | None,
+        typer.Option("--fps", help="Frames a second of images that become a clip: -o clip.mp4."),
+    ] = None
     preview: Annotated[
         int | None,
         typer.Option(
@@ -280,6 +284,7 @@ def _request(o: Options) -> UpscaleRequest:
                 allow_damaged=o.allow_damaged,
                 resume=o.resume,
                 preview=o.preview,
+                fps=o.fps,
             ),
             engine=EngineOptions(o.device, o.threads, o.precision, o.tile, o.tta, o.wrap),
         ),

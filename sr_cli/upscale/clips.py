@@ -42,7 +42,8 @@ def upscale_clip_job(
         SrError: What `plan_clip` and `upscale_clip` raise; `compare-of-clips`.
     """
     from sr_cli.video import clip as video
-    from sr_cli.video.plan import ClipRequest, plan_clip
+    from sr_cli.video.plan import ClipRequest, plan_clip, plan_sequence
+    from sr_cli.video.sequence import in_order
 
     began = time.perf_counter()
     assert isinstance(job.format, Container)
@@ -69,7 +70,11 @@ def upscale_clip_job(
         raise SrError(
             "unwritable-file", job.target.parent, reason=error.strerror or str(error)
         ) from error
-    plan = plan_clip(request)
+    rate = options.clip.rate
+    if job.images and rate is not None:
+        plan = plan_sequence(request, in_order(job.images), rate)
+    else:
+        plan = plan_clip(request)
 
     result = replace(
         result,

@@ -36,11 +36,13 @@ class Job:
         source: The input; STDIO for stdin.
         target: The output; STDIO for stdout.
         format: Of the output, a container for clips; None for the format of the image on stdin.
+        images: The images of which a clip is made, in order; empty for all other jobs.
     """
 
     source: Path
     target: Path
     format: Format | Container | None
+    images: tuple[Path, ...] = ()
 
     @property
     def comparison(self) -> Path:
@@ -108,6 +110,26 @@ def plan_jobs(
     if sum(job.target == STDIO for job in jobs) and len(jobs) > 1:
         raise RefusedError("one-image-on-stdout")
     return jobs
+
+
+def plan_sequence_job(found: Sequence[InputFile], source: str, output: str) -> Job | None:
+    """Plan a clip that is made of images; None if this is not what inputs and output say.
+
+    Args:
+        found: The inputs.
+        source: What names them: the first of the request.
+        output: Of the request.
+    """
+    container = container_of_name(output)
+    is_folder = output.endswith(("/", os.sep)) or os.path.isdir(output)
+    if container is None or not container.writable or is_folder or not found:
+        return None
+    if not all(format_of_name(f.path) for f in found):
+        return None
+    # One image that was named is more likely a slip than a clip.
+    if len(found) == 1 and found[0].named:
+        return None
+    return Job(Path(source), as_path(output), container, tuple(f.path for f in found))
 
 
 def _format_option(option: str | None) -> Format | Container | None:

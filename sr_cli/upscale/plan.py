@@ -17,7 +17,7 @@ from sr_cli.registry.downloads import fetch_download
 from sr_cli.registry.ref import AddressRef, BicubicRef, Download, ModelRef, parse_model
 from sr_cli.store.pins import pinned
 from sr_cli.upscale.inputs import STDIO, find_inputs
-from sr_cli.upscale.outputs import Job, Naming, plan_jobs
+from sr_cli.upscale.outputs import Job, Naming, plan_jobs, plan_sequence_job
 from sr_cli.upscale.request import (
     Downloaded,
     DownloadProgress,
@@ -110,18 +110,26 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
         label=options.suffix or label,
     )
     several = len(request.inputs) > 1 or len(found.files) > 1
-    jobs = plan_jobs(
-        found.files,
-        Naming(
-            request.output,
-            label,
-            options.suffix,
-            options.format,
-            preview=options.clip.preview is not None,
-        ),
-        several=several or any(os.path.isdir(name) for name in request.inputs),
-        compare=options.compare,
-    )
+    sequence = plan_sequence_job(found.files, request.inputs[0], request.output or "")
+    if options.clip.fps is not None and sequence is None:
+        raise RefusedError("fps-without-images")
+    if sequence is not None:
+        if options.clip.fps is None:
+            raise RefusedError("missing-option", "fps", example="--fps 25")
+        jobs = [sequence]
+    else:
+        jobs = plan_jobs(
+            found.files,
+            Naming(
+                request.output,
+                label,
+                options.suffix,
+                options.format,
+                preview=options.clip.preview is not None,
+            ),
+            several=several or any(os.path.isdir(name) for name in request.inputs),
+            compare=options.compare,
+        )
     if options.compare and any(job.target == STDIO for job in jobs):
         raise RefusedError("conflicting-options", "compare", other="an output on stdout")
     return Plan(
@@ -234,10 +242,10 @@ def _network_factor(job: Job, size: Size) -> float:
 
 def _size_of(job: Job) -> tuple[int, int] | None:
     """(width, height) of an input; None if it cannot be read, which is reported later."""
-    if not isinstance(job.format, Container):
+    if not isinstance(job.format, Container) or job.images:
         from sr_cli.imaging.decode import read_size
 
-        return read_size(job.source)
+        return read_size(job.images[0] if job.images else job.source)
     from sr_cli.video.probe import probe
 
     try:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +21,10 @@ from sr_cli.video.encode import add_encoder, make_frame
 from sr_cli.video.frames import ClipFrame, ClipReader, Planes
 from sr_cli.video.join import join
 from sr_cli.video.library import load_av
-from sr_cli.video.paths import Path, choose_path
+from sr_cli.video.paths import FramePath, choose_path
 from sr_cli.video.plan import ClipPlan
 from sr_cli.video.segments import SegmentFolder, SegmentWriter
+from sr_cli.video.sequence import SequenceReader
 
 _READ_AHEAD = 3
 _WRITE_BEHIND = 2
@@ -83,17 +86,25 @@ def upscale_clip(plan: ClipPlan, pipeline: Pipeline, on_progress: OnClipProgress
 
 def _identity(plan: ClipPlan) -> dict[str, Any]:
     """What a run must have in common with one that it resumes."""
-    stat = plan.request.source.stat()
     encoding = {name: str(value) for name, value in asdict(plan.encoding).items()}
     options = plan.request.options
     return {
-        "source": [plan.request.source.name, stat.st_size, stat.st_mtime_ns],
+        "source": _described(plan.images or (plan.request.source,)),
         "computed_by": plan.request.computed_by,
         "segment": options.segment,
         "deinterlace": options.deinterlace,
         "encoding": encoding,
         "read_as": str(plan.clip.colour),
     }
+
+
+def _described(files: Sequence[Path]) -> str:
+    """Names, sizes and times of files, as a hash."""
+    found = hashlib.sha256()
+    for path in files:
+        stat = path.stat()
+        found.update(repr((path.name, stat.st_size, stat.st_mtime_ns)).encode())
+    return found.hexdigest()
 
 
 def _compute(
@@ -104,7 +115,7 @@ def _compute(
     before = sum(len(segment.shown) for segment in done)
     after = done[-1].shown[-1][0] if done else None
     path = choose_path(plan.clip, plan.encoding, pipeline)
-    reader = ClipReader(plan.clip, plan.request.options, path.at_full_resolution, after)
+    reader = plan.reader(at_full_resolution=path.at_full_resolution, after=after)
     encoder = _SegmentEncoder(plan, path, folder, len(done), reader)
     last: tuple[Planes, Planes] | None = None
     began = time.perf_counter()
@@ -124,7 +135,7 @@ def _compute(
         pool.submit(encoder.finish).result()
 
 
-def _prepared(path: Path, reader: ClipReader) -> Iterator[ClipFrame]:
+def _prepared(path: FramePath, reader: ClipReader | SequenceReader) -> Iterator[ClipFrame]:
     for frame in reader.read():
         yield replace(frame, planes=path.prepare(frame.planes))
 
@@ -149,7 +160,12 @@ class _SegmentEncoder:
     """
 
     def __init__(
-        self, plan: ClipPlan, path: Path, folder: SegmentFolder, first: int, reader: ClipReader
+        self,
+        plan: ClipPlan,
+        path: FramePath,
+        folder: SegmentFolder,
+        first: int,
+        reader: ClipReader | SequenceReader,
     ) -> None:
         self._plan = plan
         self._path = path

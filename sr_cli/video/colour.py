@@ -14,7 +14,7 @@ from sr_cli.errors import SrError
 RGB, UNSPECIFIED = 0, 2
 LIMITED, FULL = 1, 2
 BT709, BT601, BT2020 = 1, 6, 9
-PQ, HLG = 16, 18
+SRGB, PQ, HLG = 13, 16, 18
 
 _LUMA = {
     1: (0.2126, 0.0722),

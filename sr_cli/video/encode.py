@@ -94,6 +94,7 @@ def plan_encoding(
     options: ClipOptions,
     *,
     lossless: bool,
+    layouts: tuple[Layout, ...] | None = None,
 ) -> Encoding:
     """Choose codec and settings for a clip.
 
@@ -103,12 +104,13 @@ def plan_encoding(
         container: Of the result.
         options: Of the request.
         lossless: Whether the result must be lossless.
+        layouts: What may be written, the best first; None for the clip's own, or 4:4:4 for RGB.
 
     Raises:
         RefusedError: `codec-not-in-container`, `encoder-missing`.
         SrError: `never-lossless`, `pixel-format-not-supported`.
     """
-    codec, layout = _choose(clip, container, options, lossless)
+    codec, layout = _choose(clip, layouts or _layouts(clip), container, options, lossless)
     encoder = ENCODERS[codec]
     settings = dict(encoder.options)
     if lossless:
@@ -153,7 +155,11 @@ def check_codec(codec: str, container: Container) -> None:
 
 
 def _choose(
-    clip: Clip, container: Container, options: ClipOptions, lossless: bool
+    clip: Clip,
+    layouts: tuple[Layout, ...],
+    container: Container,
+    options: ClipOptions,
+    lossless: bool,
 ) -> tuple[str, Layout]:
     """The codec that was asked for, or the first that fits: the clip's own, the container's."""
     if options.codec is not None:
@@ -170,7 +176,7 @@ def _choose(
         if not available:
             raise SrError("never-lossless", clip.source, format=codecs[0], hint="codec")
     for codec in available:
-        for layout in _layouts(clip):
+        for layout in layouts:
             if _encoded_format(layout) in _formats(codec):
                 return codec, layout
     able = [c for c in ENCODERS if _encoded_format(clip.layout) in _formats(c)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from sr_cli.errors import SrError
@@ -33,10 +34,11 @@ def join(plan: ClipPlan, segments: Sequence[Segment]) -> None:
     av = load_av()
     request = plan.request
     with (
-        open_clip(request.source) as source,
+        nullcontext() if plan.images else open_clip(request.source) as source,
         atomic_write(request.target, overwrite=request.overwrite) as file,
     ):
-        options = {} if request.strip else writer_options(request.container, source)
+        keeps = not (request.strip or plan.images)
+        options = writer_options(request.container, source) if keeps else {}
         try:
             with av.open(
                 file, "w", format=request.container.muxer, container_options=options
@@ -49,6 +51,26 @@ def join(plan: ClipPlan, segments: Sequence[Segment]) -> None:
 
 
 def _write(plan: ClipPlan, segments: Sequence[Segment], source: Any, output: Any) -> None:
+    others: Iterator[tuple[Any, float]] = iter(())
+    if plan.images:
+        stream = add_encoder(output, plan.encoding)
+    else:
+        stream, others = _add_others(plan, source, output)
+    other = next(others, None)
+    for packet, seconds in _video_packets(plan, segments, stream):
+        while other is not None and other[1] <= seconds:
+            output.mux(other[0])
+            other = next(others, None)
+        output.mux(packet)
+    while other is not None:
+        output.mux(other[0])
+        other = next(others, None)
+
+
+def _add_others(
+    plan: ClipPlan, source: Any, output: Any
+) -> tuple[Any, Iterator[tuple[Any, float]]]:
+    """The video stream among the copied ones, and the packets of these."""
     index = plan.clip.index
     added = add_copies(
         output,
@@ -58,16 +80,7 @@ def _write(plan: ClipPlan, segments: Sequence[Segment], source: Any, output: Any
     )
     if not plan.request.strip:
         copy_description(output, source)
-    others = copied_packets(source, added, index)
-    other = next(others, None)
-    for packet, seconds in _video_packets(plan, segments, added[index]):
-        while other is not None and other[1] <= seconds:
-            output.mux(other[0])
-            other = next(others, None)
-        output.mux(packet)
-    while other is not None:
-        output.mux(other[0])
-        other = next(others, None)
+    return added[index], copied_packets(source, added, index)
 
 
 def _video_packets(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from sr_cli.errors import RefusedError
 
@@ -10,6 +11,14 @@ CODEC_NAMES = ("h264", "hevc", "av1", "vp9", "ffv1", "prores")
 COLOUR_NAMES = ("bt601", "bt709", "bt2020", "bt601-full", "bt709-full", "bt2020-full")
 MAX_CRF = 63
 MAX_PREVIEW = 20
+MAX_FPS = 1000
+
+_BROADCAST = {
+    "23.976": Fraction(24000, 1001),
+    "29.97": Fraction(30000, 1001),
+    "59.94": Fraction(60000, 1001),
+}
+"""The rates behind their usual short forms."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,7 @@ class ClipOptions:
             truncated clips.
         resume: Continue an interrupted run.
         preview: Write a sheet of this many frames, bicubic beside the result, and no clip.
+        fps: Frames a second of images that become a clip, such as `25` or `30000/1001`.
         segment: Frames of a segment, the most that an interruption loses.
     """
 
@@ -37,7 +47,27 @@ class ClipOptions:
     allow_damaged: bool = False
     resume: bool = False
     preview: int | None = None
+    fps: str | None = None
     segment: int = 240
+
+    @property
+    def rate(self) -> Fraction | None:
+        """`fps` as a number.
+
+        Raises:
+            RefusedError: `out-of-range`.
+        """
+        if self.fps is None:
+            return None
+        try:
+            rate = _BROADCAST.get(self.fps) or Fraction(self.fps)
+        except (ValueError, ZeroDivisionError):
+            rate = Fraction(0)
+        if not Fraction(1, 100) <= rate <= MAX_FPS:
+            raise RefusedError(
+                "out-of-range", "fps", value=f"'{self.fps}'", allowed=f"0.01 to {MAX_FPS}"
+            )
+        return rate.limit_denominator(100_000)
 
     def check(self) -> None:
         """Check the values.
@@ -53,11 +83,13 @@ class ClipOptions:
                 raise RefusedError("unknown-value", name, value=value, known=known)
         if self.crf is not None and not 0 <= self.crf <= MAX_CRF:
             raise RefusedError("out-of-range", "crf", value=self.crf, allowed=f"0 to {MAX_CRF}")
+        _ = self.rate
         if self.preview is not None and not 1 <= self.preview <= MAX_PREVIEW:
             raise RefusedError(
                 "out-of-range", "preview", value=self.preview, allowed=f"1 to {MAX_PREVIEW}"
             )
-        if self.preview is not None and self.deinterlace:
-            raise RefusedError("conflicting-options", "preview", other="deinterlace")
+        for name, other in (("deinterlace", self.deinterlace), ("fps", self.fps)):
+            if self.preview is not None and other:
+                raise RefusedError("conflicting-options", "preview", other=name)
         if self.segment < 1:
             raise RefusedError("out-of-range", "segment", value=self.segment, allowed="at least 1")

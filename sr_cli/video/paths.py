@@ -15,7 +15,7 @@ from sr_cli.video.frames import Planes
 from sr_cli.video.probe import Clip
 
 
-class Path(Protocol):
+class FramePath(Protocol):
     """How frames are computed, in three steps for three threads.
 
     Attributes:
@@ -37,7 +37,7 @@ class Path(Protocol):
         ...
 
 
-def choose_path(clip: Clip, encoding: Encoding, pipeline: Pipeline) -> Path:
+def choose_path(clip: Clip, encoding: Encoding, pipeline: Pipeline) -> FramePath:
     """Luma for networks on luma alone, which need not see RGB; otherwise RGB.
 
     Args:
@@ -66,16 +66,16 @@ class RgbPath:
         self._pipeline = pipeline
 
     def prepare(self, planes: Planes) -> Planes:
-        """As `Path.prepare`."""
+        """As `FramePath.prepare`."""
         return (self._decoder.to_rgb(planes),)
 
     def compute(self, prepared: Planes) -> Planes:
-        """As `Path.compute`."""
+        """As `FramePath.compute`."""
         size = self._encoding.height, self._encoding.width
         return (self._pipeline.run(prepared[0], size),)
 
     def finish(self, computed: Planes) -> Planes:
-        """As `Path.finish`."""
+        """As `FramePath.finish`."""
         luma, *chroma = self._encoder.to_planes(computed[0])
         kind, left = self._encoding.layout.kind, self._encoding.sited_left
         return (luma, *(subsampled(plane, kind, left=left) for plane in chroma))
@@ -101,16 +101,16 @@ class LumaPath:
         self._black, self._step = np.float32(black), np.float32((white - black) / 65535)
 
     def prepare(self, planes: Planes) -> Planes:
-        """As `Path.prepare`: luma over the whole range of uint16."""
+        """As `FramePath.prepare`: luma over the whole range of uint16."""
         return (self._table[planes[0]], *planes[1:])
 
     def compute(self, prepared: Planes) -> Planes:
-        """As `Path.compute`."""
+        """As `FramePath.compute`."""
         size = self._encoding.height, self._encoding.width
         return (self._pipeline.run(prepared[0], size), *prepared[1:])
 
     def finish(self, computed: Planes) -> Planes:
-        """As `Path.finish`."""
+        """As `FramePath.finish`."""
         luma = computed[0].astype(np.float32) * self._step + self._black
         return (luma, *(self._resized(plane) for plane in computed[1:]))
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 from sr_cli.engine.size import MAX_FACTOR, Size
 from sr_cli.errors import Note, SrError
 from sr_cli.video.containers import Container
 from sr_cli.video.encode import Encoding, carries_mastering, plan_encoding
+from sr_cli.video.frames import ClipReader
 from sr_cli.video.options import ClipOptions
-from sr_cli.video.probe import Clip, probe
+from sr_cli.video.probe import Clip, Layout, probe
+from sr_cli.video.sequence import SequenceReader, sequence_as_clip
 from sr_cli.video.streams import CopiedStream, copied_streams
 
 
@@ -54,6 +58,7 @@ class ClipPlan:
         clip: What there is.
         encoding: Of the result.
         copied: Streams that are copied as packets.
+        images: Of a clip that is made from images; empty for others.
         notes: What is assumed, changed or dropped.
     """
 
@@ -62,6 +67,13 @@ class ClipPlan:
     encoding: Encoding
     copied: tuple[CopiedStream, ...]
     notes: tuple[Note, ...]
+    images: tuple[Path, ...] = ()
+
+    def reader(self, *, at_full_resolution: bool, after: int | None) -> ClipReader | SequenceReader:
+        """What reads the frames, after a time."""
+        if self.images:
+            return SequenceReader(self.clip, self.images, self.request.flatten, after)
+        return ClipReader(self.clip, self.request.options, at_full_resolution, after)
 
     @property
     def grows(self) -> bool:
@@ -78,10 +90,7 @@ def plan_clip(request: ClipRequest) -> ClipPlan:
             `unsupported-streams`.
     """
     clip = probe(request.source, request.options)
-    size = _size(clip, request)
-    encoding = plan_encoding(
-        clip, size, request.container, request.options, lossless=request.lossless
-    )
+    encoding = _plan_encoding(clip, request)
     copied, missing = copied_streams(clip, request.container)
     names = [stream.described() for stream in missing]
     if missing and not request.flatten:
@@ -96,15 +105,48 @@ def plan_clip(request: ClipRequest) -> ClipPlan:
     return ClipPlan(request, clip, encoding, tuple(copied), tuple(notes))
 
 
+def plan_sequence(request: ClipRequest, images: Sequence[Path], rate: Fraction) -> ClipPlan:
+    """Decide how images become a clip.
+
+    Args:
+        request: What is wanted; its source names the images in messages.
+        images: In order.
+        rate: Frames a second.
+
+    Raises:
+        As `plan_clip`.
+    """
+    clip = sequence_as_clip(request.source, images, rate, flatten=request.flatten)
+    # Players show 4:2:0 with 8 or 10 bits; FFV1 takes RGB as it is.
+    layouts = clip.layout, Layout("420", min(clip.layout.depth, 10))
+    encoding = _plan_encoding(clip, request, layouts)
+    notes = tuple(_notes(clip, encoding, request))
+    return ClipPlan(request, clip, encoding, (), notes, tuple(images))
+
+
+def _plan_encoding(
+    clip: Clip, request: ClipRequest, layouts: tuple[Layout, ...] | None = None
+) -> Encoding:
+    encoding = plan_encoding(
+        clip,
+        _size(clip, request),
+        request.container,
+        request.options,
+        lossless=request.lossless,
+        layouts=layouts,
+    )
+    # Encoders have no half of a chroma sample.
+    kind = encoding.layout.kind
+    width = encoding.width + encoding.width % 2 * (kind in ("420", "422"))
+    height = encoding.height + encoding.height % 2 * (kind == "420")
+    return replace(encoding, width=width, height=height)
+
+
 def _size(clip: Clip, request: ClipRequest) -> tuple[int, int]:
     factor = request.size.factor_for(clip.width, clip.height)
     if factor > MAX_FACTOR:
         raise SrError("factor-too-large", request.source, factor=factor, most=MAX_FACTOR)
     width, height = request.size.of(clip.width, clip.height)
-    if clip.layout.kind in ("420", "422"):
-        width = _even(width)
-    if clip.layout.kind == "420":
-        height = _even(height)
     if width * height > request.max_pixels:
         raise SrError(
             "result-too-large",
@@ -117,21 +159,17 @@ def _size(clip: Clip, request: ClipRequest) -> tuple[int, int]:
     return width, height
 
 
-def _even(side: int) -> int:
-    """The nearest even number: encoders have no half of a chroma sample."""
-    return side + side % 2
-
-
 def _notes(clip: Clip, encoding: Encoding, request: ClipRequest) -> list[Note]:
     notes = []
     exact = request.size.of(clip.width, clip.height)
     if exact != (encoding.width, encoding.height):
-        facts = {"width": encoding.width, "height": encoding.height, "layout": clip.layout.kind}
+        facts = {"width": encoding.width, "height": encoding.height, "layout": encoding.layout.kind}
         notes.append(Note("size-made-even", facts))
     if clip.is_untagged and request.options.colour is None:
         notes.append(Note("colour-assumed", {"matrix": clip.colour.matrix_name}))
     if clip.layout.kind == "rgb" and encoding.layout.kind != "rgb":
-        notes.append(Note("rgb-written-as-yuv", {"codec": encoding.codec}))
+        facts = {"codec": encoding.codec, "layout": encoding.layout.kind}
+        notes.append(Note("rgb-written-as-yuv", facts))
     if clip.mastering is not None and not carries_mastering(encoding.codec):
         notes.append(Note("hdr-metadata-dropped", {"codec": encoding.codec}))
     milliseconds = clip.time_base * 1000

@@ -28,7 +28,19 @@ MESSAGES: dict[str, Message] = {
     # facts: time
     "interlaced": Message("{subject}: interlaced at {time}", "--deinterlace applies bwdif"),
     # facts: format
-    "transparent-clip": Message("{subject}: transparency is not supported ({format})"),
+    "transparent-clip": Message(
+        "{subject}: transparency is not supported ({format})",
+        hints={"flatten": "--flatten puts it onto white"},
+    ),
+    # facts: width, height, bits
+    "frame-differs": Message(
+        "{subject}: {width}x{height} with {bits} bits, unlike the first image"
+    ),
+    # facts: count
+    "several-frames": Message("{subject}: {count} frames, where one image is wanted"),
+    "fps-without-images": Message(
+        "--fps is for images that become a clip", "for example: sr upscale frames/ -o clip.mp4"
+    ),
     # facts: format
     "unsupported-pixel-format": Message("{subject}: the pixel format {format} is not supported"),
     # facts: matrix (a number of ITU-T H.273)
@@ -68,8 +80,8 @@ NOTES: dict[str, str] = {
     "colour-assumed": "colours are not tagged: read as {matrix} (--colour)",
     # facts: width, height, layout
     "size-made-even": "{width}x{height}, because {layout} chroma has even sizes",
-    # facts: codec
-    "rgb-written-as-yuv": "RGB written as 4:4:4 BT.709 by {codec} (--codec ffv1 writes RGB)",
+    # facts: codec, layout
+    "rgb-written-as-yuv": "RGB written as {layout} BT.709 by {codec} (--codec ffv1 writes RGB)",
     # facts: codec
     "hdr-metadata-dropped": "HDR10 metadata dropped: {codec} is written without it",
     # facts: container

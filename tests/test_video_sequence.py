@@ -1,0 +1,120 @@
+"""Images that become a clip: order, rate, colours, what is refused."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.clips import frames_of, plane_of, rgb_of, times_of
+from helpers.command import BICUBIC, Run
+from PIL import Image
+
+from sr_cli import RefusedError
+from sr_cli.video.options import ClipOptions
+
+COLOURS = [(250, 10, 30), (20, 200, 90), (40, 60, 220)]
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> Path:
+    """1.png, 2.png and 10.png."""
+    (tmp_path / "frames").mkdir()
+    for name, colour in zip((1, 2, 10), COLOURS, strict=True):
+        Image.new("RGB", (24, 18), colour).save(tmp_path / f"frames/{name}.png")
+    return tmp_path / "frames"
+
+
+def shown(path: Path) -> list[list[float]]:
+    return [
+        list(rgb_of([plane_of(f, i)[9, 9] for i in range(3)], 1, False, 8)) for f in frames_of(path)
+    ]
+
+
+@pytest.mark.parametrize("inputs", ["frames", "frames/*.png"])
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.webm", "new/clip.mov"])
+def test_frames_in(inputs: str, name: str, frames: Path, sr: Run, tmp_path: Path) -> None:
+    done = sr(*BICUBIC, inputs, "-o", name, "--fps", "25", "--lossless", "--json")
+    assert done.returncode == 0, done.stderr
+    result = tmp_path / name
+    assert times_of(result) == [0, Fraction(1, 25), Fraction(2, 25)]
+    assert np.abs(np.array(shown(result)) - np.array(COLOURS)).max() <= 2
+    frame = frames_of(result)[0]
+    assert (frame.width, frame.height, frame.format.name) == (48, 36, "yuv420p")
+    assert (int(frame.colorspace), int(frame.color_range)) == (1, 1)
+    assert done.records[-1]["input"] == inputs and done.records[-1]["status"] == "done"
+
+
+def test_ffv1_stores_rgb(frames: Path, sr: Run, tmp_path: Path) -> None:
+    done = sr(*BICUBIC, "frames", "-o", "a.mkv", "--fps", "29.97", "--codec", "ffv1")
+    assert done.returncode == 0
+    result = frames_of(tmp_path / "a.mkv")
+    planar = [f.reformat(format="gbrp") for f in result]
+    found = [tuple(int(plane_of(f, i)[5, 5]) for i in (2, 0, 1)) for f in planar]
+    assert found == COLOURS and result[0].format.name == "bgr0"
+    # Matroska counts in milliseconds.
+    assert times_of(tmp_path / "a.mkv") == [0, Fraction(33, 1000), Fraction(67, 1000)]
+
+
+def test_an_interrupted_sequence_is_resumed(frames: Path, sr: Run, tmp_path: Path) -> None:
+    done = sr(*BICUBIC, "frames", "-o", "a.mp4", "--fps", "25", "--resume")
+    assert done.returncode == 0 and len(frames_of(tmp_path / "a.mp4")) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("frames", "-o", "a.mp4"), "missing-option"),
+        (("frames", "--fps", "25"), "fps-without-images"),
+        (("frames/1.png", "-o", "a.mp4", "--fps", "25"), "fps-without-images"),
+        (("frames", "-o", "a.mp4", "--fps", "0"), "out-of-range"),
+        (("frames", "-o", "a.mp4", "--fps", "1/0"), "out-of-range"),
+        (("frames", "-o", "a.mp4", "--fps", "fast"), "out-of-range"),
+        (("frames", "-o", "a.mp4", "--fps", "25", "--preview", "3"), "conflicting-options"),
+        (("frames/1.png", "-o", "a.mp4"), "format-of-other-kind"),
+    ],
+)
+def test_requests_that_are_refused(
+    arguments: tuple[str, ...], code: str, frames: Path, sr: Run, tmp_path: Path
+) -> None:
+    done = sr(*BICUBIC, *arguments)
+    assert (done.returncode, done.error_codes) == (2, [code])
+    assert [p.name for p in tmp_path.iterdir()] == ["frames"]
+
+
+@pytest.mark.parametrize(
+    ("image", "code"),
+    [
+        (Image.new("RGB", (24, 20)), "frame-differs"),
+        (Image.new("RGBA", (24, 18), (9, 9, 9, 9)), "transparent-clip"),
+        (Image.new("I;16", (24, 18)), "frame-differs"),
+    ],
+)
+def test_images_that_do_not_fit(
+    image: Image.Image, code: str, frames: Path, sr: Run, tmp_path: Path
+) -> None:
+    image.save(frames / "3.png")
+    done = sr(*BICUBIC, "frames", "-o", "a.mp4", "--fps", "25", "--json")
+    assert (done.returncode, done.error_codes) == (1, [code])
+    assert done.records[-1]["error"]["subject"].endswith("3.png")
+    assert [p.name for p in tmp_path.iterdir()] == ["frames"]
+
+
+def test_images_with_16_bits_become_10(sr: Run, tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    for number in range(2):
+        deep = np.full((18, 24), 30000 + 9 * number, np.uint16)
+        Image.fromarray(deep).save(tmp_path / f"frames/{number}.png")
+    assert sr(*BICUBIC, "frames", "-o", "a.mp4", "--fps", "25", "--lossless").returncode == 0
+    frame = frames_of(tmp_path / "a.mp4")[0]
+    assert frame.format.name == "yuv420p10le"
+    assert abs(plane_of(frame, 0)[5, 5] - (64 + 876 * 30000 / 65535)) <= 1
+
+
+def test_rates() -> None:
+    assert ClipOptions(fps="23.976").rate == Fraction(24000, 1001)
+    assert ClipOptions(fps="12.5").rate == Fraction(25, 2)
+    assert ClipOptions().rate is None
+    with pytest.raises(RefusedError):
+        ClipOptions(fps="-3").check()
