@@ -160,7 +160,6 @@ def test_without_the_extra(sr: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (("-f", "mov", "--codec", "av1"), "codec-not-in-container"),
         (("--codec", "av1", "--lossless"), "never-lossless"),
         (("-f", "mkv", "--codec", "ffv1", "--crf", "9"), "codec-without-crf"),
-        (("-f", "png"), "format-of-other-kind"),
         (("-o", "a.jpg"), "format-of-other-kind"),
         (("-o", "a.txt"), "format-not-in-name"),
         (("-o", "-"), "clip-on-stdout"),

@@ -1,14 +1,17 @@
-"""Images that become a clip: order, rate, colours, what is refused."""
+"""Images that become a clip, and clips that become images."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
 
+import av
+import cv2
 import numpy as np
 import pytest
-from helpers.clips import frames_of, plane_of, rgb_of, times_of
+from helpers.clips import Made, frames_of, plane_of, rgb_of, times_of, yuv_of
 from helpers.command import BICUBIC, Run
+from helpers.images import pixels_of
 from PIL import Image
 
 from sr_cli import RefusedError
@@ -118,3 +121,91 @@ def test_rates() -> None:
     assert ClipOptions().rate is None
     with pytest.raises(RefusedError):
         ClipOptions(fps="-3").check()
+
+
+def written_clip(path: Path, pixel_format: str = "yuv444p", **tags: int) -> Path:
+    """A clip of three frames, one for each of COLOURS, in BT.709."""
+    depth = 10 if "10" in pixel_format else 8
+    found = {"colorspace": 1, "color_range": 1, "color_primaries": 1, "color_trc": 1} | tags
+    made = Made("libx264", pixel_format, times=[0, 512, 1024], tags=found)
+    return made.write(path, [yuv_of(c, found["colorspace"], False, depth) for c in COLOURS])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folder"),
+    [
+        (("-f", "png"), "clip_x2"),
+        (("-f", "tif", "-o", "out/"), "out"),
+        (("-f", "png", "-o", "new/out"), "new/out"),
+    ],
+)
+def test_frames_out(arguments: tuple[str, ...], folder: str, sr: Run, tmp_path: Path) -> None:
+    written_clip(tmp_path / "clip.mp4")
+    done = sr(*BICUBIC, "clip.mp4", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.notes == [{"kind": "frames-without-times", "count": 3, "fps": 25.0}]
+    files = sorted((tmp_path / folder).iterdir())
+    assert [f.stem for f in files] == ["000001", "000002", "000003"]
+    for file, colour in zip(files, COLOURS, strict=True):
+        pixels = pixels_of(file)
+        assert pixels.shape == (64, 64, 3)
+        assert np.abs(pixels.astype(int) - colour).max() <= 2
+
+
+def test_frames_out_of_several_clips(sr: Run, tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        written_clip(tmp_path / name)
+    assert sr(*BICUBIC, "a.mp4", "b.mp4", "-f", "png", "-o", "out").returncode == 0
+    assert len(list((tmp_path / "out/a").iterdir())) == 3
+    assert len(list((tmp_path / "out/b").iterdir())) == 3
+
+
+def test_frames_that_exist(sr: Run, tmp_path: Path) -> None:
+    written_clip(tmp_path / "clip.mp4")
+    to_images = (*BICUBIC, "clip.mp4", "-f", "png", "-o", "out/")
+    assert sr(*to_images).returncode == 0
+    done = sr(*to_images)
+    assert (done.returncode, done.error_codes) == (1, ["already-exists"])
+    (tmp_path / "out/000002.png").write_bytes(b"mine")
+    (tmp_path / "out/000003.png").unlink()
+    assert sr(*to_images, "--skip-existing").returncode == 0
+    assert (tmp_path / "out/000002.png").read_bytes() == b"mine"
+    assert pixels_of(tmp_path / "out/000003.png").shape == (64, 64, 3)
+    assert sr(*to_images, "-y").returncode == 0
+    assert pixels_of(tmp_path / "out/000002.png").shape == (64, 64, 3)
+
+
+def test_frames_with_10_bits_and_hdr(sr: Run, tmp_path: Path) -> None:
+    tags = {"colorspace": 9, "color_primaries": 9, "color_trc": 16}
+    written_clip(tmp_path / "clip.mp4", "yuv444p10le", **tags)
+    done = sr(*BICUBIC, "clip.mp4", "-f", "jpg")
+    assert done.error_codes == ["unsupported-by-format"]
+    done = sr(*BICUBIC, "clip.mp4", "-f", "jpg", "--flatten")
+    assert done.error_codes == ["hdr-images"]
+    assert sr(*BICUBIC, "clip.mp4", "-f", "png").returncode == 0
+    content = (tmp_path / "clip_x2/000001.png").read_bytes()
+    assert content[24] == 16
+    assert b"cICP" + bytes([9, 16, 0, 1]) in content
+    made = cv2.imread(str(tmp_path / "clip_x2/000002.png"), cv2.IMREAD_UNCHANGED)[9, 9, ::-1]
+    assert np.abs(made / 257 - COLOURS[1]).max() <= 1
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+@pytest.mark.parametrize("flip", [False, True])
+def test_frames_out_are_upright(degrees: int, flip: bool, sr: Run, tmp_path: Path) -> None:
+    made = Made(width=32, height=48, tags={"colorspace": 1, "color_range": 1})
+    luma = np.full((48, 32), 60)
+    luma[:10, :8] = 220
+    with av.open(tmp_path / "clip.mp4", "w") as container:
+        stream = made.add_to(container)
+        stream.set_display_rotation(degrees, hflip=flip)
+        container.mux(stream.encode(made.frame((luma, 128, 128), 0)))
+        container.mux(stream.encode())
+    assert sr(*BICUBIC, "clip.mp4", "-f", "png").returncode == 0
+    coded = frames_of(tmp_path / "clip.mp4")[0]
+    # Counter-clockwise, then mirrored, as PyAV describes the matrix.
+    expected = np.rot90(plane_of(coded, 0), degrees // 90)
+    expected = expected[:, ::-1] if flip else expected
+    found = pixels_of(tmp_path / "clip_x2/000001.png")[::2, ::2, 0]
+    assert found.shape == expected.shape
+    assert ((found > 130) == (expected > 130)).mean() > 0.98

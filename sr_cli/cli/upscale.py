@@ -77,7 +77,7 @@ class Options:
             "-f",
             "--format",
             help="Output format: jpg, png, webp, tif, bmp, gif or avif; of clips mp4, mkv, webm "
-            "or mov.",
+            "or mov. With an image format, a clip becomes a folder of images.",
         ),
     ] = None
     quality: Annotated[

@@ -36,6 +36,7 @@ from sr_cli.imaging.formats import (
 from sr_cli.imaging.picture import Picture
 from sr_cli.system.files import atomic_write
 from sr_cli.system.memory import trim_freed_memory
+from sr_cli.upscale.clip_images import write_clip_images
 from sr_cli.upscale.clips import upscale_clip_job
 from sr_cli.upscale.comparison import LABEL_ROOM, side_by_side
 from sr_cli.upscale.inputs import STDIO
@@ -142,11 +143,11 @@ class _Batch:
         try:
             if self._is_skipped(job):
                 result = replace(result, status="skipped", reason="exists")
-            elif isinstance(job.format, Container):
+            elif job.into_folder or isinstance(job.format, Container):
                 yield from self._wait_for_write()
-                result = self._with_device(
-                    upscale_clip_job(job, self._group, self._pipeline, result, self._report)
-                )
+                run = write_clip_images if job.into_folder else upscale_clip_job
+                result = run(job, self._group, self._pipeline, result, self._report)
+                result = self._with_device(result)
             else:
                 picture = self._next_picture(job)
                 target, (width, height) = self._prepare_output(picture, job)
@@ -220,7 +221,7 @@ class _Batch:
         """Whether to read ahead: not stdin, which Ctrl-C must interrupt, and not large images."""
         if job.source == STDIO or output_exists(job, self._options):
             return False
-        if isinstance(job.format, Container):
+        if job.into_folder or isinstance(job.format, Container):
             return False
         size = read_size(job.source)
         return size is None or size[0] * size[1] <= _OVERLAP_PIXELS

@@ -37,12 +37,14 @@ class Job:
         target: The output; STDIO for stdout.
         format: Of the output, a container for clips; None for the format of the image on stdin.
         images: The images of which a clip is made, in order; empty for all other jobs.
+        into_folder: Whether a clip becomes images, and the target is their folder.
     """
 
     source: Path
     target: Path
     format: Format | Container | None
     images: tuple[Path, ...] = ()
+    into_folder: bool = False
 
     @property
     def comparison(self) -> Path:
@@ -92,7 +94,7 @@ def plan_jobs(
     """
     wanted = _format_option(naming.format)
     folder = _output_folder(naming.output, several)
-    jobs = [_job(f, naming, wanted, folder) for f in found]
+    jobs = [_job(f, naming, wanted, folder, several=several) for f in found]
     if naming.preview:
         jobs = [_preview_of(job) if isinstance(job.format, Container) else job for job in jobs]
     targets: dict[str, Job] = {}
@@ -156,8 +158,15 @@ def _output_folder(output: str | None, several: bool) -> Path | None:
 
 
 def _job(
-    found: InputFile, naming: Naming, wanted: Format | Container | None, folder: Path | None
+    found: InputFile,
+    naming: Naming,
+    wanted: Format | Container | None,
+    folder: Path | None,
+    *,
+    several: bool,
 ) -> Job:
+    if found.named and isinstance(wanted, Format) and _is_clip(found.path):
+        return _folder_job(found, naming, wanted, folder, several=several)
     if folder is None and naming.output is not None:
         return _named_job(found, naming.output, wanted)
     source = found.path
@@ -174,6 +183,26 @@ def _job(
         return Job(found.path, source.parent / f"{stem}{label}{ending}", chosen)
     inner = Path() if found.path == STDIO or found.named else source.parent.relative_to(found.base)
     return Job(found.path, folder / inner / f"{stem}{naming.suffix or ''}{ending}", chosen)
+
+
+def _folder_job(
+    found: InputFile, naming: Naming, wanted: Format, folder: Path | None, *, several: bool
+) -> Job:
+    """The job of a clip whose frames become images: `clip_x4/`, or the output folder."""
+    if folder is None and naming.output is not None:
+        if naming.output == "-" or _format_of_name(Path(naming.output)) is not None:
+            raise RefusedError("format-of-other-kind", found.path, format=wanted.name)
+        folder = as_path(naming.output)
+    label = naming.suffix if naming.suffix is not None else naming.label
+    if folder is None:
+        target = found.path.parent / f"{found.path.stem}{label}"
+    else:
+        target = folder / f"{found.path.stem}{naming.suffix or ''}" if several else folder
+    return Job(found.path, target, wanted, into_folder=True)
+
+
+def _is_clip(path: Path) -> bool:
+    return path != STDIO and isinstance(_own_format(path), Container)
 
 
 def _preview_of(job: Job) -> Job:

@@ -178,7 +178,7 @@ def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
 
 def output_exists(job: Job, options: UpscaleOptions) -> bool:
     """Whether the output exists and must not be overwritten, so that nothing is computed."""
-    if job.target == STDIO or options.overwrite:
+    if job.target == STDIO or options.overwrite or job.into_folder:
         return False
     exist = [os.path.exists(p) for p in job.outputs(compare=options.compare)]
     return all(exist) if options.skip_existing else any(exist)
@@ -242,7 +242,8 @@ def _network_factor(job: Job, size: Size) -> float:
 
 def _size_of(job: Job) -> tuple[int, int] | None:
     """(width, height) of an input; None if it cannot be read, which is reported later."""
-    if not isinstance(job.format, Container) or job.images:
+    is_clip = isinstance(job.format, Container) or job.into_folder
+    if not is_clip or job.images:
         from sr_cli.imaging.decode import read_size
 
         return read_size(job.images[0] if job.images else job.source)

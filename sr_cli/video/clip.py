@@ -121,7 +121,7 @@ def _compute(
     began = time.perf_counter()
     with encoder, ThreadPoolExecutor(1, "encode") as pool:
         waiting: deque[Future[None]] = deque()
-        for count, frame in enumerate(_ahead(_prepared(path, reader)), 1):
+        for count, frame in enumerate(read_ahead(_prepared(path, reader)), 1):
             # A frame that is held, as in animation and slides, is not computed again.
             if last is None or not all(map(np.array_equal, frame.planes, last[0])):
                 last = frame.planes, path.compute(frame.planes)
@@ -140,7 +140,7 @@ def _prepared(path: FramePath, reader: ClipReader | SequenceReader) -> Iterator[
         yield replace(frame, planes=path.prepare(frame.planes))
 
 
-def _ahead(frames: Iterator[ClipFrame]) -> Iterator[ClipFrame]:
+def read_ahead(frames: Iterator[ClipFrame]) -> Iterator[ClipFrame]:
     """The same frames, computed in a thread before they are asked for."""
     with ThreadPoolExecutor(1, "decode") as pool:
         try:

@@ -129,7 +129,7 @@ def _plan_encoding(
 ) -> Encoding:
     encoding = plan_encoding(
         clip,
-        _size(clip, request),
+        result_size(clip, request.size, request.max_pixels),
         request.container,
         request.options,
         lossless=request.lossless,
@@ -142,19 +142,24 @@ def _plan_encoding(
     return replace(encoding, width=width, height=height)
 
 
-def _size(clip: Clip, request: ClipRequest) -> tuple[int, int]:
-    factor = request.size.factor_for(clip.width, clip.height)
+def result_size(clip: Clip, size: Size, max_pixels: int) -> tuple[int, int]:
+    """(width, height) of the frames of a result.
+
+    Raises:
+        SrError: `factor-too-large`, `result-too-large`.
+    """
+    factor = size.factor_for(clip.width, clip.height)
     if factor > MAX_FACTOR:
-        raise SrError("factor-too-large", request.source, factor=factor, most=MAX_FACTOR)
-    width, height = request.size.of(clip.width, clip.height)
-    if width * height > request.max_pixels:
+        raise SrError("factor-too-large", clip.source, factor=factor, most=MAX_FACTOR)
+    width, height = size.of(clip.width, clip.height)
+    if width * height > max_pixels:
         raise SrError(
             "result-too-large",
-            request.source,
+            clip.source,
             width=width,
             height=height,
             total=width * height,
-            max_pixels=request.max_pixels,
+            max_pixels=max_pixels,
         )
     return width, height
 

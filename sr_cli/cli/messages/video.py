@@ -32,6 +32,10 @@ MESSAGES: dict[str, Message] = {
         "{subject}: transparency is not supported ({format})",
         hints={"flatten": "--flatten puts it onto white"},
     ),
+    # facts: format
+    "hdr-images": Message(
+        "{subject}: {format} does not say that colours are HDR or wide gamut", "-f png does"
+    ),
     # facts: width, height, bits
     "frame-differs": Message(
         "{subject}: {width}x{height} with {bits} bits, unlike the first image"
@@ -88,6 +92,13 @@ NOTES: dict[str, str] = {
     "times-rounded": "times rounded to milliseconds, which {container} counts in",
     # facts: streams
     "streams-dropped": "dropped: {streams}",
+    # facts: count, fps
+    "frames-without-times": (
+        "{count} frames at {fps} a second on average; times and other streams are not in images"
+    ),
+    # facts: aspect
+    "pixels-not-square": "pixels are not square: {aspect}",
+    "rotation-not-applied": "rotation not applied: not a multiple of 90 degrees",
     # facts: count
     "damaged-frames": "damaged frames: {count}",
     # facts: count
