@@ -195,6 +195,12 @@ class Options:
         str | None,
         typer.Option("--fps", help="Frames a second of images that become a clip: -o clip.mp4."),
     ] = None
+    steady: Annotated[
+        bool,
+        typer.Option(
+            "--steady", help="Of clips: keep the result where nothing changes beyond noise."
+        ),
+    ] = False
     preview: Annotated[
         int | None,
         typer.Option(
@@ -285,6 +291,7 @@ def _request(o: Options) -> UpscaleRequest:
                 resume=o.resume,
                 preview=o.preview,
                 fps=o.fps,
+                steady=o.steady,
             ),
             engine=EngineOptions(o.device, o.threads, o.precision, o.tile, o.tta, o.wrap),
         ),

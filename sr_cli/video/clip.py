@@ -25,6 +25,7 @@ from sr_cli.video.paths import FramePath, choose_path
 from sr_cli.video.plan import ClipPlan
 from sr_cli.video.segments import SegmentFolder, SegmentWriter
 from sr_cli.video.sequence import SequenceReader
+from sr_cli.video.steady import SteadyFrames
 
 _READ_AHEAD = 3
 _WRITE_BEHIND = 2
@@ -93,6 +94,7 @@ def _identity(plan: ClipPlan) -> dict[str, Any]:
         "computed_by": plan.request.computed_by,
         "segment": options.segment,
         "deinterlace": options.deinterlace,
+        "steady": options.steady,
         "encoding": encoding,
         "read_as": str(plan.clip.colour),
     }
@@ -117,14 +119,19 @@ def _compute(
     path = choose_path(plan.clip, plan.encoding, pipeline)
     reader = plan.reader(at_full_resolution=path.at_full_resolution, after=after)
     encoder = _SegmentEncoder(plan, path, folder, len(done), reader)
+    steady = SteadyFrames(path) if plan.request.options.steady else None
     last: tuple[Planes, Planes] | None = None
     began = time.perf_counter()
     with encoder, ThreadPoolExecutor(1, "encode") as pool:
         waiting: deque[Future[None]] = deque()
         for count, frame in enumerate(read_ahead(_prepared(path, reader)), 1):
             # A frame that is held, as in animation and slides, is not computed again.
+            if steady is not None and (count - 1) % plan.request.options.segment == 0:
+                # Segments do not depend on each other, so that a resumed run is the same.
+                steady.reset()
+                last = None
             if last is None or not all(map(np.array_equal, frame.planes, last[0])):
-                last = frame.planes, path.compute(frame.planes)
+                last = frame.planes, (steady or path).compute(frame.planes)
             waiting.append(pool.submit(encoder.write, replace(frame, planes=last[1])))
             if len(waiting) > _WRITE_BEHIND:
                 waiting.popleft().result()

@@ -37,6 +37,7 @@ class ClipOptions:
         resume: Continue an interrupted run.
         preview: Write a sheet of this many frames, bicubic beside the result, and no clip.
         fps: Frames a second of images that become a clip, such as `25` or `30000/1001`.
+        steady: Keep the result where a clip did not change beyond noise.
         segment: Frames of a segment, the most that an interruption loses.
     """
 
@@ -48,6 +49,7 @@ class ClipOptions:
     resume: bool = False
     preview: int | None = None
     fps: str | None = None
+    steady: bool = False
     segment: int = 240
 
     @property
