@@ -87,7 +87,7 @@ def changed_blocks(before: NDArray[Any], now: NDArray[Any]) -> NDArray[np.bool_]
     beyond: NDArray[Any] = np.abs(local) > max(1.0, _SIGMAS * noise / _WINDOW)
     beyond |= np.abs(change) > max(8.0, _SIGMAS * noise)
     if beyond.ndim == 3:
-        beyond = beyond.any(axis=2)
+        beyond = np.any(beyond, axis=2)
     h, w = beyond.shape
     padded = np.zeros((-(-h // BLOCK) * BLOCK, -(-w // BLOCK) * BLOCK), np.bool_)
     padded[:h, :w] = beyond
