@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -240,3 +242,27 @@ def test_previews_that_are_refused(
     done = sr(*BICUBIC, clip, *arguments)
     assert (done.returncode, done.error_codes) == (2, [code])
     assert names(tmp_path) == ["clip.mp4"]
+
+
+_PEAK = """
+import resource, sys
+from sr_cli import UpscaleOptions, upscale_files
+from sr_cli.video.options import ClipOptions
+options = UpscaleOptions(clip=ClipOptions(segment=10), overwrite=True)
+(result,) = upscale_files(sys.argv[1], model="bicubic", scale=2, options=options)
+assert result.status == "done", result.error
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units elsewhere")
+def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
+    peaks = []
+    for count in (100, 600):
+        made = Made(width=160, height=96, times=[512 * n for n in range(count)])
+        made.write(tmp_path / "clip.mp4")
+        command = [sys.executable, "-c", _PEAK, str(tmp_path / "clip.mp4")]
+        done = subprocess.run(command, capture_output=True, check=True)
+        peaks.append(int(done.stdout))
+    # An encoder that is left behind takes about 10 MB at this size, and there are 50 more.
+    assert peaks[1] - peaks[0] < 30_000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -17,10 +16,9 @@ import numpy as np
 
 from sr_cli.engine.pipeline import BicubicPipeline, Pipeline
 from sr_cli.errors import Note
-from sr_cli.video.encode import add_encoder, make_frame
+from sr_cli.video.encode import make_frame, open_encoder
 from sr_cli.video.frames import ClipFrame, ClipReader, Planes
 from sr_cli.video.join import join
-from sr_cli.video.library import load_av
 from sr_cli.video.paths import FramePath, choose_path
 from sr_cli.video.plan import ClipPlan
 from sr_cli.video.segments import SegmentFolder, SegmentWriter
@@ -194,11 +192,11 @@ class _SegmentEncoder:
 
     def write(self, frame: ClipFrame) -> None:
         """Encode a frame that was computed."""
-        stream, segment = self._open = self._open or self._begin()
+        encoder, segment = self._open = self._open or self._begin()
         planes = self._path.finish(frame.planes)
         made = make_frame(self._plan.encoding, planes, frame.pts, frame.duration)
         segment.shown.append((frame.pts, frame.duration))
-        segment.write(stream.encode(made))
+        segment.write(encoder.encode(made))
         if len(segment.shown) == self._plan.request.options.segment:
             self.finish()
 
@@ -206,8 +204,8 @@ class _SegmentEncoder:
         """Finish the segment, if one was begun."""
         if self._open is None:
             return
-        stream, segment = self._open
-        segment.write(stream.encode(None))
+        encoder, segment = self._open
+        segment.write(encoder.encode(None))
         now = self._reader.damaged, self._reader.repaired
         segment.damaged, segment.repaired = now[0] - self._counted[0], now[1] - self._counted[1]
         self._counted = now
@@ -218,6 +216,4 @@ class _SegmentEncoder:
     def _begin(self) -> tuple[Any, SegmentWriter]:
         self._stack = ExitStack()
         segment = self._stack.enter_context(self._folder.writing(self._number))
-        muxer = self._plan.request.container.muxer
-        container = load_av().open(io.BytesIO(), "w", format=muxer)
-        return add_encoder(container, self._plan.encoding), segment
+        return open_encoder(self._plan.encoding), segment

@@ -44,7 +44,7 @@ ENCODERS = {
     "av1": Encoder("libsvtav1", {"preset": "8"}, 24),
     "vp9": Encoder(
         "libvpx-vp9",
-        {"deadline": "good", "cpu-used": "4", "row-mt": "1", "b:v": "0"},
+        {"deadline": "good", "cpu-used": "4", "row-mt": "1"},
         22,
         {"lossless": "1"},
     ),
@@ -242,28 +242,52 @@ def carries_mastering(codec: str) -> bool:
     return codec in ("hevc", "h264")
 
 
+def open_encoder(encoding: Encoding) -> Any:
+    """An encoder without a container.
+
+    Containers and their streams refer to each other: those of finished segments, with all their
+    frames, would stay in memory until Python looks for cycles.
+
+    Returns:
+        PyAV's codec context.
+    """
+    av = load_av()
+    context = av.CodecContext.create(ENCODERS[encoding.codec].name, "w")
+    context.options = dict(encoding.options)
+    if encoding.rate is not None:
+        context.framerate = encoding.rate
+    context.flags |= av.codec.context.Flags.global_header
+    _configure(context, encoding)
+    return context
+
+
 def add_encoder(container: Any, encoding: Encoding) -> Any:
-    """Add a stream with its encoder to an output container.
+    """Add a stream for the packets of `open_encoder` to an output container.
 
     Returns:
         PyAV's stream.
     """
     encoder = ENCODERS[encoding.codec]
     stream = container.add_stream(encoder.name, rate=encoding.rate, options=dict(encoding.options))
-    stream.width, stream.height = encoding.width, encoding.height
-    stream.pix_fmt = _encoded_format(encoding.layout)
-    context = stream.codec_context
-    # Without it, times are rounded to the frame rate.
-    context.time_base = encoding.time_base
+    _configure(stream.codec_context, encoding)
     stream.time_base = encoding.time_base
-    if encoding.aspect is not None:
-        context.sample_aspect_ratio = encoding.aspect
-    _tag(context, encoding)
     if encoder.tag and container.format.name in ("mp4", "mov"):
-        context.codec_tag = encoder.tag
+        stream.codec_context.codec_tag = encoder.tag
     if encoding.display_matrix is not None:
         stream.set_display_matrix(encoding.display_matrix)
     return stream
+
+
+def _configure(context: Any, encoding: Encoding) -> None:
+    context.width, context.height = encoding.width, encoding.height
+    context.pix_fmt = _encoded_format(encoding.layout)
+    # The quality is set by a rate factor, or the codec has none.
+    context.bit_rate = 0
+    # Without it, times are rounded to the frame rate.
+    context.time_base = encoding.time_base
+    if encoding.aspect is not None:
+        context.sample_aspect_ratio = encoding.aspect
+    _tag(context, encoding)
 
 
 def _tag(target: Any, encoding: Encoding) -> None:
