@@ -49,7 +49,8 @@ class Options:
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT", help="Images, .cbz archives, folders or patterns; - reads stdin."
+            metavar="INPUT",
+            help="Images, clips, .cbz archives, folders or patterns; - reads stdin.",
         ),
     ]
     output: Annotated[str | None, typer.Option("-o", "--output", help=_OUTPUT_HELP)] = None
@@ -78,7 +79,10 @@ class Options:
     format: Annotated[
         str | None,
         typer.Option(
-            "-f", "--format", help="Output format: jpg, png, webp, tif, bmp, gif, avif or jxl."
+            "-f",
+            "--format",
+            help="Output format: jpg, png, webp, tif, bmp, gif, avif or jxl; of clips mp4, mkv, "
+            "webm or mov. With an image format, a clip becomes a folder of images.",
         ),
     ] = None
     quality: Annotated[
@@ -88,7 +92,7 @@ class Options:
         ),
     ] = None
     lossless: Annotated[
-        bool, typer.Option("--lossless", help="Write lossless WebP, AVIF or JPEG XL.")
+        bool, typer.Option("--lossless", help="Write lossless WebP, AVIF, JPEG XL or video.")
     ] = False
     suffix: Annotated[
         str | None,
@@ -110,7 +114,8 @@ class Options:
         bool,
         typer.Option(
             "--flatten",
-            help="Drop what the format does not support: 16 bits, alpha (onto white), frames.",
+            help="Drop what the format does not support: 16 bits, alpha (onto white), frames; "
+            "of clips, streams.",
         ),
     ] = False
     strip: Annotated[
@@ -158,6 +163,57 @@ class Options:
     allow_truncated: Annotated[
         bool, typer.Option("--allow-truncated", help="Read truncated files as far as possible.")
     ] = False
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            "--codec",
+            help="Of clips: h264, hevc, av1, vp9, ffv1 or prores. Default: the clip's own.",
+        ),
+    ] = None
+    crf: Annotated[
+        int | None,
+        typer.Option(
+            "--crf",
+            help="Of clips: constant rate factor, 0 to 63, lower is better. Default: h264 17, "
+            "hevc 19, vp9 22, av1 24.",
+        ),
+    ] = None
+    colour: Annotated[
+        str | None,
+        typer.Option(
+            "--colour",
+            help="Read clips as bt601, bt709 or bt2020 (-full for full range), whatever their "
+            "tags. Default: the tags; untagged clips bt601 below 720p, bt709 above.",
+        ),
+    ] = None
+    deinterlace: Annotated[
+        bool, typer.Option("--deinterlace", help="Deinterlace interlaced clips (bwdif).")
+    ] = False
+    allow_damaged: Annotated[
+        bool,
+        typer.Option("--allow-damaged", help="Go on over damaged frames and truncated clips."),
+    ] = False
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue interrupted clips from NAME.parts.")
+    ] = False
+    fps: Annotated[
+        str | None,
+        typer.Option("--fps", help="Frames a second of images that become a clip: -o clip.mp4."),
+    ] = None
+    steady: Annotated[
+        bool,
+        typer.Option(
+            "--steady", help="Of clips: keep the result where nothing changes beyond noise."
+        ),
+    ] = False
+    preview: Annotated[
+        int | None,
+        typer.Option(
+            "--preview",
+            help="Of clips: write NAME_preview.png, bicubic beside the result at this many "
+            "moments, and no clip.",
+        ),
+    ] = None
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be written, and exit.")
     ] = False
@@ -170,11 +226,12 @@ class Options:
 
 @takes(Options)
 def upscale(options: Options) -> None:
-    """Upscale images: files, folders, comic archives, or stdin.
+    """Upscale images and clips: files, folders, comic archives, or stdin.
 
     Results are written next to their inputs as NAME_x4.EXT, or to -o.
     Existing files are not overwritten without -y. EXIF, XMP, ICC profile,
-    alpha, 16 bits, animation frames and TIFF pages are preserved.
+    alpha, 16 bits, animation frames and TIFF pages are preserved; of
+    clips, times, colours, audio, subtitles, chapters and metadata.
 
     Exit codes: 0 all done; 1 an image or checkpoint failed; 2 refused
     before any image was opened; 130 interrupted; 141 stdout closed;
@@ -206,6 +263,7 @@ def _request(o: Options) -> UpscaleRequest:
     from sr_cli.engine.options import EngineOptions
     from sr_cli.registry.ref import parse_model
     from sr_cli.upscale.request import UpscaleOptions, UpscaleRequest
+    from sr_cli.video.options import ClipOptions
 
     factors = {parse_scale(text) for text in o.scale or []}
     if len(factors) > 1:
@@ -233,6 +291,17 @@ def _request(o: Options) -> UpscaleRequest:
             download=o.download,
             max_pixels=o.max_pixels,
             allow_truncated=o.allow_truncated,
+            clip=ClipOptions(
+                codec=o.codec,
+                crf=o.crf,
+                colour=o.colour,
+                deinterlace=o.deinterlace,
+                allow_damaged=o.allow_damaged,
+                resume=o.resume,
+                preview=o.preview,
+                fps=o.fps,
+                steady=o.steady,
+            ),
             engine=EngineOptions(o.device, o.threads, o.precision, o.tile, o.tta, o.wrap),
         ),
     )

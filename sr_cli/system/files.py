@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -100,6 +101,22 @@ def exclusive_lock(path: Path) -> Iterator[None]:
 def mib_rounded_up(size: int) -> int:
     """Bytes as whole MiB; no file needs 0 MiB."""
     return -(-size // (1 << 20))
+
+
+def make_folder(folder: Path) -> int:
+    """Create a folder if it is missing.
+
+    Returns:
+        The bytes that are free there.
+
+    Raises:
+        SrError: `unwritable-file`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return shutil.disk_usage(folder).free
+    except OSError as error:
+        raise SrError("unwritable-file", folder, reason=error.strerror or str(error)) from error
 
 
 def sha256_of(path: Path) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -17,8 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from sr_cli.engine.frames import check_result_size, only_shrinks, upscale_picture
-from sr_cli.engine.pipeline import OnShare, Pipeline, build_pipeline, network_scale
+from sr_cli.engine.frames import check_result_size, upscale_picture
+from sr_cli.engine.pipeline import OnShare, Pipeline, build_pipeline
 from sr_cli.engine.size import passes_for
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.conversion import drop_features
@@ -36,16 +35,19 @@ from sr_cli.imaging.formats import (
 )
 from sr_cli.imaging.picture import Picture
 from sr_cli.imaging.provenance import Provenance
-from sr_cli.registry.ref import BicubicRef
-from sr_cli.system.files import atomic_write, mib_rounded_up
+from sr_cli.system.files import atomic_write, make_folder, mib_rounded_up
 from sr_cli.system.memory import trim_freed_memory
 from sr_cli.upscale.archive import Page, rewrite
+from sr_cli.upscale.clip_images import write_clip_images
+from sr_cli.upscale.clips import upscale_clip_job
 from sr_cli.upscale.comparison import side_by_side
 from sr_cli.upscale.earlier import LABEL_ROOM
 from sr_cli.upscale.inputs import STDIO
 from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.plan import Group, output_exists
-from sr_cli.upscale.request import OnEvent, PipelineReady, Progress, Result
+from sr_cli.upscale.provenance import provenance_of, used_models, with_device
+from sr_cli.upscale.request import Event, OnEvent, PipelineReady, Progress, Result
+from sr_cli.video.containers import Container
 
 _OVERLAP_PIXELS = 24_000_000
 """Larger images and results are processed one at a time, to limit memory."""
@@ -126,8 +128,7 @@ class _Batch:
         self._writers = ThreadPoolExecutor(1, "encode")
         self._read_ahead: tuple[Job, Future[Picture]] | None = None
         self._writing: _Writing | None = None
-        scale = network_scale(group.refs, group.factor)
-        self._used = tuple(used for ref in group.refs for used in ref.used(scale))
+        self._used = used_models(group)
 
     def run(self) -> Iterator[Result]:
         jobs = self._group.jobs
@@ -150,6 +151,10 @@ class _Batch:
             elif job.is_archive:
                 yield from self._wait_for_write()
                 result = self._process_archive(job, result)
+            elif job.is_clip:
+                yield from self._wait_for_write()
+                run = write_clip_images if job.into_folder else upscale_clip_job
+                result = run(job, self._group, self._pipeline, result, self._report)
             else:
                 picture = self._next_picture(job)
                 target, (width, height) = self._prepare_output(picture, job)
@@ -190,6 +195,7 @@ class _Batch:
     def _process_archive(self, job: Job, result: Result) -> Result:
         """Upscale the pages of an archive one by one; if one fails, the archive fails."""
         options = self._options
+        assert not isinstance(job.format, Container)
         encoding = Encoding(options.quality, options.lossless, options.strip)
         notes: list[Note] = []
 
@@ -263,7 +269,9 @@ class _Batch:
 
     def _can_read_ahead(self, job: Job) -> bool:
         """Whether to read ahead: not stdin, which Ctrl-C must interrupt, and not large images."""
-        if job.source == STDIO or job.is_archive or output_exists(job, self._options):
+        if job.source == STDIO or job.is_archive or job.is_clip:
+            return False
+        if output_exists(job, self._options):
             return False
         size = read_size(job.source)
         return size is None or size[0] * size[1] <= _OVERLAP_PIXELS
@@ -276,17 +284,12 @@ class _Batch:
             output_width=width,
             output_height=height,
         )
-        if not self._pipeline.upscalers:
-            return result
-        from sr_cli.engine.device import DTYPE_NAMES
-
-        first = self._pipeline.upscalers[0]
-        precision = DTYPE_NAMES[first.dtype_for(picture.frames[0].pixels)]
-        return replace(result, device=str(first.device), precision=precision, tile=first.tile)
+        return with_device(result, self._pipeline, picture.frames[0].pixels)
 
     def _prepare_output(self, picture: Picture, job: Job) -> tuple[Format, tuple[int, int]]:
         """Drop features if requested; the format and (width, height) of a result that fits it."""
         options = self._options
+        assert not isinstance(job.format, Container)
         target = job.format or FORMATS[picture.format]
         target = target if target.writable else FORMATS["JPEG"]
         if options.flatten:
@@ -306,25 +309,17 @@ class _Batch:
         return target, (width, height)
 
     def _provenance(self, picture: Picture) -> Provenance:
-        """What makes the result of a picture: the models, or bicubic where nothing grows."""
-        first, size = picture.frames[0], self._group.size
-        used = self._used
-        if all(only_shrinks(f, self._pipeline, size) for f in picture.frames):
-            used = BicubicRef().used(None)
-        factor = round(size.factor_for(first.width, first.height), 6)
-        if len(used) == 1:
-            return Provenance(factor, used)
-        return Provenance(factor, used, "average" if len(self._group.refs) > 1 else "chain")
+        return provenance_of(picture.frames, self._group, self._pipeline, self._used)
 
     def _reporter(self, job: Job, page: int = 0, pages: int = 1) -> OnShare:
-        def report(share: float) -> None:
-            try:
-                self._on_event(Progress(job.source, (page + share) / pages))
-            except Exception as error:
-                # The caller's own error is no failure of the image.
-                raise _CallerError from error
+        return lambda share: self._report(Progress(job.source, (page + share) / pages))
 
-        return report
+    def _report(self, event: Event) -> None:
+        try:
+            self._on_event(event)
+        except Exception as error:
+            # The caller's own error is no failure of the image.
+            raise _CallerError from error
 
     def _write(
         self,
@@ -368,15 +363,6 @@ def _prepare_folder(path: Path, target: Format, wanted: Requirements, frames: in
     expected = estimated_bytes(target, wanted, frames)
     if expected > free:
         raise SrError("disk-full", path, needed_mib=mib_rounded_up(expected), free_mib=free >> 20)
-
-
-def make_folder(folder: Path) -> int:
-    """Create a folder, and return the bytes that are free there. Raises SrError if it cannot be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return shutil.disk_usage(folder).free
-    except OSError as error:
-        raise SrError("unwritable-file", folder, reason=error.strerror or str(error)) from error
 
 
 def _as_sr_error(error: Exception, job: Job) -> SrError:

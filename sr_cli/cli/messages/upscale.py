@@ -50,6 +50,10 @@ MESSAGES: dict[str, Message] = {
     "no-pages": Message("{subject}: no images in this archive"),
     # facts: format
     "format-contradicts-name": Message("{subject}: the name does not match -f {format}"),
+    # facts: format
+    "format-of-other-kind": Message("{subject} cannot be written as {format}"),
+    "clip-on-stdout": Message("{subject}: a clip cannot be written to stdout", "-o names a file"),
+    "compare-of-clips": Message("{subject}: --compare is for images", "--preview is for clips"),
     "one-image-on-stdout": Message("stdout can hold only one image", "-o FOLDER/ writes several"),
     # facts: factor, most
     "factor-too-large": Message("{subject}: the result would be x{factor}; the limit is x{most}"),
@@ -61,7 +65,9 @@ MESSAGES: dict[str, Message] = {
     ),
     # facts: format
     "never-lossless": Message(
-        "{subject}: {format} is never lossless", "-f png, webp, avif or jxl is"
+        "{subject}: {format} is never lossless",
+        "-f png, webp, avif or jxl is",
+        {"codec": "--codec h264, hevc, vp9 or ffv1 is"},
     ),
     # facts: available
     "device-not-available": Message(
