@@ -76,12 +76,12 @@ class InProcess:
     def run(self, group: Group, on_event: OnEvent) -> Iterator[Result]:
         """As `Executor.run`."""
         pipeline = build_pipeline(group.refs, group.factor, group.options.engine)
-        if ready := _describe(pipeline, group):
+        if ready := describe_pipeline(pipeline, group):
             on_event(ready)
-        yield from _Batch(group, pipeline, on_event).run()
+        yield from Batch(group, pipeline, on_event).run()
 
 
-def _describe(pipeline: Pipeline, group: Group) -> PipelineReady | None:
+def describe_pipeline(pipeline: Pipeline, group: Group) -> PipelineReady | None:
     """Describe how the images are computed; None for bicubic."""
     if not pipeline.upscalers:
         return None
@@ -109,7 +109,7 @@ class _Writing:
     done: Future[Result]
 
 
-class _Batch:
+class Batch:
     """The images of a group through one pipeline."""
 
     def __init__(self, group: Group, pipeline: Pipeline, on_event: OnEvent) -> None:

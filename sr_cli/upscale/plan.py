@@ -137,7 +137,7 @@ def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
     """
     o = plan.options
     for job in plan.jobs:
-        if o.overwrite and job.source != STDIO and _is_same_file(job.source, job.target):
+        if o.overwrite and job.source != STDIO and is_same_file(job.source, job.target):
             on_event(Replacing(job.source))
     make = partial(Group, model=plan.model, size=plan.size, options=o)
     idle: list[Job] = []
@@ -226,7 +226,8 @@ def _network_factor(job: Job, size: Size) -> float:
     return min(MAX_FACTOR, factor)
 
 
-def _is_same_file(a: Path, b: Path) -> bool:
+def is_same_file(a: Path, b: Path) -> bool:
+    """Whether both are names of one file that exists."""
     try:
         return os.path.samefile(a, b)
     except OSError:

@@ -68,6 +68,40 @@ MESSAGES: dict[str, Message] = {
     "image-failed": Message("{subject}: {reason}"),
     # facts: reason
     "invalid-request": Message("invalid request: {reason}"),
+    # facts: seconds, reason
+    "cluster-unreachable": Message(
+        "{subject}: no scheduler answers within {seconds} s ({reason})",
+        "dask scheduler starts one; tls:// requires its authority and certificates",
+    ),
+    # the scheduler ended or cannot be reached any more
+    "cluster-lost": Message(
+        "{subject}: the connection to the scheduler was lost",
+        "the same command with --skip-existing resumes",
+    ),
+    # facts: seconds
+    "no-workers": Message(
+        "{subject}: no worker within {seconds} s", "dask worker {subject} starts some"
+    ),
+    # facts: cause
+    "worker-unfit": Message("worker {subject}: {cause}"),
+    # facts: what, found, wanted
+    "worker-differs": Message("{what} differs: {found} there, {wanted} here"),
+    # facts: reason
+    "worker-failed": Message("cannot be used ({reason})"),
+    # facts: unfit, workers
+    "workers-refused": Message(
+        "{unfit} of {workers} workers are not fit for the work",
+        "--some uses the others, if there are any",
+    ),
+    # facts: kills
+    "worker-killed": Message(
+        "{subject}: {kills} workers were lost with it",
+        "perhaps it takes more memory than a worker has; --tile makes tiles smaller",
+    ),
+    "input-replaced": Message(
+        "{subject}: workers cannot overwrite an input with its result",
+        "write the results to another folder",
+    ),
     "not-an-image": Message(
         "not an image: {subject}",
         "supported: a PIL image, or an array (h, w), (h, w, 3) or (h, w, 4) of uint8 or uint16",

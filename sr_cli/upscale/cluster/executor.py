@@ -1,0 +1,265 @@
+"""`OnWorkers`, the executor that places images on workers, and again when a worker is lost."""
+
+from __future__ import annotations
+
+import queue
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sr_cli.errors import RefusedError, SrError
+from sr_cli.registry.ref import ChainRef, FileRef, ModelRef
+from sr_cli.upscale.cluster import task
+from sr_cli.upscale.cluster.check import existing_folder, make_probe
+from sr_cli.upscale.cluster.options import WorkerOptions
+from sr_cli.upscale.cluster.pool import Place, Pool
+from sr_cli.upscale.executor import InProcess
+from sr_cli.upscale.outputs import Job
+from sr_cli.upscale.plan import Group, is_same_file, output_exists
+from sr_cli.upscale.request import OnEvent, Result, WorkerRate
+
+_MOST_KILLS = 3
+"""Workers that may be lost with an image before it is given up."""
+
+_AHEAD = 2
+"""Images at a worker: the one that it computes, and the next."""
+
+_PULSE = 1.0
+"""Seconds between looks at which workers are there."""
+
+
+@dataclass
+class _Image:
+    """An image that is not done.
+
+    Attributes:
+        job: As planned.
+        kills: Workers that were lost while they computed it.
+        again: Whether it was at a worker before.
+    """
+
+    job: Job
+    kills: int = 0
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """An image at a worker."""
+
+    image: _Image
+    attempt: task.Attempt
+    place: Place
+    future: Any
+
+
+class OnWorkers:
+    """Upscales images on workers. A context manager; workers are started when first needed.
+
+    Each worker has one image to compute and the next one, so that the scheduler and the workers
+    hold little, however many images there are. When a worker is lost, its images go to others.
+    Results are yielded as they are written, not in the order of the inputs.
+
+    Args:
+        options: Which workers.
+    """
+
+    def __init__(self, options: WorkerOptions) -> None:
+        self._options = options
+        self._pool: Pool | None = None
+        self._run = uuid.uuid4().hex[:12]
+        self._number = 0
+        self._sent: dict[int, _Sent] = {}
+        self._finished: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._leftovers: list[Path] = []
+
+    def __enter__(self) -> OnWorkers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is None:
+            return
+        if self._sent:
+            with suppress(Exception):
+                self._pool.client.run(task.cancel, self._run, wait=False)
+        self._pool.close()
+        # Workers that were killed could not remove what they had begun.
+        self._leftovers += [sent.attempt.folder for sent in self._sent.values()]
+        for folder in self._leftovers:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def run(self, group: Group, on_event: OnEvent) -> Iterator[Result]:
+        """As `Executor.run`.
+
+        Raises:
+            RefusedError: `input-replaced`, `cluster-unreachable`, `workers-refused`.
+            SrError: `no-workers`, `cluster-lost`, `unwritable-file`, and what reading the weights
+                raises.
+        """
+        if output_exists(group.jobs[0], group.options):
+            # Groups of existing results have nothing to compute.
+            yield from InProcess().run(group, on_event)
+            return
+        _check_inputs_remain(group)
+        group = replace(group, refs=tuple(_absolute(ref) for ref in group.refs))
+        self._pool = pool = self._pool or Pool(self._options)
+        with _mark(group) as mark:
+            pool.begin(make_probe(group, mark), on_event)
+            yield from self._place_all(group, pool, on_event)
+        for place in pool.places.values():
+            seconds = time.monotonic() - place.since
+            on_event(WorkerRate(place.worker.name, place.images, seconds))
+
+    def _place_all(self, group: Group, pool: Pool, on_event: OnEvent) -> Iterator[Result]:
+        """Keep every worker busy until all images have a result."""
+        waiting = _Waiting(group.jobs)
+        ready = False
+        looked = time.monotonic()
+        while waiting or self._sent:
+            self._fill(waiting, group, pool)
+            sent = self._next_finished()
+            outcome = self._outcome_of(sent, waiting) if sent else None
+            if outcome and outcome.ready and not ready:
+                ready = True
+                on_event(outcome.ready)
+            if sent and outcome and outcome.result:
+                yield _as_planned(outcome.result, sent)
+            if time.monotonic() - looked > _PULSE:
+                for place in pool.refresh(on_event):
+                    yield from self._take_back(place, waiting)
+                looked = time.monotonic()
+
+    def _fill(self, waiting: _Waiting, group: Group, pool: Pool) -> None:
+        """Give images to workers that have fewer than they should."""
+        for depth in range(1, _AHEAD + 1):
+            for place in pool.places.values():
+                # The last images go to those that are free, not into a queue.
+                several = depth == 1 or len(waiting) > len(pool.places)
+                if waiting and several and len(place.attempts) < depth:
+                    self._send(waiting.pop(), place, group, pool)
+
+    def _send(self, image: _Image, place: Place, group: Group, pool: Pool) -> None:
+        self._number += 1
+        number = self._number
+        worker = place.worker
+        job = replace(
+            image.job, source=image.job.source.absolute(), target=image.job.target.absolute()
+        )
+        engine = pool.engine_for(worker, group.options.engine)
+        options = replace(group.options, engine=engine)
+        alone = replace(group, jobs=(job,), options=options)
+        attempt = task.Attempt(self._run, number, alone, worker.sharing, image.again)
+        future = pool.client.submit(
+            task.upscale, attempt, workers=[worker.address], pure=False, retries=0
+        )
+        self._sent[number] = _Sent(image, attempt, place, future)
+        place.attempts.append(number)
+        future.add_done_callback(lambda _: self._finished.put(number))
+
+    def _next_finished(self) -> _Sent | None:
+        """The next attempt that ended; None after a while."""
+        with suppress(queue.Empty):
+            number = self._finished.get(timeout=_PULSE)
+            sent = self._sent.pop(number, None)
+            if sent is not None:
+                sent.place.attempts.remove(number)
+            return sent
+        return None
+
+    def _outcome_of(self, sent: _Sent, waiting: _Waiting) -> task.Outcome | None:
+        """What an attempt returned; None if the image must be computed again."""
+        from distributed import KilledWorker
+
+        if sent.future.status == "finished":
+            sent.place.images += 1
+            outcome: task.Outcome = sent.future.result()
+            return outcome
+        error = sent.future.exception() if sent.future.status == "error" else None
+        if error is None or isinstance(error, KilledWorker):
+            # The connection was lost, or the worker; `Pool.refresh` finds out which.
+            self._leftovers.append(sent.attempt.folder)
+            waiting.give_back(sent.image)
+            return None
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return task.Outcome(task.failed(sent.attempt, SrError("image-failed", reason=said)))
+
+    def _take_back(self, place: Place, waiting: _Waiting) -> Iterator[Result]:
+        """The images of a lost worker wait again; one that was lost too often has failed."""
+        for index, number in enumerate(place.attempts):
+            sent = self._sent.pop(number)
+            sent.future.cancel()
+            self._leftovers.append(sent.attempt.folder)
+            sent.image.kills += index == 0
+            if index == 0 and sent.image.kills >= _MOST_KILLS:
+                error = SrError("worker-killed", kills=_MOST_KILLS)
+                yield _as_planned(task.failed(sent.attempt, error), sent)
+            else:
+                waiting.give_back(sent.image)
+
+
+class _Waiting:
+    """The images that no worker has; those that were given back come first."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._jobs = jobs
+        self._next = 0
+        self._returned: list[_Image] = []
+
+    def __len__(self) -> int:
+        return len(self._returned) + len(self._jobs) - self._next
+
+    def pop(self) -> _Image:
+        if self._returned:
+            return self._returned.pop(0)
+        self._next += 1
+        return _Image(self._jobs[self._next - 1])
+
+    def give_back(self, image: _Image) -> None:
+        image.again = True
+        self._returned.append(image)
+
+
+@contextmanager
+def _mark(group: Group) -> Iterator[Path]:
+    """A file in the folder of the results, by which workers recognise it."""
+    folder = existing_folder(group.jobs[0].target)
+    try:
+        with tempfile.NamedTemporaryFile(prefix=".sr-", suffix=".tmp", dir=folder) as file:
+            yield Path(file.name)
+    except OSError as error:
+        raise SrError("unwritable-file", folder, reason=error.strerror or str(error)) from error
+
+
+def _check_inputs_remain(group: Group) -> None:
+    """Check that no input is overwritten: a second attempt would upscale its own result."""
+    for job in group.jobs if group.options.overwrite else ():
+        if is_same_file(job.source, job.target):
+            raise RefusedError("input-replaced", job.source)
+
+
+def _absolute(ref: ModelRef) -> ModelRef:
+    """The model with the absolute path of its file: workers may be in another folder."""
+    if isinstance(ref, ChainRef):
+        return replace(ref, parts=tuple(_absolute(part) for part in ref.parts))
+    return replace(ref, path=ref.path.absolute()) if isinstance(ref, FileRef) else ref
+
+
+def _as_planned(result: Result, sent: _Sent) -> Result:
+    """The result with the names as they were planned, not as the worker saw them."""
+    planned, there = sent.image.job, sent.attempt.job
+    names = {
+        str(there.source): planned.source,
+        str(there.target): planned.target,
+        str(there.comparison): planned.comparison,
+        str(there.target.parent): planned.target.parent,
+    }
+    error = result.error
+    if error is not None:
+        error.subject = str(names.get(error.subject, error.subject))
+    return replace(result, source=planned.source, target=planned.target, error=error)
