@@ -65,6 +65,8 @@ class Reporter:
         elif isinstance(event, Planned):
             self._bars = ImageBars(event.images, self._quiet)
         elif isinstance(event, WorkerEvent):
+            if self._bars is not None:
+                self._bars.show_all_only()
             self._print_worker(event)
         elif self._quiet:
             return

@@ -142,14 +142,14 @@ class Batch:
                 result = replace(result, status="skipped", reason="exists")
             else:
                 picture = self._next_picture(job)
-                target, (width, height) = self._prepare_output(picture, job)
+                target, (width, height) = self.prepare_output(picture, job)
                 result = self._with_sizes(result, picture, width, height)
                 larger = max(width * height, picture.width * picture.height)
                 overlaps = larger * len(picture.frames) <= _OVERLAP_PIXELS
                 if not overlaps:
                     yield from self._wait_for_write()
                 elif following and self._can_read_ahead(following):
-                    self._read_ahead = following, self._readers.submit(self._read, following)
+                    self._read_ahead = following, self._readers.submit(self.read, following)
                 made = upscale_picture(
                     picture, self._pipeline, self._group.size, self._reporter(job)
                 )
@@ -199,9 +199,10 @@ class Batch:
     def _next_picture(self, job: Job) -> Picture:
         """The decoded image of a job, if it was read ahead; otherwise read it now."""
         ahead, self._read_ahead = self._read_ahead, None
-        return ahead[1].result() if ahead and ahead[0] is job else self._read(job)
+        return ahead[1].result() if ahead and ahead[0] is job else self.read(job)
 
-    def _read(self, job: Job) -> Picture:
+    def read(self, job: Job) -> Picture:
+        """Decode the image of a job. Raises what `read_picture` does."""
         source = sys.stdin.buffer.read() if job.source == STDIO else job.source
         return read_picture(
             source,
@@ -232,8 +233,12 @@ class Batch:
         precision = DTYPE_NAMES[first.dtype_for(picture.frames[0].pixels)]
         return replace(result, device=str(first.device), precision=precision, tile=first.tile)
 
-    def _prepare_output(self, picture: Picture, job: Job) -> tuple[Format, tuple[int, int]]:
-        """Drop features if requested; the format and (width, height) of a result that fits it."""
+    def prepare_output(self, picture: Picture, job: Job) -> tuple[Format, tuple[int, int]]:
+        """Drop features if requested; the format and (width, height) of a result that fits it.
+
+        Raises:
+            SrError: If the format does not support the result, or the disk has no space for it.
+        """
         options = self._options
         target = job.format or FORMATS[picture.format]
         target = target if target.writable else FORMATS["JPEG"]

@@ -112,4 +112,6 @@ NOTES: dict[str, str] = {
     # facts: network, difference
     "tiles-differ": "tiles of {network} differ by up to {difference:g} of 255 from the whole "
     "image; --tile 0 upscales it at once",
+    # facts: reason (model, frames, alpha, factor, memory)
+    "not-split": "computed by one worker, not in bands ({reason})",
 }

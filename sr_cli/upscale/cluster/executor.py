@@ -7,22 +7,22 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sr_cli.errors import RefusedError, SrError
+from sr_cli.errors import Note, RefusedError, SrError
 from sr_cli.registry.ref import ChainRef, FileRef, ModelRef
 from sr_cli.upscale.cluster import task
 from sr_cli.upscale.cluster.check import existing_folder, make_probe
 from sr_cli.upscale.cluster.options import WorkerOptions
 from sr_cli.upscale.cluster.pool import Place, Pool
+from sr_cli.upscale.cluster.waiting import Item, Waiting
 from sr_cli.upscale.executor import InProcess
-from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.plan import Group, is_same_file, output_exists
-from sr_cli.upscale.request import OnEvent, Result, WorkerRate
+from sr_cli.upscale.request import OnEvent, Progress, Result, WorkerRate
 
 _MOST_KILLS = 3
 """Workers that may be lost with an image before it is given up."""
@@ -34,26 +34,11 @@ _PULSE = 1.0
 """Seconds between looks at which workers are there."""
 
 
-@dataclass
-class _Image:
-    """An image that is not done.
-
-    Attributes:
-        job: As planned.
-        kills: Workers that were lost while they computed it.
-        again: Whether it was at a worker before.
-    """
-
-    job: Job
-    kills: int = 0
-    again: bool = False
-
-
 @dataclass(frozen=True)
 class _Sent:
-    """An image at a worker."""
+    """An item at a worker."""
 
-    image: _Image
+    item: Item
     attempt: task.Attempt
     place: Place
     future: Any
@@ -77,7 +62,7 @@ class OnWorkers:
         self._number = 0
         self._sent: dict[int, _Sent] = {}
         self._finished: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._leftovers: list[Path] = []
+        self._leftovers: set[Path] = set()
 
     def __enter__(self) -> OnWorkers:
         return self
@@ -90,7 +75,7 @@ class OnWorkers:
                 self._pool.client.run(task.cancel, self._run, wait=False)
         self._pool.close()
         # Workers that were killed could not remove what they had begun.
-        self._leftovers += [sent.attempt.folder for sent in self._sent.values()]
+        self._leftovers.update(sent.attempt.folder for sent in self._sent.values())
         for folder in self._leftovers:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -118,47 +103,54 @@ class OnWorkers:
 
     def _place_all(self, group: Group, pool: Pool, on_event: OnEvent) -> Iterator[Result]:
         """Keep every worker busy until all images have a result."""
-        waiting = _Waiting(group.jobs)
+        waiting = Waiting(group.jobs, self._options.split_pixels, self._run)
         ready = False
         looked = time.monotonic()
         while waiting or self._sent:
             self._fill(waiting, group, pool)
             sent = self._next_finished()
             outcome = self._outcome_of(sent, waiting) if sent else None
-            if outcome and outcome.ready and not ready:
-                ready = True
-                on_event(outcome.ready)
-            if sent and outcome and outcome.result:
-                yield _as_planned(outcome.result, sent)
+            if sent and outcome:
+                if outcome.ready and not ready:
+                    ready = True
+                    on_event(outcome.ready)
+                yield from self._settle(sent, outcome, waiting, on_event)
             if time.monotonic() - looked > _PULSE:
                 for place in pool.refresh(on_event):
-                    yield from self._take_back(place, waiting)
+                    for lost, failure in self._take_back(place, waiting):
+                        yield from self._settle(lost, failure, waiting, on_event)
                 looked = time.monotonic()
 
-    def _fill(self, waiting: _Waiting, group: Group, pool: Pool) -> None:
-        """Give images to workers that have fewer than they should."""
+    def _fill(self, waiting: Waiting, group: Group, pool: Pool) -> None:
+        """Give items to workers that have fewer than they should."""
         for depth in range(1, _AHEAD + 1):
             for place in pool.places.values():
-                # The last images go to those that are free, not into a queue.
+                # The last ones go to workers that are free, not into a queue.
                 several = depth == 1 or len(waiting) > len(pool.places)
                 if waiting and several and len(place.attempts) < depth:
                     self._send(waiting.pop(), place, group, pool)
 
-    def _send(self, image: _Image, place: Place, group: Group, pool: Pool) -> None:
+    def _send(self, item: Item, place: Place, group: Group, pool: Pool) -> None:
         self._number += 1
-        number = self._number
-        worker = place.worker
-        job = replace(
-            image.job, source=image.job.source.absolute(), target=image.job.target.absolute()
-        )
+        number, worker, job = self._number, place.worker, item.job
+        job = replace(job, source=job.source.absolute(), target=job.target.absolute())
         engine = pool.engine_for(worker, group.options.engine)
         options = replace(group.options, engine=engine)
-        alone = replace(group, jobs=(job,), options=options)
-        attempt = task.Attempt(self._run, number, alone, worker.sharing, image.again)
+        attempt = task.Attempt(
+            self._run,
+            number,
+            replace(group, jobs=(job,), options=options),
+            worker.sharing,
+            item.again,
+            item.band,
+            item.joins,
+        )
         future = pool.client.submit(
             task.upscale, attempt, workers=[worker.address], pure=False, retries=0
         )
-        self._sent[number] = _Sent(image, attempt, place, future)
+        if item.band is not None:
+            self._leftovers.add(item.band.folder)
+        self._sent[number] = _Sent(item, attempt, place, future)
         place.attempts.append(number)
         future.add_done_callback(lambda _: self._finished.put(number))
 
@@ -172,57 +164,63 @@ class OnWorkers:
             return sent
         return None
 
-    def _outcome_of(self, sent: _Sent, waiting: _Waiting) -> task.Outcome | None:
-        """What an attempt returned; None if the image must be computed again."""
+    def _outcome_of(self, sent: _Sent, waiting: Waiting) -> task.Outcome | None:
+        """What an attempt returned; None if the item waits again."""
         from distributed import KilledWorker
 
         if sent.future.status == "finished":
-            sent.place.images += 1
             outcome: task.Outcome = sent.future.result()
             return outcome
         error = sent.future.exception() if sent.future.status == "error" else None
         if error is None or isinstance(error, KilledWorker):
             # The connection was lost, or the worker; `Pool.refresh` finds out which.
-            self._leftovers.append(sent.attempt.folder)
-            waiting.give_back(sent.image)
+            self._leftovers.add(sent.attempt.folder)
+            waiting.give_back(sent.item)
             return None
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         return task.Outcome(task.failed(sent.attempt, SrError("image-failed", reason=said)))
 
-    def _take_back(self, place: Place, waiting: _Waiting) -> Iterator[Result]:
-        """The images of a lost worker wait again; one that was lost too often has failed."""
+    def _take_back(self, place: Place, waiting: Waiting) -> Iterator[tuple[_Sent, task.Outcome]]:
+        """The items of a lost worker wait again; yields one that was lost too often."""
         for index, number in enumerate(place.attempts):
             sent = self._sent.pop(number)
             sent.future.cancel()
-            self._leftovers.append(sent.attempt.folder)
-            sent.image.kills += index == 0
-            if index == 0 and sent.image.kills >= _MOST_KILLS:
+            self._leftovers.add(sent.attempt.folder)
+            sent.item.kills += index == 0
+            if index == 0 and sent.item.kills >= _MOST_KILLS:
                 error = SrError("worker-killed", kills=_MOST_KILLS)
-                yield _as_planned(task.failed(sent.attempt, error), sent)
+                yield sent, task.Outcome(task.failed(sent.attempt, error))
             else:
-                waiting.give_back(sent.image)
+                waiting.give_back(sent.item)
 
-
-class _Waiting:
-    """The images that no worker has; those that were given back come first."""
-
-    def __init__(self, jobs: Sequence[Job]) -> None:
-        self._jobs = jobs
-        self._next = 0
-        self._returned: list[_Image] = []
-
-    def __len__(self) -> int:
-        return len(self._returned) + len(self._jobs) - self._next
-
-    def pop(self) -> _Image:
-        if self._returned:
-            return self._returned.pop(0)
-        self._next += 1
-        return _Image(self._jobs[self._next - 1])
-
-    def give_back(self, image: _Image) -> None:
-        image.again = True
-        self._returned.append(image)
+    def _settle(
+        self, sent: _Sent, outcome: task.Outcome, waiting: Waiting, on_event: OnEvent
+    ) -> Iterator[Result]:
+        """The result of an image, or the next step of one that is computed in bands."""
+        item, split = sent.item, sent.item.split
+        if split is None or item.joins:
+            if outcome.result is not None:
+                sent.place.images += 1
+                if split is not None:
+                    shutil.rmtree(split.folder, ignore_errors=True)
+                yield _as_planned(outcome.result, sent)
+            return
+        if split.ended:
+            return
+        if outcome.rows is not None and item.band is not None:
+            split.rows[item.band.index] = outcome.rows
+            on_event(Progress(item.job.source, len(split.rows) / (split.count + 1)))
+            if len(split.rows) < split.count:
+                return
+        split.ended = True
+        waiting.drop(split)
+        if outcome.result is not None:
+            yield _as_planned(outcome.result, sent)
+        elif bands := split.joined():
+            waiting.add(Item(item.job, split=split, joins=bands))
+        else:
+            note = Note("not-split", {"reason": outcome.not_split or "memory"})
+            waiting.add(Item(item.job, notes=(note,)))
 
 
 @contextmanager
@@ -252,7 +250,7 @@ def _absolute(ref: ModelRef) -> ModelRef:
 
 def _as_planned(result: Result, sent: _Sent) -> Result:
     """The result with the names as they were planned, not as the worker saw them."""
-    planned, there = sent.image.job, sent.attempt.job
+    planned, there = sent.item.job, sent.attempt.job
     names = {
         str(there.source): planned.source,
         str(there.target): planned.target,
@@ -262,4 +260,5 @@ def _as_planned(result: Result, sent: _Sent) -> Result:
     error = result.error
     if error is not None:
         error.subject = str(names.get(error.subject, error.subject))
-    return replace(result, source=planned.source, target=planned.target, error=error)
+    notes = (*result.notes, *sent.item.notes)
+    return replace(result, source=planned.source, target=planned.target, error=error, notes=notes)

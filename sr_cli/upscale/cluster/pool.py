@@ -29,6 +29,9 @@ _NO_WORKERS = 60.0
 """Seconds to wait for workers, or for the scheduler, after the last one was lost."""
 
 
+_BLINK = 0.05
+
+
 @dataclass
 class Place:
     """A worker with the numbers of its attempts, the first of which it computes."""
@@ -37,6 +40,15 @@ class Place:
     attempts: list[int] = field(default_factory=list)
     images: int = 0
     since: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A worker that is being checked."""
+
+    worker: Worker
+    answer: Any
+    until: float
 
 
 class Pool:
@@ -51,11 +63,17 @@ class Pool:
         self._stack = ExitStack()
         self.client = self._stack.enter_context(connect(options))
         self.places: dict[str, Place] = {}
+        self._asked: dict[str, _Asked] = {}
         self._unfit: set[str] = set()
         self._present = time.monotonic()
         self._probe: Probe | None = None
         self._wanted: Facts | None = None
         self._compute = ""
+
+    @property
+    def address(self) -> str:
+        """Of the scheduler, for the user."""
+        return self._options.cluster or "127.0.0.1"
 
     def close(self) -> None:
         """End the workers of this machine, or the connection to others."""
@@ -66,16 +84,27 @@ class Pool:
 
         Raises:
             RefusedError: `workers-refused`, if one is not fit and `some` is not set, or if none is.
-            SrError: `no-workers`, and what reading the weights raises.
+            SrError: `no-workers`, `cluster-lost`, and what reading the weights raises.
         """
-        self._probe, self._wanted = probe, describe_here(probe)
-        self._compute = ""
-        self.places.clear()
-        self._unfit.clear()
-        found = self._first_workers()
-        unfit = self._admit(found, on_event)
-        if unfit and (not self._options.some or not self.places):
-            raise RefusedError("workers-refused", unfit=len(unfit), workers=len(found))
+        self._probe, self._wanted, self._compute = probe, describe_here(probe), ""
+        for known in (self.places, self._asked, self._unfit):
+            known.clear()
+        until = time.monotonic() + PATIENCE
+        while not self._ask_new_workers():
+            if time.monotonic() > until:
+                raise SrError("no-workers", self.address, seconds=PATIENCE)
+            time.sleep(_BLINK)
+        facts: dict[Worker, Facts] = {}
+        while self._asked:
+            time.sleep(_BLINK)
+            facts |= self._answers(on_event)
+            self._ask_new_workers()
+        self._compute = most_common(list(facts.values()))
+        self._admit(facts, on_event)
+        if self._unfit and (not self._options.some or not self.places):
+            workers = len(self._unfit) + len(self.places)
+            raise RefusedError("workers-refused", unfit=len(self._unfit), workers=workers)
+        self._present = time.monotonic()
 
     def refresh(self, on_event: OnEvent) -> list[Place]:
         """Notice workers that came or went.
@@ -86,27 +115,17 @@ class Pool:
         Raises:
             SrError: `no-workers`, `cluster-lost`.
         """
-        found: dict[str, Worker] = {}
-        answers = self.client.status == "running"
-        if answers:
-            try:
-                found = workers_of(self.client)
-            except (OSError, RuntimeError):
-                answers = False
-        address = self._options.cluster or "127.0.0.1"
-        if not answers:
-            if self.client.status == "closed" or self._absent() > _NO_WORKERS:
-                raise SrError("cluster-lost", address)
+        found = self._ask_new_workers()
+        if found is None:
             return []
         gone = [self.places.pop(a) for a in list(self.places) if a not in found]
         for place in gone:
             on_event(WorkerLeft(place.worker.name))
-        known = self.places.keys() | self._unfit
-        self._admit({a: w for a, w in found.items() if a not in known}, on_event)
+        self._admit(self._answers(on_event), on_event)
         if self.places:
             self._present = time.monotonic()
         elif self._absent() > _NO_WORKERS:
-            raise SrError("no-workers", address, seconds=int(_NO_WORKERS))
+            raise SrError("no-workers", self.address, seconds=int(_NO_WORKERS))
         return gone
 
     def engine_for(self, worker: Worker, engine: EngineOptions) -> EngineOptions:
@@ -125,62 +144,73 @@ class Pool:
     def _absent(self) -> float:
         return time.monotonic() - self._present
 
-    def _first_workers(self) -> dict[str, Worker]:
-        until = time.monotonic() + PATIENCE
-        while not (found := workers_of(self.client)) and time.monotonic() < until:
-            time.sleep(0.2)
-        if not found:
-            address = self._options.cluster or "127.0.0.1"
-            raise SrError("no-workers", address, seconds=PATIENCE)
-        return found
-
-    def _admit(self, workers: dict[str, Worker], on_event: OnEvent) -> list[str]:
-        """Check workers, and add those that are fit.
+    def _ask_new_workers(self) -> dict[str, Worker] | None:
+        """Send the probe to workers that were not there before.
 
         Returns:
-            The addresses of the others.
+            All workers that are there; None if the scheduler does not answer now.
+
+        Raises:
+            SrError: `cluster-lost`.
         """
-        facts = self._ask(workers, on_event)
-        self._compute = self._compute or most_common(list(facts.values()))
+        found = None
+        if self.client.status == "running":
+            with suppress(OSError, RuntimeError):
+                found = workers_of(self.client)
+        if found is None:
+            if self.client.status == "closed" or self._absent() > _NO_WORKERS:
+                raise SrError("cluster-lost", self.address)
+            return None
+        for gone in self._asked.keys() - found.keys():
+            del self._asked[gone]
+        known = self.places.keys() | self._asked.keys() | self._unfit
+        assert self._probe is not None
+        for address in found.keys() - known:
+            probe = replace(self._probe, engine=self.engine_for(found[address], self._probe.engine))
+            answer = self.client.submit(describe_worker, probe, workers=[address], pure=False)
+            until = time.monotonic() + _CHECK_PATIENCE
+            self._asked[address] = _Asked(found[address], answer, until)
+        return found
+
+    def _answers(self, on_event: OnEvent) -> dict[Worker, Facts]:
+        """What workers have answered by now; those that cannot answer are reported."""
+        facts: dict[Worker, Facts] = {}
+        for address, asked in list(self._asked.items()):
+            problem = None
+            if asked.answer.status == "finished":
+                facts[asked.worker] = asked.answer.result()
+            elif asked.answer.status == "error":
+                # A worker without sr cannot even read the question.
+                problem = _as_sr_error(asked.answer.exception())
+            elif time.monotonic() > asked.until:
+                problem = SrError("worker-failed", reason=f"no answer in {_CHECK_PATIENCE:g} s")
+            else:
+                continue
+            del self._asked[address]
+            if problem is not None:
+                self._unfit.add(address)
+                on_event(WorkerLeftOut(asked.worker.name, problem))
+        return facts
+
+    def _admit(self, facts: dict[Worker, Facts], on_event: OnEvent) -> None:
+        """Add the workers that are fit; the others are reported."""
         assert self._wanted is not None
-        for address, found in facts.items():
+        for worker, found in facts.items():
             problem = difference(found, self._wanted)
             if problem is None and found.compute != self._compute:
                 problem = SrError(
                     "worker-differs", what="precision", found=found.compute, wanted=self._compute
                 )
             if problem is not None:
-                on_event(WorkerLeftOut(workers[address].name, problem))
+                self._unfit.add(worker.address)
+                on_event(WorkerLeftOut(worker.name, problem))
                 continue
-            self.places[address] = Place(workers[address])
-            on_event(WorkerJoined(workers[address].name, found.compute, workers[address].threads))
-        unfit = [a for a in workers if a not in self.places]
-        self._unfit.update(unfit)
-        return unfit
-
-    def _ask(self, workers: dict[str, Worker], on_event: OnEvent) -> dict[str, Facts]:
-        """What the workers answer to the probe; those that fail are reported."""
-        assert self._probe is not None
-        asked: dict[str, Any] = {}
-        for address, worker in workers.items():
-            probe = replace(self._probe, engine=self.engine_for(worker, self._probe.engine))
-            asked[address] = self.client.submit(
-                describe_worker, probe, workers=[address], pure=False
-            )
-        facts: dict[str, Facts] = {}
-        until = time.monotonic() + _CHECK_PATIENCE
-        for address, future in asked.items():
-            try:
-                facts[address] = future.result(timeout=max(0.1, until - time.monotonic()))
-            except Exception as error:
-                # A worker without sr cannot even read the question.
-                on_event(WorkerLeftOut(workers[address].name, _as_sr_error(error)))
-        return facts
+            self.places[worker.address] = Place(worker)
+            on_event(WorkerJoined(worker.name, found.compute, worker.threads))
 
 
 def _as_sr_error(error: Exception) -> SrError:
     if isinstance(error, SrError):
         return error
-    with suppress(IndexError):
-        return SrError("worker-failed", reason=str(error).splitlines()[0])
-    return SrError("worker-failed", reason=type(error).__name__)
+    said = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return SrError("worker-failed", reason=said)

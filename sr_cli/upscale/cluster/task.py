@@ -17,10 +17,11 @@ from sr_cli.engine.pipeline import Pipeline, build_pipeline
 from sr_cli.errors import SrError
 from sr_cli.system.files import move_into_place
 from sr_cli.system.memory import share_memory
+from sr_cli.upscale.cluster.bands import Band, JoinedPipeline, Rows, compute_band, reason_against
 from sr_cli.upscale.executor import Batch, describe_pipeline
 from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.plan import Group, output_exists
-from sr_cli.upscale.request import Event, PipelineReady, Result, UpscaleOptions
+from sr_cli.upscale.request import Event, OnEvent, PipelineReady, Progress, Result, UpscaleOptions
 
 _one_at_a_time = threading.Lock()
 _cancelled: set[str] = set()
@@ -33,7 +34,7 @@ class _CancelledError(Exception):
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try of one image on one worker.
+    """One try of one image, or of a band of it, on one worker.
 
     Attributes:
         run: A token of the run.
@@ -41,6 +42,8 @@ class Attempt:
         group: The image as a group of one, with the options for this worker.
         sharing: Processes that share the memory of the worker's machine.
         again: Whether an earlier attempt may have written the result.
+        band: The part to compute; None for the whole image.
+        joins: The bands of the image, if they are done and have to be joined.
     """
 
     run: str
@@ -48,6 +51,8 @@ class Attempt:
     group: Group
     sharing: int = 1
     again: bool = False
+    band: Band | None = None
+    joins: tuple[Rows, ...] = ()
 
     @property
     def job(self) -> Job:
@@ -62,43 +67,77 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an attempt returns.
+    """What an attempt returns; nothing if the run was given up.
 
     Attributes:
-        result: Of the image; None if the run was given up.
+        result: Of the image.
         ready: How the network computes; None for bicubic.
+        rows: The band that was computed.
+        not_split: Why the image cannot be computed in bands.
     """
 
-    result: Result | None
+    result: Result | None = None
     ready: PipelineReady | None = None
+    rows: Rows | None = None
+    not_split: str | None = None
 
 
 def upscale(attempt: Attempt) -> Outcome:
-    """Upscale an image on this worker."""
+    """Upscale an image, or a band of it, on this worker."""
     with _one_at_a_time:
         _prepare(attempt)
-        job, options = attempt.job, attempt.group.options
-        staged = attempt.folder / f".image{job.target.suffix}"
-        # On the first attempt, an existing result is another program's: skipped or refused.
-        if not attempt.again and output_exists(job, options):
-            staged = job.target
-        options = replace(options, overwrite=True) if staged != job.target else options
-        group = replace(attempt.group, jobs=(replace(job, target=staged),), options=options)
         try:
-            pipeline = loaded_pipeline(group)
-            (result,) = Batch(group, pipeline, watch(attempt.run)).run()
-            if result.status == "done":
-                publish(staged, job, attempt.group.options)
+            pipeline = _loaded_pipeline(attempt.group)
+            if attempt.band is not None:
+                return _compute_band(attempt, attempt.band, pipeline)
+            return _upscale_image(attempt, pipeline)
         except _CancelledError:
-            return Outcome(None)
+            return Outcome()
         except SrError as error:
             return Outcome(failed(attempt, error))
         finally:
             shutil.rmtree(attempt.folder, ignore_errors=True)
-        if result.error is not None:
-            _rename(result.error, staged, job.target)
-        ready = describe_pipeline(pipeline, group)
-        return Outcome(replace(result, target=job.target), ready)
+
+
+def _upscale_image(attempt: Attempt, pipeline: Pipeline) -> Outcome:
+    job, options = attempt.job, attempt.group.options
+    if attempt.joins:
+        attempt.folder.mkdir(exist_ok=True)
+        pipeline = JoinedPipeline(pipeline, attempt.joins, attempt.folder / ".pixels")
+    staged = attempt.folder / f".image{job.target.suffix}"
+    # On the first attempt, an existing result is another program's: skipped or refused.
+    if not attempt.again and output_exists(job, options):
+        staged = job.target
+    else:
+        options = replace(options, overwrite=True)
+    group = replace(attempt.group, jobs=(replace(job, target=staged),), options=options)
+    (result,) = Batch(group, pipeline, _watch(attempt.run)).run()
+    if result.status == "done":
+        _publish(staged, job, attempt.group.options)
+    if result.error is not None:
+        names = {str(staged): job.target, str(staged.parent): job.target.parent}
+        result.error.subject = str(names.get(result.error.subject, result.error.subject))
+    return Outcome(replace(result, target=job.target), describe_pipeline(pipeline, group))
+
+
+def _compute_band(attempt: Attempt, band: Band, pipeline: Pipeline) -> Outcome:
+    group, on_event = attempt.group, _watch(attempt.run)
+    batch = Batch(group, pipeline, on_event)
+    picture = batch.read(attempt.job)
+    batch.prepare_output(picture, attempt.job)
+    if reason := reason_against(picture, pipeline, group.size):
+        return Outcome(not_split=reason)
+    band.folder.mkdir(exist_ok=True)
+    file = band.folder / f"{band.index}-{attempt.number}"
+
+    def report(share: float) -> None:
+        on_event(Progress(attempt.job.source, share))
+
+    try:
+        rows = compute_band(picture, pipeline.upscalers[0], group.size, band, file, report)
+    except OSError as error:
+        raise SrError("unwritable-file", file, reason=error.strerror or str(error)) from error
+    return Outcome(ready=describe_pipeline(pipeline, group), rows=rows)
 
 
 def cancel(run: str) -> None:
@@ -106,7 +145,7 @@ def cancel(run: str) -> None:
     _cancelled.add(run)
 
 
-def loaded_pipeline(group: Group) -> Pipeline:
+def _loaded_pipeline(group: Group) -> Pipeline:
     """The pipeline of a group; the last one is kept for the next image."""
     key = group.refs, group.factor, group.options.engine
     if not _pipelines or _pipelines[0][0] != key:
@@ -115,7 +154,7 @@ def loaded_pipeline(group: Group) -> Pipeline:
     return _pipelines[0][1]
 
 
-def watch(run: str) -> Any:
+def _watch(run: str) -> OnEvent:
     """A receiver of events that ends a task whose run was given up."""
 
     def on_event(_: Event) -> None:
@@ -143,7 +182,7 @@ def _prepare(attempt: Attempt) -> None:
         cv2.setNumThreads(threads)
 
 
-def publish(staged: Path, job: Job, options: UpscaleOptions) -> None:
+def _publish(staged: Path, job: Job, options: UpscaleOptions) -> None:
     """Give the files of an attempt their names.
 
     Raises:
@@ -161,9 +200,3 @@ def publish(staged: Path, job: Job, options: UpscaleOptions) -> None:
                 raise
             if not options.skip_existing and not filecmp.cmp(made, path, shallow=False):
                 raise
-
-
-def _rename(error: SrError, staged: Path, target: Path) -> None:
-    """Give an error the name that the user knows."""
-    names = {str(staged): target, str(staged.parent): target.parent}
-    error.subject = str(names.get(error.subject, error.subject))
