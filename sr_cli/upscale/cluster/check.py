@@ -73,7 +73,7 @@ def make_probe(group: Group, mark: Path) -> Probe:
     jobs = group.jobs
     some = dict.fromkeys(jobs[i].source for i in (0, len(jobs) // 2, -1))
     # What cannot be read here fails as an image, not as a worker.
-    readable = tuple(path for path in some if os.path.isfile(path))
+    readable = tuple(path.absolute() for path in some if os.path.isfile(path))
     return Probe(group.refs, group.factor, group.options.engine, readable, mark.parent, mark)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -106,7 +107,7 @@ def _own_cluster(processes: int) -> Iterator[Any]:
 def _remote_client(options: WorkerOptions) -> Any:
     from distributed import Client, Security
 
-    security = None
+    security = Security()
     if options.tls_ca is not None:
         security = Security(
             tls_ca_file=options.tls_ca,
@@ -114,15 +115,26 @@ def _remote_client(options: WorkerOptions) -> Any:
             tls_client_key=options.tls_key,
             require_encryption=True,
         )
+    address = options.cluster or ""
     try:
-        return Client(options.cluster, timeout=PATIENCE, security=security, name="sr")
-    except (OSError, ValueError) as error:
+        asyncio.run(_find_scheduler(address, security))
+        return Client(address, timeout=PATIENCE, security=security, name="sr")
+    except (OSError, ValueError, TypeError, asyncio.TimeoutError) as error:
         # Dask's message repeats the address and the time; its cause says what happened.
         cause = error.__cause__ or error
-        reason = (str(cause) or type(cause).__name__).splitlines()[0]
+        reason = (str(cause) or "no answer").splitlines()[0]
         raise RefusedError(
-            "cluster-unreachable", options.cluster or "", seconds=PATIENCE, reason=reason
+            "cluster-unreachable", address, seconds=PATIENCE, reason=reason
         ) from error
+
+
+async def _find_scheduler(address: str, security: Any) -> None:
+    """Ask the scheduler who it is; Dask's client would wait for ever for one that is silent."""
+    from distributed import rpc
+
+    arguments = security.get_connection_args("client")
+    async with rpc(address, timeout=PATIENCE, connection_args=arguments) as scheduler:
+        await asyncio.wait_for(scheduler.identity(), PATIENCE)
 
 
 @contextmanager

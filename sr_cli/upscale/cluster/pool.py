@@ -64,6 +64,7 @@ class Pool:
         self.client = self._stack.enter_context(connect(options))
         self.places: dict[str, Place] = {}
         self._asked: dict[str, _Asked] = {}
+        self._known: set[str] = set()
         self._unfit: set[str] = set()
         self._present = time.monotonic()
         self._probe: Probe | None = None
@@ -87,18 +88,15 @@ class Pool:
             SrError: `no-workers`, `cluster-lost`, and what reading the weights raises.
         """
         self._probe, self._wanted, self._compute = probe, describe_here(probe), ""
-        for known in (self.places, self._asked, self._unfit):
+        for known in (self.places, self._asked, self._known, self._unfit):
             known.clear()
         until = time.monotonic() + PATIENCE
-        while not self._ask_new_workers():
-            if time.monotonic() > until:
+        facts: dict[Worker, Facts] = {}
+        while self._asked or not (facts or self._unfit):
+            if not self._ask_new_workers() and time.monotonic() > until:
                 raise SrError("no-workers", self.address, seconds=PATIENCE)
             time.sleep(_BLINK)
-        facts: dict[Worker, Facts] = {}
-        while self._asked:
-            time.sleep(_BLINK)
             facts |= self._answers(on_event)
-            self._ask_new_workers()
         self._compute = most_common(list(facts.values()))
         self._admit(facts, on_event)
         if self._unfit and (not self._options.some or not self.places):
@@ -163,9 +161,9 @@ class Pool:
             return None
         for gone in self._asked.keys() - found.keys():
             del self._asked[gone]
-        known = self.places.keys() | self._asked.keys() | self._unfit
         assert self._probe is not None
-        for address in found.keys() - known:
+        new, self._known = found.keys() - self._known, set(found)
+        for address in new:
             probe = replace(self._probe, engine=self.engine_for(found[address], self._probe.engine))
             answer = self.client.submit(describe_worker, probe, workers=[address], pure=False)
             until = time.monotonic() + _CHECK_PATIENCE
