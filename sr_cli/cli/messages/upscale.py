@@ -80,7 +80,8 @@ MESSAGES: dict[str, Message] = {
     ),
     # facts: seconds
     "no-workers": Message(
-        "{subject}: no worker within {seconds} s", "dask worker {subject} starts some"
+        "{subject}: no worker within {seconds} s",
+        hints={"cluster": "dask worker {subject} starts some"},
     ),
     # facts: cause
     "worker-unfit": Message("worker {subject}: {cause}"),

@@ -14,7 +14,7 @@ from sr_cli.errors import RefusedError, SrError
 from sr_cli.upscale.cluster.options import WorkerOptions
 
 PATIENCE = 10
-"""Seconds to wait for a scheduler, and for its first worker."""
+"""Seconds to wait for a scheduler."""
 
 _QUIET = ("distributed", "distributed.client", "distributed.nanny", "distributed.worker", "tornado")
 

@@ -18,7 +18,7 @@ from sr_cli.upscale.cluster.check import (
     difference,
     most_common,
 )
-from sr_cli.upscale.cluster.connect import PATIENCE, Worker, connect, workers_of
+from sr_cli.upscale.cluster.connect import Worker, connect, workers_of
 from sr_cli.upscale.cluster.options import WorkerOptions
 from sr_cli.upscale.request import OnEvent, WorkerJoined, WorkerLeft, WorkerLeftOut
 
@@ -26,7 +26,7 @@ _CHECK_PATIENCE = 120.0
 """Seconds that a worker may take to import PyTorch and to measure its precisions."""
 
 _NO_WORKERS = 60.0
-"""Seconds to wait for workers, or for the scheduler, after the last one was lost."""
+"""Seconds to wait for workers, at first and after the last one was lost, and for the scheduler."""
 
 
 _BLINK = 0.05
@@ -90,11 +90,11 @@ class Pool:
         self._probe, self._wanted, self._compute = probe, describe_here(probe), ""
         for known in (self.places, self._asked, self._known, self._unfit):
             known.clear()
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + _NO_WORKERS
         facts: dict[Worker, Facts] = {}
         while self._asked or not (facts or self._unfit):
             if not self._ask_new_workers() and time.monotonic() > until:
-                raise SrError("no-workers", self.address, seconds=PATIENCE)
+                raise self._no_workers()
             time.sleep(_BLINK)
             facts |= self._answers(on_event)
         self._compute = most_common(list(facts.values()))
@@ -123,7 +123,7 @@ class Pool:
         if self.places:
             self._present = time.monotonic()
         elif self._absent() > _NO_WORKERS:
-            raise SrError("no-workers", self.address, seconds=int(_NO_WORKERS))
+            raise self._no_workers()
         return gone
 
     def engine_for(self, worker: Worker, engine: EngineOptions) -> EngineOptions:
@@ -141,6 +141,10 @@ class Pool:
 
     def _absent(self) -> float:
         return time.monotonic() - self._present
+
+    def _no_workers(self) -> SrError:
+        hint = "cluster" if self._options.cluster else None
+        return SrError("no-workers", self.address, hint=hint, seconds=int(_NO_WORKERS))
 
     def _ask_new_workers(self) -> dict[str, Worker] | None:
         """Send the probe to workers that were not there before.
