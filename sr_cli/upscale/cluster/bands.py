@@ -117,6 +117,10 @@ class JoinedPipeline:
         return self._pipeline.restores
 
     @property
+    def wrap(self) -> str:
+        return self._pipeline.wrap
+
+    @property
     def upscalers(self) -> list[Upscaler]:
         return self._pipeline.upscalers
 

@@ -16,6 +16,9 @@ from sr_cli.upscale.cluster.options import WorkerOptions
 PATIENCE = 10
 """Seconds to wait for a scheduler."""
 
+_FETCH = 2.0
+"""Seconds to wait for the value of a finished task before looking whether its worker is there."""
+
 _QUIET = ("distributed", "distributed.client", "distributed.nanny", "distributed.worker", "tornado")
 
 _CONFIG = {
@@ -79,6 +82,17 @@ def workers_of(client: Any) -> dict[str, Worker]:
         address: Worker(address, str(w["name"]), w["nthreads"], sharing[w["host"]])
         for address, w in found.items()
     }
+
+
+def value_of(future: Any) -> Any:
+    """The value of a finished task; None if it cannot be had now.
+
+    It lies at the worker until it is fetched: if that was lost meanwhile, Dask would wait for ever.
+    """
+    try:
+        return future.result(timeout=_FETCH)
+    except (TimeoutError, asyncio.TimeoutError):
+        return None
 
 
 @contextmanager

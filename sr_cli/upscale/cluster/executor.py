@@ -17,6 +17,7 @@ from sr_cli.errors import Note, RefusedError, SrError
 from sr_cli.registry.ref import ChainRef, FileRef, ModelRef
 from sr_cli.upscale.cluster import task
 from sr_cli.upscale.cluster.check import existing_folder, make_probe
+from sr_cli.upscale.cluster.connect import value_of
 from sr_cli.upscale.cluster.options import WorkerOptions
 from sr_cli.upscale.cluster.pool import Place, Pool
 from sr_cli.upscale.cluster.waiting import Item, Waiting
@@ -108,9 +109,8 @@ class OnWorkers:
         looked = time.monotonic()
         while waiting or self._sent:
             self._fill(waiting, group, pool)
-            sent = self._next_finished()
-            outcome = self._outcome_of(sent, waiting) if sent else None
-            if sent and outcome:
+            if ended := self._next_outcome(waiting):
+                sent, outcome = ended
                 if outcome.ready and not ready:
                     ready = True
                     on_event(outcome.ready)
@@ -154,31 +154,40 @@ class OnWorkers:
         place.attempts.append(number)
         future.add_done_callback(lambda _: self._finished.put(number))
 
-    def _next_finished(self) -> _Sent | None:
-        """The next attempt that ended; None after a while."""
-        with suppress(queue.Empty):
-            number = self._finished.get(timeout=_PULSE)
-            sent = self._sent.pop(number, None)
-            if sent is not None:
-                sent.place.attempts.remove(number)
-            return sent
-        return None
-
-    def _outcome_of(self, sent: _Sent, waiting: Waiting) -> task.Outcome | None:
-        """What an attempt returned; None if the item waits again."""
+    def _next_outcome(self, waiting: Waiting) -> tuple[_Sent, task.Outcome] | None:
+        """The next attempt that ended, and what it returned; None after a while."""
         from distributed import KilledWorker
 
-        if sent.future.status == "finished":
-            outcome: task.Outcome = sent.future.result()
-            return outcome
-        error = sent.future.exception() if sent.future.status == "error" else None
-        if error is None or isinstance(error, KilledWorker):
-            # The connection was lost, or the worker; `Pool.refresh` finds out which.
-            self._leftovers.add(sent.attempt.folder)
-            waiting.give_back(sent.item)
+        try:
+            number = self._finished.get(timeout=_PULSE)
+        except queue.Empty:
             return None
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return task.Outcome(task.failed(sent.attempt, SrError("image-failed", reason=said)))
+        if number not in self._sent:
+            return None
+        sent = self._sent[number]
+        outcome = value_of(sent.future) if sent.future.status == "finished" else None
+        error = sent.future.exception() if sent.future.status == "error" else None
+        if isinstance(error, KilledWorker):
+            # Workers with a fixed port come back under the same address, unnoticed here.
+            outcome = _failure(sent, SrError("worker-killed", kills=_MOST_KILLS))
+        elif error is not None:
+            said = str(error).splitlines()[0] if str(error) else type(error).__name__
+            outcome = _failure(sent, SrError("image-failed", reason=said))
+        if outcome is not None:
+            self._forget(number)
+            return sent, outcome
+        if sent.future.status == "cancelled":
+            # The connection to the scheduler was interrupted.
+            self._leftovers.add(sent.attempt.folder)
+            self._forget(number)
+            waiting.give_back(sent.item)
+        elif sent.future.status == "finished":
+            self._finished.put(number)
+        # Otherwise its worker was lost, as `Pool.refresh` will find.
+        return None
+
+    def _forget(self, number: int) -> None:
+        self._sent.pop(number).place.attempts.remove(number)
 
     def _take_back(self, place: Place, waiting: Waiting) -> Iterator[tuple[_Sent, task.Outcome]]:
         """The items of a lost worker wait again; yields one that was lost too often."""
@@ -188,8 +197,7 @@ class OnWorkers:
             self._leftovers.add(sent.attempt.folder)
             sent.item.kills += index == 0
             if index == 0 and sent.item.kills >= _MOST_KILLS:
-                error = SrError("worker-killed", kills=_MOST_KILLS)
-                yield sent, task.Outcome(task.failed(sent.attempt, error))
+                yield sent, _failure(sent, SrError("worker-killed", kills=_MOST_KILLS))
             else:
                 waiting.give_back(sent.item)
 
@@ -221,6 +229,10 @@ class OnWorkers:
         else:
             note = Note("not-split", {"reason": outcome.not_split or "memory"})
             waiting.add(Item(item.job, notes=(note,)))
+
+
+def _failure(sent: _Sent, error: SrError) -> task.Outcome:
+    return task.Outcome(task.failed(sent.attempt, error))
 
 
 @contextmanager

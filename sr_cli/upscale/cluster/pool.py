@@ -18,7 +18,7 @@ from sr_cli.upscale.cluster.check import (
     difference,
     most_common,
 )
-from sr_cli.upscale.cluster.connect import Worker, connect, workers_of
+from sr_cli.upscale.cluster.connect import Worker, connect, value_of, workers_of
 from sr_cli.upscale.cluster.options import WorkerOptions
 from sr_cli.upscale.request import OnEvent, WorkerJoined, WorkerLeft, WorkerLeftOut
 
@@ -179,8 +179,8 @@ class Pool:
         facts: dict[Worker, Facts] = {}
         for address, asked in list(self._asked.items()):
             problem = None
-            if asked.answer.status == "finished":
-                facts[asked.worker] = asked.answer.result()
+            if asked.answer.status == "finished" and (found := value_of(asked.answer)):
+                facts[asked.worker] = found
             elif asked.answer.status == "error":
                 # A worker without sr cannot even read the question.
                 problem = _as_sr_error(asked.answer.exception())
