@@ -363,9 +363,9 @@ def _certificates(folder: Path) -> tuple[str, ...]:
         subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
 
     folder.mkdir()
-    new = ("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=sr")
-    openssl(*new, "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-days", "2")
-    openssl(*new, "-keyout", "key.pem", "-out", "request.pem")
+    new = ("req", "-newkey", "rsa:2048", "-nodes", "-subj")
+    openssl(*new, "/CN=authority", "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-days", "2")
+    openssl(*new, "/CN=sr", "-keyout", "key.pem", "-out", "request.pem")
     openssl("x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key",
             "-CAcreateserial", "-out", "cert.pem", "-days", "2")  # fmt: skip
     return tuple(str(folder / name) for name in ("ca.pem", "cert.pem", "key.pem"))
