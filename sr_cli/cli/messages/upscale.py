@@ -73,6 +73,8 @@ MESSAGES: dict[str, Message] = {
         "{subject}: no scheduler answers within {seconds} s ({reason})",
         "dask scheduler starts one; tls:// requires its authority and certificates",
     ),
+    # facts: reason
+    "workers-not-started": Message("the worker processes did not start ({reason})"),
     # the scheduler ended or cannot be reached any more
     "cluster-lost": Message(
         "{subject}: the connection to the scheduler was lost",

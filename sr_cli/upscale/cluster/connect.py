@@ -76,7 +76,7 @@ def workers_of(client: Any) -> dict[str, Worker]:
     Raises:
         OSError: If the scheduler does not answer.
     """
-    found = client.scheduler_info()["workers"]
+    found = client.scheduler_info(n_workers=-1)["workers"]
     sharing = Counter(w["host"] for w in found.values())
     return {
         address: Worker(address, str(w["name"]), w["nthreads"], sharing[w["host"]])
@@ -100,22 +100,24 @@ def _own_cluster(processes: int) -> Iterator[Any]:
     import dask
     from distributed import Client, LocalCluster
 
-    with (
-        dask.config.set(_CONFIG),
-        LocalCluster(
-            n_workers=processes,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            memory_limit=0,
-            # None would still open Dask's default port.
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-            preload=["sr_cli.upscale.cluster.preload"],
-        ) as cluster,
-        Client(cluster, timeout=PATIENCE) as client,
-    ):
-        yield client
+    with dask.config.set(_CONFIG):
+        try:
+            cluster = LocalCluster(
+                n_workers=processes,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                memory_limit=0,
+                # None would still open Dask's default port.
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
+                preload=["sr_cli.upscale.cluster.preload"],
+            )
+        except (OSError, RuntimeError, asyncio.TimeoutError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise SrError("workers-not-started", reason=reason) from error
+        with cluster, Client(cluster, timeout=PATIENCE) as client:
+            yield client
 
 
 def _remote_client(options: WorkerOptions) -> Any:
