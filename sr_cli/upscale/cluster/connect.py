@@ -28,6 +28,8 @@ _CONFIG = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
     "distributed.scheduler.work-stealing": False,
+    # The scheduler's log of 100,000 steps takes more memory than everything else in it.
+    "distributed.admin.low-level-log-length": 1000,
 }
 
 

@@ -120,7 +120,7 @@ class Pool:
         for place in gone:
             on_event(WorkerLeft(place.worker.name))
         self._admit(self._answers(on_event), on_event)
-        if self.places:
+        if self.places or self._asked:
             self._present = time.monotonic()
         elif self._absent() > _NO_WORKERS:
             raise self._no_workers()
