@@ -125,7 +125,12 @@ class JoinedPipeline:
         return self._pipeline.upscalers
 
     def run(
-        self, lr: NDArray[Any], size: tuple[int, int], on_share: OnShare | None = None
+        self,
+        lr: NDArray[Any],
+        size: tuple[int, int],
+        on_share: OnShare | None = None,
+        *,
+        exact: bool = False,
     ) -> NDArray[Any]:
         """As `Pipeline.run`; the pixels stay on the disk until they are needed."""
         with self._file.open("wb") as whole:
