@@ -17,6 +17,7 @@ from sr_cli.cli.upscale_report import Reporter
 from sr_cli.errors import ExitCode, RefusedError
 
 if TYPE_CHECKING:
+    from sr_cli.upscale.cluster.options import WorkerOptions
     from sr_cli.upscale.plan import Plan
     from sr_cli.upscale.request import UpscaleRequest
 
@@ -136,7 +137,12 @@ class Options:
             help="Tile size in input pixels; 0 for the whole image. Default: from free memory.",
         ),
     ] = None
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto"
+    device: Annotated[
+        str,
+        typer.Option(
+            help="auto, cpu, cuda, cuda:N or mps. cuda:0,cuda:1 starts a worker for each."
+        ),
+    ] = "auto"
     precision: Annotated[str, typer.Option(help="auto (measured once), fp32, bf16 or fp16.")] = (
         "auto"
     )
@@ -214,6 +220,42 @@ class Options:
             "moments, and no clip.",
         ),
     ] = None
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", help="Upscale in several processes, which share the cores."),
+    ] = None
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            metavar="ADDRESS",
+            help="Upscale on the workers of a Dask scheduler: tcp://HOST:PORT or tls://HOST:PORT.",
+        ),
+    ] = None
+    split_pixels: Annotated[
+        int | None,
+        typer.Option(
+            "--split-pixels", help="Divide images of more input pixels among the workers."
+        ),
+    ] = None
+    some: Annotated[
+        bool,
+        typer.Option("--some", help="Leave out workers that are not fit, instead of refusing."),
+    ] = False
+    tls_ca: Annotated[
+        str | None,
+        typer.Option("--tls-ca", metavar="FILE", help="Certificate authority of the cluster, PEM."),
+    ] = None
+    tls_cert: Annotated[
+        str | None, typer.Option("--tls-cert", metavar="FILE", help="Own certificate, PEM.")
+    ] = None
+    tls_key: Annotated[
+        str | None, typer.Option("--tls-key", metavar="FILE", help="Key of the certificate, PEM.")
+    ] = None
+    insecure: Annotated[
+        bool,
+        typer.Option("--insecure", help="Allow a scheduler on another machine without TLS."),
+    ] = False
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be written, and exit.")
     ] = False
@@ -239,6 +281,9 @@ def upscale(options: Options) -> None:
     """
     began = time.perf_counter()
     request = _request(options)
+    workers = _workers(options)
+    if workers is not None:
+        workers.check(request)
 
     from sr_cli.upscale.files import run_plan
     from sr_cli.upscale.plan import plan_files
@@ -252,7 +297,7 @@ def upscale(options: Options) -> None:
                 reporter.on_left_out(plan.left_out)
             _show_plan(plan, options)
             raise typer.Exit(ExitCode.FAILED if plan.problems else ExitCode.OK)
-        for result in run_plan(plan, reporter.on_event):
+        for result in run_plan(plan, reporter.on_event, workers):
             reporter.on_result(result)
     reporter.summary(time.perf_counter() - began)
     raise typer.Exit(ExitCode.FAILED if reporter.failed else ExitCode.OK)
@@ -302,7 +347,9 @@ def _request(o: Options) -> UpscaleRequest:
                 fps=o.fps,
                 steady=o.steady,
             ),
-            engine=EngineOptions(o.device, o.threads, o.precision, o.tile, o.tta, o.wrap),
+            engine=EngineOptions(
+                o.device.split(",")[0], o.threads, o.precision, o.tile, o.tta, o.wrap
+            ),
         ),
     )
     request.check()
@@ -310,6 +357,32 @@ def _request(o: Options) -> UpscaleRequest:
         # Refuses unknown names before anything heavy is imported.
         parse_model(name)
     return request
+
+
+def _workers(o: Options) -> WorkerOptions | None:
+    """The workers that the options describe; None for this process alone."""
+    from sr_cli.engine.options import EngineOptions
+    from sr_cli.upscale.cluster.options import WorkerOptions
+
+    devices = tuple(o.device.split(",")) if "," in o.device else ()
+    for device in devices:
+        EngineOptions(device).check()
+    found = WorkerOptions(
+        o.workers,
+        devices,
+        o.cluster,
+        o.split_pixels,
+        o.tls_ca,
+        o.tls_cert,
+        o.tls_key,
+        o.some,
+        o.insecure,
+    )
+    if o.workers is None and o.cluster is None and not devices:
+        if found != WorkerOptions():
+            raise RefusedError("missing-option", "--workers or --cluster", example="--workers 4")
+        return None
+    return found
 
 
 def _show_plan(plan: Plan, options: Options) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from sr_cli.cli.console import print_json, report_error, say, shown
 from sr_cli.cli.messages import as_record, note_sentence
 from sr_cli.cli.progress import DownloadBars, ImageBars
+from sr_cli.errors import SrError
 from sr_cli.upscale.request import (
     ClipProgress,
     Downloaded,
@@ -20,6 +21,10 @@ from sr_cli.upscale.request import (
     Progress,
     Replacing,
     Result,
+    WorkerEvent,
+    WorkerJoined,
+    WorkerLeft,
+    WorkerLeftOut,
 )
 
 
@@ -68,6 +73,10 @@ class Reporter:
             self.on_left_out(event)
         elif isinstance(event, Planned):
             self._bars = ImageBars(event.images, self._quiet)
+        elif isinstance(event, WorkerEvent):
+            if self._bars is not None:
+                self._bars.show_all_only()
+            self._print_worker(event)
         elif self._quiet:
             return
         elif isinstance(event, Replacing):
@@ -99,6 +108,24 @@ class Reporter:
                 "seconds_left": None if left is None else round(left, 1),
             }
         )
+
+    def _print_worker(self, event: WorkerEvent) -> None:
+        """Print what happens to the workers: lost and unfit ones always, the others with -v."""
+        name = f"worker {event.name}"
+        if isinstance(event, WorkerLeftOut):
+            report_error(SrError("worker-unfit", event.name, cause=event.error))
+        elif self._quiet:
+            return
+        elif isinstance(event, WorkerLeft):
+            say(f"{name}: lost, its images go to others", style="yellow")
+        elif not self._verbose:
+            return
+        elif isinstance(event, WorkerJoined):
+            threads = "thread" if event.threads == 1 else "threads"
+            say(f"{name}: {event.compute}, {event.threads} {threads}")
+        else:
+            rate = event.images / max(event.seconds, 1e-9)
+            say(f"{name}: {event.images} images, {rate:.2f} a second")
 
     def on_result(self, result: Result) -> None:
         """Print the result of an image."""

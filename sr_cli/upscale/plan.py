@@ -162,7 +162,7 @@ def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
     """
     o = plan.options
     for job in plan.jobs:
-        if o.overwrite and job.source != STDIO and _is_same_file(job.source, job.target):
+        if o.overwrite and job.source != STDIO and is_same_file(job.source, job.target):
             on_event(Replacing(job.source))
     make = partial(Group, model=plan.model, size=plan.size, options=o)
     idle: list[Job] = []
@@ -195,7 +195,7 @@ def output_exists(job: Job, options: UpscaleOptions) -> bool:
         return False
     outputs = job.outputs(compare=options.compare)
     if options.skip_existing:
-        return all(map(_is_readable, outputs))
+        return all(map(is_readable_result, outputs))
     return any(os.path.exists(p) for p in outputs)
 
 
@@ -275,7 +275,7 @@ def _sizes(job: Job, max_pixels: int) -> Iterator[tuple[int, int] | None]:
         yield read_size(job.source)
 
 
-def _is_readable(output: Path) -> bool:
+def is_readable_result(output: Path) -> bool:
     """Whether a result is there and no part of one."""
     if container_of_name(output) is not None:
         from sr_cli.video.probe import read_clip_size
@@ -286,7 +286,8 @@ def _is_readable(output: Path) -> bool:
     return is_readable(representative(output))
 
 
-def _is_same_file(a: Path, b: Path) -> bool:
+def is_same_file(a: Path, b: Path) -> bool:
+    """Whether both are names of one file that exists."""
     try:
         return os.path.samefile(a, b)
     except OSError:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sr_cli.engine.frames import only_shrinks
 from sr_cli.engine.pipeline import Pipeline, network_scale
-from sr_cli.imaging.picture import Frame
+from sr_cli.imaging.picture import Frame, Picture
 from sr_cli.imaging.provenance import Provenance, UsedModel
 from sr_cli.registry.ref import BicubicRef
 from sr_cli.upscale.request import Result
@@ -43,6 +43,17 @@ def provenance_of(
     if len(used) == 1:
         return Provenance(factor, used)
     return Provenance(factor, used, "average" if len(group.refs) > 1 else "chain")
+
+
+def with_sizes(result: Result, picture: Picture, size: tuple[int, int]) -> Result:
+    """A result with the size of its image, and its own (width, height)."""
+    return replace(
+        result,
+        width=picture.width,
+        height=picture.height,
+        output_width=size[0],
+        output_height=size[1],
+    )
 
 
 def with_device(result: Result, pipeline: Pipeline, pixels: NDArray[Any]) -> Result:

@@ -277,6 +277,46 @@ class ClipProgress:
         return max(0, self.total - self.frames) / self.rate
 
 
+@dataclass(frozen=True)
+class WorkerJoined:
+    """A worker takes part from now on.
+
+    Attributes:
+        name: Of the worker.
+        compute: Device type and precision, such as `cpu fp32`.
+        threads: That it has.
+    """
+
+    name: str
+    compute: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class WorkerLeft:
+    """A worker ended or cannot be reached; its images go to others."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class WorkerLeftOut:
+    """A worker is not fit for the work."""
+
+    name: str
+    error: SrError
+
+
+@dataclass(frozen=True)
+class WorkerRate:
+    """What a worker did in a group of images."""
+
+    name: str
+    images: int
+    seconds: float
+
+
+WorkerEvent = WorkerJoined | WorkerLeft | WorkerLeftOut | WorkerRate
 Event = (
     DownloadProgress
     | Downloaded
@@ -286,5 +326,6 @@ Event = (
     | PipelineReady
     | Progress
     | ClipProgress
+    | WorkerEvent
 )
 OnEvent = Callable[[Event], None]
