@@ -318,7 +318,7 @@ def read_features(path: Path) -> set[Feature]:
     """Features of a file, as Pillow and its bytes show them."""
     data = path.read_bytes()
     if path.suffix == ".tif":
-        (page, *others) = tifffile.TiffFile(path).pages
+        page = tifffile.TiffFile(path).pages.first
         if page.dtype == np.float32 or page.samplesperpixel > 4:
             return {Feature.WIDE if page.dtype == np.float32 else Feature.BANDS}
     with open_image(data) as image:
