@@ -279,13 +279,18 @@ def file_that_needs(feature: Feature) -> tuple[str, bytes]:
         return "png", data[:place] + chunk(b"cICP", bytes(COLOURS[feature])) + data[place:]
     if feature is Feature.SIXTEEN_BIT:
         Image.fromarray(smooth(7, 9, top=65535)[..., 0]).save(file, "PNG")
+    elif feature is Feature.WIDE:
+        tifffile.imwrite(file, smooth(7, 9)[..., 0].astype(np.float32) / 255)
+    elif feature is Feature.BANDS:
+        tifffile.imwrite(file, np.dstack([smooth(7, 9)] * 2), photometric="rgb")
     elif feature is Feature.ALPHA:
         image.putalpha(99)
         image.save(file, "PNG")
     else:
         name = "TIFF" if feature is Feature.PAGES else "PNG"
         image.save(file, name, save_all=True, append_images=[image.rotate(180)])
-    return ("tif" if feature is Feature.PAGES else "png"), file.getvalue()
+    of_tiff = (Feature.PAGES, Feature.WIDE, Feature.BANDS)
+    return ("tif" if feature in of_tiff else "png"), file.getvalue()
 
 
 @pytest.mark.parametrize("suffix", list(TARGETS))
@@ -312,6 +317,10 @@ def test_what_a_format_cannot_hold_is_refused_by_name(
 def read_features(path: Path) -> set[Feature]:
     """Features of a file, as Pillow and its bytes show them."""
     data = path.read_bytes()
+    if path.suffix == ".tif":
+        page = tifffile.TiffFile(path).pages.first
+        if page.dtype == np.float32 or page.samplesperpixel > 4:
+            return {Feature.WIDE if page.dtype == np.float32 else Feature.BANDS}
     with open_image(data) as image:
         found = {
             Feature.SIXTEEN_BIT: image.mode.startswith("I;16"),

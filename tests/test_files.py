@@ -171,8 +171,8 @@ def test_what_a_format_cannot_hold_is_refused_or_flattened(sr: Run, tmp_path: Pa
     errors = [record["error"] for record in done.records]
     assert [e["features"] for e in errors] == [["alpha"], ["16-bit"]]
     assert [e["formats"] for e in errors] == [
-        ["png", "webp", "tiff", "gif", "avif"],
-        ["png", "tiff"],
+        ["png", "webp", "tiff", "bmp", "gif", "avif", "jxl"],
+        ["png", "tiff", "jxl"],
     ]
     assert done.stderr.count(b"--flatten") == 2
     assert not list(tmp_path.glob("out/*"))

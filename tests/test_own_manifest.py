@@ -67,7 +67,8 @@ def test_a_manifest_may_hold_checkpoints_of_sr_train(sr: Run, world: World, tmp_
     assert sr("download-weights", "first-x2", env=world.own).returncode == 0
     assert b"[/MIT]" in sr("models", env=world.own).stdout
     for name in ("first", "espcn"):
-        done = sr("upscale", "a.png", "-m", name, "-x2", "-o", f"{name}.png", env=world.own)
+        output = ("-o", f"{name}.png", "--strip")
+        done = sr("upscale", "a.png", "-m", name, "-x2", *output, env=world.own)
         assert done.returncode == 0, done.stderr.decode()
     assert (tmp_path / "first.png").read_bytes() == (tmp_path / "espcn.png").read_bytes()
 

@@ -23,9 +23,13 @@ _PART = 224
 """Columns of what is compared with the whole image; half of it is the largest halo found."""
 
 _CUT = 24
-_TOLERANCE = 0.25 / 255
+_TOLERANCE = 0.15 / 255
 """Of cuts at two sides; a tile is cut at four."""
 
+_SEEN = 0.5 / 255
+"""Of a tile that is cut at every side."""
+
+_SMALL_CORE = 16
 _LARGEST_MARGIN = 16
 _FLAT_SIDE = 64
 _FLAT_TOLERANCE = 0.5 / 255
@@ -84,18 +88,19 @@ def measure_tile_needs(
     margin = _measure_margin(network, channels, scale, multiple)
     grid, found = _smallest_grid(profile, multiple)
 
-    def difference_of_a_small_tile(halo: int) -> float:
-        first = -(-_CUT // grid) * grid
-        last = first + -(-(32 + 2 * halo) // grid) * grid
-        return float(difference(first, last)[halo : last - first - halo].max())
+    def difference_of_small_tiles(halo: int) -> float:
+        side = -(-(_SMALL_CORE + 2 * halo) // grid) * grid
+        firsts = {-(-_CUT // grid) * grid, (WIDTH - _CUT - side) // grid * grid}
+        found = [difference(first, first + side)[halo : side - halo] for first in firsts]
+        return float(torch.stack(found).max())
 
     halo = _first_below(found, max(_TOLERANCE, 1.25 * float(found[-1])))
     # A tile is cut at more sides, and averages over a small one differ more.
-    remaining = {h: difference_of_a_small_tile(h) for h in (halo,)}
+    remaining = {halo: difference_of_small_tiles(halo)}
     for wider in (halo + halo // 4, halo + halo // 2, 2 * halo):
-        if min(remaining.values()) > 2 * _TOLERANCE and wider < _PART // 2:
-            remaining[wider] = difference_of_a_small_tile(wider)
-    if min(remaining.values()) <= 2 * _TOLERANCE:
+        if min(remaining.values()) > _SEEN and wider < _PART // 2:
+            remaining[wider] = difference_of_small_tiles(wider)
+    if min(remaining.values()) <= _SEEN:
         return TileNeeds(grid, max(remaining), margin, 0.0)
     return TileNeeds(grid, halo, margin, round(255 * remaining[halo], 1))
 
