@@ -220,6 +220,7 @@ def publish(
     )
     save_checkpoint(target, replace(header, figures=told), tensors)
     content = target.read_bytes()
+    load_manifest.cache_clear()
     manifest = load_manifest()
     defaults = {e.id for e in manifest.weights if e.default}
     ours = [
