@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sr_cli.training.recipe import Recipe
     from sr_cli.training.request import TrainingRequest, TrainingResult
     from sr_cli.training.train import train
+    from sr_cli.upscale.cluster.options import WorkerOptions
     from sr_cli.upscale.files import upscale_files
     from sr_cli.upscale.image import upscale_image
     from sr_cli.upscale.request import Result, UpscaleOptions
@@ -44,6 +45,7 @@ __all__ = [
     "TrainingRequest",
     "TrainingResult",
     "UpscaleOptions",
+    "WorkerOptions",
     "__version__",
     "benchmark",
     "load_model",
@@ -67,6 +69,7 @@ _HOME = {
     "TrainingRequest": "training.request",
     "TrainingResult": "training.request",
     "UpscaleOptions": "upscale.request",
+    "WorkerOptions": "upscale.cluster.options",
     "benchmark": "evaluation.benchmark",
     "load_model": "registry.ref",
     "read_provenance": "imaging.decode",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,7 +32,6 @@ from sr_cli.engine.device import cpu_precisions
 from sr_cli.engine.options import PRECISION_NAMES
 from sr_cli.errors import SrError
 from sr_cli.system.files import atomic_write, mib_rounded_up
-from sr_cli.upscale import executor
 
 
 @pytest.mark.parametrize("name", [n for n in PRECISION_NAMES if n not in cpu_precisions()])
@@ -145,8 +145,8 @@ def test_a_result_that_clearly_does_not_fit_is_not_begun(
     sr: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save(tmp_path / "a.png")
-    usage = executor.shutil.disk_usage(tmp_path)._replace(free=100)
-    monkeypatch.setattr(executor.shutil, "disk_usage", lambda _: usage)
+    usage = shutil.disk_usage(tmp_path)._replace(free=100)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     done = sr(*BICUBIC, "a.png")
     assert done.returncode == 1 and done.error_codes == ["disk-full"]
 

@@ -124,7 +124,7 @@ def test_every_file_is_counted_by_reason(sr: Run, tmp_path: Path) -> None:
     (folder / "photo").write_bytes(encoded("jpg"))
     (folder / "old.bak").write_bytes(encoded("bmp"))
     (folder / "BMW.txt").write_bytes(b"BMW is a maker of cars, and this is text.")
-    (folder / "film.mp4").write_bytes(b"\0\0\0\x20ftypisom" + bytes(32))
+    (folder / "film.f4v").write_bytes(b"\0\0\0\x20ftypisom" + bytes(32))
     (folder / "gone.png").symlink_to(folder / "nowhere.png")
     (folder / "sub").mkdir()
     expected = {

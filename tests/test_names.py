@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from sr_cli.cli.upscale import parse_scale
+from sr_cli.cli.upscale_options import parse_scale
 from sr_cli.engine.size import Size, best_scale, passes_for
 from sr_cli.errors import RefusedError
 from sr_cli.upscale.inputs import STDIO, InputFile, Search, find_inputs

@@ -12,7 +12,7 @@ from sr_cli.cli.benchmark_options import Options, check_options, parse_region
 from sr_cli.cli.benchmark_report import BenchmarkProgress, print_report, report_failures
 from sr_cli.cli.console import say, shown
 from sr_cli.cli.options import takes
-from sr_cli.cli.upscale import parse_scale
+from sr_cli.cli.upscale_options import parse_scale
 from sr_cli.errors import ExitCode, RefusedError
 
 if TYPE_CHECKING:

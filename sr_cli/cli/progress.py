@@ -94,6 +94,12 @@ class ImageBars:
         self._progress.update(self._image, completed=share)
         self._progress.update(self._all, completed=self._done + share)
 
+    def show_all_only(self) -> None:
+        """Leave out the current image: there are several at a time."""
+        if self._progress is not None:
+            self._progress.update(self._image, visible=False)
+            self._progress.update(self._all, visible=True)
+
     def advance(self) -> None:
         """Count an image that is written or failed."""
         self._done += 1

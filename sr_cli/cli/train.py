@@ -12,7 +12,7 @@ import typer
 
 from sr_cli.cli.console import print_json, say, shown
 from sr_cli.cli.options import takes
-from sr_cli.cli.upscale import parse_scale
+from sr_cli.cli.upscale_options import parse_scale
 from sr_cli.errors import ExitCode, RefusedError
 
 if TYPE_CHECKING:

@@ -3,185 +3,40 @@
 from __future__ import annotations
 
 import os
-import re
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from sr_cli.cli.console import print_json, report_error, say, shown
 from sr_cli.cli.messages import as_record
 from sr_cli.cli.options import takes
+from sr_cli.cli.upscale_options import Options, as_request, as_workers
 from sr_cli.cli.upscale_report import Reporter
 from sr_cli.errors import ExitCode, RefusedError
 
 if TYPE_CHECKING:
     from sr_cli.upscale.plan import Plan
-    from sr_cli.upscale.request import UpscaleRequest
-
-_OUTPUT_HELP = "Output file, or folder if it exists or ends in /; - writes to stdout."
-
-_NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
-
-
-def parse_scale(text: str) -> float:
-    """`4`, `x4`, `4x`, `×4`, `2.5` as a factor.
-
-    Raises:
-        RefusedError: `out-of-range` unless it is a number above 1 and up to 16.
-    """
-    from sr_cli.upscale.request import check_factor
-
-    match = re.fullmatch(rf"[xX×]?({_NUMBER})|({_NUMBER})[xX×]", text.strip(), re.ASCII)
-    if match is None:
-        raise RefusedError(
-            "out-of-range", "scale", value=f"'{text}'", allowed="above 1, at most 16"
-        )
-    check_factor(factor := float(match[1] or match[2]))
-    return factor
-
-
-@dataclass(frozen=True)
-class Options:
-    """The command line of `sr upscale`."""
-
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT", help="Images, .cbz archives, folders or patterns; - reads stdin."
-        ),
-    ]
-    output: Annotated[str | None, typer.Option("-o", "--output", help=_OUTPUT_HELP)] = None
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-m",
-            "--model",
-            help="Network, id, checkpoint file or address. a+b applies two in turn; repeat -m "
-            "to average several.",
-        ),
-    ] = None
-    scale: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-x", "-s", "--scale", help="Factor, above 1, up to 16. Default: the model's own, or 4."
-        ),
-    ] = None
-    width: Annotated[
-        int | None, typer.Option("--width", help="Width of the result; with --height: fit inside.")
-    ] = None
-    height: Annotated[int | None, typer.Option("--height", help="Height of the result.")] = None
-    max_side: Annotated[
-        int | None, typer.Option("--max-side", help="Limit the longest side of the result.")
-    ] = None
-    format: Annotated[
-        str | None,
-        typer.Option(
-            "-f", "--format", help="Output format: jpg, png, webp, tif, bmp, gif, avif or jxl."
-        ),
-    ] = None
-    quality: Annotated[
-        int | None,
-        typer.Option(
-            "-q", "--quality", help="Quality, 1 to 100. Default: JPEG 95, WebP 92, AVIF 90, JXL 90."
-        ),
-    ] = None
-    lossless: Annotated[
-        bool, typer.Option("--lossless", help="Write lossless WebP, AVIF or JPEG XL.")
-    ] = False
-    suffix: Annotated[
-        str | None,
-        typer.Option(
-            "--suffix", help="Appended to output names. Default: _x4 next to inputs, else none."
-        ),
-    ] = None
-    recursive: Annotated[
-        bool, typer.Option("-r", "--recursive", help="Include the subfolders of folders.")
-    ] = False
-    overwrite: Annotated[
-        bool, typer.Option("-y", "--overwrite", help="Overwrite existing files.")
-    ] = False
-    skip_existing: Annotated[
-        bool,
-        typer.Option("--skip-existing", help="Skip images whose result exists; resumes a batch."),
-    ] = False
-    flatten: Annotated[
-        bool,
-        typer.Option(
-            "--flatten",
-            help="Drop what the format does not support: 16 bits, alpha (onto white), frames.",
-        ),
-    ] = False
-    strip: Annotated[
-        bool,
-        typer.Option(
-            "--strip",
-            help="Drop EXIF, XMP, the ICC profile, HDR gain maps and other metadata.",
-        ),
-    ] = False
-    compare: Annotated[
-        bool, typer.Option("--compare", help="Also write NAME_compare, bicubic next to the result.")
-    ] = False
-    tile: Annotated[
-        int | None,
-        typer.Option(
-            "-t",
-            "--tile",
-            help="Tile size in input pixels; 0 for the whole image. Default: from free memory.",
-        ),
-    ] = None
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto"
-    precision: Annotated[str, typer.Option(help="auto (measured once), fp32, bf16 or fp16.")] = (
-        "auto"
-    )
-    threads: Annotated[int | None, typer.Option(help="CPU threads. Default: all cores.")] = None
-    tta: Annotated[
-        bool,
-        typer.Option(
-            "--tta", help="Average eight flips and rotations: 8x slower, slightly better."
-        ),
-    ] = False
-    wrap: Annotated[
-        str,
-        typer.Option(
-            "--wrap",
-            help="x, y or both: the image continues at its other end (textures, panoramas).",
-        ),
-    ] = "none"
-    download: Annotated[
-        bool, typer.Option("--download", help="Download the public weights that -m needs.")
-    ] = False
-    max_pixels: Annotated[int, typer.Option(help="Largest input or result, in pixels.")] = (
-        512_000_000
-    )
-    allow_truncated: Annotated[
-        bool, typer.Option("--allow-truncated", help="Read truncated files as far as possible.")
-    ] = False
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be written, and exit.")
-    ] = False
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object per image on stdout.")
-    ] = False
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print more on stderr.")] = False
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print only errors.")] = False
 
 
 @takes(Options)
 def upscale(options: Options) -> None:
-    """Upscale images: files, folders, comic archives, or stdin.
+    """Upscale images and clips: files, folders, comic archives, or stdin.
 
     Results are written next to their inputs as NAME_x4.EXT, or to -o.
     Existing files are not overwritten without -y. EXIF, XMP, ICC profile,
-    alpha, 16 bits, animation frames and TIFF pages are preserved.
+    alpha, 16 bits, animation frames and TIFF pages are preserved; of
+    clips, times, colours, audio, subtitles, chapters and metadata.
 
     Exit codes: 0 all done; 1 an image or checkpoint failed; 2 refused
     before any image was opened; 130 interrupted; 141 stdout closed;
     143 terminated.
     """
     began = time.perf_counter()
-    request = _request(options)
+    request = as_request(options)
+    workers = as_workers(options)
+    if workers is not None:
+        workers.check(request)
 
     from sr_cli.upscale.files import run_plan
     from sr_cli.upscale.plan import plan_files
@@ -195,52 +50,10 @@ def upscale(options: Options) -> None:
                 reporter.on_left_out(plan.left_out)
             _show_plan(plan, options)
             raise typer.Exit(ExitCode.FAILED if plan.problems else ExitCode.OK)
-        for result in run_plan(plan, reporter.on_event):
+        for result in run_plan(plan, reporter.on_event, workers):
             reporter.on_result(result)
     reporter.summary(time.perf_counter() - began)
     raise typer.Exit(ExitCode.FAILED if reporter.failed else ExitCode.OK)
-
-
-def _request(o: Options) -> UpscaleRequest:
-    """The request that the options describe, checked before anything heavy is imported."""
-    from sr_cli.engine.options import EngineOptions
-    from sr_cli.registry.ref import parse_model
-    from sr_cli.upscale.request import UpscaleOptions, UpscaleRequest
-
-    factors = {parse_scale(text) for text in o.scale or []}
-    if len(factors) > 1:
-        first, second, *_ = sorted(factors)
-        raise RefusedError("conflicting-options", f"scale {first:g}", other=f"scale {second:g}")
-    request = UpscaleRequest(
-        tuple(o.inputs),
-        o.output,
-        tuple(o.model or ()),
-        factors.pop() if factors else None,
-        UpscaleOptions(
-            width=o.width,
-            height=o.height,
-            max_side=o.max_side,
-            recursive=o.recursive,
-            suffix=o.suffix,
-            format=o.format,
-            quality=o.quality,
-            lossless=o.lossless,
-            strip=o.strip,
-            overwrite=o.overwrite,
-            skip_existing=o.skip_existing,
-            flatten=o.flatten,
-            compare=o.compare,
-            download=o.download,
-            max_pixels=o.max_pixels,
-            allow_truncated=o.allow_truncated,
-            engine=EngineOptions(o.device, o.threads, o.precision, o.tile, o.tta, o.wrap),
-        ),
-    )
-    request.check()
-    for name in request.models:
-        # Refuses unknown names before anything heavy is imported.
-        parse_model(name)
-    return request
 
 
 def _show_plan(plan: Plan, options: Options) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from typing import Any
 
 from sr_cli.cli.console import print_json, report_error, say, shown
 from sr_cli.cli.messages import as_record, note_sentence
 from sr_cli.cli.progress import DownloadBars, ImageBars
+from sr_cli.errors import SrError
 from sr_cli.upscale.request import (
+    ClipProgress,
     Downloaded,
     DownloadProgress,
     Event,
@@ -18,6 +21,10 @@ from sr_cli.upscale.request import (
     Progress,
     Replacing,
     Result,
+    WorkerEvent,
+    WorkerJoined,
+    WorkerLeft,
+    WorkerLeftOut,
 )
 
 
@@ -25,7 +32,7 @@ class Reporter:
     """Prints events and results. A context manager: the bars are removed at its end.
 
     Args:
-        json: Print a JSON object per result on stdout.
+        json: Print a JSON object per result on stdout, and for clips their progress.
         quiet: Print only errors.
         verbose: Also print skipped images and how each network runs.
     """
@@ -36,6 +43,7 @@ class Reporter:
         self._verbose = verbose
         self._downloads = DownloadBars(quiet)
         self._bars: ImageBars | None = None
+        self._next_record = 0.0
         self.done = self.skipped = self.failed = 0
 
     def __enter__(self) -> Reporter:
@@ -48,7 +56,9 @@ class Reporter:
 
     def on_event(self, event: Event) -> None:
         """Print an event."""
-        if isinstance(event, Progress):
+        if isinstance(event, Progress | ClipProgress):
+            if self._json and isinstance(event, ClipProgress):
+                self._print_progress(event)
             if self._bars is not None:
                 self._bars.update(event.source, event.share)
         elif isinstance(event, DownloadProgress):
@@ -63,6 +73,10 @@ class Reporter:
             self.on_left_out(event)
         elif isinstance(event, Planned):
             self._bars = ImageBars(event.images, self._quiet)
+        elif isinstance(event, WorkerEvent):
+            if self._bars is not None:
+                self._bars.show_all_only()
+            self._print_worker(event)
         elif self._quiet:
             return
         elif isinstance(event, Replacing):
@@ -76,6 +90,42 @@ class Reporter:
             print_json({"status": "left-out", **asdict(left_out)})
         if not self._quiet:
             say(f"left out: {_counts(left_out)}")
+
+    def _print_progress(self, event: ClipProgress) -> None:
+        """Print a record of progress, at most one a second."""
+        now = time.monotonic()
+        if now < self._next_record and event.frames != event.total:
+            return
+        self._next_record = now + 1
+        left = event.seconds_left
+        print_json(
+            {
+                "input": str(event.source),
+                "status": "progress",
+                "frames": event.frames,
+                "total": event.total,
+                "fps": round(event.rate, 2),
+                "seconds_left": None if left is None else round(left, 1),
+            }
+        )
+
+    def _print_worker(self, event: WorkerEvent) -> None:
+        """Print what happens to the workers: lost and unfit ones always, the others with -v."""
+        name = f"worker {event.name}"
+        if isinstance(event, WorkerLeftOut):
+            report_error(SrError("worker-unfit", event.name, cause=event.error))
+        elif self._quiet:
+            return
+        elif isinstance(event, WorkerLeft):
+            say(f"{name}: lost, its images go to others", style="yellow")
+        elif not self._verbose:
+            return
+        elif isinstance(event, WorkerJoined):
+            threads = "thread" if event.threads == 1 else "threads"
+            say(f"{name}: {event.compute}, {event.threads} {threads}")
+        else:
+            rate = event.images / max(event.seconds, 1e-9)
+            say(f"{name}: {event.images} images, {rate:.2f} a second")
 
     def on_result(self, result: Result) -> None:
         """Print the result of an image."""

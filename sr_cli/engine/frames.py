@@ -65,6 +65,16 @@ def _resize_gain_map(gain_map: Frame, bicubic: Pipeline, base: Frame, made: Fram
     return Frame(bicubic.run(gain_map.pixels, (height, width)))
 
 
+def maps_values(picture: Picture) -> bool:
+    """Whether pixels are mapped to another range, or filled, before a pipeline gets them."""
+    measured = picture.format == "TIFF"
+    for frame in picture.frames:
+        missing = find_missing(frame.pixels, frame.nodata)
+        if missing is not None or _span(frame.pixels, None, measured) is not None:
+            return True
+    return False
+
+
 def only_shrinks(frame: Frame, pipeline: Pipeline, size: Size) -> bool:
     """Whether a frame does not become larger, so that bicubic alone resizes it."""
     width, height = size.of(frame.width, frame.height)

@@ -16,7 +16,15 @@ from torch import Tensor, nn
 from sr_cli.engine.device import DTYPE_NAMES, free_memory, pick_device, pick_precision
 from sr_cli.engine.findings import Place
 from sr_cli.engine.probe import prepare, probe_model
-from sr_cli.engine.tiling import Axis, Tile, continued_axis, plan_tiles, split_tile
+from sr_cli.engine.tiling import (
+    Axis,
+    Span,
+    Tile,
+    continued_axis,
+    plan_spans,
+    plan_tiles,
+    split_tile,
+)
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.colour import LUMA_RANGE, LUMA_WEIGHTS
 from sr_cli.imaging.edges import positions_beyond
@@ -138,8 +146,9 @@ class Upscaler:
         *,
         size: tuple[int, int] | None = None,
         exact: bool = False,
+        lr_rows: slice | None = None,
     ) -> NDArray[Any]:
-        """Upscale an image.
+        """Upscale an image, or a band of its tiles.
 
         Args:
             lr: (h, w) or (h, w, 3), uint8, uint16, or float32 in [0, 1].
@@ -147,9 +156,11 @@ class Upscaler:
             size: (height, width) of the result, at most `scale` times the input, reached by
                 exact bicubic downscaling; None for `scale` times the input.
             exact: Compute in float32 whatever the precision is.
+            lr_rows: Compute only the tiles whose core begins in these rows of the input, which
+                are whole rows of tiles (`tile_rows`); None computes all.
 
         Returns:
-            (height, width[, 3]) of the same type.
+            (height, width[, 3]) of the same type; what was not computed is undefined.
         """
         exact = exact or self.dtype_for(lr) != self.dtype
         h, w = lr.shape[:2]
@@ -160,6 +171,8 @@ class Upscaler:
         sr = empty_pixels((height, width, *lr.shape[2:]), lr.dtype)
         tile_side = self.tile or self._whole_side(rows, columns)
         waiting = plan_tiles(rows, columns, tile=tile_side, halo=halo)[::-1]
+        if lr_rows is not None:
+            waiting = [t for t in waiting if lr_rows.start <= t.rows.start < lr_rows.stop]
         done = 0
         while waiting:
             tile = waiting.pop()
@@ -193,6 +206,13 @@ class Upscaler:
         in float32 unless half precision was asked for.
         """
         return self.dtype if lr.dtype == np.uint8 or self._is_asked_for else torch.float32
+
+    def tile_rows(self, h: int, w: int, size: tuple[int, int]) -> list[Span]:
+        """The rows of tiles of an image (h, w) for a result (height, width), top to bottom."""
+        resampling = self._resampling(h, w, *size)
+        halo = self.halo + (resampling.extra_halo if resampling else 0)
+        rows, columns = self._axis(h, halo, self.wraps[0]), self._axis(w, halo, self.wraps[1])
+        return plan_spans(rows, tile=self.tile or self._whole_side(rows, columns), halo=halo)
 
     def _network_error(self, error: Exception) -> SrError:
         """The error for a network that failed, in this precision or at all."""

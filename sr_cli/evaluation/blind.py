@@ -17,8 +17,8 @@ from PIL import Image
 from sr_cli.errors import SrError
 from sr_cli.evaluation.measure import Pixels
 from sr_cli.evaluation.report import Comparison
-from sr_cli.evaluation.sheet import find_region, make_folder
-from sr_cli.system.files import atomic_write
+from sr_cli.evaluation.sheet import find_region
+from sr_cli.system.files import atomic_write, make_folder
 
 _SIDE = 448
 """Larger images are cut to where the models differ most."""

@@ -18,7 +18,7 @@ from sr_cli.evaluation.measure import Pixels, as_rgb
 from sr_cli.evaluation.report import Comparison
 from sr_cli.imaging.colour import luma
 from sr_cli.imaging.decode import read_size
-from sr_cli.system.files import atomic_write
+from sr_cli.system.files import atomic_write, make_folder
 
 REGIONS = ("differ", "edges", "texture")
 """The criteria for choosing a crop: see `find_region`."""
@@ -172,15 +172,3 @@ def write_png(pixels: Pixels, path: Path) -> None:
     make_folder(path.parent)
     with atomic_write(path) as file:
         Image.fromarray(pixels).save(file, "PNG")
-
-
-def make_folder(folder: Path) -> None:
-    """Create a folder if it is missing.
-
-    Raises:
-        SrError: `unwritable-file`.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SrError("unwritable-file", folder, reason=error.strerror or str(error)) from error

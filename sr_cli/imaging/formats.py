@@ -147,6 +147,12 @@ _SIGNATURES = (
 )
 
 
+_BRANDS = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"mif2", b"msf1"), "HEIF"
+)
+"""Major brands of images (ISO/IEC 23008-12, annex B); video files begin with `ftyp` as well."""
+
+
 def format_of_name(name: str | PurePath) -> Format | None:
     """The format of a file name's suffix, or None."""
     return _BY_SUFFIX.get(PurePath(name).suffix.lower())
@@ -165,7 +171,7 @@ def sniff_format(start: bytes) -> Format | None:
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return FORMATS["WEBP"]
     if start[4:8] == b"ftyp":
-        return FORMATS["AVIF" if start[8:12] in (b"avif", b"avis") else "HEIF"]
+        return FORMATS.get(_BRANDS.get(start[8:12], ""))
     return None
 
 
@@ -192,9 +198,6 @@ _OTHER_SIGNATURES = (
     b"gimp xcf",
 )
 
-_BRANDS = frozenset(b"avif avis heic heix heim heis hevc hevx mif1 msf1".split())
-"""Major brands of images; other files of the same family are videos (ISO/IEC 14496-12)."""
-
 
 def is_other_image(path: Path) -> bool:
     """Whether a file is recognisably an image, though its name is not that of a format here."""
@@ -209,8 +212,6 @@ def is_other_image(path: Path) -> bool:
     if found is FORMATS["BMP"]:
         # Two letters are no proof: the reserved fields and the size of a known header follow.
         return start[6:10] == bytes(4) and start[14] in (12, 16, 40, 52, 56, 64, 108, 124)
-    if start[4:8] == b"ftyp":
-        return start[8:12] in _BRANDS
     return found is not None or start.startswith(_OTHER_SIGNATURES)
 
 

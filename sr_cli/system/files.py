@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -33,9 +34,7 @@ def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
             is that of a device, a pipe or a folder; `already-exists` if the file exists and must
             not be overwritten.
     """
-    if os.path.exists(path) and not os.path.isfile(path):
-        # Renaming would put a regular file in the place of /dev/null.
-        raise SrError("unwritable-file", path, reason="not a regular file")
+    _check_regular(path)
     try:
         handle, name = tempfile.mkstemp(prefix=".sr-", suffix=".tmp", dir=path.parent)
     except OSError as error:
@@ -47,8 +46,7 @@ def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(_final_mode(path))
-        _move_into_place(temporary, path, overwrite)
+        move_into_place(temporary, path, overwrite=overwrite)
     except OSError as error:
         raise SrError("unwritable-file", path, reason=error.strerror or str(error)) from error
     finally:
@@ -56,7 +54,32 @@ def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
             temporary.unlink()
 
 
-def _move_into_place(temporary: Path, path: Path, overwrite: bool) -> None:
+def move_into_place(temporary: Path, path: Path, *, overwrite: bool) -> None:
+    """Give a complete file its name, with the mode of the file that it replaces.
+
+    Args:
+        temporary: The file, on the file system of `path`. It may remain under this name, too.
+        path: The file's name.
+        overwrite: Whether to replace an existing file.
+
+    Raises:
+        SrError: As `atomic_write`.
+    """
+    _check_regular(path)
+    try:
+        temporary.chmod(_final_mode(path))
+        _link_or_replace(temporary, path, overwrite)
+    except OSError as error:
+        raise SrError("unwritable-file", path, reason=error.strerror or str(error)) from error
+
+
+def _check_regular(path: Path) -> None:
+    if os.path.exists(path) and not os.path.isfile(path):
+        # Renaming would put a regular file in the place of /dev/null.
+        raise SrError("unwritable-file", path, reason="not a regular file")
+
+
+def _link_or_replace(temporary: Path, path: Path, overwrite: bool) -> None:
     if overwrite:
         temporary.replace(path)
         return
@@ -100,6 +123,22 @@ def exclusive_lock(path: Path) -> Iterator[None]:
 def mib_rounded_up(size: int) -> int:
     """Bytes as whole MiB; no file needs 0 MiB."""
     return -(-size // (1 << 20))
+
+
+def make_folder(folder: Path) -> int:
+    """Create a folder if it is missing.
+
+    Returns:
+        The bytes that are free there.
+
+    Raises:
+        SrError: `unwritable-file`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return shutil.disk_usage(folder).free
+    except OSError as error:
+        raise SrError("unwritable-file", folder, reason=error.strerror or str(error)) from error
 
 
 def sha256_of(path: Path) -> str:

@@ -21,8 +21,28 @@ _LARGE = 16 << 20
 _CAN_RELEASE = sys.platform.startswith("linux") and hasattr(mmap, "MADV_DONTNEED")
 
 
+TRIM_ABOVE = 900 << 20
+"""Resident bytes above which freed memory is returned before an image is written."""
+
+_sharing = 1
+
+
+def share_memory(processes: int) -> None:
+    """Count a part of the free memory as this process's own.
+
+    Args:
+        processes: How many processes of this machine share it equally, this one included.
+    """
+    global _sharing  # noqa: PLW0603 - it is a property of the process
+    _sharing = processes
+
+
 def available_memory() -> int:
-    """Bytes of free host memory, within the limits of a container."""
+    """Bytes of free host memory, within the limits of a container, or the share of them."""
+    return _available_to_all() // _sharing
+
+
+def _available_to_all() -> int:
     with suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text().splitlines()
         line = next(x for x in lines if x.startswith("MemAvailable"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from sr_cli.engine.size import Size
 from sr_cli.imaging.decode import read_provenance, read_size
 from sr_cli.upscale.archive import representative
+from sr_cli.video.containers import container_of_name
 
 _RESULT = re.compile(r"_(?:x(\d+(?:\.\d+)?)|(?=[wh][1-9])(?:w([1-9]\d*))?(?:h([1-9]\d*))?)$")
 """The ending of the name of a result: its factor, or its width and height."""
@@ -21,7 +22,7 @@ LABEL_ROOM = 28
 
 def is_result(path: Path) -> bool:
     """Whether a file says that it was made by this tool."""
-    return read_provenance(representative(path)) is not None
+    return container_of_name(path) is None and read_provenance(representative(path)) is not None
 
 
 def is_named_as_result(path: Path, others: Sequence[Path], label: str) -> bool:
@@ -32,7 +33,7 @@ def is_named_as_result(path: Path, others: Sequence[Path], label: str) -> bool:
 def is_sized_as_result(path: Path, others: Sequence[Path], label: str, size: Size) -> bool:
     """Whether a file has the name and exactly the size of a result of one of the others.
 
-    This tells results that cannot say what made them: BMP, and files without metadata.
+    This tells results that cannot say what made them: BMP, clips, and files without metadata.
 
     Args:
         path: The file.
@@ -40,9 +41,9 @@ def is_sized_as_result(path: Path, others: Sequence[Path], label: str, size: Siz
         label: The ending of the names of this run's results.
         size: The size of this run's results.
     """
-    found = read_size(representative(path))
+    found = _size_of(path)
     for original, wanted in _originals(path, others, label):
-        before = read_size(representative(original))
+        before = _size_of(original)
         if found is None or before is None:
             continue
         for expected in (wanted, size if path.stem.endswith((label, label + _COMPARE)) else None):
@@ -50,9 +51,20 @@ def is_sized_as_result(path: Path, others: Sequence[Path], label: str, size: Siz
                 width, height = expected.of(*before)
                 is_comparison = path.stem.endswith(_COMPARE)
                 made = (2 * width, height + LABEL_ROOM) if is_comparison else (width, height)
-                if found == made:
+                # The sides of most clips are made even.
+                odd = 2 if container_of_name(path) else 1
+                sides = zip(found, made, strict=True)
+                if all(side in (exact, exact + exact % odd) for side, exact in sides):
                     return True
     return False
+
+
+def _size_of(path: Path) -> tuple[int, int] | None:
+    if container_of_name(path) is None:
+        return read_size(representative(path))
+    from sr_cli.video.probe import read_clip_size
+
+    return read_clip_size(path)
 
 
 def _originals(
@@ -62,6 +74,8 @@ def _originals(
     stem = path.stem.removesuffix(_COMPARE)
     match = _RESULT.search(stem)
     for other in others:
+        if (container_of_name(other) is None) != (container_of_name(path) is None):
+            continue
         if match is not None and other.stem == stem[: match.start()]:
             factor, width, height = match.groups()
             if factor is not None:

@@ -8,50 +8,42 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol
 
-from sr_cli.engine.frames import check_result_size, only_shrinks, upscale_picture
-from sr_cli.engine.pipeline import OnShare, Pipeline, build_pipeline, network_scale
+from sr_cli.engine.frames import upscale_picture
+from sr_cli.engine.pipeline import OnShare, Pipeline, build_pipeline
 from sr_cli.engine.size import passes_for
 from sr_cli.errors import Note, SrError
-from sr_cli.imaging.conversion import drop_features
-from sr_cli.imaging.decode import is_readable, read_picture, read_size
+from sr_cli.imaging.decode import is_readable, read_size
 from sr_cli.imaging.encode import write_picture
 from sr_cli.imaging.formats import (
-    FORMATS,
     Encoding,
-    Feature,
     Format,
-    Requirements,
-    check_supported,
-    estimated_bytes,
-    unsupported_features,
 )
 from sr_cli.imaging.picture import Picture
-from sr_cli.imaging.provenance import Provenance
-from sr_cli.registry.ref import BicubicRef
-from sr_cli.system.files import atomic_write, mib_rounded_up
-from sr_cli.system.memory import trim_freed_memory
-from sr_cli.upscale.archive import Page, rewrite
+from sr_cli.imaging.provenance import UsedModel
+from sr_cli.system.files import atomic_write
+from sr_cli.system.memory import TRIM_ABOVE, trim_freed_memory
+from sr_cli.upscale.archive_batch import upscale_archive_job
+from sr_cli.upscale.clip_images import write_clip_images
+from sr_cli.upscale.clips import upscale_clip_job
 from sr_cli.upscale.comparison import side_by_side
-from sr_cli.upscale.earlier import LABEL_ROOM
 from sr_cli.upscale.inputs import STDIO
 from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.plan import Group, output_exists
-from sr_cli.upscale.request import OnEvent, PipelineReady, Progress, Result
+from sr_cli.upscale.preparation import prepare_output, read_input
+from sr_cli.upscale.provenance import provenance_of, used_models, with_device, with_sizes
+from sr_cli.upscale.request import Event, OnEvent, PipelineReady, Progress, Result
 
 _OVERLAP_PIXELS = 24_000_000
 """Larger images and results are processed one at a time, to limit memory."""
 
-_TRIM_ABOVE = 900 << 20
-"""Resident bytes above which freed memory is returned before an image is written."""
+_RunJob = Callable[[Job, Group, Pipeline, Result, Callable[[Event], None]], Result]
 
 
 class _CallerError(Exception):
@@ -81,12 +73,12 @@ class InProcess:
     def run(self, group: Group, on_event: OnEvent) -> Iterator[Result]:
         """As `Executor.run`."""
         pipeline = build_pipeline(group.refs, group.factor, group.options.engine)
-        if ready := _describe(pipeline, group):
+        if ready := describe_pipeline(pipeline, group):
             on_event(ready)
-        yield from _Batch(group, pipeline, on_event).run()
+        yield from Batch(group, pipeline, used_models(group), on_event).run()
 
 
-def _describe(pipeline: Pipeline, group: Group) -> PipelineReady | None:
+def describe_pipeline(pipeline: Pipeline, group: Group) -> PipelineReady | None:
     """Describe how the images are computed; None for bicubic."""
     if not pipeline.upscalers:
         return None
@@ -114,10 +106,19 @@ class _Writing:
     done: Future[Result]
 
 
-class _Batch:
-    """The images of a group through one pipeline."""
+class Batch:
+    """The images of a group through one pipeline.
 
-    def __init__(self, group: Group, pipeline: Pipeline, on_event: OnEvent) -> None:
+    Args:
+        group: The images.
+        pipeline: Of the group.
+        used: From `used_models`.
+        on_event: Called with progress.
+    """
+
+    def __init__(
+        self, group: Group, pipeline: Pipeline, used: tuple[UsedModel, ...], on_event: OnEvent
+    ) -> None:
         self._group = group
         self._options = group.options
         self._pipeline = pipeline
@@ -126,8 +127,7 @@ class _Batch:
         self._writers = ThreadPoolExecutor(1, "encode")
         self._read_ahead: tuple[Job, Future[Picture]] | None = None
         self._writing: _Writing | None = None
-        scale = network_scale(group.refs, group.factor)
-        self._used = tuple(used for ref in group.refs for used in ref.used(scale))
+        self._used = used
 
     def run(self) -> Iterator[Result]:
         jobs = self._group.jobs
@@ -147,24 +147,28 @@ class _Batch:
         try:
             if self._is_skipped(job):
                 result = replace(result, status="skipped", reason="exists")
-            elif job.is_archive:
+            elif run := _run_of(job):
                 yield from self._wait_for_write()
-                result = self._process_archive(job, result)
+                result = run(job, self._group, self._pipeline, result, self._report)
             else:
                 picture = self._next_picture(job)
-                target, (width, height) = self._prepare_output(picture, job)
-                result = self._with_sizes(result, picture, width, height)
+                target, (width, height) = prepare_output(picture, job, self._group)
+                result = with_sizes(result, picture, (width, height))
+                result = with_device(result, self._pipeline, picture.frames[0].pixels)
                 larger = max(width * height, picture.width * picture.height)
                 overlaps = larger * len(picture.frames) <= _OVERLAP_PIXELS
                 if not overlaps:
                     yield from self._wait_for_write()
                 elif following and self._can_read_ahead(following):
-                    self._read_ahead = following, self._readers.submit(self._read, following)
+                    ahead = self._readers.submit(read_input, following, self._options)
+                    self._read_ahead = following, ahead
                 made = upscale_picture(
                     picture, self._pipeline, self._group.size, self._reporter(job)
                 )
-                made.provenance = self._provenance(picture)
-                trim_freed_memory(beyond=_TRIM_ABOVE)
+                made.provenance = provenance_of(
+                    picture.frames, self._group, self._pipeline, self._used
+                )
+                trim_freed_memory(beyond=TRIM_ABOVE)
                 original = picture if self._options.compare else None
                 del picture
                 yield from self._wait_for_write()
@@ -186,42 +190,6 @@ class _Batch:
             result = replace(result, status="failed", error=_as_sr_error(error, job))
         yield from self._wait_for_write()
         yield replace(result, seconds=time.perf_counter() - began)
-
-    def _process_archive(self, job: Job, result: Result) -> Result:
-        """Upscale the pages of an archive one by one; if one fails, the archive fails."""
-        options = self._options
-        encoding = Encoding(options.quality, options.lossless, options.strip)
-        notes: list[Note] = []
-
-        def upscale_page(page: Page, content: bytes) -> bytes:
-            nonlocal result
-            picture = read_picture(
-                content,
-                max_pixels=options.max_pixels,
-                allow_truncated=options.allow_truncated,
-                name=page.source,
-            )
-            report = self._reporter(job, page.number, page.count)
-            try:
-                target, size = self._prepare_output(picture, Job(page.source, STDIO, page.format))
-                if page.number == 0:
-                    result = self._with_sizes(replace(result, pages=page.count), picture, *size)
-                made = upscale_picture(picture, self._pipeline, self._group.size, report)
-                made.provenance = self._provenance(picture)
-                trim_freed_memory(beyond=_TRIM_ABOVE)
-                write_picture(made, encoded := io.BytesIO(), target, encoding)
-            except SrError as error:
-                raise error.about(page.source) from error.__cause__
-            notes.extend(note for note in made.notes if note not in notes)
-            return encoded.getvalue()
-
-        make_folder(job.target.parent)
-        broken = options.skip_existing and os.path.isfile(job.target)
-        if broken:
-            notes.append(Note("unreadable-result-replaced", {"file": str(job.target)}))
-        with atomic_write(job.target, overwrite=options.overwrite or broken) as file:
-            copied = rewrite(job.source, file, job.format, options.max_pixels, upscale_page)
-        return replace(result, notes=(*copied, *notes))
 
     def _wait_for_write(self) -> Iterator[Result]:
         """Wait for the image that is being written, and yield its result."""
@@ -251,80 +219,26 @@ class _Batch:
     def _next_picture(self, job: Job) -> Picture:
         """The decoded image of a job, if it was read ahead; otherwise read it now."""
         ahead, self._read_ahead = self._read_ahead, None
-        return ahead[1].result() if ahead and ahead[0] is job else self._read(job)
-
-    def _read(self, job: Job) -> Picture:
-        source = sys.stdin.buffer.read() if job.source == STDIO else job.source
-        return read_picture(
-            source,
-            max_pixels=self._options.max_pixels,
-            allow_truncated=self._options.allow_truncated,
-        )
+        return ahead[1].result() if ahead and ahead[0] is job else read_input(job, self._options)
 
     def _can_read_ahead(self, job: Job) -> bool:
         """Whether to read ahead: not stdin, which Ctrl-C must interrupt, and not large images."""
-        if job.source == STDIO or job.is_archive or output_exists(job, self._options):
+        if job.source == STDIO or job.is_archive or job.is_clip:
+            return False
+        if output_exists(job, self._options):
             return False
         size = read_size(job.source)
         return size is None or size[0] * size[1] <= _OVERLAP_PIXELS
 
-    def _with_sizes(self, result: Result, picture: Picture, width: int, height: int) -> Result:
-        result = replace(
-            result,
-            width=picture.width,
-            height=picture.height,
-            output_width=width,
-            output_height=height,
-        )
-        if not self._pipeline.upscalers:
-            return result
-        from sr_cli.engine.device import DTYPE_NAMES
+    def _reporter(self, job: Job) -> OnShare:
+        return lambda share: self._report(Progress(job.source, share))
 
-        first = self._pipeline.upscalers[0]
-        precision = DTYPE_NAMES[first.dtype_for(picture.frames[0].pixels)]
-        return replace(result, device=str(first.device), precision=precision, tile=first.tile)
-
-    def _prepare_output(self, picture: Picture, job: Job) -> tuple[Format, tuple[int, int]]:
-        """Drop features if requested; the format and (width, height) of a result that fits it."""
-        options = self._options
-        target = job.format or FORMATS[picture.format]
-        target = target if target.writable else FORMATS["JPEG"]
-        if options.flatten:
-            missing = unsupported_features(target, picture.features)
-            deep = Feature.SIXTEEN_BIT in target.features
-            flat = drop_features(picture, missing, deep=deep)
-            picture.frames, picture.notes = flat.frames, flat.notes
-        width, height = check_result_size(picture, self._group.size, options.max_pixels)
-        wanted = picture.requirements(width, height)
-        if options.lossless and not target.can_be_lossless:
-            raise SrError("never-lossless", job.source, format=target.name)
-        check_supported(target, wanted, can_drop=not options.flatten)
-        if options.compare:
-            check_supported(target, Requirements(2 * width, height + LABEL_ROOM), can_drop=False)
-        if job.target != STDIO:
-            _prepare_folder(job.target, target, wanted, len(picture.frames))
-        return target, (width, height)
-
-    def _provenance(self, picture: Picture) -> Provenance:
-        """What makes the result of a picture: the models, or bicubic where nothing grows."""
-        first, size = picture.frames[0], self._group.size
-        used = self._used
-        if all(only_shrinks(f, self._pipeline, size) for f in picture.frames):
-            used = BicubicRef().used(None)
-        factor = round(size.factor_for(first.width, first.height), 6)
-        if len(used) == 1:
-            return Provenance(factor, used)
-        return Provenance(factor, used, "average" if len(self._group.refs) > 1 else "chain")
-
-    def _reporter(self, job: Job, page: int = 0, pages: int = 1) -> OnShare:
-        def report(share: float) -> None:
-            try:
-                self._on_event(Progress(job.source, (page + share) / pages))
-            except Exception as error:
-                # The caller's own error is no failure of the image.
-                raise _CallerError from error
-
-        return report
+    def _report(self, event: Event) -> None:
+        try:
+            self._on_event(event)
+        except Exception as error:
+            # The caller's own error is no failure of the image.
+            raise _CallerError from error
 
     def _write(
         self,
@@ -362,21 +276,13 @@ class _Batch:
         )
 
 
-def _prepare_folder(path: Path, target: Format, wanted: Requirements, frames: int) -> None:
-    """Create the folder. Raises SrError if the disk clearly has no space for the result."""
-    free = make_folder(path.parent)
-    expected = estimated_bytes(target, wanted, frames)
-    if expected > free:
-        raise SrError("disk-full", path, needed_mib=mib_rounded_up(expected), free_mib=free >> 20)
-
-
-def make_folder(folder: Path) -> int:
-    """Create a folder, and return the bytes that are free there. Raises SrError if it cannot be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return shutil.disk_usage(folder).free
-    except OSError as error:
-        raise SrError("unwritable-file", folder, reason=error.strerror or str(error)) from error
+def _run_of(job: Job) -> _RunJob | None:
+    """What does a whole job that is not one image."""
+    if job.is_archive:
+        return upscale_archive_job
+    if job.is_clip:
+        return write_clip_images if job.into_folder else upscale_clip_job
+    return None
 
 
 def _as_sr_error(error: Exception, job: Job) -> SrError:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from sr_cli.upscale.cluster.options import WorkerOptions
 from sr_cli.upscale.executor import Executor, InProcess
 from sr_cli.upscale.plan import Group, Plan, group_jobs, plan_files
 from sr_cli.upscale.request import OnEvent, Planned, Result, UpscaleOptions, UpscaleRequest
@@ -17,6 +19,7 @@ def upscale_files(
     model: str | Path | Sequence[str | Path] | None = None,
     scale: float | None = None,
     options: UpscaleOptions | None = None,
+    workers: WorkerOptions | None = None,
     on_event: OnEvent | None = None,
 ) -> Iterator[Result]:
     """Upscale image files; existing files are not overwritten unless the options say so.
@@ -33,10 +36,11 @@ def upscale_files(
             several models are averaged. None takes the general model.
         scale: The factor, above 1, up to 16. None takes the model's own scale, or 4.
         options: All other options.
+        workers: Worker processes that upscale the images; None for this process.
         on_event: Called with progress (`sr_cli.upscale.request.Event`).
 
     Returns:
-        A result for each input, in order, as it is written.
+        A result for each input, as it is written: in order, except with workers.
 
     Raises:
         RefusedError: For a request that cannot work.
@@ -56,17 +60,21 @@ def upscale_files(
         scale=scale,
         options=options or UpscaleOptions(),
     )
+    if workers is not None:
+        workers.check(request)
     notify = on_event or (lambda _: None)
-    return run_plan(plan_files(request, notify), notify)
+    return run_plan(plan_files(request, notify), notify, workers)
 
 
-def run_plan(plan: Plan, on_event: OnEvent, executor: Executor | None = None) -> Iterator[Result]:
+def run_plan(
+    plan: Plan, on_event: OnEvent, workers: WorkerOptions | None = None
+) -> Iterator[Result]:
     """Upscale the images of a plan.
 
     Args:
         plan: From `plan_files`.
         on_event: Called with progress.
-        executor: Where to compute; None for this process.
+        workers: Where to compute; None for this process.
 
     Returns:
         A result for each input, beginning with skipped results of earlier runs and with inputs
@@ -75,12 +83,11 @@ def run_plan(plan: Plan, on_event: OnEvent, executor: Executor | None = None) ->
     Raises:
         RefusedError, SrError: As `group_jobs` and `Executor.run`.
     """
-    groups = group_jobs(plan, on_event)
-    return _results(plan, groups, on_event, executor or InProcess())
+    return _results(plan, group_jobs(plan, on_event), on_event, workers)
 
 
 def _results(
-    plan: Plan, groups: list[Group], on_event: OnEvent, executor: Executor
+    plan: Plan, groups: list[Group], on_event: OnEvent, workers: WorkerOptions | None
 ) -> Iterator[Result]:
     if plan.left_out:
         on_event(plan.left_out)
@@ -89,8 +96,17 @@ def _results(
     for name, error in plan.problems:
         yield Result(Path(name), None, "failed", plan.model, error=error)
     on_event(Planned(len(plan.jobs)))
-    for group in groups:
-        yield from executor.run(group, on_event)
+    with _executor(workers) as executor:
+        for group in groups:
+            yield from executor.run(group, on_event)
+
+
+def _executor(workers: WorkerOptions | None) -> AbstractContextManager[Executor]:
+    if workers is None:
+        return nullcontext(InProcess())
+    from sr_cli.upscale.cluster.executor import OnWorkers
+
+    return OnWorkers(workers)
 
 
 def _as_sequence(names: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:

@@ -15,6 +15,7 @@ from sr_cli.imaging.formats import format_of_name, is_other_image
 from sr_cli.upscale.archive import is_archive, is_unsupported_archive
 from sr_cli.upscale.earlier import is_named_as_result, is_result, is_sized_as_result
 from sr_cli.upscale.request import LeftOut
+from sr_cli.video.containers import container_of_name
 
 STDIO = Path("-")
 """Stdin as an input, stdout as an output."""
@@ -155,7 +156,7 @@ def _images_of(
 
 
 def _is_input(path: Path) -> bool:
-    return format_of_name(path) is not None or is_archive(path)
+    return bool(format_of_name(path) or container_of_name(path)) or is_archive(path)
 
 
 def as_path(name: str) -> Path:

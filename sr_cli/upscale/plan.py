@@ -19,7 +19,7 @@ from sr_cli.registry.ref import AddressRef, BicubicRef, Download, ModelRef, pars
 from sr_cli.store.pins import pinned
 from sr_cli.upscale.archive import page_contents, representative
 from sr_cli.upscale.inputs import STDIO, Search, find_inputs
-from sr_cli.upscale.outputs import Job, Naming, plan_jobs
+from sr_cli.upscale.outputs import Job, Naming, plan_jobs, plan_sequence_job
 from sr_cli.upscale.request import (
     Downloaded,
     DownloadProgress,
@@ -29,6 +29,7 @@ from sr_cli.upscale.request import (
     UpscaleOptions,
     UpscaleRequest,
 )
+from sr_cli.video.containers import container_of_name
 
 DEFAULT_SCALE = 4.0
 
@@ -110,12 +111,26 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
     search = Search(options.recursive, output, options.suffix or label, size)
     found = find_inputs(request.inputs, search)
     several = len(request.inputs) > 1 or len(found.files) > 1
-    jobs = plan_jobs(
-        found.files,
-        Naming(request.output, label, options.suffix, options.format),
-        several=several or any(os.path.isdir(name) for name in request.inputs),
-        compare=options.compare,
-    )
+    sequence = plan_sequence_job(found.files, request.inputs[0], request.output or "")
+    if options.clip.fps is not None and sequence is None:
+        raise RefusedError("fps-without-images")
+    if sequence is not None:
+        if options.clip.fps is None:
+            raise RefusedError("missing-option", "fps", example="--fps 25")
+        jobs = [sequence]
+    else:
+        jobs = plan_jobs(
+            found.files,
+            Naming(
+                request.output,
+                label,
+                options.suffix,
+                options.format,
+                preview=options.clip.preview is not None,
+            ),
+            several=several or any(os.path.isdir(name) for name in request.inputs),
+            compare=options.compare,
+        )
     if options.compare and any(job.target == STDIO for job in jobs):
         raise RefusedError("conflicting-options", "compare", other="an output on stdout")
     if options.compare and any(job.is_archive for job in jobs):
@@ -147,7 +162,7 @@ def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
     """
     o = plan.options
     for job in plan.jobs:
-        if o.overwrite and job.source != STDIO and _is_same_file(job.source, job.target):
+        if o.overwrite and job.source != STDIO and is_same_file(job.source, job.target):
             on_event(Replacing(job.source))
     make = partial(Group, model=plan.model, size=plan.size, options=o)
     idle: list[Job] = []
@@ -173,15 +188,14 @@ def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
 def output_exists(job: Job, options: UpscaleOptions) -> bool:
     """Whether the output exists and must not be overwritten, so that nothing is computed.
 
-    What is skipped must be readable: an empty file is not the result of an image.
+    What is skipped must be readable: an empty file is not the result of an image. A folder of
+    images is no such output: each of them is looked at when its turn comes.
     """
-    if job.target == STDIO or options.overwrite:
+    if job.target == STDIO or options.overwrite or job.into_folder:
         return False
     outputs = job.outputs(compare=options.compare)
     if options.skip_existing:
-        from sr_cli.imaging.decode import is_readable
-
-        return all(is_readable(representative(p)) for p in outputs)
+        return all(map(is_readable_result, outputs))
     return any(os.path.exists(p) for p in outputs)
 
 
@@ -244,18 +258,36 @@ def _network_factor(job: Job, size: Size, max_pixels: int) -> float:
 
 
 def _sizes(job: Job, max_pixels: int) -> Iterator[tuple[int, int] | None]:
-    """The sizes of the image or pages, as far as their headers can be read."""
+    """The sizes of the image, clip or pages, as far as their headers can be read."""
     from sr_cli.imaging.decode import read_size
 
     if job.is_archive:
         with suppress(SrError, OSError):
             for content in page_contents(job.source, max_pixels):
                 yield read_size(content)
+    elif job.images:
+        yield read_size(job.images[0])
+    elif job.is_clip:
+        from sr_cli.video.probe import read_clip_size
+
+        yield read_clip_size(job.source)
     elif job.source != STDIO:
         yield read_size(job.source)
 
 
-def _is_same_file(a: Path, b: Path) -> bool:
+def is_readable_result(output: Path) -> bool:
+    """Whether a result is there and no part of one."""
+    if container_of_name(output) is not None:
+        from sr_cli.video.probe import read_clip_size
+
+        return read_clip_size(output) is not None
+    from sr_cli.imaging.decode import is_readable
+
+    return is_readable(representative(output))
+
+
+def is_same_file(a: Path, b: Path) -> bool:
+    """Whether both are names of one file that exists."""
     try:
         return os.path.samefile(a, b)
     except OSError:

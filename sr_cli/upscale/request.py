@@ -12,6 +12,7 @@ from sr_cli.engine.size import MAX_FACTOR, Size
 from sr_cli.errors import Note, RefusedError, SrError
 from sr_cli.imaging.formats import DEFAULT_MAX_PIXELS
 from sr_cli.system.types import check_types
+from sr_cli.video.options import ClipOptions
 
 
 @dataclass(frozen=True)
@@ -24,18 +25,19 @@ class UpscaleOptions:
         max_side: The largest side of the result in pixels.
         recursive: Include the subfolders of folders.
         suffix: The ending of output names; None for `_x4` next to inputs, nothing elsewhere.
-        format: `jpg`, `png`, `webp`, `tif`, `bmp`, `gif`, `avif` or `jxl`; None keeps the format of
-            the input.
+        format: `jpg`, `png`, `webp`, `tif`, `bmp`, `gif`, `avif` or `jxl` for images, `mp4`, `mkv`,
+            `webm` or `mov` for clips; None keeps the format of the input.
         quality: 1 to 100; None for JPEG 95, WebP 92, AVIF 90, JPEG XL 90.
-        lossless: Write lossless WebP, AVIF or JPEG XL.
+        lossless: Write lossless WebP, AVIF, JPEG XL or video.
         strip: Drop EXIF, XMP, ICC profile, HDR gain maps, videos and other metadata.
         overwrite: Overwrite existing results.
         skip_existing: Skip images whose results exist.
         flatten: Drop what the format does not support: 16 bits, alpha (onto white), frames.
         compare: Also write NAME_compare, bicubic next to the result.
         download: Download the public weights that a model needs.
-        max_pixels: The most pixels of an input or a result.
+        max_pixels: The most pixels of an input or a result; of clips, of a frame.
         allow_truncated: Read truncated files as far as possible.
+        clip: How clips are read and written.
         engine: How to compute.
     """
 
@@ -55,6 +57,7 @@ class UpscaleOptions:
     download: bool = False
     max_pixels: int = DEFAULT_MAX_PIXELS
     allow_truncated: bool = False
+    clip: ClipOptions = field(default_factory=ClipOptions)
     engine: EngineOptions = field(default_factory=EngineOptions)
 
 
@@ -100,6 +103,7 @@ class UpscaleRequest:
             raise RefusedError("conflicting-options", "scale", other="width and height")
         if o.overwrite and o.skip_existing:
             raise RefusedError("conflicting-options", "overwrite", other="skip-existing")
+        o.clip.check()
         o.engine.check()
 
     @property
@@ -244,5 +248,84 @@ class Progress:
     share: float
 
 
-Event = DownloadProgress | Downloaded | LeftOut | Planned | Replacing | PipelineReady | Progress
+@dataclass(frozen=True)
+class ClipProgress:
+    """The share of a clip that is done.
+
+    Attributes:
+        source: The clip.
+        frames: Done so far.
+        total: Of the clip, estimated; None if unknown.
+        rate: Frames a second.
+    """
+
+    source: Path
+    frames: int
+    total: int | None
+    rate: float
+
+    @property
+    def share(self) -> float:
+        """0 to 1; 0 if the number of frames is unknown."""
+        return min(1.0, self.frames / self.total) if self.total else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """None if the number of frames is unknown."""
+        if self.total is None or not self.rate:
+            return None
+        return max(0, self.total - self.frames) / self.rate
+
+
+@dataclass(frozen=True)
+class WorkerJoined:
+    """A worker takes part from now on.
+
+    Attributes:
+        name: Of the worker.
+        compute: Device type and precision, such as `cpu fp32`.
+        threads: That it has.
+    """
+
+    name: str
+    compute: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class WorkerLeft:
+    """A worker ended or cannot be reached; its images go to others."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class WorkerLeftOut:
+    """A worker is not fit for the work."""
+
+    name: str
+    error: SrError
+
+
+@dataclass(frozen=True)
+class WorkerRate:
+    """What a worker did in a group of images."""
+
+    name: str
+    images: int
+    seconds: float
+
+
+WorkerEvent = WorkerJoined | WorkerLeft | WorkerLeftOut | WorkerRate
+Event = (
+    DownloadProgress
+    | Downloaded
+    | LeftOut
+    | Planned
+    | Replacing
+    | PipelineReady
+    | Progress
+    | ClipProgress
+    | WorkerEvent
+)
 OnEvent = Callable[[Event], None]

@@ -35,11 +35,16 @@ MESSAGES: dict[str, Message] = {
             "hub": "an address on the hub is hf://owner/repo[@revision]/file",
             "no-file": "an address names a host and ends in a file name: "
             "https://example.com/model.pth",
+            "cluster": "a scheduler has an address such as tcp://host:8786 or tls://host:8786",
         },
     ),
     "insecure-address": Message(
         "{subject}: insecure address",
         "use https; http is only allowed for a file with a known sha256",
+        {
+            "cluster": "who reaches a scheduler can run code: use tls:// with --tls-ca, --tls-cert "
+            "and --tls-key, or --insecure in a network that you trust",
+        },
     ),
     "offline": Message(
         "{subject}: not in the cache, and SR_OFFLINE or HF_HUB_OFFLINE is set",

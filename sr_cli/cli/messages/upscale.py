@@ -50,6 +50,10 @@ MESSAGES: dict[str, Message] = {
     "no-pages": Message("{subject}: no images in this archive"),
     # facts: format
     "format-contradicts-name": Message("{subject}: the name does not match -f {format}"),
+    # facts: format
+    "format-of-other-kind": Message("{subject} cannot be written as {format}"),
+    "clip-on-stdout": Message("{subject}: a clip cannot be written to stdout", "-o names a file"),
+    "compare-of-clips": Message("{subject}: --compare is for images", "--preview is for clips"),
     "one-image-on-stdout": Message("stdout can hold only one image", "-o FOLDER/ writes several"),
     # facts: factor, most
     "factor-too-large": Message("{subject}: the result would be x{factor}; the limit is x{most}"),
@@ -61,7 +65,9 @@ MESSAGES: dict[str, Message] = {
     ),
     # facts: format
     "never-lossless": Message(
-        "{subject}: {format} is never lossless", "-f png, webp, avif or jxl is"
+        "{subject}: {format} is never lossless",
+        "-f png, webp, avif or jxl is",
+        {"codec": "--codec h264, hevc, vp9 or ffv1 is"},
     ),
     # facts: available
     "device-not-available": Message(
@@ -94,6 +100,43 @@ MESSAGES: dict[str, Message] = {
     ),
     # facts: reason
     "image-failed": Message("{subject}: {reason}"),
+    # facts: seconds, reason
+    "cluster-unreachable": Message(
+        "{subject}: no scheduler answers within {seconds} s ({reason})",
+        "dask scheduler starts one; tls:// requires its authority and certificates",
+    ),
+    # facts: reason
+    "workers-not-started": Message("the worker processes did not start ({reason})"),
+    # the scheduler ended or cannot be reached any more
+    "cluster-lost": Message(
+        "{subject}: the connection to the scheduler was lost",
+        "the same command with --skip-existing resumes",
+    ),
+    # facts: seconds
+    "no-workers": Message(
+        "{subject}: no worker within {seconds} s",
+        hints={"cluster": "dask worker {subject} starts some"},
+    ),
+    # facts: cause
+    "worker-unfit": Message("worker {subject}: {cause}"),
+    # facts: what, found, wanted
+    "worker-differs": Message("{what} differs: {found} there, {wanted} here"),
+    # facts: reason
+    "worker-failed": Message("cannot be used ({reason})"),
+    # facts: unfit, workers
+    "workers-refused": Message(
+        "{unfit} of {workers} workers are not fit for the work",
+        "--some uses the others, if there are any",
+    ),
+    # facts: kills
+    "worker-killed": Message(
+        "{subject}: {kills} workers were lost with it",
+        "perhaps it takes more memory than a worker has; --tile makes tiles smaller",
+    ),
+    "input-replaced": Message(
+        "{subject}: workers cannot overwrite an input with its result",
+        "write the results to another folder",
+    ),
     "not-an-image": Message(
         "not an image: {subject}",
         "supported: a PIL image, or an array (h, w), (h, w, 3) or (h, w, 4) "
@@ -111,4 +154,6 @@ NOTES: dict[str, str] = {
     "page-sizes-dropped": "{entry}: sizes of pages dropped, because they are no longer true",
     # facts: file
     "unreadable-result-replaced": "{file} was empty or unreadable, and is made again",
+    # facts: reason (model, frames, alpha, bands, values, factor, memory)
+    "not-split": "computed by one worker, not in bands ({reason})",
 }

@@ -1,0 +1,173 @@
+"""The connection to workers: processes of this machine, or those of a Dask cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sr_cli.errors import RefusedError, SrError
+from sr_cli.upscale.cluster.options import WorkerOptions
+
+PATIENCE = 10
+"""Seconds to wait for a scheduler."""
+
+_FETCH = 2.0
+"""Seconds to wait for the value of a finished task before looking whether its worker is there."""
+
+_QUIET = ("distributed", "distributed.client", "distributed.nanny", "distributed.worker", "tornado")
+
+_CONFIG = {
+    # Results are small, and pictures are freed at once: nothing to spill, and no reason to pause.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": False,
+    "distributed.scheduler.work-stealing": False,
+    # The scheduler's log of 100,000 steps takes more memory than everything else in it.
+    "distributed.admin.low-level-log-length": 1000,
+}
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker process.
+
+    Attributes:
+        address: For Dask.
+        name: For the user.
+        threads: That it has.
+        sharing: The workers on its machine, itself included.
+    """
+
+    address: str
+    name: str
+    threads: int
+    sharing: int
+
+
+@contextmanager
+def connect(options: WorkerOptions) -> Iterator[Any]:
+    """Start workers on this machine, or connect to the cluster; they are left or ended after.
+
+    Yields:
+        A client of Dask.
+
+    Raises:
+        RefusedError: `cluster-unreachable`, `unreadable-file` for TLS files.
+    """
+    with _silenced():
+        if options.cluster is None:
+            with _own_cluster(options.processes) as client:
+                yield client
+            return
+        client = _remote_client(options)
+        try:
+            yield client
+        finally:
+            client.close(timeout=5)
+
+
+def workers_of(client: Any) -> dict[str, Worker]:
+    """The workers that the scheduler knows now, by address.
+
+    Raises:
+        OSError: If the scheduler does not answer.
+    """
+    found = client.scheduler_info(n_workers=-1)["workers"]
+    sharing = Counter(w["host"] for w in found.values())
+    return {
+        address: Worker(address, str(w["name"]), w["nthreads"], sharing[w["host"]])
+        for address, w in found.items()
+    }
+
+
+def value_of(future: Any) -> Any:
+    """The value of a finished task; None if it cannot be had now.
+
+    It lies at the worker until it is fetched: if that was lost meanwhile, Dask would wait for ever.
+    """
+    try:
+        return future.result(timeout=_FETCH)
+    except (TimeoutError, asyncio.TimeoutError):
+        return None
+
+
+@contextmanager
+def _own_cluster(processes: int) -> Iterator[Any]:
+    import dask
+    from distributed import Client, LocalCluster
+
+    with dask.config.set(_CONFIG):
+        try:
+            cluster = LocalCluster(
+                n_workers=processes,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                memory_limit=0,
+                # None would still open Dask's default port.
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
+                preload=["sr_cli.upscale.cluster.preload"],
+            )
+        except (OSError, RuntimeError, asyncio.TimeoutError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise SrError("workers-not-started", reason=reason) from error
+        with cluster, Client(cluster, timeout=PATIENCE) as client:
+            yield client
+
+
+def _remote_client(options: WorkerOptions) -> Any:
+    from distributed import Client, Security
+
+    security = Security()
+    if options.tls_ca is not None:
+        security = Security(
+            tls_ca_file=options.tls_ca,
+            tls_client_cert=options.tls_cert,
+            tls_client_key=options.tls_key,
+            require_encryption=True,
+        )
+    address = options.cluster or ""
+    try:
+        asyncio.run(_find_scheduler(address, security))
+        return Client(address, timeout=PATIENCE, security=security, name="sr")
+    except (OSError, ValueError, TypeError, asyncio.TimeoutError) as error:
+        # Dask's message repeats the address and the time; its cause says what happened.
+        cause = error.__cause__ or error
+        reason = (str(cause) or "no answer").splitlines()[0]
+        raise RefusedError(
+            "cluster-unreachable", address, seconds=PATIENCE, reason=reason
+        ) from error
+
+
+async def _find_scheduler(address: str, security: Any) -> None:
+    """Ask the scheduler who it is; Dask's client would wait for ever for one that is silent."""
+    from distributed import rpc
+
+    arguments = security.get_connection_args("client")
+    async with rpc(address, timeout=PATIENCE, connection_args=arguments) as scheduler:
+        await asyncio.wait_for(scheduler.identity(), PATIENCE)
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Keep Dask's log off stderr: what concerns the user is said by `sr`."""
+    before = {name: logging.getLogger(name).level for name in _QUIET}
+    # Dask sets its own levels when it is imported.
+    try:
+        import distributed  # noqa: F401
+    except ImportError as error:
+        raise SrError("extra-missing", "--workers", extra="cluster") from error
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)

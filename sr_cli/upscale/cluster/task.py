@@ -1,0 +1,220 @@
+"""What a worker does: one image, written to a folder of its own first.
+
+A task that runs twice is harmless: its result appears under its name at once, and only if it is
+complete.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shutil
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sr_cli.engine.pipeline import Pipeline, build_pipeline
+from sr_cli.errors import Note, SrError
+from sr_cli.imaging.provenance import UsedModel
+from sr_cli.system.files import move_into_place
+from sr_cli.system.memory import share_memory
+from sr_cli.upscale.cluster.bands import Band, JoinedPipeline, Rows, compute_band, reason_against
+from sr_cli.upscale.executor import Batch, describe_pipeline
+from sr_cli.upscale.outputs import Job
+from sr_cli.upscale.plan import Group, is_readable_result, output_exists
+from sr_cli.upscale.preparation import prepare_output, read_input
+from sr_cli.upscale.provenance import used_models
+from sr_cli.upscale.request import Event, OnEvent, PipelineReady, Progress, Result, UpscaleOptions
+
+_one_at_a_time = threading.Lock()
+_cancelled: set[str] = set()
+_pipelines: list[tuple[Any, tuple[Pipeline, tuple[UsedModel, ...]]]] = []
+
+
+class _CancelledError(Exception):
+    """The run that this task belongs to was given up."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try of one image, or of a band of it, on one worker.
+
+    Attributes:
+        run: A token of the run.
+        number: Of the attempt within the run.
+        group: The image as a group of one, with the options for this worker.
+        sharing: Processes that share the memory of the worker's machine.
+        again: Whether an earlier attempt may have written the result.
+        band: The part to compute; None for the whole image.
+        joins: The bands of the image, if they are done and have to be joined.
+    """
+
+    run: str
+    number: int
+    group: Group
+    sharing: int = 1
+    again: bool = False
+    band: Band | None = None
+    joins: tuple[Rows, ...] = ()
+
+    @property
+    def job(self) -> Job:
+        """The image."""
+        return self.group.jobs[0]
+
+    @property
+    def folder(self) -> Path:
+        """The folder of this attempt, next to the result."""
+        return self.job.target.parent / f".sr-{self.run}-{self.number}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an attempt returns; nothing if the run was given up.
+
+    Attributes:
+        result: Of the image.
+        ready: How the network computes; None for bicubic.
+        rows: The band that was computed.
+        not_split: Why the image cannot be computed in bands.
+    """
+
+    result: Result | None = None
+    ready: PipelineReady | None = None
+    rows: Rows | None = None
+    not_split: str | None = None
+
+
+def upscale(attempt: Attempt) -> Outcome:
+    """Upscale an image, or a band of it, on this worker."""
+    with _one_at_a_time:
+        _prepare(attempt)
+        try:
+            pipeline, used = _loaded_pipeline(attempt)
+            if attempt.band is not None:
+                return _compute_band(attempt, attempt.band, pipeline)
+            return _upscale_image(attempt, pipeline, used)
+        except _CancelledError:
+            return Outcome()
+        except SrError as error:
+            return Outcome(failed(attempt, error))
+        finally:
+            shutil.rmtree(attempt.folder, ignore_errors=True)
+
+
+def _upscale_image(attempt: Attempt, pipeline: Pipeline, used: tuple[UsedModel, ...]) -> Outcome:
+    """Upscale an image, or the pages of an archive."""
+    job, options = attempt.job, attempt.group.options
+    if attempt.joins:
+        attempt.folder.mkdir(exist_ok=True)
+        pipeline = JoinedPipeline(pipeline, attempt.joins, attempt.folder / ".pixels")
+    staged = attempt.folder / f".image{job.target.suffix}"
+    # On the first attempt, an existing result is another program's: skipped or refused.
+    if not attempt.again and output_exists(job, options):
+        staged = job.target
+    else:
+        options = replace(options, overwrite=True)
+    group = replace(attempt.group, jobs=(replace(job, target=staged),), options=options)
+    (result,) = Batch(group, pipeline, used, _watch(attempt.run)).run()
+    if result.status == "done":
+        replaced = _publish(staged, job, attempt.group.options)
+        result = replace(result, notes=(*result.notes, *replaced))
+    if result.error is not None:
+        names = {str(staged): job.target, str(staged.parent): job.target.parent}
+        result.error.subject = str(names.get(result.error.subject, result.error.subject))
+    return Outcome(replace(result, target=job.target), describe_pipeline(pipeline, group))
+
+
+def _compute_band(attempt: Attempt, band: Band, pipeline: Pipeline) -> Outcome:
+    group, on_event = attempt.group, _watch(attempt.run)
+    picture = read_input(attempt.job, group.options)
+    prepare_output(picture, attempt.job, group)
+    if reason := reason_against(picture, pipeline, group.size):
+        return Outcome(not_split=reason)
+    band.folder.mkdir(exist_ok=True)
+    file = band.folder / f"{band.index}-{attempt.number}"
+
+    def report(share: float) -> None:
+        on_event(Progress(attempt.job.source, share))
+
+    try:
+        rows = compute_band(picture, pipeline.upscalers[0], group.size, band, file, report)
+    except OSError as error:
+        raise SrError("unwritable-file", file, reason=error.strerror or str(error)) from error
+    return Outcome(ready=describe_pipeline(pipeline, group), rows=rows)
+
+
+def cancel(run: str) -> None:
+    """Let the tasks of a run on this worker end after their current tile."""
+    _cancelled.add(run)
+
+
+def _loaded_pipeline(attempt: Attempt) -> tuple[Pipeline, tuple[UsedModel, ...]]:
+    """The pipeline of a group and its models; the last one is kept for the next image of the run.
+
+    A worker may live longer than a run, and a checkpoint may be another one then.
+    """
+    group = attempt.group
+    key = attempt.run, group.refs, group.factor, group.options.engine
+    if not _pipelines or _pipelines[0][0] != key:
+        _pipelines.clear()
+        pipeline = build_pipeline(group.refs, group.factor, group.options.engine)
+        _pipelines.append((key, (pipeline, used_models(group))))
+    return _pipelines[0][1]
+
+
+def _watch(run: str) -> OnEvent:
+    """A receiver of events that ends a task whose run was given up."""
+
+    def on_event(_: Event) -> None:
+        if run in _cancelled:
+            raise _CancelledError
+
+    return on_event
+
+
+def failed(attempt: Attempt, error: SrError) -> Result:
+    """The result of an image that failed."""
+    job = attempt.job
+    return Result(
+        job.source, job.target, "failed", attempt.group.model, error=error.about(job.source)
+    )
+
+
+def _prepare(attempt: Attempt) -> None:
+    """Take this worker's share of memory and threads."""
+    import cv2
+
+    share_memory(attempt.sharing)
+    threads = attempt.group.options.engine.threads
+    if threads is not None:
+        cv2.setNumThreads(threads)
+
+
+def _publish(staged: Path, job: Job, options: UpscaleOptions) -> list[Note]:
+    """Give the files of an attempt their names.
+
+    Returns:
+        Notes on results that were not readable, and are replaced.
+
+    Raises:
+        SrError: `already-exists` for another program's file; one with the same content is that of
+            an earlier attempt.
+    """
+    outputs = job.outputs(compare=options.compare)
+    notes = []
+    for made, path in zip(
+        Job(job.source, staged, job.format).outputs(compare=options.compare), outputs, strict=True
+    ):
+        broken = options.skip_existing and os.path.isfile(path) and not is_readable_result(path)
+        if broken:
+            notes.append(Note("unreadable-result-replaced", {"file": str(path)}))
+        try:
+            move_into_place(made, path, overwrite=options.overwrite or broken)
+        except SrError as error:
+            if error.code != "already-exists":
+                raise
+            if not options.skip_existing and not filecmp.cmp(made, path, shallow=False):
+                raise
+    return notes

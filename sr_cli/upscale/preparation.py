@@ -1,0 +1,82 @@
+"""Before an image is upscaled: it is decoded, and its result must fit format and disk."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sr_cli.engine.frames import check_result_size
+from sr_cli.errors import SrError
+from sr_cli.imaging.conversion import drop_features
+from sr_cli.imaging.decode import read_picture
+from sr_cli.imaging.formats import (
+    FORMATS,
+    Feature,
+    Format,
+    Requirements,
+    check_supported,
+    estimated_bytes,
+    unsupported_features,
+)
+from sr_cli.imaging.picture import Picture
+from sr_cli.system.files import make_folder, mib_rounded_up
+from sr_cli.upscale.earlier import LABEL_ROOM
+from sr_cli.upscale.inputs import STDIO
+from sr_cli.upscale.outputs import Job
+from sr_cli.upscale.request import UpscaleOptions
+
+if TYPE_CHECKING:
+    from sr_cli.upscale.plan import Group
+
+
+def read_input(job: Job, options: UpscaleOptions) -> Picture:
+    """Decode the image of a job. Raises what `read_picture` does."""
+    source = sys.stdin.buffer.read() if job.source == STDIO else job.source
+    return read_picture(
+        source, max_pixels=options.max_pixels, allow_truncated=options.allow_truncated
+    )
+
+
+def prepare_output(picture: Picture, job: Job, group: Group) -> tuple[Format, tuple[int, int]]:
+    """Drop features if requested, and create the folder of the result.
+
+    Args:
+        picture: Frames and notes are changed where features are dropped.
+        job: Of an image.
+        group: Of the job.
+
+    Returns:
+        The format and (width, height) of a result that fits it.
+
+    Raises:
+        SrError: `never-lossless`, `unwritable-file`, `disk-full`, and what `check_result_size` and
+            `check_supported` raise.
+    """
+    options = group.options
+    assert job.format is None or isinstance(job.format, Format)
+    target = job.format or FORMATS[picture.format]
+    target = target if target.writable else FORMATS["JPEG"]
+    if options.flatten:
+        missing = unsupported_features(target, picture.features)
+        deep = Feature.SIXTEEN_BIT in target.features
+        flat = drop_features(picture, missing, deep=deep)
+        picture.frames, picture.notes = flat.frames, flat.notes
+    width, height = check_result_size(picture, group.size, options.max_pixels)
+    wanted = picture.requirements(width, height)
+    if options.lossless and not target.can_be_lossless:
+        raise SrError("never-lossless", job.source, format=target.name)
+    check_supported(target, wanted, can_drop=not options.flatten)
+    if options.compare:
+        check_supported(target, Requirements(2 * width, height + LABEL_ROOM), can_drop=False)
+    if job.target != STDIO:
+        _prepare_folder(job.target, target, wanted, len(picture.frames))
+    return target, (width, height)
+
+
+def _prepare_folder(path: Path, target: Format, wanted: Requirements, frames: int) -> None:
+    """Create the folder. Raises SrError if the disk clearly has no space for the result."""
+    free = make_folder(path.parent)
+    expected = estimated_bytes(target, wanted, frames)
+    if expected > free:
+        raise SrError("disk-full", path, needed_mib=mib_rounded_up(expected), free_mib=free >> 20)

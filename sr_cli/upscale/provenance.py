@@ -1,0 +1,73 @@
+"""What a result says of how it was made: in its file, and in its report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from sr_cli.engine.frames import only_shrinks
+from sr_cli.engine.pipeline import Pipeline, network_scale
+from sr_cli.imaging.picture import Frame, Picture
+from sr_cli.imaging.provenance import Provenance, UsedModel
+from sr_cli.registry.ref import BicubicRef
+from sr_cli.upscale.request import Result
+
+if TYPE_CHECKING:
+    from sr_cli.upscale.plan import Group
+
+
+def used_models(group: Group) -> tuple[UsedModel, ...]:
+    """The models of a group, in order, with the sha256 of their files."""
+    scale = network_scale(group.refs, group.factor)
+    return tuple(used for ref in group.refs for used in ref.used(scale))
+
+
+def provenance_of(
+    frames: Sequence[Frame], group: Group, pipeline: Pipeline, used: tuple[UsedModel, ...]
+) -> Provenance:
+    """What makes the result of an image: the models, or bicubic where nothing grows.
+
+    Args:
+        frames: Of the image.
+        group: Of the image.
+        pipeline: Of the group.
+        used: From `used_models`.
+    """
+    first, size = frames[0], group.size
+    if all(only_shrinks(f, pipeline, size) for f in frames):
+        used = BicubicRef().used(None)
+    factor = round(size.factor_for(first.width, first.height), 6)
+    if len(used) == 1:
+        return Provenance(factor, used)
+    return Provenance(factor, used, "average" if len(group.refs) > 1 else "chain")
+
+
+def with_sizes(result: Result, picture: Picture, size: tuple[int, int]) -> Result:
+    """A result with the size of its image, and its own (width, height)."""
+    return replace(
+        result,
+        width=picture.width,
+        height=picture.height,
+        output_width=size[0],
+        output_height=size[1],
+    )
+
+
+def with_device(result: Result, pipeline: Pipeline, pixels: NDArray[Any]) -> Result:
+    """A result with how it is computed.
+
+    Args:
+        result: To be completed.
+        pipeline: That computes it.
+        pixels: Of the type that is computed.
+    """
+    if not pipeline.upscalers:
+        return result
+    from sr_cli.engine.device import DTYPE_NAMES
+
+    first = pipeline.upscalers[0]
+    precision = DTYPE_NAMES[first.dtype_for(pixels)]
+    return replace(result, device=str(first.device), precision=precision, tile=first.tile)

@@ -1,0 +1,1 @@
+"""Clips: video streams upscaled frame by frame, everything else copied as packets (PyAV)."""

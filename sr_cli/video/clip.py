@@ -1,0 +1,219 @@
+"""One clip from decoding to the finished file: three stages that overlap, in segments."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sr_cli.engine.pipeline import BicubicPipeline, Pipeline
+from sr_cli.errors import Note
+from sr_cli.video.encode import make_frame, open_encoder
+from sr_cli.video.frames import ClipFrame, ClipReader, Planes
+from sr_cli.video.join import join
+from sr_cli.video.paths import FramePath, choose_path
+from sr_cli.video.plan import ClipPlan
+from sr_cli.video.segments import SegmentFolder, SegmentWriter
+from sr_cli.video.sequence import SequenceReader
+from sr_cli.video.steady import SteadyFrames
+
+_READ_AHEAD = 3
+_WRITE_BEHIND = 2
+"""Frames that wait between two stages, which limits memory."""
+
+
+@dataclass(frozen=True)
+class ClipProgress:
+    """How far a clip is.
+
+    Attributes:
+        frames: Written so far, including those of a run that is resumed.
+        total: Of the clip, estimated; None if unknown.
+        rate: Frames a second of this run.
+    """
+
+    frames: int
+    total: int | None
+    rate: float
+
+
+OnClipProgress = Callable[[ClipProgress], None]
+
+
+def upscale_clip(plan: ClipPlan, pipeline: Pipeline, on_progress: OnClipProgress) -> list[Note]:
+    """Upscale a clip.
+
+    Frames are decoded, upscaled and encoded at the same time, a few at once: memory does not grow
+    with the length. Finished segments stay on disk until the result is whole, so that an
+    interrupted run can be resumed.
+
+    Args:
+        plan: From `plan_clip`.
+        pipeline: What upscales the frames.
+        on_progress: Called after each frame.
+
+    Returns:
+        What the user should know.
+
+    Raises:
+        SrError: What reading, computing and writing raise.
+    """
+    request = plan.request
+    folder = SegmentFolder(request.target)
+    with folder.opened(_identity(plan), resume=request.options.resume, restart=request.overwrite):
+        grows = plan.grows or pipeline.restores
+        chosen = pipeline if grows else BicubicPipeline(pipeline.wrap)
+        _compute(plan, chosen, folder, on_progress)
+        segments = folder.finished()
+        join(plan, segments)
+        folder.remove()
+    damaged = sum(segment.damaged for segment in segments)
+    repaired = sum(segment.repaired for segment in segments)
+    notes = list(plan.notes)
+    notes += [Note("damaged-frames", {"count": damaged})] if damaged else []
+    notes += [Note("times-repaired", {"count": repaired})] if repaired else []
+    return notes
+
+
+def _identity(plan: ClipPlan) -> dict[str, Any]:
+    """What a run must have in common with one that it resumes."""
+    encoding = {name: str(value) for name, value in asdict(plan.encoding).items()}
+    options = plan.request.options
+    return {
+        "source": _described(plan.images or (plan.request.source,)),
+        "computed_by": plan.request.computed_by,
+        "segment": options.segment,
+        "deinterlace": options.deinterlace,
+        "steady": options.steady,
+        "encoding": encoding,
+        "read_as": str(plan.clip.colour),
+    }
+
+
+def _described(files: Sequence[Path]) -> str:
+    """Names, sizes and times of files, as a hash."""
+    found = hashlib.sha256()
+    for path in files:
+        stat = path.stat()
+        found.update(repr((path.name, stat.st_size, stat.st_mtime_ns)).encode())
+    return found.hexdigest()
+
+
+def _compute(
+    plan: ClipPlan, pipeline: Pipeline, folder: SegmentFolder, on_progress: OnClipProgress
+) -> None:
+    """Compute the segments that are missing."""
+    done = folder.finished()
+    before = sum(len(segment.shown) for segment in done)
+    after = done[-1].shown[-1][0] if done else None
+    path = choose_path(plan.clip, plan.encoding, pipeline)
+    reader = plan.reader(at_full_resolution=path.at_full_resolution, after=after)
+    encoder = _SegmentEncoder(plan, path, folder, len(done), reader)
+    steady = SteadyFrames(path) if plan.request.options.steady else None
+    last: tuple[Planes, Planes] | None = None
+    began = time.perf_counter()
+    with encoder, ThreadPoolExecutor(1, "encode") as pool:
+        waiting: deque[Future[None]] = deque()
+        for count, frame in enumerate(read_ahead(_prepared(path, reader)), 1):
+            # A frame that is held, as in animation and slides, is not computed again.
+            if steady is not None and (count - 1) % plan.request.options.segment == 0:
+                # Segments do not depend on each other, so that a resumed run is the same.
+                steady.reset()
+                last = None
+            if last is None or not all(map(np.array_equal, frame.planes, last[0])):
+                last = frame.planes, (steady or path).compute(frame.planes)
+            waiting.append(pool.submit(encoder.write, replace(frame, planes=last[1])))
+            if len(waiting) > _WRITE_BEHIND:
+                waiting.popleft().result()
+            rate = count / (time.perf_counter() - began)
+            on_progress(ClipProgress(before + count, plan.clip.frames, rate))
+        while waiting:
+            waiting.popleft().result()
+        pool.submit(encoder.finish).result()
+
+
+def _prepared(path: FramePath, reader: ClipReader | SequenceReader) -> Iterator[ClipFrame]:
+    for frame in reader.read():
+        yield replace(frame, planes=path.prepare(frame.planes))
+
+
+def read_ahead(frames: Iterator[ClipFrame]) -> Iterator[ClipFrame]:
+    """The same frames, computed in a thread before they are asked for."""
+    with ThreadPoolExecutor(1, "decode") as pool:
+        try:
+            waiting = deque(pool.submit(next, frames, None) for _ in range(_READ_AHEAD))
+            while (frame := waiting.popleft().result()) is not None:
+                waiting.append(pool.submit(next, frames, None))
+                yield frame
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+            frames.close()  # type: ignore[attr-defined]
+
+
+class _SegmentEncoder:
+    """Encodes frames into segments, each of which begins with a key frame.
+
+    A context manager: what is not finished at its end is left out.
+    """
+
+    def __init__(
+        self,
+        plan: ClipPlan,
+        path: FramePath,
+        folder: SegmentFolder,
+        first: int,
+        reader: ClipReader | SequenceReader,
+    ) -> None:
+        self._plan = plan
+        self._path = path
+        self._folder = folder
+        self._number = first
+        self._reader = reader
+        self._stack = ExitStack()
+        self._open: tuple[Any, SegmentWriter] | None = None
+        self._counted = 0, 0
+
+    def __enter__(self) -> _SegmentEncoder:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if self._open is not None:
+            # With the error, the file is closed without marking the segment as finished.
+            self._open = None
+            self._stack.__exit__(kind, error, trace)
+
+    def write(self, frame: ClipFrame) -> None:
+        """Encode a frame that was computed."""
+        encoder, segment = self._open = self._open or self._begin()
+        planes = self._path.finish(frame.planes)
+        made = make_frame(self._plan.encoding, planes, frame.pts, frame.duration)
+        segment.shown.append((frame.pts, frame.duration))
+        segment.write(encoder.encode(made))
+        if len(segment.shown) == self._plan.request.options.segment:
+            self.finish()
+
+    def finish(self) -> None:
+        """Finish the segment, if one was begun."""
+        if self._open is None:
+            return
+        encoder, segment = self._open
+        segment.write(encoder.encode(None))
+        now = self._reader.damaged, self._reader.repaired
+        segment.damaged, segment.repaired = now[0] - self._counted[0], now[1] - self._counted[1]
+        self._counted = now
+        self._open = None
+        self._number += 1
+        self._stack.close()
+
+    def _begin(self) -> tuple[Any, SegmentWriter]:
+        self._stack = ExitStack()
+        segment = self._stack.enter_context(self._folder.writing(self._number))
+        return open_encoder(self._plan.encoding), segment

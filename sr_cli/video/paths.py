@@ -1,0 +1,164 @@
+"""Two ways of a frame through the networks: as RGB, or as luma with bicubic chroma."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sr_cli.engine.pipeline import Pipeline
+from sr_cli.video.colour import FULL, Converter
+from sr_cli.video.encode import SITED_LEFT, Encoding, subsampled
+from sr_cli.video.frames import Planes
+from sr_cli.video.probe import Clip
+
+
+class FramePath(Protocol):
+    """How frames are computed, in three steps for three threads.
+
+    Attributes:
+        at_full_resolution: Whether planes are read without subsampling.
+        dtype: Of the pixels that the networks get.
+    """
+
+    at_full_resolution: bool
+    dtype: Any
+
+    def prepare(self, planes: Planes) -> Planes:
+        """What the networks need of a decoded frame."""
+        ...
+
+    def compute(self, prepared: Planes) -> Planes:
+        """The result of the networks."""
+        ...
+
+    def finish(self, computed: Planes) -> Planes:
+        """The planes that are encoded, not rounded."""
+        ...
+
+
+def choose_path(clip: Clip, encoding: Encoding, pipeline: Pipeline) -> FramePath:
+    """Luma for networks on luma alone, which need not see RGB; otherwise RGB.
+
+    Args:
+        clip: From `probe`.
+        encoding: Of the result.
+        pipeline: What upscales frames.
+    """
+    networks = [model for upscaler in pipeline.upscalers for model in upscaler.models]
+    on_luma = bool(networks) and all(network.channels == 1 for network in networks)
+    same_samples = clip.layout == encoding.layout and not clip.is_rgb
+    # Chroma is mirrored at the edges, and does not wrap.
+    if on_luma and same_samples and pipeline.wrap == "none":
+        return LumaPath(clip, encoding, pipeline)
+    return RgbPath(clip, encoding, pipeline)
+
+
+class RgbPath:
+    """Frames as RGB, as images are computed."""
+
+    at_full_resolution = True
+
+    def __init__(self, clip: Clip, encoding: Encoding, pipeline: Pipeline) -> None:
+        self._decoder = Converter(clip.colour, clip.layout.depth)
+        self.dtype = self._decoder.dtype
+        self._encoder = Converter(encoding.colour, encoding.layout.depth)
+        self._encoding = encoding
+        self._pipeline = pipeline
+
+    def prepare(self, planes: Planes) -> Planes:
+        """As `FramePath.prepare`."""
+        return (self._decoder.to_rgb(planes),)
+
+    def compute(self, prepared: Planes) -> Planes:
+        """As `FramePath.compute`."""
+        size = self._encoding.height, self._encoding.width
+        return (self._pipeline.run(prepared[0], size),)
+
+    def finish(self, computed: Planes) -> Planes:
+        """As `FramePath.finish`."""
+        luma, *chroma = self._encoder.to_planes(computed[0])
+        kind, left = self._encoding.layout.kind, self._encoding.sited_left
+        return (luma, *(subsampled(plane, kind, left=left) for plane in chroma))
+
+
+class LumaPath:
+    """Luma through the networks, chroma by bicubic at its own resolution.
+
+    Chroma of 4:2:0 is a quarter of luma, and needs neither networks nor a conversion to RGB and
+    back: this is about what such networks do with RGB, for less.
+    """
+
+    at_full_resolution = False
+    dtype: Any = np.uint16
+
+    def __init__(self, clip: Clip, encoding: Encoding, pipeline: Pipeline) -> None:
+        self._clip = clip
+        self._encoding = encoding
+        self._pipeline = pipeline
+        levels = np.arange(1 << clip.layout.depth, dtype=np.float64)
+        black, white = _luma_range(clip)
+        scaled = (levels - black) / (white - black) * 65535
+        self._table = np.clip(np.rint(scaled), 0, 65535).astype(np.uint16)
+        self._black, self._step = np.float32(black), np.float32((white - black) / 65535)
+
+    def prepare(self, planes: Planes) -> Planes:
+        """As `FramePath.prepare`: luma over the whole range of uint16."""
+        return (self._table[planes[0]], *planes[1:])
+
+    def compute(self, prepared: Planes) -> Planes:
+        """As `FramePath.compute`."""
+        size = self._encoding.height, self._encoding.width
+        return (self._pipeline.run(prepared[0], size), *prepared[1:])
+
+    def finish(self, computed: Planes) -> Planes:
+        """As `FramePath.finish`."""
+        luma = computed[0].astype(np.float32) * self._step + self._black
+        return (luma, *(self._resized(plane) for plane in computed[1:]))
+
+    def _resized(self, plane: NDArray[Any]) -> NDArray[Any]:
+        """Chroma by bicubic, each sample at its place between those of luma."""
+        clip, encoding = self._clip, self._encoding
+        steps = {"420": (2, 2), "422": (2, 1)}.get(clip.layout.kind, (1, 1))
+        offsets = [(step - 1) / 2 for step in steps]
+        across = [0.0 if clip.codec in SITED_LEFT else offsets[0]]
+        across.append(0.0 if encoding.sited_left else offsets[0])
+        scales = encoding.width / clip.width, encoding.height / clip.height
+        places = (
+            _places(steps[0], scales[0], *across),
+            _places(steps[1], scales[1], offsets[1], offsets[1]),
+        )
+        inverse = np.array(
+            [[1 / scales[0], 0, places[0]], [0, 1 / scales[1], places[1]]], np.float64
+        )
+        size = -(-encoding.width // steps[0]), -(-encoding.height // steps[1])
+        resized: NDArray[Any] = cv2.warpAffine(
+            plane.astype(np.float32),
+            inverse,
+            size,
+            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REFLECT,
+        )
+        return resized
+
+
+def _luma_range(clip: Clip) -> tuple[float, float]:
+    """Black and white (ITU-T H.273, section 8.3)."""
+    if clip.colour.range == FULL:
+        return 0.0, float((1 << clip.layout.depth) - 1)
+    step = 1 << (clip.layout.depth - 8)
+    return 16.0 * step, 235.0 * step
+
+
+def _places(step: int, scale: float, source: float, target: float) -> float:
+    """Where the first sample of the target lies in the source, in samples of the source.
+
+    Args:
+        step: Luma pixels from one sample to the next.
+        scale: Of luma.
+        source: Where the first sample of the source lies, in luma pixels.
+        target: Where that of the target lies.
+    """
+    return ((target + 0.5) / scale - 0.5 - source) / step

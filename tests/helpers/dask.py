@@ -1,0 +1,49 @@
+"""A Dask cluster of two worker processes, which can be made to misbehave."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+needs_dask = pytest.mark.skipif(
+    importlib.util.find_spec("distributed") is None, reason="the extra 'cluster' is not installed"
+)
+
+SETUP = "from sr_cli.upscale.cluster import check, task\ndef dask_setup(worker):\n"
+"""The beginning of a preload; indented lines follow, run as a worker starts."""
+
+
+@contextmanager
+def dask_cluster(folder: Path, setup: str = "", **options: Any) -> Iterator[str]:
+    """Start workers 0 and 1 of one thread each.
+
+    Args:
+        folder: For a file.
+        setup: Lines of Python that each worker process runs first, with `worker` from Dask, and
+            the modules `check` and `task` of `sr`.
+        options: Of `LocalCluster`.
+
+    Yields:
+        The address of the scheduler.
+    """
+    from distributed import LocalCluster
+
+    preload = folder / "preload.py"
+    preload.write_text(SETUP + "".join(f"    {line}\n" for line in (setup or "pass").splitlines()))
+    with LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        memory_limit=0,
+        silence_logs=logging.CRITICAL,
+        preload=[str(preload)],
+        **options,
+    ) as cluster:
+        yield cluster.scheduler_address
