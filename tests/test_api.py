@@ -39,8 +39,8 @@ from sr_cli.upscale.request import (
 )
 
 FLOORS = [
-    "cli", "upscale", "video", "training", "evaluation", "engine", "registry", "store", "networks",
-    "layers", "imaging", "system",
+    "cli", "upscale", "video", "training", "export", "evaluation", "engine", "registry", "store",
+    "networks", "layers", "imaging", "system",
 ]  # fmt: skip
 
 

@@ -91,7 +91,7 @@ def test_commands_parse(arguments: list[str]) -> None:
     asked = parsed.get("names") if name == "download-weights" else parsed.get("model")
     for model in [asked] if isinstance(asked, str) else asked or []:
         for part in [model] if is_address(model) else model.split("+"):
-            is_file = Path(part).suffix in (".pth", ".safetensors")
+            is_file = Path(part).suffix in (".pth", ".safetensors", ".onnx")
             assert is_address(part) or is_file or part in names | {"bicubic", "my-net", "my-net-x4"}
 
 

@@ -17,6 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 from sr_cli.cli.benchmark import benchmark
 from sr_cli.cli.console import prepare_streams, report_error, say
 from sr_cli.cli.download_weights import download_weights
+from sr_cli.cli.export import export
 from sr_cli.cli.models import models
 from sr_cli.cli.train import train
 from sr_cli.cli.upscale import upscale
@@ -115,6 +116,7 @@ app.command(cls=_Command)(upscale)
 app.command(cls=_Command)(train)
 app.command(cls=_Command)(benchmark)
 app.command("download-weights", cls=_Command)(download_weights)
+app.command(cls=_Command)(export)
 app.command(cls=_Command)(models)
 
 

@@ -53,8 +53,8 @@ class Options:
         typer.Option(
             "-m",
             "--model",
-            help="Network, id, checkpoint file or address. a+b applies two in turn; repeat -m "
-            "to average several.",
+            help="Network, id, checkpoint or ONNX file, or address. a+b applies two in turn; "
+            "repeat -m to average several.",
         ),
     ] = None
     scale: Annotated[

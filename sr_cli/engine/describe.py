@@ -15,7 +15,7 @@ from sr_cli.registry.checkpoint import is_sr_checkpoint, read_header
 from sr_cli.registry.loaded import LoadedModel
 from sr_cli.registry.manifest import load_manifest
 from sr_cli.registry.published import published_by_sha256
-from sr_cli.registry.ref import FileRef
+from sr_cli.registry.ref import file_ref
 from sr_cli.system.files import sha256_of
 
 
@@ -34,7 +34,7 @@ def describe(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise SrError("file-not-found", path, hint="checkpoint")
-    loaded = FileRef(path.name, path).load()
+    loaded = file_ref(path.name, path).load()
     measured: dict[str, Any] = {}
     if loaded.sha256:
         loaded, measured = _measure(loaded, path)
@@ -65,7 +65,7 @@ def describe(path: Path) -> dict[str, Any]:
         facts["tile_difference"] = traits.tile_difference
     gray = "gray" if traits.value_range == (0.0, 1.0) else "luma"
     facts["channels"] = gray if network.channels == 1 else "RGB"
-    facts["parameters"] = sum(p.numel() for p in network.parameters())
+    facts["parameters"] = network.count_parameters()
     return facts | measured
 
 

@@ -408,6 +408,7 @@ class Upscaler:
             net(torch.zeros(1, model.channels, _PROBE, _PROBE, device=self.device))
             for hook in hooks:
                 hook.remove()
+            most = max(most, net.bytes_per_pixel * _PROBE**2)
         # Plus, to the busiest layer, the skip connection and the result as float and integer.
         result = 3 * 4 * self.scale**2 * 8
         return int(1.5 * most / _PROBE**2) + result

@@ -11,7 +11,7 @@ from typing import Any
 
 def count_parameters(models: Sequence[Any]) -> int:
     """Weights and biases of all networks."""
-    return sum(p.numel() for m in models for p in m.parameters())
+    return sum(m.count_parameters() for m in models)
 
 
 def count_multiply_adds(models: Sequence[Any]) -> float:

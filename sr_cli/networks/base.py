@@ -17,7 +17,8 @@ class InferenceNet(nn.Module):
 
     `half_parts` run in the dtype given to `set_precision`. Everything else stays in float32,
     because the first and last layers and the global skip cause most of the rounding error.
-    `channels_last` says whether the network is faster in that memory format.
+    `channels_last` says whether the network is faster in that memory format, `bytes_per_pixel` how
+    much its busiest operation needs per lr pixel where that does not show in its layers.
 
     Shapes as for `SRModel`: lr (N, C, h, w) in [0, 1] -> sr (N, C, h*scale, w*scale), float32.
     """
@@ -26,6 +27,7 @@ class InferenceNet(nn.Module):
         super().__init__()
         self.half_dtype = torch.float32
         self.channels_last = True
+        self.bytes_per_pixel = 0
 
     def half_parts(self) -> list[nn.Module]:
         """Submodules that may run in bf16 or fp16."""
@@ -96,6 +98,10 @@ class SRModel(nn.Module):
     def for_inference(self) -> InferenceNet:
         """A frozen copy that computes the same result faster; this network is not changed."""
         return _Unchanged(self.frozen_copy()).eval()
+
+    def count_parameters(self) -> int:
+        """Weights and biases."""
+        return sum(p.numel() for p in self.parameters())
 
     def frozen_copy(self) -> Self:
         """A float32 copy for inference: evaluation mode, no gradients."""

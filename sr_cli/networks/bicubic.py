@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sr_cli.imaging.edges import positions_beyond
 from sr_cli.imaging.resize import keys_cubic
+from sr_cli.layers.edges import mirror_beyond
 from sr_cli.layers.shuffle import shuffle
 from sr_cli.networks.base import SRModel
 
@@ -28,11 +28,6 @@ def _phase_weights(scale: int) -> tuple[tuple[float, ...], ...]:
         weights = keys_cubic(np.arange(-RADIUS, RADIUS + 1, dtype=np.float64) - centre).tolist()
         phases.append(tuple(w / math.fsum(weights) for w in weights))
     return tuple(phases)
-
-
-def _mirrored(length: int, device: torch.device) -> Tensor:
-    """Indices of an axis with a symmetric border of RADIUS pixels."""
-    return torch.from_numpy(positions_beyond(-RADIUS, length + RADIUS, length)).to(device)
 
 
 @lru_cache
@@ -55,11 +50,12 @@ def upscale_bicubic(lr: Tensor, scale: int) -> Tensor:
         (N, C, h*scale, w*scale) in float32.
     """
     n, c, h, w = lr.shape
-    x = lr.float()[:, :, _mirrored(h, lr.device)][:, :, :, _mirrored(w, lr.device)]
+    x = mirror_beyond(lr.float(), before=RADIUS, below=RADIUS, right=RADIUS)
     tall, wide = h + 2 * RADIUS, w + 2 * RADIUS
-    # With one channel, both memory formats are equal; the strides select channels_last.
     x = x.reshape(n * c, 1, tall, wide).contiguous()
-    x = x.as_strided(x.shape, (tall * wide, 1, wide, 1))
+    if not torch.compiler.is_compiling():
+        # With one channel, both memory formats are equal; the strides select channels_last.
+        x = x.as_strided(x.shape, (tall * wide, 1, wide, 1))
     sr = shuffle(F.conv2d(x, _kernels(scale, lr.device)), scale)
     return sr.view(n, c, h * scale, w * scale)
 

@@ -28,7 +28,8 @@ from sr_cli.system.files import sha256_of
 if TYPE_CHECKING:
     from sr_cli.registry.loaded import LoadedModel
 
-_CHECKPOINT_SUFFIXES = {".safetensors", ".pth", ".pt", ".ckpt", ".bin"}
+ONNX_SUFFIX = ".onnx"
+_CHECKPOINT_SUFFIXES = {".safetensors", ".pth", ".pt", ".ckpt", ".bin", ONNX_SUFFIX}
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,28 @@ class FileRef(ModelRef):
 
 
 @dataclass(frozen=True)
+class OnnxRef(FileRef):
+    """An ONNX file, of `sr export` or of another tool."""
+
+    def scales(self) -> list[int]:
+        return [self.load().network.scale]
+
+    def load(self, scale: int | None = None) -> LoadedModel:
+        from sr_cli.registry.onnx_model import load_onnx
+
+        loaded = load_onnx(self.path)
+        available = [loaded.network.scale]
+        if scale not in (None, *available):
+            raise SrError("scale-not-available", self.name, scale=scale, available=available)
+        return loaded
+
+
+def file_ref(name: str, path: Path) -> FileRef:
+    """The reference to a file, by its suffix."""
+    return (OnnxRef if path.suffix.lower() == ONNX_SUFFIX else FileRef)(name, path)
+
+
+@dataclass(frozen=True)
 class AddressRef(ModelRef):
     """A checkpoint at an address given by the user, in the cache once downloaded."""
 
@@ -184,7 +207,7 @@ class AddressRef(ModelRef):
     def _file(self) -> FileRef:
         if not store.is_intact(self.remote):
             raise RefusedError("not-downloaded", self.remote.address, hint="address")
-        return FileRef(self.name, self.remote.path)
+        return file_ref(self.name, self.remote.path)
 
     def scales(self) -> list[int]:
         with about_address(self.remote):
@@ -292,7 +315,7 @@ def parse_model(name: str | Path | None) -> ModelRef:
     if path.suffix.lower() in _CHECKPOINT_SUFFIXES or os.path.isfile(path):
         if not os.path.isfile(path):
             raise RefusedError("file-not-found", name)
-        return FileRef(path.name, path)
+        return file_ref(path.name, path)
     if published := published_entry(name):
         return FamilyRef(name, (published,))
     raise _unknown_model(name, manifest)

@@ -13,9 +13,9 @@ from typing import Any
 from sr_cli.cli.messages.template import Message, fill
 from sr_cli.errors import Note, SrError
 
-from . import evaluation, files, imaging, models, options, training, upscale, video
+from . import evaluation, export, files, imaging, models, options, training, upscale, video
 
-_ROOMS = (options, files, imaging, models, upscale, video, training, evaluation)
+_ROOMS = (options, files, imaging, models, upscale, video, training, evaluation, export)
 MESSAGES: Mapping[str, Message] = {c: m for room in _ROOMS for c, m in room.MESSAGES.items()}
 NOTES: Mapping[str, str] = {k: t for room in _ROOMS for k, t in room.NOTES.items()}
 

@@ -1,0 +1,1 @@
+"""sr export as a library: networks as files for other runtimes."""

@@ -1,0 +1,244 @@
+"""`export_model`: a model as a file for another runtime, verified before it is written."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sr_cli.errors import SrError
+from sr_cli.export.graph import PixelNet
+from sr_cli.export.onnx_file import export_graph, with_metadata
+from sr_cli.export.pt2_file import export_program, open_program, write_program
+from sr_cli.export.quantise import ALLOWED_COST, choose_images, measure_cost, quantise
+from sr_cli.export.request import FORMATS, ExportRequest, check_output
+from sr_cli.export.source import Source, choose_model, default_name, load_source
+from sr_cli.export.verify import TOLERANCES, largest_difference, largest_pixel_difference
+from sr_cli.imaging.colour import LUMA_RANGE, LUMA_WEIGHTS
+from sr_cli.registry.graph_metadata import GraphMetadata
+from sr_cli.registry.onnx_graph import Graph, Signature
+from sr_cli.registry.onnx_model import as_model
+from sr_cli.system.files import atomic_write
+
+_EXAMPLE = (2, 13, 17)
+"""Batch, height and width with which a network is traced: different, so that none is mistaken."""
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """A file that was written.
+
+    Attributes:
+        path: The file.
+        bytes: Its size.
+        format: `onnx` or `pt2`.
+        metadata: What the file says about itself, with what the verification found.
+    """
+
+    path: Path
+    bytes: int
+    format: str
+    metadata: GraphMetadata
+
+
+def export_model(request: ExportRequest) -> ExportResult:
+    """Export a model, verify the result in its own runtime, and write it.
+
+    Args:
+        request: What to export.
+
+    Returns:
+        The file and what it says about itself.
+
+    Raises:
+        RefusedError: As `ExportRequest.check` and `choose_model`.
+        SrError: What loading the model raises; `export-failed`, `export-differs`,
+            `quantisation-cost`; `unwritable-file`, `already-exists`. Then nothing is written.
+    """
+    request.check()
+    ref, scale = choose_model(request.model, request.scale)
+    kind = request.chosen_format
+    path = request.output or Path(default_name(ref, scale) + FORMATS[kind])
+    check_output(path, request.overwrite)
+    source = load_source(ref, scale)
+    try:
+        make = _as_pt2 if kind == "pt2" else _as_onnx
+        content, metadata = make(source, request)
+    except SrError as error:
+        raise error.about(ref.name) from error.__cause__
+    with atomic_write(path, overwrite=request.overwrite) as file:
+        file.write(content)
+    return ExportResult(path, len(content), kind, metadata)
+
+
+def _as_onnx(source: Source, request: ExportRequest) -> tuple[bytes, GraphMetadata]:
+    """The content of an ONNX file, verified."""
+    metadata = msgspec.structs.replace(
+        source.metadata,
+        pixels="uint8" if request.uint8 else "float",
+        precision=request.precision,
+    )
+    model = _trace(source, metadata, request.opset)
+    if request.precision == "int8":
+        return _as_int8(source, model, metadata, request)
+    if request.precision == "fp16":
+        model = _in_half(model)
+        _check_range(model, metadata)
+    metadata = _verified(source, with_metadata(model, metadata), metadata)
+    return with_metadata(model, metadata), metadata
+
+
+def _as_int8(
+    source: Source, model: Any, metadata: GraphMetadata, request: ExportRequest
+) -> tuple[bytes, GraphMetadata]:
+    """The content of an int8 file, with what it costs.
+
+    Raises:
+        SrError: `quantisation-cost` for more than 0.1 dB, unless it is forced.
+    """
+    layers = _layers(model)[1:-1]
+    if not layers:
+        raise SrError("export-failed", reason="no layers between the first and the last")
+    images = choose_images(request.calibrate)
+    model = quantise(model, [_as_input(tile, metadata) for tile in images.calibration], layers)
+    graph = open_graph(with_metadata(model, metadata), metadata)
+    cost = measure_cost(source.loaded, as_model(graph, metadata), images.held_back)
+    if cost.psnr > ALLOWED_COST and not request.force:
+        raise SrError("quantisation-cost", cost=cost.psnr, levels=cost.levels, allowed=ALLOWED_COST)
+    found = msgspec.structs.replace(
+        metadata, psnr_cost=round(cost.psnr, 4), largest_difference=cost.levels / 255
+    )
+    return with_metadata(model, found), found
+
+
+def _as_input(tile: NDArray[Any], metadata: GraphMetadata) -> NDArray[Any]:
+    """Pixels (h, w, 3) as the graph takes them."""
+    if metadata.pixels == "uint8":
+        return tile[None]
+    if metadata.channels == 3:
+        return np.asarray(tile.transpose(2, 0, 1)[None] / 255, np.float32)
+    reach = (metadata.white - metadata.black) / LUMA_RANGE
+    luma = tile / 255 @ LUMA_WEIGHTS * reach + metadata.black
+    return np.asarray(luma[None, None], np.float32)
+
+
+def _as_pt2(source: Source, _: ExportRequest) -> tuple[bytes, GraphMetadata]:
+    """The content of a .pt2 file, verified."""
+    batch, h, w = _EXAMPLE
+    example = torch.rand(batch, source.metadata.channels, h, w)
+    program = export_program(source.continued(), example)
+    network = open_program(write_program(program, source.metadata))
+    metadata = _accepted(
+        source.metadata, largest_difference(source.loaded, network), TOLERANCES["fp32"]
+    )
+    return write_program(program, metadata), metadata
+
+
+def _trace(source: Source, metadata: GraphMetadata, opset: int) -> Any:
+    """The graph in float32."""
+    net = source.continued()
+    batch, h, w = _EXAMPLE
+    if metadata.pixels == "float":
+        example = torch.rand(batch, metadata.channels, h, w)
+        return export_graph(net, example, layout="nchw", opset=opset)
+    pixels = PixelNet(
+        net,
+        scale=metadata.scale,
+        channels=metadata.channels,
+        black=metadata.black,
+        white=metadata.white,
+    ).eval()
+    example = torch.randint(0, 256, (batch, h, w, 3), dtype=torch.uint8)
+    return export_graph(pixels, example, layout="nhwc", opset=opset)
+
+
+def _in_half(model: Any) -> Any:
+    """The graph computed in float16, with inputs, outputs, first and last layers as before."""
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+    ends = _layers(model)[::-1][:1] + _layers(model)[:1]
+    half = convert_float_to_float16(model, keep_io_types=True, node_block_list=ends)
+    # The cast of the input is put last, behind the nodes that read it, and the types of what lies
+    # between nodes are those of before.
+    OnnxModel(half).topological_sort()
+    del half.graph.value_info[:]
+    return half
+
+
+def _check_range(model: Any, metadata: GraphMetadata) -> None:
+    """Check that no value inside a float16 graph is infinite.
+
+    On x86, ONNX Runtime computes chains of layers in float32, where nothing overflows, unless the
+    values between them are asked for.
+
+    Raises:
+        SrError: `export-failed`.
+    """
+    import onnx
+
+    open_model = copy.deepcopy(model)
+    names = [name for node in model.graph.node for name in node.output]
+    known = {value.name for value in model.graph.output}
+    open_model.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in known)
+    graph = open_graph(open_model.SerializeToString(), metadata)
+    for tile in choose_images(None).calibration:
+        for values in graph.run_all(_as_input(tile, metadata)):
+            if values.dtype.kind == "f" and not np.isfinite(values).all():
+                raise SrError("export-failed", reason="values beyond the range of float16")
+
+
+def _layers(model: Any) -> list[str]:
+    """The convolutions of the network, in order; those of bicubic have constants, not weights."""
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type == "Conv" and "lifted_tensor" not in node.input[1]
+    ]
+
+
+def _verified(source: Source, content: bytes, metadata: GraphMetadata) -> GraphMetadata:
+    """The metadata with what running the file in ONNX Runtime finds.
+
+    Raises:
+        SrError: `export-differs`.
+    """
+    graph = open_graph(content, metadata)
+    if metadata.pixels == "float":
+        difference = largest_difference(source.loaded, graph.run_image)
+        allowed = TOLERANCES[metadata.precision]
+    else:
+        levels = largest_pixel_difference(source.loaded, lambda lr: graph.run(lr[None])[0])
+        difference, allowed = levels / 255, 1 / 255
+    return _accepted(metadata, difference, allowed)
+
+
+def _accepted(metadata: GraphMetadata, difference: float, allowed: float) -> GraphMetadata:
+    """The metadata with the largest difference from PyTorch.
+
+    Raises:
+        SrError: `export-differs` if it is too large.
+    """
+    if difference > allowed:
+        raise SrError("export-differs", difference=difference, allowed=allowed)
+    return msgspec.structs.replace(metadata, largest_difference=difference)
+
+
+def open_graph(content: bytes, metadata: GraphMetadata) -> Graph:
+    """An exported graph in ONNX Runtime."""
+    in_pixels = metadata.pixels == "uint8"
+    signature = Signature(
+        "lr",
+        "uint8" if in_pixels else "float32",
+        "nhwc" if in_pixels else "nchw",
+        3 if in_pixels else metadata.channels,
+        0,
+        {},
+    )
+    return Graph(content, signature)

@@ -1,0 +1,126 @@
+"""The model that is exported: its network, traits, weights and name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from sr_cli.engine.findings import Place
+from sr_cli.engine.probe import probe_model
+from sr_cli.engine.upscaler import needed_halo, needed_margin
+from sr_cli.errors import RefusedError
+from sr_cli.export.graph import ContinuedNet
+from sr_cli.registry.checkpoint import is_sr_checkpoint, read_header
+from sr_cli.registry.graph_metadata import GraphMetadata
+from sr_cli.registry.loaded import LoadedModel
+from sr_cli.registry.ref import (
+    AddressRef,
+    BicubicRef,
+    FamilyRef,
+    FileRef,
+    ModelRef,
+    OnnxRef,
+    parse_model,
+)
+from sr_cli.system.files import sha256_of
+from sr_cli.version import __version__
+
+DEFAULT_SCALE = 4
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that is ready to be exported.
+
+    Attributes:
+        loaded: The network, with measured traits for those of other tools.
+        metadata: What the file says about itself.
+    """
+
+    loaded: LoadedModel
+    metadata: GraphMetadata
+
+    def continued(self) -> ContinuedNet:
+        """The network as it is exported, in float32."""
+        network, traits = self.loaded.network, self.loaded.traits
+        net = ContinuedNet(
+            network.for_inference(),
+            scale=network.scale,
+            margin=needed_margin(self.loaded),
+            grid=traits.grid,
+            smallest=traits.smallest_side,
+        )
+        return net.eval()
+
+
+def choose_model(name: str | None, scale: int | None) -> tuple[ModelRef, int]:
+    """The model and the scale that are exported.
+
+    Args:
+        name: As for `parse_model`.
+        scale: None for 4, or the largest scale.
+
+    Raises:
+        RefusedError: As `parse_model`; `not-exportable` for bicubic and ONNX files,
+            `chain-not-supported`, `scale-not-available`, `not-downloaded`.
+        SrError: What reading the file raises.
+    """
+    ref = parse_model(name)
+    if isinstance(ref, BicubicRef):
+        raise RefusedError("not-exportable", ref.name, hint="bicubic")
+    if isinstance(ref, OnnxRef):
+        raise RefusedError("not-exportable", ref.name, hint="onnx")
+    if len(ref.steps) > 1:
+        raise RefusedError("chain-not-supported", ref.name)
+    scales = ref.scales()
+    chosen = scale or (DEFAULT_SCALE if DEFAULT_SCALE in scales else max(scales))
+    if chosen not in scales:
+        raise RefusedError("scale-not-available", ref.name, scale=chosen, available=scales)
+    return ref, chosen
+
+
+def default_name(ref: ModelRef, scale: int) -> str:
+    """NAME-xN without a suffix: the id of a model, or the name of its file."""
+    is_file = isinstance(ref, FileRef | AddressRef)
+    name = Path(ref.name).stem if is_file else ref.name
+    return name if name.endswith(f"-x{scale}") else f"{name}-x{scale}"
+
+
+def load_source(ref: ModelRef, scale: int) -> Source:
+    """Load a model, and measure what its tiles need if it is another tool's.
+
+    Raises:
+        SrError: What loading raises; `network-failed`.
+    """
+    loaded = probe_model(ref.load(scale), Place(torch.device("cpu"), torch.float32))
+    name, path, licence = _origin(ref, scale)
+    traits, network = loaded.traits, loaded.network
+    black, white = traits.value_range
+    metadata = GraphMetadata(
+        model=name,
+        network=traits.architecture,
+        sha256=sha256_of(path),
+        licence=licence,
+        version=__version__,
+        scale=network.scale,
+        channels=network.channels,
+        black=black,
+        white=white,
+        halo=needed_halo(loaded),
+        grid=traits.grid,
+        tile_difference=traits.tile_difference,
+    )
+    return Source(loaded, metadata)
+
+
+def _origin(ref: ModelRef, scale: int) -> tuple[str, Path, str]:
+    """The id of a model, the file with its weights, and their licence."""
+    if isinstance(ref, FamilyRef):
+        entry = next(e for e in ref.entries if e.scale == scale)
+        return entry.id, entry.path, entry.licence
+    path = ref.remote.path if isinstance(ref, AddressRef) else Path()
+    if isinstance(ref, FileRef):
+        path = ref.path
+    return ref.name, path, read_header(path).licence if is_sr_checkpoint(path) else ""

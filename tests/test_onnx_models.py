@@ -1,0 +1,250 @@
+"""-m FILE.onnx: graphs of other tools, found out by a probe, and graphs that are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.command import Run
+from helpers.images import save
+from PIL import Image
+
+onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
+pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+FLOAT = TensorProto.FLOAT
+ANY = ["n", 3, "h", "w"]
+NEAREST = {
+    "mode": "nearest",
+    "nearest_mode": "floor",
+    "coordinate_transformation_mode": "asymmetric",
+}
+
+
+def model(
+    nodes: list[Any],
+    *,
+    shape: list[Any] | None = None,
+    result: list[Any] | None = None,
+    dtype: int = FLOAT,
+    weights: dict[str, Any] | None = None,
+    domain: str = "",
+) -> Any:
+    """A graph from `x` to `y`."""
+    tensors = [numpy_helper.from_array(np.asarray(v), k) for k, v in (weights or {}).items()]
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info("x", dtype, shape or ANY)],
+        [helper.make_tensor_value_info("y", dtype, result or ["n", 3, "a", "b"])],
+        tensors,
+    )
+    opsets = [helper.make_opsetid("", 18), *([helper.make_opsetid(domain, 1)] if domain else [])]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=9)
+
+
+def nearest(scale: int = 2, *, last: bool = False, **options: Any) -> Any:
+    """A graph that repeats each pixel."""
+    factors = [1, scale, scale, 1] if last else [1, 1, scale, scale]
+    node = helper.make_node("Resize", ["x", "", "s"], ["y"], **NEAREST)
+    return model([node], weights={"s": np.array(factors, np.float32)}, **options)
+
+
+def in_bytes() -> Any:
+    """8-bit pixels, channels last."""
+    shapes = {"shape": ["n", "h", "w", 3], "result": ["n", "a", "b", 3]}
+    return nearest(3, last=True, dtype=TensorProto.UINT8, **shapes)
+
+
+def in_half() -> Any:
+    return nearest(2, dtype=TensorProto.FLOAT16)
+
+
+def up_to_255() -> Any:
+    """A graph for values up to 255: it takes those up to 1 for black."""
+    nodes = [
+        helper.make_node("Floor", ["x"], ["whole"]),
+        helper.make_node("Resize", ["whole", "", "s"], ["y"], **NEAREST),
+    ]
+    return model(nodes, weights={"s": np.array([1, 1, 2, 2], np.float32)})
+
+
+def on_a_grid() -> Any:
+    """A graph that takes sides that are even."""
+    nodes = [
+        helper.make_node("SpaceToDepth", ["x"], ["d"], blocksize=2),
+        helper.make_node("DepthToSpace", ["d"], ["f"], blocksize=2, mode="DCR"),
+        helper.make_node("Resize", ["f", "", "s"], ["y"], **NEAREST),
+    ]
+    return model(nodes, weights={"s": np.array([1, 1, 2, 2], np.float32)})
+
+
+def of_any_channels() -> Any:
+    return nearest(2, shape=["n", "c", "h", "w"], result=["n", "c", "a", "b"])
+
+
+def gray() -> Any:
+    return nearest(2, shape=["n", 1, "h", "w"], result=["n", 1, "a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("make", "scale"),
+    [
+        (nearest, 2),
+        (in_bytes, 3),
+        (in_half, 2),
+        (up_to_255, 2),
+        (on_a_grid, 2),
+        (of_any_channels, 2),
+    ],
+)
+def test_graphs_of_others_upscale(
+    sr: Run, tmp_path: Path, make: Callable[[], Any], scale: int
+) -> None:
+    onnx.save(make(), tmp_path / "net.onnx")
+    lr = save(tmp_path / "lr.png", 21, 13)
+    done = sr("upscale", lr, "-m", "net.onnx", "-o", "sr.png")
+    assert done.returncode == 0, done.stderr
+    expected = np.asarray(Image.open(lr)).repeat(scale, 0).repeat(scale, 1)
+    found = np.asarray(Image.open(tmp_path / "sr.png"))
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_gray_graph_upscales_gray_exactly(sr: Run, tmp_path: Path) -> None:
+    onnx.save(gray(), tmp_path / "net.onnx")
+    pixels = np.arange(15 * 20, dtype=np.uint8).reshape(15, 20)
+    Image.fromarray(pixels).save(tmp_path / "lr.png")
+    assert sr("upscale", "lr.png", "-m", "net.onnx", "-o", "sr.png").returncode == 0
+    found = np.asarray(Image.open(tmp_path / "sr.png"))
+    assert np.array_equal(found, pixels.repeat(2, 0).repeat(2, 1))
+
+
+def test_what_was_found_is_described(sr: Run, tmp_path: Path) -> None:
+    onnx.save(on_a_grid(), tmp_path / "net.onnx")
+    facts = sr("models", "net.onnx", "--json").document
+    assert (facts["scales"], facts["size_multiple"], facts["channels"]) == ([2], 2, "RGB")
+
+
+def classifier() -> Any:
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["x"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["y"]),
+    ]
+    return model(nodes, result=["n", 3])
+
+
+def rank_3() -> Any:
+    return model([helper.make_node("Relu", ["x"], ["y"])], shape=["n", "h", "w"], result=["n"] * 3)
+
+
+def control_flow() -> Any:
+    branch = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["z"])],
+        "branch",
+        [],
+        [helper.make_tensor_value_info("z", FLOAT, None)],
+    )
+    node = helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)
+    return model([node], weights={"c": np.array(True)})
+
+
+def custom_operator() -> Any:
+    return model([helper.make_node("Run", ["x"], ["y"], domain="evil")], domain="evil")
+
+
+def fixed_size() -> Any:
+    return nearest(2, shape=[1, 3, 64, 64], result=[1, 3, 128, 128])
+
+
+def two_inputs() -> Any:
+    made = model([helper.make_node("Add", ["x", "noise"], ["y"])])
+    made.graph.input.append(helper.make_tensor_value_info("noise", FLOAT, ANY))
+    return made
+
+
+def four_channels() -> Any:
+    return model([helper.make_node("Relu", ["x"], ["y"])], shape=["n", 4, "h", "w"])
+
+
+def constant() -> Any:
+    """A graph that gives black, whatever the image is."""
+    nodes = [
+        helper.make_node("Resize", ["x", "", "s"], ["r"], **NEAREST),
+        helper.make_node("Mul", ["r", "zero"], ["y"]),
+    ]
+    weights = {"s": np.array([1, 1, 2, 2], np.float32), "zero": np.array(0, np.float32)}
+    return model(nodes, weights=weights)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        classifier, rank_3, control_flow, custom_operator, fixed_size, two_inputs, four_channels,
+        constant,
+    ],
+)  # fmt: skip
+def test_graphs_that_are_no_upscalers_are_refused(
+    sr: Run, tmp_path: Path, make: Callable[[], Any]
+) -> None:
+    onnx.save(make(), tmp_path / "net.onnx")
+    lr = save(tmp_path / "lr.png", 8, 8)
+    done = sr("upscale", lr, "-m", "net.onnx", "-o", "sr.png")
+    assert (done.returncode, done.error_codes) == (1, ["unsupported-graph"])
+    assert not (tmp_path / "sr.png").exists()
+    assert sr("models", "net.onnx").error_codes == ["unsupported-graph"]
+
+
+def external(location: str) -> bytes:
+    """A graph whose weights are said to lie in another file."""
+    made = nearest(2)
+    (tensor,) = made.graph.initializer
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    return bytes(made.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not a graph",
+        nearest(2).SerializeToString()[:-40],
+        external("../secret.bin"),
+        external("/etc/hostname"),
+        external("missing.bin"),
+        external("link.bin"),
+        external("."),
+        external(""),
+    ],
+)
+def test_damaged_files_and_data_outside_the_folder_are_refused(
+    sr: Run, tmp_path: Path, content: bytes
+) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (tmp_path / "secret.bin").write_bytes(np.array([1, 1, 2, 2], np.float32).tobytes())
+    (folder / "link.bin").symlink_to(tmp_path / "secret.bin")
+    (folder / "net.onnx").write_bytes(content)
+    lr = save(tmp_path / "lr.png", 8, 8)
+    done = sr("upscale", lr, "-m", folder / "net.onnx", "-o", "sr.png")
+    assert (done.returncode, done.error_codes) == (1, ["unreadable-graph"])
+    assert not (tmp_path / "sr.png").exists()
+
+
+def test_metadata_that_does_not_fit_the_graph_is_refused(sr: Run, tmp_path: Path) -> None:
+    lr = save(tmp_path / "lr.png", 8, 8)
+    for scale, halo in (("3", "4"), ("2", "-1"), ("two", "4")):
+        made = nearest(2)
+        stated = {"model": "x", "network": "x", "sha256": "", "version": "1", "channels": "3"}
+        stated |= {"format": "1", "scale": scale, "halo": halo}
+        helper.set_model_props(made, {f"sr.{k}": v for k, v in stated.items()})
+        onnx.save(made, tmp_path / "net.onnx")
+        done = sr("upscale", lr, "-m", "net.onnx", "-o", "sr.png")
+        assert (done.returncode, done.error_codes) == (1, ["unreadable-graph"])
