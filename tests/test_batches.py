@@ -284,9 +284,44 @@ def test_max_side_chooses_the_network_that_reaches_it(sr: Run, tmp_path: Path) -
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_what_is_no_regular_file_is_never_replaced(sr: Run, photo: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    done = sr(*BICUBIC, photo, "-o", "pipe", "-f", "png", "-y")
-    assert done.returncode == 1 and done.error_codes == ["unwritable-file"]
-    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "link"):
+        done = sr(*BICUBIC, photo, "-o", name, "-f", "png", "-y")
+        assert done.returncode == 1 and done.error_codes == ["not-a-regular-file"]
+    assert (tmp_path / "pipe").is_fifo() and (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_a_link_to_an_open_file_is_not_replaced(sr: Run, photo: Path, tmp_path: Path) -> None:
+    """As /dev/stdout is one: what the shell has opened would stay empty."""
+    with (tmp_path / "open").open("wb") as file:
+        (tmp_path / "near").symlink_to(f"/proc/self/fd/{file.fileno()}")
+        (tmp_path / "far").symlink_to("near")
+        for name in ("near", "far", f"/proc/self/fd/{file.fileno()}"):
+            done = sr(*BICUBIC, photo, "-o", name, "-f", "png", "-y")
+            assert done.returncode == 1 and done.error_codes == ["not-a-regular-file"]
+    assert (tmp_path / "open").read_bytes() == b"" and (tmp_path / "near").is_symlink()
+
+
+def test_a_link_to_a_file_is_written_through(sr: Run, photo: Path, tmp_path: Path) -> None:
+    save(tmp_path / "there/a.png", 3, 3)
+    (tmp_path / "link.png").symlink_to("there/a.png")
+    (tmp_path / "new.png").symlink_to("there/b.png")
+    for link, file in (("link.png", "there/a.png"), ("new.png", "there/b.png")):
+        assert sr(*BICUBIC, photo, "-o", link, "-y").returncode == 0
+        assert (tmp_path / link).is_symlink() and size_of(tmp_path / file) == (64, 48)
+
+
+def test_only_an_input_that_is_overwritten_is_said_to_be(sr: Run, tmp_path: Path) -> None:
+    save(tmp_path / "a.png", 10, 8)
+    (tmp_path / "hard.png").hardlink_to(tmp_path / "a.png")
+    done = sr(*BICUBIC, "a.png", "-o", "hard.png", "-y")
+    assert done.returncode == 0 and b"overwritten" not in done.stderr
+    assert size_of(tmp_path / "a.png") == (10, 8) and size_of(tmp_path / "hard.png") == (20, 16)
+    (tmp_path / "soft.png").symlink_to("a.png")
+    done = sr(*BICUBIC, "a.png", "-o", "soft.png", "-y")
+    assert done.returncode == 0 and b"overwritten" in done.stderr
+    assert size_of(tmp_path / "a.png") == (20, 16)
 
 
 def test_a_model_name_too_long_for_a_file_is_unknown(sr: Run, photo: Path) -> None:

@@ -287,8 +287,12 @@ def is_readable_result(output: Path) -> bool:
 
 
 def is_same_file(a: Path, b: Path) -> bool:
-    """Whether both are names of one file that exists."""
+    """Whether both are one file that exists, also through links, so that writing one changes both.
+
+    Hard links are not: writing gives one of the names a new file.
+    """
     try:
-        return os.path.samefile(a, b)
+        names_it_twice = os.path.realpath(a) != os.path.realpath(b)
+        return os.path.samefile(a, b) and not (names_it_twice and a.stat().st_nlink > 1)
     except OSError:
         return False

@@ -18,7 +18,9 @@ MESSAGES: dict[str, Message] = {
     "folder-not-found": Message("{subject}: no such folder"),
     "path-not-found": Message("{subject}: no such file or folder"),
     "not-a-regular-file": Message(
-        "{subject}: not a regular file", "- reads from a pipe: … | sr upscale -"
+        "{subject}: not a regular file",
+        "- reads from a pipe: … | sr upscale -",
+        {"output": "name a file; sr upscale -o - writes to stdout"},
     ),
     # facts: reason
     "unreadable-file": Message("{subject}: cannot be read ({reason})"),
