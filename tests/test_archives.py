@@ -360,3 +360,14 @@ def test_a_broken_result_is_made_again(sr: Run, tmp_path: Path) -> None:
     done = sr(*BICUBIC, "a.cbz", "--skip-existing", "--json")
     assert done.returncode == 0 and done.note_kinds == ["unreadable-result-replaced"]
     assert size_of(unpacked(tmp_path / "a_x2.cbz")["b/2.png"]) == (80, 80)
+    (skipped,) = sr(*BICUBIC, "a.cbz", "--skip-existing", "--json").records
+    assert skipped["status"] == "skipped"
+    good = (tmp_path / "a_x2.cbz").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a_x2.cbz") as archive:
+        place = archive.getinfo("b/2.png").header_offset + 80
+    (tmp_path / "a_x2.cbz").write_bytes(
+        good[:place] + bytes([good[place] ^ 255]) + good[place + 1 :]
+    )
+    done = sr(*BICUBIC, "a.cbz", "--skip-existing", "--json")
+    assert done.returncode == 0 and done.note_kinds == ["unreadable-result-replaced"]
+    assert size_of(unpacked(tmp_path / "a_x2.cbz")["b/2.png"]) == (80, 80)

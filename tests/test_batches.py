@@ -372,6 +372,35 @@ def test_an_unreadable_result_is_made_again(sr: Run, tmp_path: Path, content: by
     assert (tmp_path / "a_x2_compare.png").stat().st_mtime_ns == kept
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "tif", "bmp", "gif", "png", "webp"])
+def test_a_result_that_is_cut_off_is_made_again(sr: Run, tmp_path: Path, suffix: str) -> None:
+    save(tmp_path / f"a.{suffix}", 64, 48)
+    assert sr(*BICUBIC, f"a.{suffix}").returncode == 0
+    made = tmp_path / f"a_x2.{suffix}"
+    good = made.read_bytes()
+    made.write_bytes(good[: len(good) * 6 // 10])
+    for status in ("done", "skipped"):
+        (record,) = sr(*BICUBIC, f"a.{suffix}", "--skip-existing", "--json").records
+        assert record["status"] == status
+    assert made.read_bytes() == good
+
+
+def test_a_result_beyond_max_pixels_is_not_replaced(sr: Run, tmp_path: Path) -> None:
+    save(tmp_path / "a.png", 12, 10)
+    save(tmp_path / "a_x2.png", 100, 100)
+    run = (*BICUBIC, "a.png", "--skip-existing", "--json", "--max-pixels", "1000")
+    assert [r["status"] for r in sr(*run).records] == ["skipped"]
+
+
+def test_an_output_that_links_to_another_input_is_refused(sr: Run, tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        save(tmp_path / name, 10, 8)
+    (tmp_path / "a_x2.png").symlink_to("b.png")
+    done = sr(*BICUBIC, "a.png", "b.png", "-y")
+    assert done.returncode == 2 and done.error_codes == ["output-is-an-input"]
+    assert size_of(tmp_path / "b.png") == (10, 8)
+
+
 def test_a_readable_result_that_pillow_does_not_open_is_skipped(sr: Run, tmp_path: Path) -> None:
     deep = np.dstack([smooth(12, 16, top=65535)[..., 0]] * 2)
     kind = {"photometric": "minisblack", "extrasamples": ["unassalpha"]}

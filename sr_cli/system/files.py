@@ -92,12 +92,12 @@ def check_replaceable(path: Path) -> None:
 def _is_open_file(path: Path) -> bool:
     """Whether a name leads through the links to a process's open files."""
     for _ in range(_MOST_LINKS):
-        folder = os.path.realpath(path.parent)
-        if folder.startswith(("/proc/", "/dev/fd")):
+        folder = Path(os.path.realpath(path.parent))
+        if str(folder).startswith(("/proc/", "/dev/fd")):
             return True
         if not path.is_symlink():
             return False
-        path = Path(folder, os.readlink(path))
+        path = folder / path.readlink()
     return False
 
 

@@ -93,6 +93,21 @@ def representative(path: Path) -> Path | bytes:
     return b""
 
 
+def is_whole(path: Path, max_pixels: int, is_page: Callable[[bytes], bool]) -> bool:
+    """Whether an archive is there, its entries have their checksums, and its pages are images.
+
+    Args:
+        path: The archive.
+        max_pixels: As for `rewrite`.
+        is_page: Whether the content of an entry is an image.
+    """
+    with suppress(SrError, OSError):
+        with _open(path) as archive:
+            intact = archive.testzip() is None
+        return intact and all(map(is_page, page_contents(path, max_pixels)))
+    return False
+
+
 def page_contents(source: Path, max_pixels: int) -> Iterator[bytes]:
     """The files of the pages, one after the other.
 

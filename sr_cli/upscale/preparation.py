@@ -50,8 +50,8 @@ def prepare_output(picture: Picture, job: Job, group: Group) -> tuple[Format, tu
         The format and (width, height) of a result that fits it.
 
     Raises:
-        SrError: `never-lossless`, `not-a-regular-file`, `unwritable-file`, `disk-full`, and what `check_result_size` and
-            `check_supported` raise.
+        SrError: `never-lossless`, `not-a-regular-file`, `unwritable-file`, `disk-full`, and
+            what `check_result_size` and `check_supported` raise.
     """
     options = group.options
     assert job.format is None or isinstance(job.format, Format)

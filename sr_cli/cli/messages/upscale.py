@@ -153,7 +153,7 @@ NOTES: dict[str, str] = {
     # facts: entry
     "page-sizes-dropped": "{entry}: sizes of pages dropped, because they are no longer true",
     # facts: file
-    "unreadable-result-replaced": "{file} was empty or unreadable, and is made again",
+    "unreadable-result-replaced": "{file} was empty or damaged, and is made again",
     # facts: reason (model, frames, alpha, bands, values, factor, memory)
     "not-split": "computed by one worker, not in bands ({reason})",
 }
