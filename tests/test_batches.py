@@ -247,11 +247,14 @@ def test_one_network_serves_all_factors_that_it_reaches(sr: Run, tmp_path: Path)
 def test_a_full_or_closed_stdout_is_one_clean_error(tmp_path: Path) -> None:
     save(tmp_path / "a.png")
     command = f"{sys.executable} -m sr_cli upscale a.png -m bicubic -x2 -y --json"
-    for where, code in ((">/dev/full", 1), (">&-", 0)):
+    to_stdout = command.replace("-y --json", "-o -")
+    ends = ((command, ">/dev/full", 1), (command, ">&-", 0), (to_stdout, ">&-", 1))
+    for run, where, code in ends:
         done = subprocess.run(
-            ["sh", "-c", f"{command} {where}"], cwd=tmp_path, capture_output=True, check=False
+            ["sh", "-c", f"{run} {where}"], cwd=tmp_path, capture_output=True, check=False
         )
         assert done.returncode == code, done.stderr
+        assert (b"error[unwritable-file]: stdout" in done.stderr) == bool(code)
         assert b"Traceback" not in done.stderr and b"Exception ignored" not in done.stderr
 
 
