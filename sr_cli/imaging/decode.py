@@ -104,6 +104,17 @@ def _is_whole(path: Path, max_pixels: int, _state: tuple[int, ...]) -> bool:
     return True
 
 
+def missing_extra(source: Path | bytes) -> str | None:
+    """The extra that is needed to read a file, and that is not installed; or None."""
+    with suppress(OSError), _own_settings(), _opened(source) as file:
+        found = sniff_format(file.read(32))
+        if found is FORMATS["JXL"] and not jxl.is_available():
+            return "jxl"
+        if found is FORMATS["HEIF"] and "HEIF" not in Image.OPEN:
+            return "heif"
+    return None
+
+
 def read_provenance(source: str | Path | bytes) -> Provenance | None:
     """What made an image, from the headers of its file: no pixels are decoded.
 

@@ -151,7 +151,7 @@ def _images_of(
         raise SrError("unsupported-archive", name)
     if os.path.exists(path) and not os.path.isfile(path):
         # A pipe would be read twice, or for ever.
-        raise SrError("not-a-regular-file", name)
+        raise SrError("not-a-regular-file", name, hint="input")
     return [InputFile(path, path.parent, True)]
 
 

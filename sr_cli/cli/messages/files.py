@@ -19,8 +19,10 @@ MESSAGES: dict[str, Message] = {
     "path-not-found": Message("{subject}: no such file or folder"),
     "not-a-regular-file": Message(
         "{subject}: not a regular file",
-        "- reads from a pipe: … | sr upscale -",
-        {"output": "name a file; sr upscale -o - writes to stdout"},
+        hints={
+            "input": "- reads from a pipe: … | sr upscale -",
+            "output": "name a file; sr upscale -o - writes to stdout",
+        },
     ),
     # facts: reason
     "unreadable-file": Message("{subject}: cannot be read ({reason})"),
