@@ -208,11 +208,13 @@ def fetch(downloads: Sequence[Download], on_event: OnEvent) -> None:
 
     Raises:
         RefusedError: `licence-not-accepted`.
-        SrError: As `store.get`.
+        SrError: As `store.get`; `insecure-address` before `on_event` is called.
     """
     for download in downloads:
         if download.accept:
             raise RefusedError("licence-not-accepted", download.name, licence=download.licence)
+
+        download.remote.check_secure()
 
         def report(done: int, total: int | None, d: Download = download) -> None:
             on_event(DownloadProgress(d.name, d.licence, done, total))

@@ -37,6 +37,7 @@ MESSAGES: dict[str, Message] = {
         "{subject}: not a valid address",
         hints={
             "hub": "an address on the hub is hf://owner/repo[@revision]/file",
+            "scheme": "an address begins with https:// or hf:// (http:// needs a known sha256)",
             "no-file": "an address names a host and ends in a file name: "
             "https://example.com/model.pth",
             "cluster": "a scheduler has an address such as tcp://host:8786 or tls://host:8786",

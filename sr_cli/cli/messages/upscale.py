@@ -148,6 +148,8 @@ NOTES: dict[str, str] = {
     # facts: network, difference
     "tiles-differ": "tiles of {network} differ by up to {difference:g} of 255 from the whole "
     "image; --tile 0 upscales it at once",
+    # facts: count, suffixes
+    "images-copied": "images of unsupported formats, copied as they are: {count} ({suffixes})",
     # facts: count
     "entries-copied": "entries that are not pages, copied as they are: {count}",
     # facts: entry
