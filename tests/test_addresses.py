@@ -120,6 +120,18 @@ def test_addresses_that_lead_nowhere(
         done = sr(*command, env=hub_env(world))
         assert (done.returncode, done.error_codes) == (exit_code, [code])
         assert address.encode() in done.stderr
+        assert code != "insecure-address" or b"downloading" not in done.stderr
+
+
+@pytest.mark.parametrize("address", ["ftp://example.org/a.pth", "s3://bucket/a"])
+def test_addresses_of_other_schemes_are_named_as_such(
+    sr: Run, tmp_path: Path, address: str
+) -> None:
+    save(tmp_path / "a.png")
+    for command in (("upscale", "a.png", "-m", address), ("models", address)):
+        done = sr(*command)
+        assert (done.returncode, done.error_codes) == (2, ["invalid-address"])
+        assert b"https://" in done.stderr
 
 
 def test_pruning_an_address_forgets_its_pin(sr: Run, world: World) -> None:

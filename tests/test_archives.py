@@ -65,6 +65,9 @@ def test_pages_are_upscaled_and_the_rest_is_preserved(sr: Run, tmp_path: Path) -
             ("b/1.jpg", encoded("jpg"), DEFLATED),
             ("b/seite-ä.webp", encoded("webp"), STORED),
             ("Thumbs.db", bytes(range(256)), DEFLATED),
+            ("b/3.TGA", b"not supported", STORED),
+            ("b/4.jp2", b"not supported", STORED),
+            ("b/.thumbnails/1.tga", b"no page", STORED),
             ("__MACOSX/b/._1.jpg", b"resource fork", STORED),
             ("b/.thumbnails/1.jpg", encoded("jpg"), STORED),
         ):
@@ -78,13 +81,14 @@ def test_pages_are_upscaled_and_the_rest_is_preserved(sr: Run, tmp_path: Path) -
     assert (record["output"], sizes) == ("Book 1_x2.cbz", [40, 40, 80, 80, 3])
     assert done.notes == [
         {"kind": "page-sizes-dropped", "entry": "ComicInfo.xml"},
-        {"kind": "entries-copied", "count": 3},
+        {"kind": "images-copied", "count": 2, "suffixes": [".jp2", ".tga"]},
+        {"kind": "entries-copied", "count": 4},
     ]
     before, after = unpacked(path), unpacked(tmp_path / "Book 1_x2.cbz")
     assert list(after) == list(before)
     for name in ("b/2.png", "b/1.jpg", "b/seite-ä.webp"):
         assert size_of(after[name]) == (80, 80)
-    for name in ("b/", "Thumbs.db", "__MACOSX/b/._1.jpg", "b/.thumbnails/1.jpg"):
+    for name in ("b/", "Thumbs.db", "__MACOSX/b/._1.jpg", "b/.thumbnails/1.jpg", "b/4.jp2"):
         assert after[name] == before[name]
     told = after["ComicInfo.xml"].decode()
     for attribute in (" ImageSize='9'", '  ImageWidth="40"', ' ImageHeight = "40"'):
@@ -357,6 +361,17 @@ def test_results_of_earlier_runs_are_known_by_their_pages(sr: Run, tmp_path: Pat
 def test_a_broken_result_is_made_again(sr: Run, tmp_path: Path) -> None:
     book(tmp_path / "a.cbz")
     (tmp_path / "a_x2.cbz").write_bytes(b"")
+    done = sr(*BICUBIC, "a.cbz", "--skip-existing", "--json")
+    assert done.returncode == 0 and done.note_kinds == ["unreadable-result-replaced"]
+    assert size_of(unpacked(tmp_path / "a_x2.cbz")["b/2.png"]) == (80, 80)
+    (skipped,) = sr(*BICUBIC, "a.cbz", "--skip-existing", "--json").records
+    assert skipped["status"] == "skipped"
+    good = (tmp_path / "a_x2.cbz").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a_x2.cbz") as archive:
+        place = archive.getinfo("b/2.png").header_offset + 80
+    (tmp_path / "a_x2.cbz").write_bytes(
+        good[:place] + bytes([good[place] ^ 255]) + good[place + 1 :]
+    )
     done = sr(*BICUBIC, "a.cbz", "--skip-existing", "--json")
     assert done.returncode == 0 and done.note_kinds == ["unreadable-result-replaced"]
     assert size_of(unpacked(tmp_path / "a_x2.cbz")["b/2.png"]) == (80, 80)

@@ -258,7 +258,7 @@ def test_a_pipe_as_an_input_does_not_block(sr: Run, tmp_path: Path) -> None:
     trained = sr("train", "-m", "espcn", "-x2", "--data", "in/pipe.png", "-o", "x.safetensors")
     assert trained.error_codes == ["path-not-found"]
     assert sr("models", "in/pipe.png").error_codes == ["unknown-model"]
-    assert sr("models", "--of", "in/pipe.png").error_codes == ["file-not-found"]
+    assert sr("models", "--of", "in/pipe.png").error_codes == ["not-a-regular-file"]
 
 
 def test_an_error_is_one_line_whatever_it_names(sr: Run) -> None:

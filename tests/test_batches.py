@@ -247,11 +247,14 @@ def test_one_network_serves_all_factors_that_it_reaches(sr: Run, tmp_path: Path)
 def test_a_full_or_closed_stdout_is_one_clean_error(tmp_path: Path) -> None:
     save(tmp_path / "a.png")
     command = f"{sys.executable} -m sr_cli upscale a.png -m bicubic -x2 -y --json"
-    for where, code in ((">/dev/full", 1), (">&-", 0)):
+    to_stdout = command.replace("-y --json", "-o -")
+    ends = ((command, ">/dev/full", 1), (command, ">&-", 0), (to_stdout, ">&-", 1))
+    for run, where, code in ends:
         done = subprocess.run(
-            ["sh", "-c", f"{command} {where}"], cwd=tmp_path, capture_output=True, check=False
+            ["sh", "-c", f"{run} {where}"], cwd=tmp_path, capture_output=True, check=False
         )
         assert done.returncode == code, done.stderr
+        assert (b"error[unwritable-file]: stdout" in done.stderr) == bool(code)
         assert b"Traceback" not in done.stderr and b"Exception ignored" not in done.stderr
 
 
@@ -284,9 +287,44 @@ def test_max_side_chooses_the_network_that_reaches_it(sr: Run, tmp_path: Path) -
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_what_is_no_regular_file_is_never_replaced(sr: Run, photo: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    done = sr(*BICUBIC, photo, "-o", "pipe", "-f", "png", "-y")
-    assert done.returncode == 1 and done.error_codes == ["unwritable-file"]
-    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "link"):
+        done = sr(*BICUBIC, photo, "-o", name, "-f", "png", "-y")
+        assert done.returncode == 1 and done.error_codes == ["not-a-regular-file"]
+    assert (tmp_path / "pipe").is_fifo() and (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_a_link_to_an_open_file_is_not_replaced(sr: Run, photo: Path, tmp_path: Path) -> None:
+    """As /dev/stdout is one: what the shell has opened would stay empty."""
+    with (tmp_path / "open").open("wb") as file:
+        (tmp_path / "near").symlink_to(f"/proc/self/fd/{file.fileno()}")
+        (tmp_path / "far").symlink_to("near")
+        for name in ("near", "far", f"/proc/self/fd/{file.fileno()}"):
+            done = sr(*BICUBIC, photo, "-o", name, "-f", "png", "-y")
+            assert done.returncode == 1 and done.error_codes == ["not-a-regular-file"]
+    assert (tmp_path / "open").read_bytes() == b"" and (tmp_path / "near").is_symlink()
+
+
+def test_a_link_to_a_file_is_written_through(sr: Run, photo: Path, tmp_path: Path) -> None:
+    save(tmp_path / "there/a.png", 3, 3)
+    (tmp_path / "link.png").symlink_to("there/a.png")
+    (tmp_path / "new.png").symlink_to("there/b.png")
+    for link, file in (("link.png", "there/a.png"), ("new.png", "there/b.png")):
+        assert sr(*BICUBIC, photo, "-o", link, "-y").returncode == 0
+        assert (tmp_path / link).is_symlink() and size_of(tmp_path / file) == (64, 48)
+
+
+def test_only_an_input_that_is_overwritten_is_said_to_be(sr: Run, tmp_path: Path) -> None:
+    save(tmp_path / "a.png", 10, 8)
+    (tmp_path / "hard.png").hardlink_to(tmp_path / "a.png")
+    done = sr(*BICUBIC, "a.png", "-o", "hard.png", "-y")
+    assert done.returncode == 0 and b"overwritten" not in done.stderr
+    assert size_of(tmp_path / "a.png") == (10, 8) and size_of(tmp_path / "hard.png") == (20, 16)
+    (tmp_path / "soft.png").symlink_to("a.png")
+    done = sr(*BICUBIC, "a.png", "-o", "soft.png", "-y")
+    assert done.returncode == 0 and b"overwritten" in done.stderr
+    assert size_of(tmp_path / "a.png") == (20, 16)
 
 
 def test_a_model_name_too_long_for_a_file_is_unknown(sr: Run, photo: Path) -> None:
@@ -335,6 +373,35 @@ def test_an_unreadable_result_is_made_again(sr: Run, tmp_path: Path, content: by
     assert done.note_kinds == ["unreadable-result-replaced"]
     assert (tmp_path / "a_x2.png").read_bytes() == good
     assert (tmp_path / "a_x2_compare.png").stat().st_mtime_ns == kept
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "tif", "bmp", "gif", "png", "webp"])
+def test_a_result_that_is_cut_off_is_made_again(sr: Run, tmp_path: Path, suffix: str) -> None:
+    save(tmp_path / f"a.{suffix}", 64, 48)
+    assert sr(*BICUBIC, f"a.{suffix}").returncode == 0
+    made = tmp_path / f"a_x2.{suffix}"
+    good = made.read_bytes()
+    made.write_bytes(good[: len(good) * 6 // 10])
+    for status in ("done", "skipped"):
+        (record,) = sr(*BICUBIC, f"a.{suffix}", "--skip-existing", "--json").records
+        assert record["status"] == status
+    assert made.read_bytes() == good
+
+
+def test_a_result_beyond_max_pixels_is_not_replaced(sr: Run, tmp_path: Path) -> None:
+    save(tmp_path / "a.png", 12, 10)
+    save(tmp_path / "a_x2.png", 100, 100)
+    run = (*BICUBIC, "a.png", "--skip-existing", "--json", "--max-pixels", "1000")
+    assert [r["status"] for r in sr(*run).records] == ["skipped"]
+
+
+def test_an_output_that_links_to_another_input_is_refused(sr: Run, tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        save(tmp_path / name, 10, 8)
+    (tmp_path / "a_x2.png").symlink_to("b.png")
+    done = sr(*BICUBIC, "a.png", "b.png", "-y")
+    assert done.returncode == 2 and done.error_codes == ["output-is-an-input"]
+    assert size_of(tmp_path / "b.png") == (10, 8)
 
 
 def test_a_readable_result_that_pillow_does_not_open_is_skipped(sr: Run, tmp_path: Path) -> None:

@@ -119,7 +119,17 @@ def test_a_named_file_is_a_result_only_beside_its_original(sr: Run, tmp_path: Pa
 def test_every_file_is_counted_by_reason(sr: Run, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     save(folder / "a.png")
-    for name in ("b.tga", "c.TGA", "d.jp2", "e.psd", "f.ico", "g.xcf", ".DS_Store", "notes.txt"):
+    for name in (
+        "b.tga",
+        "c.TGA",
+        "d.jp2",
+        "e.psd",
+        "f.ico",
+        "g.xcf",
+        "h.cbr",
+        ".DS_Store",
+        "notes.txt",
+    ):
         (folder / name).write_bytes(b"anything")
     (folder / "photo").write_bytes(encoded("jpg"))
     (folder / "old.bak").write_bytes(encoded("bmp"))
@@ -130,7 +140,16 @@ def test_every_file_is_counted_by_reason(sr: Run, tmp_path: Path) -> None:
     expected = {
         "status": "left-out",
         "earlier_results": 0,
-        "unsupported": {"": 1, ".bak": 1, ".ico": 1, ".jp2": 1, ".psd": 1, ".tga": 2, ".xcf": 1},
+        "unsupported": {
+            "": 1,
+            ".bak": 1,
+            ".cbr": 1,
+            ".ico": 1,
+            ".jp2": 1,
+            ".psd": 1,
+            ".tga": 2,
+            ".xcf": 1,
+        },
         "hidden": 1,
         "other": 4,
     }
@@ -139,7 +158,9 @@ def test_every_file_is_counted_by_reason(sr: Run, tmp_path: Path) -> None:
     assert left_out(done) == expected
     shown = sr(*BICUBIC, "in", "--skip-existing").stderr.decode().splitlines()
     (line,) = (x for x in shown if x.startswith("left out"))
-    assert ".bak, .ico, .jp2, .psd, .tga, .xcf, no suffix" in line and "other files: 4" in line
+    assert (
+        ".bak, .cbr, .ico, .jp2, .psd, .tga, .xcf, no suffix" in line and "other files: 4" in line
+    )
     pattern = sr(*BICUBIC, "in/*", "--json", "--dry-run")
     assert left_out(pattern) == expected | {"hidden": 0, "earlier_results": 1}
     told: list[object] = []

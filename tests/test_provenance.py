@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,6 +16,7 @@ from helpers.networks import compact
 from PIL import ExifTags, Image
 from safetensors.torch import save_file
 
+from sr_cli.imaging.codecs import jxl
 from sr_cli.imaging.decode import read_picture, read_provenance
 from sr_cli.imaging.provenance import Provenance, UsedModel, add_provenance, find_provenance
 from sr_cli.registry.manifest import load_manifest
@@ -235,5 +237,28 @@ def test_the_comparison_says_it_too(sr: Run, tmp_path: Path) -> None:
 def test_models_of_what_is_no_result(sr: Run, photo: Path) -> None:
     assert sr("models", "--of", photo).error_codes == ["no-provenance"]
     assert sr("models", "--of", "missing.png").error_codes == ["file-not-found"]
+    folder = sr("models", "--of", ".")
+    assert folder.error_codes == ["not-a-regular-file"] and b"pipe" not in folder.stderr
     both = sr("models", "espcn", "--of", photo)
     assert both.returncode == 2 and both.error_codes == ["conflicting-options"]
+
+
+def test_models_of_an_archive_reads_its_first_page(sr: Run, photo: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.cbz", "w") as archive:
+        archive.write(photo, "1.jpg")
+    assert sr("models", "--of", "a.cbz").error_codes == ["no-provenance"]
+    assert sr(*BICUBIC, "a.cbz").returncode == 0
+    told = sr("models", "--of", "a_x2.cbz", "--json").document
+    assert (told["file"], told["models"][0]["id"]) == ("a_x2.cbz", "bicubic")
+    (tmp_path / "a.cbz").write_bytes(b"no ZIP")
+    assert sr("models", "--of", "a.cbz").error_codes == ["damaged-archive"]
+
+
+def test_models_of_what_needs_an_extra_names_it(
+    sr: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jxl, "is_available", lambda: False)
+    (tmp_path / "a.jxl").write_bytes(b"\xff\x0a" + bytes(40))
+    done = sr("models", "--of", "a.jxl", "--json")
+    assert done.returncode == 1 and done.error_codes == ["extra-missing"]
+    assert b"'jxl'" in done.stderr

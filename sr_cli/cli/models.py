@@ -26,7 +26,10 @@ class Options:
         typer.Argument(metavar="NAME", help="Network, id, checkpoint file or address to describe."),
     ] = None
     of: Annotated[
-        Path | None, typer.Option("--of", metavar="IMAGE", help="Show which model made an image.")
+        Path | None,
+        typer.Option(
+            "--of", metavar="IMAGE", help="Show which model made an image or comic archive."
+        ),
     ] = None
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False
     verify: Annotated[
@@ -62,13 +65,20 @@ def models(options: Options) -> None:
 
 def _provenance_of(image: Path) -> dict[str, Any]:
     """What made an image, by name."""
-    if not image.is_file():
+    if not image.exists():
         raise SrError("file-not-found", image)
+    if not image.is_file():
+        raise SrError("not-a-regular-file", image)
 
-    from sr_cli.imaging.decode import read_provenance
+    from sr_cli.imaging.decode import missing_extra, read_provenance
+    from sr_cli.imaging.formats import DEFAULT_MAX_PIXELS
+    from sr_cli.upscale.archive import is_archive, page_contents
 
-    made = read_provenance(image)
+    source = next(page_contents(image, DEFAULT_MAX_PIXELS)) if is_archive(image) else image
+    made = read_provenance(source)
     if made is None:
+        if extra := missing_extra(source):
+            raise SrError("extra-missing", image, extra=extra)
         raise SrError("no-provenance", image)
     return {
         "file": str(image),

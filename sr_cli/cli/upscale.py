@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from sr_cli.cli.messages import as_record
 from sr_cli.cli.options import takes
 from sr_cli.cli.upscale_options import Options, as_request, as_workers
 from sr_cli.cli.upscale_report import Reporter
-from sr_cli.errors import ExitCode, RefusedError
+from sr_cli.errors import ExitCode, RefusedError, SrError
 
 if TYPE_CHECKING:
     from sr_cli.upscale.plan import Plan
@@ -43,8 +44,11 @@ def upscale(options: Options) -> None:
 
     with Reporter(json=options.json, quiet=options.quiet, verbose=options.verbose) as reporter:
         plan = plan_files(request, reporter.on_event)
-        if options.json and any(str(job.target) == "-" for job in plan.jobs):
-            raise RefusedError("conflicting-options", "json", other="an output on stdout")
+        if any(str(job.target) == "-" for job in plan.jobs):
+            if options.json:
+                raise RefusedError("conflicting-options", "json", other="an output on stdout")
+            if sys.__stdout__ is None:
+                raise SrError("unwritable-file", "stdout", reason="it is closed")
         if options.dry_run:
             if plan.left_out:
                 reporter.on_left_out(plan.left_out)

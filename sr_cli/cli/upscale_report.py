@@ -195,7 +195,7 @@ def _counts(left_out: LeftOut) -> str:
     if left_out.unsupported:
         suffixes = ", ".join(sorted(s or "no suffix" for s in left_out.unsupported))
         count = sum(left_out.unsupported.values())
-        parts.append(f"images of unsupported formats or names: {count} ({shown(suffixes)})")
+        parts.append(f"unsupported formats or names: {count} ({shown(suffixes)})")
     if count := left_out.hidden:
         parts.append(f"hidden files: {count}")
     if count := left_out.other:

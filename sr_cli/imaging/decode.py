@@ -7,7 +7,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
@@ -83,9 +83,36 @@ def read_size(source: Path | bytes) -> tuple[int, int] | None:
     return None if facts is None else facts[0]
 
 
-def is_readable(source: Path | bytes) -> bool:
-    """Whether a file is there and has the headers of an image."""
-    return read_size(source) is not None
+def is_readable(path: Path, max_pixels: int) -> bool:
+    """Whether a file is there and holds a whole image; of a larger one, only headers are read."""
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return _is_whole(path, max_pixels, (found.st_ino, found.st_mtime_ns, found.st_size))
+
+
+@lru_cache(maxsize=1 << 16)
+def _is_whole(path: Path, max_pixels: int, _state: tuple[int, ...]) -> bool:
+    """As `is_readable`, once for each state of a file: planning and running both ask."""
+    if read_size(path) is None:
+        return False
+    try:
+        read_picture(path, max_pixels=max_pixels)
+    except SrError as error:
+        return error.code != "damaged-image"
+    return True
+
+
+def missing_extra(source: Path | bytes) -> str | None:
+    """The extra that is needed to read a file, and that is not installed; or None."""
+    with suppress(OSError), _own_settings(), _opened(source) as file:
+        found = sniff_format(file.read(32))
+        if found is FORMATS["JXL"] and not jxl.is_available():
+            return "jxl"
+        if found is FORMATS["HEIF"] and "HEIF" not in Image.OPEN:
+            return "heif"
+    return None
 
 
 def read_provenance(source: str | Path | bytes) -> Provenance | None:

@@ -199,9 +199,14 @@ _OTHER_SIGNATURES = (
 )
 
 
+def is_other_format(path: PurePath) -> bool:
+    """Whether a file is by its name an image in a format that is not supported."""
+    return path.suffix.lower() in _OTHER_SUFFIXES
+
+
 def is_other_image(path: Path) -> bool:
     """Whether a file is recognisably an image, though its name is not that of a format here."""
-    if path.suffix.lower() in _OTHER_SUFFIXES:
+    if is_other_format(path):
         return True
     try:
         with path.open("rb") as file:

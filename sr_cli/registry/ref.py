@@ -312,6 +312,8 @@ def parse_model(name: str | Path | None) -> ModelRef:
     if "+" in name and not os.path.exists(path):
         first, _, rest = name.partition("+")
         return ChainRef(name, (*parse_model(first).steps, *parse_model(rest).steps))
+    if "://" in name and not os.path.exists(path):
+        raise RefusedError("invalid-address", name, hint="scheme")
     if path.suffix.lower() in _CHECKPOINT_SUFFIXES or os.path.isfile(path):
         if not os.path.isfile(path):
             raise RefusedError("file-not-found", name)

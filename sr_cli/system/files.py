@@ -16,6 +16,8 @@ from filelock import FileLock, Timeout
 from sr_cli.errors import SrError
 
 _LOCK_PATIENCE = 3600.0
+_MOST_LINKS = 40
+"""More in a row are an error on Linux, too (path_resolution(7))."""
 
 
 @contextmanager
@@ -23,20 +25,22 @@ def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     """Open a temporary file that replaces `path` if the block ends without an error.
 
     Args:
-        path: The file's name. Its folder must exist.
+        path: The file's name. Its folder must exist. If it is a link to a file, and may be
+            overwritten, that file is replaced, and the link stays.
         overwrite: Whether to replace an existing file, including one that appears meanwhile.
 
     Yields:
         The temporary file, opened for binary writing and reading.
 
     Raises:
-        SrError: `unwritable-file` if the folder cannot be written, the disk is full, or the name
-            is that of a device, a pipe or a folder; `already-exists` if the file exists and must
-            not be overwritten.
+        SrError: `unwritable-file` if the folder cannot be written or the disk is full;
+            `already-exists` if the file exists and must not be overwritten; and as
+            `check_replaceable`.
     """
-    _check_regular(path)
+    check_replaceable(path)
+    place = Path(os.path.realpath(path)) if overwrite else path
     try:
-        handle, name = tempfile.mkstemp(prefix=".sr-", suffix=".tmp", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=".sr-", suffix=".tmp", dir=place.parent)
     except OSError as error:
         raise SrError("unwritable-file", path, reason=error.strerror or str(error)) from error
     temporary = Path(name)
@@ -59,24 +63,42 @@ def move_into_place(temporary: Path, path: Path, *, overwrite: bool) -> None:
 
     Args:
         temporary: The file, on the file system of `path`. It may remain under this name, too.
-        path: The file's name.
+        path: The file's name; a link as in `atomic_write`.
         overwrite: Whether to replace an existing file.
 
     Raises:
         SrError: As `atomic_write`.
     """
-    _check_regular(path)
+    check_replaceable(path)
+    place = Path(os.path.realpath(path)) if overwrite else path
     try:
-        temporary.chmod(_final_mode(path))
-        _link_or_replace(temporary, path, overwrite)
+        temporary.chmod(_final_mode(place))
+        _link_or_replace(temporary, place, overwrite)
     except OSError as error:
         raise SrError("unwritable-file", path, reason=error.strerror or str(error)) from error
 
 
-def _check_regular(path: Path) -> None:
-    if os.path.exists(path) and not os.path.isfile(path):
-        # Renaming would put a regular file in the place of /dev/null.
-        raise SrError("unwritable-file", path, reason="not a regular file")
+def check_replaceable(path: Path) -> None:
+    """Check that a name is free, or that of a regular file that can be replaced by another.
+
+    Raises:
+        SrError: `not-a-regular-file` for a device, a pipe, a folder, or a link to an open file,
+            such as /dev/stdout: whoever holds that open would not see the new one.
+    """
+    if (os.path.exists(path) and not os.path.isfile(path)) or _is_open_file(path):
+        raise SrError("not-a-regular-file", path, hint="output")
+
+
+def _is_open_file(path: Path) -> bool:
+    """Whether a name leads through the links to a process's open files."""
+    for _ in range(_MOST_LINKS):
+        folder = Path(os.path.realpath(path.parent))
+        if str(folder).startswith(("/proc/", "/dev/fd")):
+            return True
+        if not path.is_symlink():
+            return False
+        path = folder / path.readlink()
+    return False
 
 
 def _link_or_replace(temporary: Path, path: Path, overwrite: bool) -> None:

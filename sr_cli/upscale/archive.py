@@ -18,7 +18,13 @@ from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from sr_cli.errors import Note, SrError
-from sr_cli.imaging.formats import DEFAULT_MAX_PIXELS, FORMATS, Format, format_of_name
+from sr_cli.imaging.formats import (
+    DEFAULT_MAX_PIXELS,
+    FORMATS,
+    Format,
+    format_of_name,
+    is_other_format,
+)
 
 SUFFIX = ".cbz"
 _OTHER_SUFFIXES = (".cbr", ".cb7", ".cbt")
@@ -66,6 +72,17 @@ class _Entry:
     name: str
     format: Format | None
 
+    @property
+    def is_hidden(self) -> bool:
+        """Whether it is no page: thumbnails, and the other halves of files from macOS."""
+        return any(part.startswith((".", "__MACOSX")) for part in self.name.split("/"))
+
+    @property
+    def is_other_image(self) -> bool:
+        """Whether it would be a page if its format were supported."""
+        visible = not (self.info.is_dir() or self.is_hidden)
+        return visible and is_other_format(PurePath(self.name))
+
 
 UpscalePage = Callable[[Page, bytes], bytes]
 """Makes the file of a page from that of the original."""
@@ -91,6 +108,21 @@ def representative(path: Path) -> Path | bytes:
     with suppress(SrError, OSError):
         return next(page_contents(path, DEFAULT_MAX_PIXELS))
     return b""
+
+
+def is_whole(path: Path, max_pixels: int, is_page: Callable[[bytes], bool]) -> bool:
+    """Whether an archive is there, its entries have their checksums, and its pages are images.
+
+    Args:
+        path: The archive.
+        max_pixels: As for `rewrite`.
+        is_page: Whether the content of an entry is an image.
+    """
+    with suppress(SrError, OSError):
+        with _open(path) as archive:
+            intact = archive.testzip() is None
+        return intact and all(map(is_page, page_contents(path, max_pixels)))
+    return False
 
 
 def page_contents(source: Path, max_pixels: int) -> Iterator[bytes]:
@@ -130,6 +162,7 @@ def rewrite(
             entry before anything is written; and what `upscale_page` raises.
     """
     notes = []
+    images: list[str] = []
     with _open(source) as archive, zipfile.ZipFile(file, "w") as made:
         entries = _check_entries(source, archive, wanted, max_pixels)
         count = sum(e.format is not None for e in entries)
@@ -151,7 +184,13 @@ def rewrite(
                 with archive.open(entry.info) as content, made.open(target, "w") as copy:
                     shutil.copyfileobj(content, copy)
                 _check_size(entry.info, target.file_size)
-                copied += not entry.info.is_dir()
+                if entry.is_other_image:
+                    images.append(PurePath(entry.name).suffix.lower())
+                else:
+                    copied += not entry.info.is_dir()
+    if images:
+        facts = {"count": len(images), "suffixes": sorted(set(images))}
+        notes.append(Note("images-copied", facts))
     if copied:
         notes.append(Note("entries-copied", {"count": copied}))
     return notes
@@ -232,10 +271,9 @@ def _collisions(entries: Sequence[_Entry]) -> Iterator[tuple[_Entry, _Entry]]:
 def _entry(info: zipfile.ZipInfo, wanted: Format | None) -> _Entry:
     name = info.filename
     own = None if info.is_dir() else format_of_name(name)
-    # Thumbnails and the other halves of files from macOS are no pages.
-    hidden = any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
-    if own is None or hidden:
-        return _Entry(info, name, None)
+    kept = _Entry(info, name, None)
+    if own is None or kept.is_hidden:
+        return kept
     chosen = wanted or (own if own.writable else FORMATS["JPEG"])
     if chosen != own:
         name = name.removesuffix(PurePath(name).suffix) + chosen.suffixes[0]

@@ -155,7 +155,7 @@ def write_clip_images(
     count = 0
     for count, frame in enumerate(read_ahead(reader.read()), 1):
         path = writer.path(count)
-        if not (options.skip_existing and is_readable(path)):
+        if not (options.skip_existing and is_readable(path, options.max_pixels)):
             if options.skip_existing and os.path.isfile(path):
                 notes.append(Note("unreadable-result-replaced", {"file": str(path)}))
             lr = converter.to_rgb(frame.planes)

@@ -262,7 +262,9 @@ class Batch:
             sys.stdout.buffer.flush()
         else:
             for path, content in ((job.target, made), (job.comparison, sheet)):
-                if content is None or (options.skip_existing and is_readable(path)):
+                if content is None or (
+                    options.skip_existing and is_readable(path, options.max_pixels)
+                ):
                     continue
                 broken = options.skip_existing and os.path.isfile(path)
                 if broken:

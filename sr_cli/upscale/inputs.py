@@ -90,7 +90,7 @@ class _Passed:
         """Count a file that is not an input."""
         if path.name.startswith("."):
             self.hidden += 1
-        elif path.is_file() and is_other_image(path):
+        elif path.is_file() and (is_unsupported_archive(path) or is_other_image(path)):
             self.unsupported[path.suffix.lower()] += 1
         else:
             self.other += 1
@@ -151,7 +151,7 @@ def _images_of(
         raise SrError("unsupported-archive", name)
     if os.path.exists(path) and not os.path.isfile(path):
         # A pipe would be read twice, or for ever.
-        raise SrError("not-a-regular-file", name)
+        raise SrError("not-a-regular-file", name, hint="input")
     return [InputFile(path, path.parent, True)]
 
 

@@ -304,6 +304,6 @@ def _own_format(source: Path) -> Format | Container:
 
 
 def _key(path: Path) -> str:
-    """A key that is equal for paths of the same file on this system."""
-    key = os.path.normcase(os.path.abspath(path))
+    """A key that is equal for paths of the same file on this system: links are written through."""
+    key = os.path.normcase(os.path.realpath(path))
     return key.casefold() if sys.platform == "darwin" else key

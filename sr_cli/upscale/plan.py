@@ -17,7 +17,7 @@ from sr_cli.errors import RefusedError, SrError
 from sr_cli.registry.downloads import fetch_download
 from sr_cli.registry.ref import AddressRef, BicubicRef, Download, ModelRef, parse_model
 from sr_cli.store.pins import pinned
-from sr_cli.upscale.archive import page_contents, representative
+from sr_cli.upscale.archive import is_archive, is_whole, page_contents
 from sr_cli.upscale.inputs import STDIO, Search, find_inputs
 from sr_cli.upscale.outputs import Job, Naming, plan_jobs, plan_sequence_job
 from sr_cli.upscale.request import (
@@ -188,14 +188,14 @@ def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
 def output_exists(job: Job, options: UpscaleOptions) -> bool:
     """Whether the output exists and must not be overwritten, so that nothing is computed.
 
-    What is skipped must be readable: an empty file is not the result of an image. A folder of
+    What is skipped must be readable: a part of a file is not the result of an image. A folder of
     images is no such output: each of them is looked at when its turn comes.
     """
     if job.target == STDIO or options.overwrite or job.into_folder:
         return False
     outputs = job.outputs(compare=options.compare)
     if options.skip_existing:
-        return all(map(is_readable_result, outputs))
+        return all(is_readable_result(p, options.max_pixels) for p in outputs)
     return any(os.path.exists(p) for p in outputs)
 
 
@@ -208,11 +208,13 @@ def fetch(downloads: Sequence[Download], on_event: OnEvent) -> None:
 
     Raises:
         RefusedError: `licence-not-accepted`.
-        SrError: As `store.get`.
+        SrError: As `store.get`; `insecure-address` before `on_event` is called.
     """
     for download in downloads:
         if download.accept:
             raise RefusedError("licence-not-accepted", download.name, licence=download.licence)
+
+        download.remote.check_secure()
 
         def report(done: int, total: int | None, d: Download = download) -> None:
             on_event(DownloadProgress(d.name, d.licence, done, total))
@@ -275,20 +277,31 @@ def _sizes(job: Job, max_pixels: int) -> Iterator[tuple[int, int] | None]:
         yield read_size(job.source)
 
 
-def is_readable_result(output: Path) -> bool:
-    """Whether a result is there and no part of one."""
+def is_readable_result(output: Path, max_pixels: int) -> bool:
+    """Whether a result is there and no part of one.
+
+    Args:
+        output: An image, which is decoded; an archive, whose checksums are compared; or a clip.
+        max_pixels: Of an image; larger ones are not decoded.
+    """
     if container_of_name(output) is not None:
         from sr_cli.video.probe import read_clip_size
 
         return read_clip_size(output) is not None
-    from sr_cli.imaging.decode import is_readable
+    from sr_cli.imaging.decode import is_readable, read_size
 
-    return is_readable(representative(output))
+    if is_archive(output):
+        return is_whole(output, max_pixels, lambda page: read_size(page) is not None)
+    return is_readable(output, max_pixels)
 
 
 def is_same_file(a: Path, b: Path) -> bool:
-    """Whether both are names of one file that exists."""
+    """Whether both are one file that exists, also through links, so that writing one changes both.
+
+    Hard links are not: writing gives one of the names a new file.
+    """
     try:
-        return os.path.samefile(a, b)
+        names_it_twice = os.path.realpath(a) != os.path.realpath(b)
+        return os.path.samefile(a, b) and not (names_it_twice and a.stat().st_nlink > 1)
     except OSError:
         return False

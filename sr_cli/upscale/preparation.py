@@ -20,7 +20,7 @@ from sr_cli.imaging.formats import (
     unsupported_features,
 )
 from sr_cli.imaging.picture import Picture
-from sr_cli.system.files import make_folder, mib_rounded_up
+from sr_cli.system.files import check_replaceable, make_folder, mib_rounded_up
 from sr_cli.upscale.earlier import LABEL_ROOM
 from sr_cli.upscale.inputs import STDIO
 from sr_cli.upscale.outputs import Job
@@ -50,8 +50,8 @@ def prepare_output(picture: Picture, job: Job, group: Group) -> tuple[Format, tu
         The format and (width, height) of a result that fits it.
 
     Raises:
-        SrError: `never-lossless`, `unwritable-file`, `disk-full`, and what `check_result_size` and
-            `check_supported` raise.
+        SrError: `never-lossless`, `not-a-regular-file`, `unwritable-file`, `disk-full`, and
+            what `check_result_size` and `check_supported` raise.
     """
     options = group.options
     assert job.format is None or isinstance(job.format, Format)
@@ -75,7 +75,8 @@ def prepare_output(picture: Picture, job: Job, group: Group) -> tuple[Format, tu
 
 
 def _prepare_folder(path: Path, target: Format, wanted: Requirements, frames: int) -> None:
-    """Create the folder. Raises SrError if the disk clearly has no space for the result."""
+    """Create the folder. Raises SrError if the result cannot be there, or has clearly no space."""
+    check_replaceable(path)
     free = make_folder(path.parent)
     expected = estimated_bytes(target, wanted, frames)
     if expected > free:

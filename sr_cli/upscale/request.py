@@ -190,7 +190,7 @@ class LeftOut:
 
     Attributes:
         earlier_results: Results of earlier runs; each is also a skipped `Result`.
-        unsupported: Images whose names are not of a supported format, by suffix.
+        unsupported: Images and comic archives whose names are not of a supported format, by suffix.
         hidden: Files whose names begin with a dot.
         other: Files that are not images, and what is not a regular file.
     """

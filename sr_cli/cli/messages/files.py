@@ -18,7 +18,11 @@ MESSAGES: dict[str, Message] = {
     "folder-not-found": Message("{subject}: no such folder"),
     "path-not-found": Message("{subject}: no such file or folder"),
     "not-a-regular-file": Message(
-        "{subject}: not a regular file", "- reads from a pipe: … | sr upscale -"
+        "{subject}: not a regular file",
+        hints={
+            "input": "- reads from a pipe: … | sr upscale -",
+            "output": "name a file; sr upscale -o - writes to stdout",
+        },
     ),
     # facts: reason
     "unreadable-file": Message("{subject}: cannot be read ({reason})"),
@@ -33,6 +37,7 @@ MESSAGES: dict[str, Message] = {
         "{subject}: not a valid address",
         hints={
             "hub": "an address on the hub is hf://owner/repo[@revision]/file",
+            "scheme": "an address begins with https:// or hf:// (http:// needs a known sha256)",
             "no-file": "an address names a host and ends in a file name: "
             "https://example.com/model.pth",
             "cluster": "a scheduler has an address such as tcp://host:8786 or tls://host:8786",

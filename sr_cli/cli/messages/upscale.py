@@ -148,12 +148,14 @@ NOTES: dict[str, str] = {
     # facts: network, difference
     "tiles-differ": "tiles of {network} differ by up to {difference:g} of 255 from the whole "
     "image; --tile 0 upscales it at once",
+    # facts: count, suffixes
+    "images-copied": "images of unsupported formats, copied as they are: {count} ({suffixes})",
     # facts: count
     "entries-copied": "entries that are not pages, copied as they are: {count}",
     # facts: entry
     "page-sizes-dropped": "{entry}: sizes of pages dropped, because they are no longer true",
     # facts: file
-    "unreadable-result-replaced": "{file} was empty or unreadable, and is made again",
+    "unreadable-result-replaced": "{file} was empty or damaged, and is made again",
     # facts: reason (model, frames, alpha, bands, values, factor, memory)
     "not-split": "computed by one worker, not in bands ({reason})",
 }

@@ -207,7 +207,11 @@ def _publish(staged: Path, job: Job, options: UpscaleOptions) -> list[Note]:
     for made, path in zip(
         Job(job.source, staged, job.format).outputs(compare=options.compare), outputs, strict=True
     ):
-        broken = options.skip_existing and os.path.isfile(path) and not is_readable_result(path)
+        broken = (
+            options.skip_existing
+            and os.path.isfile(path)
+            and not is_readable_result(path, options.max_pixels)
+        )
         if broken:
             notes.append(Note("unreadable-result-replaced", {"file": str(path)}))
         try:
