@@ -84,7 +84,7 @@ def test_a_file_that_cannot_be_used_is_recognised_too(
     monkeypatch.setattr(published, "published_files", lambda: (row, other))
     (tmp_path / "a.onnx").write_bytes(content)
     told = sr("models", "a.onnx")
-    assert told.returncode == 1 and told.error_codes == ["unreadable-checkpoint"]
+    assert told.returncode == 1 and told.error_codes == ["unreadable-graph"]
     assert b"published: 4x-A (MIT), https://" in told.stdout
     assert b"published: 4x-B (none stated), https://" in told.stdout
     document = sr("models", "a.onnx", "--json").document
