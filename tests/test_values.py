@@ -262,6 +262,26 @@ def test_other_formats_refuse_values_or_narrow_them(
     assert np.abs(made[20:40:2, 20:40:2] - wanted).max() < 0.12 * top
 
 
+@pytest.mark.parametrize("name", ["png", "jpg"])
+def test_a_page_of_values_is_dropped_with_its_page(sr: Run, tmp_path: Path, name: str) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(smooth(8, 8), photometric="rgb")
+        file.write(waves(8, 8).astype(np.float32))
+    done = sr(*BICUBIC, "a.tif", "-f", name, "--flatten", "--json")
+    assert (done.returncode, done.notes) == (0, [])
+    assert cv2.imread(str(tmp_path / f"a_x2.{name}")).shape == (16, 16, 3)
+
+
+def test_bands_are_dropped_with_a_count(sr: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(tiff(noise(8, 8, 7, dtype="uint8"), extra=(0,) * 6))
+    infrared = tiff(noise(8, 8, 4, dtype="uint8"), photometric=2, extra=(0,))
+    (tmp_path / "b.tif").write_bytes(infrared)
+    for source, target, count in (("a.tif", "png", 6), ("b.tif", "jpg", 1)):
+        done = sr(*BICUBIC, source, "-f", target, "--flatten", "--json")
+        assert done.returncode == 0
+        assert done.notes == [{"kind": "bands-dropped", "count": count}]
+
+
 def test_a_comparison_shows_both_sides_in_the_same_range(sr: Run, tmp_path: Path) -> None:
     values = waves(low=900, high=1400).astype(np.float32)
     tifffile.imwrite(tmp_path / "a.tif", values)

@@ -101,6 +101,8 @@ NOTES: dict[str, str] = {
         "values from {low:.7g} to {high:.7g} mapped to 0 to 1 and back; "
         "the result stays within them"
     ),
+    # facts: count
+    "bands-dropped": "further bands dropped: {count}",
     # facts: low, high, top
     "values-narrowed": "values from {low:.7g} to {high:.7g} became 0 to {top}",
     # facts: count
