@@ -166,11 +166,13 @@ class Picture:
 
     @property
     def width(self) -> int:
-        return max(f.width for f in self.frames)
+        """Of the first frame."""
+        return self.frames[0].width
 
     @property
     def height(self) -> int:
-        return max(f.height for f in self.frames)
+        """Of the first frame."""
+        return self.frames[0].height
 
     @property
     def features(self) -> frozenset[Feature]:
