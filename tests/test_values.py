@@ -331,6 +331,48 @@ def test_a_georeference_is_dropped_with_a_word(sr: Run, tmp_path: Path, dtype: s
         assert 33550 not in file.pages[0].tags and 270 not in file.pages[0].tags
 
 
+@pytest.mark.parametrize(
+    ("options", "block"),
+    [
+        (
+            {"imagej": True, "resolution": (10, 10), "metadata": {"unit": "um"}},
+            "ImageJ calibration",
+        ),
+        ({"ome": True, "resolution": (10, 10), "resolutionunit": 3}, "OME-XML"),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_a_calibration_is_dropped_with_a_word(
+    sr: Run, tmp_path: Path, options: dict[str, Any], block: str, dtype: str
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", waves(high=1).astype(dtype), **options)
+    done = sr(*BICUBIC, "a.tif", "--json")
+    assert done.returncode == 0
+    assert {"kind": "calibration-dropped", "block": block} in done.notes
+    with tifffile.TiffFile(tmp_path / "a_x2.tif") as file:
+        tags = file.pages[0].tags
+        assert 270 not in tags and tags.valueof(282, (1, 1)) == (1, 1)
+
+
+def test_each_page_keeps_its_description_and_resolution(sr: Run, tmp_path: Path) -> None:
+    labels = [("one", (300, 300), 2), ("zwei Wörter", (72, 36), 2), (None, (100, 100), 3)]
+    for first in ("uint8", "uint32"):
+        with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+            for text, resolution, unit in labels:
+                file.write(
+                    waves(high=200).astype(first), resolution=resolution, resolutionunit=unit,
+                    description=text and text.encode(), metadata=None,
+                )  # fmt: skip
+            file.write(smooth(8, 8), photometric="rgb", metadata=None)
+        assert sr(*BICUBIC, "a.tif", "-y").returncode == 0
+        with tifffile.TiffFile(tmp_path / "a_x2.tif") as file:
+            found = [(page.description, page.get_resolution("inch")) for page in file.pages]
+            assert file.pages[3].tags.valueof(296) == 1  # No unit: no resolution.
+        assert found[:2] == [("one", (300, 300)), ("zwei Wörter", (72, 36))]
+        assert found[2][0] == "" and np.allclose(found[2][1], 254)
+        assert found[3][0] == ""
+
+
 def test_measurements_are_not_measured_at_8_bits(sr: Run, tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     tifffile.imwrite(tmp_path / "set/a.tif", waves(high=200).astype(np.float32))

@@ -96,6 +96,10 @@ NOTES: dict[str, str] = {
     # facts: space
     "profile-unusable": "ICC profile for {space} dropped: it does not fit the pixels",
     "georeference-dropped": "GeoTIFF tags dropped: they place the pixels of the input",
+    # facts: block
+    "calibration-dropped": (
+        "{block} dropped, with the resolution: they describe the pixels of the input"
+    ),
     # facts: low, high
     "values-mapped": (
         "values from {low:.7g} to {high:.7g} mapped to 0 to 1 and back; "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -14,18 +13,15 @@ import numpy as np
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.codecs.pillow import BITS_PER_SAMPLE, PHOTOMETRIC, tiff_tag
 from sr_cli.imaging.codecs.source import OpenFile
+from sr_cli.imaging.codecs.tiff_pages import calibration_of, label_of, nodata_of, notes_of
 from sr_cli.imaging.codecs.tiff_samples import SEPARATE, read_samples
 from sr_cli.imaging.conversion import orient_frame, unpremultiply
-from sr_cli.imaging.exif import ORIENTATION
+from sr_cli.imaging.exif import ORIENTATION, without_description
 from sr_cli.imaging.formats import check_pixels
 from sr_cli.imaging.metadata import TIFF_ICC, TIFF_XMP, read_metadata, read_tiff_metadata
-from sr_cli.imaging.picture import Band, Frame, Picture
+from sr_cli.imaging.picture import Band, Frame, Metadata, Picture
 from sr_cli.imaging.profiles import srgb_profile
 from sr_cli.imaging.values import is_wide
-
-GDAL_NODATA = 42113
-_GEOREFERENCE = (33550, 33922, 34264, 34735)
-"""Scale, tie points, transformation and keys of GeoTIFF 1.1 (sections 7.1 and 7.2)."""
 
 _NEW_SUBFILE_TYPE = 254
 _REDUCED = (1, 3, 5, 7)
@@ -66,7 +62,10 @@ def read(source: OpenFile) -> Picture:
     # Read before the pixels, which Pillow and OpenCV then rotate upright themselves.
     metadata, _ = read_metadata(image)
     profiles: list[bytes | None] = []
-    frames = list(_read_frames(source, pages, profiles))
+    described = _describe(source.data)
+    described += [None] * (max(pages) + 1 - len(described))
+    frames = list(_read_frames(source, pages, described, profiles))
+    _add_labels(metadata, source.data, [described[number] for number in pages])
     metadata.icc, metadata.page_icc = profiles[0], tuple(profiles)
     return Picture(frames, "TIFF", metadata)
 
@@ -95,17 +94,16 @@ def _full_pages(source: OpenFile) -> list[int]:
 
 
 def _read_frames(
-    source: OpenFile, pages: Sequence[int], profiles: list[bytes | None]
+    source: OpenFile, pages: Sequence[int], described: Sequence[Any], profiles: list[bytes | None]
 ) -> Iterator[Frame]:
     """Decode these pages; the profile of each one is added to `profiles`."""
-    described = _describe(source.data)
     for number in pages:
         if len(pages) > 1:
             source.image.seek(number)
         # Pillow keeps the profile of an earlier page for one without.
         profile = tiff_tag(source.image, TIFF_ICC, None)
-        page = described[number] if number < len(described) else None
-        for note in _notes_of(page):
+        page = described[number]
+        for note in notes_of(page):
             source.add_note(note)
         source.is_srgb = False
         if page is None or not _exceeds_pillow(page):
@@ -119,7 +117,7 @@ def _read_frames(
                     raise
                 frame = source.read_at_8_bits(error)
         profiles.append(srgb_profile() if source.is_srgb else profile)
-        yield replace(frame, nodata=_nodata(page))
+        yield replace(frame, nodata=nodata_of(page))
 
 
 def _read_plain(source: OpenFile, profile: bytes | None) -> Frame:
@@ -167,7 +165,7 @@ def read_unopened(data: bytes, max_pixels: int, *, allow_truncated: bool) -> Pic
     full = [p for p in pages if int(p.subfiletype) not in _REDUCED] or pages
     if not full or any(p.photometric not in _PLAIN for p in full):
         return None
-    notes = _notes_of(full[0])
+    notes = list(dict.fromkeys(note for page in full for note in notes_of(page)))
     if len(full) < len(pages):
         notes.append(Note("reduced-pages-skipped", {"count": len(pages) - len(full)}))
     check_pixels(sum(_pixels_of(page) for page in full), max_pixels)
@@ -175,7 +173,16 @@ def read_unopened(data: bytes, max_pixels: int, *, allow_truncated: bool) -> Pic
     metadata, _ = read_tiff_metadata(data)
     metadata.page_icc = tuple(_profile_of(page) for page in full)
     metadata.icc = metadata.page_icc[0]
+    _add_labels(metadata, data, full)
     return Picture(frames, "TIFF", metadata, notes=notes)
+
+
+def _add_labels(metadata: Metadata, data: bytes, pages: Sequence[Any]) -> None:
+    """Add the labels of pages, and leave out of the first one's what is no longer true."""
+    metadata.page_labels = tuple(label_of(data, page) for page in pages)
+    if pages[0] is not None and calibration_of(pages[0]):
+        metadata.exif = without_description(metadata.exif)
+        metadata.dpi = None
 
 
 def _profile_of(page: Any) -> bytes | None:
@@ -233,7 +240,7 @@ def _pixels_of(page: Any) -> int:
 
 def _read_page(data: bytes, page: Any, allow_truncated: bool) -> Frame:
     """Decode a page sample by sample, upright."""
-    nodata = _nodata(page)
+    nodata = nodata_of(page)
     try:
         values = read_samples(data, page, nodata=nodata, allow_truncated=allow_truncated)
     except SrError:
@@ -260,18 +267,3 @@ def _read_page(data: bytes, page: Any, allow_truncated: bool) -> Frame:
     frame.bands = [Band(np.ascontiguousarray(extra[..., i]), kind) for i, kind in enumerate(kinds)]
     orient_frame(frame, int(page.tags.valueof(ORIENTATION, 1)))
     return frame
-
-
-def _notes_of(page: Any) -> list[Note]:
-    """What the result of a page cannot keep."""
-    located = page is not None and any(tag in page.tags for tag in _GEOREFERENCE)
-    return [Note("georeference-dropped")] if located else []
-
-
-def _nodata(page: Any) -> float | None:
-    """The value of pixels without a value, in the tag that GDAL defines for it."""
-    if page is None:
-        return None
-    with suppress(TypeError, ValueError):
-        return float(page.tags.valueof(GDAL_NODATA, ""))
-    return None
