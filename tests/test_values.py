@@ -311,6 +311,35 @@ def test_what_cannot_be_read_is_refused_with_the_reason(
     assert facts is None or caught.value.facts == facts
 
 
+@pytest.mark.parametrize(
+    ("samples", "photometric", "said"),
+    [
+        (np.ones((8, 8, 3), np.uint16), 8, b"16-bit CIELAB (3 channels)"),
+        (np.ones((8, 8, 5), np.uint8), 5, b"8-bit SEPARATED (5 channels)"),
+        (np.ones((8, 8, 1), np.float32), 0, b"float32 with 0 as white"),
+    ],
+)
+def test_colours_that_cannot_be_read_are_named(
+    sr: Run, tmp_path: Path, samples: Any, photometric: int, said: bytes
+) -> None:
+    extra = (2,) if samples.shape[2] == 5 else ()
+    (tmp_path / "a.tif").write_bytes(tiff(samples, photometric=photometric, extra=extra))
+    done = sr(*BICUBIC, "a.tif")
+    assert done.error_codes == ["unsupported-samples"] and said in done.stderr
+    assert b"floats" not in done.stderr
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_masks_are_skipped_with_a_count(sr: Run, tmp_path: Path, dtype: str) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(smooth(8, 8).astype(dtype), photometric="rgb")
+        file.write(np.ones((8, 8), np.bool_), photometric="mask", subfiletype=4)
+    done = sr(*BICUBIC, "a.tif", "--json")
+    assert done.returncode == 0
+    assert {"kind": "mask-pages-skipped", "count": 1} in done.notes
+    assert tifffile.imread(tmp_path / "a_x2.tif").shape == (16, 16, 3)
+
+
 def test_an_unknown_compression_is_named() -> None:
     data = tiff(noise(8, 8, 5, dtype="float32"), compression="tiff_lzw", extra=(0,) * 4)
     lerc = data.replace(b"\3\1\4\0\1\0\0\0\5\0\0\0", b"\3\1\4\0\1\0\0\0\x47\x88\0\0")

@@ -43,6 +43,10 @@ MESSAGES: dict[str, Message] = {
     "unsupported-samples": Message(
         "{subject}: {samples} samples are not supported",
         "convert them to integers of 8, 16 or 32 bits or to floats",
+        hints={
+            "black-is-zero": "store them with 0 as black",
+            "as-rgb": "convert them to RGB",
+        },
     ),
     # facts: compression
     "unsupported-compression": Message(
@@ -89,6 +93,8 @@ NOTES: dict[str, str] = {
     ),
     # facts: count
     "reduced-pages-skipped": "reduced copies of pages skipped: {count}",
+    # facts: count
+    "mask-pages-skipped": "pages with masks skipped: {count}",
     # facts: bits
     "depth-reduced": "{bits} bits per channel are read as 8",
     # facts: format

@@ -13,7 +13,13 @@ import numpy as np
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.codecs.pillow import BITS_PER_SAMPLE, PHOTOMETRIC, tiff_tag
 from sr_cli.imaging.codecs.source import OpenFile
-from sr_cli.imaging.codecs.tiff_pages import calibration_of, label_of, nodata_of, notes_of
+from sr_cli.imaging.codecs.tiff_pages import (
+    calibration_of,
+    is_mask,
+    label_of,
+    nodata_of,
+    notes_of,
+)
 from sr_cli.imaging.codecs.tiff_samples import SEPARATE, read_samples
 from sr_cli.imaging.conversion import orient_frame, unpremultiply
 from sr_cli.imaging.exif import ORIENTATION, without_description
@@ -49,8 +55,9 @@ def read(source: OpenFile) -> Picture:
     """
     image = source.image
     source.check_size(image.size[0] * image.size[1])
+    described = _describe(source.data)
     try:
-        pages = _full_pages(source)
+        pages = _full_pages(source, [n for n, page in enumerate(described) if is_mask(page)])
     except (SyntaxError, KeyError) as error:
         # A later page that Pillow does not open.
         picture = read_unopened(
@@ -58,11 +65,12 @@ def read(source: OpenFile) -> Picture:
         )
         if picture is None:
             raise SrError("unsupported-image", format="TIFF") from error
+        for note in picture.notes:
+            source.add_note(note)
         return picture
     # Read before the pixels, which Pillow and OpenCV then rotate upright themselves.
     metadata, _ = read_metadata(image)
     profiles: list[bytes | None] = []
-    described = _describe(source.data)
     described += [None] * (max(pages) + 1 - len(described))
     frames = list(_read_frames(source, pages, described, profiles))
     _add_labels(metadata, source.data, [described[number] for number in pages])
@@ -70,8 +78,8 @@ def read(source: OpenFile) -> Picture:
     return Picture(frames, "TIFF", metadata)
 
 
-def _full_pages(source: OpenFile) -> list[int]:
-    """The numbers of the pages that are not reduced copies; all if every page claims to be one.
+def _full_pages(source: OpenFile, masks: Sequence[int]) -> list[int]:
+    """The numbers of the pages that are neither masks nor reduced copies; all if none is.
 
     Seeks the image to the first of them, and checks the total size.
     """
@@ -79,15 +87,18 @@ def _full_pages(source: OpenFile) -> list[int]:
     count = int(getattr(image, "n_frames", 1))
     if count == 1:
         return [0]
-    sizes, full = [], []
-    for number in range(count):
+    sizes, full = {}, []
+    numbers = [n for n in range(count) if n not in masks] or list(range(count))
+    for number in numbers:
         image.seek(number)
-        sizes.append(image.size[0] * image.size[1])
+        sizes[number] = image.size[0] * image.size[1]
         if tiff_tag(image, _NEW_SUBFILE_TYPE, 0) not in _REDUCED:
             full.append(number)
-    full = full or list(range(count))
-    if len(full) < count:
-        source.add_note(Note("reduced-pages-skipped", {"count": count - len(full)}))
+    full = full or numbers
+    if len(numbers) < count:
+        source.add_note(Note("mask-pages-skipped", {"count": count - len(numbers)}))
+    if len(full) < len(numbers):
+        source.add_note(Note("reduced-pages-skipped", {"count": len(numbers) - len(full)}))
     source.check_size(sum(sizes[number] for number in full))
     image.seek(full[0])
     return full
@@ -162,12 +173,17 @@ def read_unopened(data: bytes, max_pixels: int, *, allow_truncated: bool) -> Pic
         SrError: As `read_picture`.
     """
     pages = _describe(data)
-    full = [p for p in pages if int(p.subfiletype) not in _REDUCED] or pages
-    if not full or any(p.photometric not in _PLAIN for p in full):
+    images = [page for page in pages if not is_mask(page)] or pages
+    full = [p for p in images if int(p.subfiletype) not in _REDUCED] or images
+    if not full:
         return None
+    for page in full:
+        _check_photometric(page)
     notes = list(dict.fromkeys(note for page in full for note in notes_of(page)))
-    if len(full) < len(pages):
-        notes.append(Note("reduced-pages-skipped", {"count": len(pages) - len(full)}))
+    if len(images) < len(pages):
+        notes.append(Note("mask-pages-skipped", {"count": len(pages) - len(images)}))
+    if len(full) < len(images):
+        notes.append(Note("reduced-pages-skipped", {"count": len(images) - len(full)}))
     check_pixels(sum(_pixels_of(page) for page in full), max_pixels)
     frames = [_read_page(data, page, allow_truncated) for page in full]
     metadata, _ = read_tiff_metadata(data)
@@ -175,6 +191,14 @@ def read_unopened(data: bytes, max_pixels: int, *, allow_truncated: bool) -> Pic
     metadata.icc = metadata.page_icc[0]
     _add_labels(metadata, data, full)
     return Picture(frames, "TIFF", metadata, notes=notes)
+
+
+def _check_photometric(page: Any) -> None:
+    """Raise `unsupported-samples`, unless a page is gray or RGB."""
+    if page.photometric not in _PLAIN:
+        name = getattr(page.photometric, "name", page.photometric)
+        samples = f"{page.bitspersample}-bit {name} ({page.samplesperpixel} channels)"
+        raise SrError("unsupported-samples", hint="as-rgb", samples=samples)
 
 
 def _add_labels(metadata: Metadata, data: bytes, pages: Sequence[Any]) -> None:
@@ -255,7 +279,8 @@ def _read_page(data: bytes, page: Any, allow_truncated: bool) -> Frame:
     # Writers of measurements leave the tag out, though it is required.
     if page.photometric == _WHITE_IS_ZERO and (PHOTOMETRIC in page.tags or not wide):
         if wide:
-            raise SrError("unsupported-samples", samples=f"{colour.dtype} with 0 as white")
+            samples = f"{colour.dtype} with 0 as white"
+            raise SrError("unsupported-samples", hint="black-is-zero", samples=samples)
         colour = np.iinfo(colour.dtype).max - colour
     frame = Frame(colour, nodata=nodata)
     extra = values[..., colours:]

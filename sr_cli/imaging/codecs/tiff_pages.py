@@ -11,6 +11,12 @@ from sr_cli.imaging.picture import PageLabel
 
 GDAL_NODATA = 42113
 _DESCRIPTION, _ASCII = 270, 2
+_MASK = 4
+"""A value of PhotometricInterpretation."""
+
+_MASKS = (4, 6)
+"""Values of NewSubfileType for masks of full size; damaged values are ignored."""
+
 _GEOREFERENCE = (33550, 33922, 34264, 34735)
 """Scale, tie points, transformation and keys of GeoTIFF 1.1 (sections 7.1 and 7.2)."""
 
@@ -21,6 +27,11 @@ that ImageJ writes, and the namespace of OME-XML (OME-TIFF specification, "The O
 _INCH = 2
 _PER_INCH = {_INCH: 1.0, 3: 2.54}
 """By ResolutionUnit (TIFF 6.0, section 8)."""
+
+
+def is_mask(page: Any) -> bool:
+    """Whether a page is a transparency mask of another one (TIFF 6.0, section 8)."""
+    return page is not None and (page.photometric == _MASK or int(page.subfiletype) in _MASKS)
 
 
 def notes_of(page: Any) -> list[Note]:
