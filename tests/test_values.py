@@ -340,6 +340,15 @@ def test_masks_are_skipped_with_a_count(sr: Run, tmp_path: Path, dtype: str) -> 
     assert tifffile.imread(tmp_path / "a_x2.tif").shape == (16, 16, 3)
 
 
+def test_a_palette_with_a_mask_is_read(sr: Run, tmp_path: Path) -> None:
+    colours = np.arange(768, dtype=np.uint16).reshape(3, 256) * 85
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(smooth(8, 8)[..., 0], photometric="palette", colormap=colours)
+        file.write(np.ones((8, 8), np.bool_), photometric="mask", subfiletype=4)
+    done = sr(*BICUBIC, "a.tif", "--json")
+    assert done.notes == [{"kind": "mask-pages-skipped", "count": 1}]
+
+
 def test_an_unknown_compression_is_named() -> None:
     data = tiff(noise(8, 8, 5, dtype="float32"), compression="tiff_lzw", extra=(0,) * 4)
     lerc = data.replace(b"\3\1\4\0\1\0\0\0\5\0\0\0", b"\3\1\4\0\1\0\0\0\x47\x88\0\0")

@@ -57,7 +57,7 @@ def read(source: OpenFile) -> Picture:
     source.check_size(image.size[0] * image.size[1])
     described = _describe(source.data)
     try:
-        pages = _full_pages(source, [n for n, page in enumerate(described) if is_mask(page)])
+        pages = _full_pages(source, described)
     except (SyntaxError, KeyError) as error:
         # A later page that Pillow does not open.
         picture = read_unopened(
@@ -78,13 +78,15 @@ def read(source: OpenFile) -> Picture:
     return Picture(frames, "TIFF", metadata)
 
 
-def _full_pages(source: OpenFile, masks: Sequence[int]) -> list[int]:
+def _full_pages(source: OpenFile, described: Sequence[Any]) -> list[int]:
     """The numbers of the pages that are neither masks nor reduced copies; all if none is.
 
     Seeks the image to the first of them, and checks the total size.
     """
     image = source.image
-    count = int(getattr(image, "n_frames", 1))
+    masks = [number for number, page in enumerate(described) if is_mask(page)]
+    # To count the pages, Pillow would have to know the mode of masks.
+    count = len(described) if masks else int(getattr(image, "n_frames", 1))
     if count == 1:
         return [0]
     sizes, full = {}, []
