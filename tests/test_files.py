@@ -108,6 +108,16 @@ def test_pages_of_a_tiff_are_kept(sr: Run, tmp_path: Path) -> None:
         assert made.mode == "L"
 
 
+def test_a_size_is_that_of_the_first_page(sr: Run, tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "in.tif") as file:
+        file.write(smooth(24, 32), photometric="rgb")
+        file.write(smooth(32, 24), photometric="rgb")
+    done = sr(*BICUBIC, "in.tif", "--json")
+    (record,) = done.records
+    sizes = [record[key] for key in ("width", "height", "output_width", "output_height")]
+    assert sizes == [32, 24, 64, 48]
+
+
 def test_smaller_copies_in_a_tiff_are_left_out(sr: Run, tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "in.tif") as file:
         file.write(smooth(8, 8), subfiletype=1)

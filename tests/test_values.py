@@ -262,6 +262,26 @@ def test_other_formats_refuse_values_or_narrow_them(
     assert np.abs(made[20:40:2, 20:40:2] - wanted).max() < 0.12 * top
 
 
+@pytest.mark.parametrize("name", ["png", "jpg"])
+def test_a_page_of_values_is_dropped_with_its_page(sr: Run, tmp_path: Path, name: str) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(smooth(8, 8), photometric="rgb")
+        file.write(waves(8, 8).astype(np.float32))
+    done = sr(*BICUBIC, "a.tif", "-f", name, "--flatten", "--json")
+    assert (done.returncode, done.notes) == (0, [])
+    assert cv2.imread(str(tmp_path / f"a_x2.{name}")).shape == (16, 16, 3)
+
+
+def test_bands_are_dropped_with_a_count(sr: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(tiff(noise(8, 8, 7, dtype="uint8"), extra=(0,) * 6))
+    infrared = tiff(noise(8, 8, 4, dtype="uint8"), photometric=2, extra=(0,))
+    (tmp_path / "b.tif").write_bytes(infrared)
+    for source, target, count in (("a.tif", "png", 6), ("b.tif", "jpg", 1)):
+        done = sr(*BICUBIC, source, "-f", target, "--flatten", "--json")
+        assert done.returncode == 0
+        assert done.notes == [{"kind": "bands-dropped", "count": count}]
+
+
 def test_a_comparison_shows_both_sides_in_the_same_range(sr: Run, tmp_path: Path) -> None:
     values = waves(low=900, high=1400).astype(np.float32)
     tifffile.imwrite(tmp_path / "a.tif", values)
@@ -291,6 +311,44 @@ def test_what_cannot_be_read_is_refused_with_the_reason(
     assert facts is None or caught.value.facts == facts
 
 
+@pytest.mark.parametrize(
+    ("samples", "photometric", "said"),
+    [
+        (np.ones((8, 8, 3), np.uint16), 8, b"16-bit CIELAB (3 channels)"),
+        (np.ones((8, 8, 5), np.uint8), 5, b"8-bit SEPARATED (5 channels)"),
+        (np.ones((8, 8, 1), np.float32), 0, b"float32 with 0 as white"),
+    ],
+)
+def test_colours_that_cannot_be_read_are_named(
+    sr: Run, tmp_path: Path, samples: Any, photometric: int, said: bytes
+) -> None:
+    extra = (2,) if samples.shape[2] == 5 else ()
+    (tmp_path / "a.tif").write_bytes(tiff(samples, photometric=photometric, extra=extra))
+    done = sr(*BICUBIC, "a.tif")
+    assert done.error_codes == ["unsupported-samples"] and said in done.stderr
+    assert b"floats" not in done.stderr
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_masks_are_skipped_with_a_count(sr: Run, tmp_path: Path, dtype: str) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(smooth(8, 8).astype(dtype), photometric="rgb")
+        file.write(np.ones((8, 8), np.bool_), photometric="mask", subfiletype=4)
+    done = sr(*BICUBIC, "a.tif", "--json")
+    assert done.returncode == 0
+    assert {"kind": "mask-pages-skipped", "count": 1} in done.notes
+    assert tifffile.imread(tmp_path / "a_x2.tif").shape == (16, 16, 3)
+
+
+def test_a_palette_with_a_mask_is_read(sr: Run, tmp_path: Path) -> None:
+    colours = np.arange(768, dtype=np.uint16).reshape(3, 256) * 85
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(smooth(8, 8)[..., 0], photometric="palette", colormap=colours)
+        file.write(np.ones((8, 8), np.bool_), photometric="mask", subfiletype=4)
+    done = sr(*BICUBIC, "a.tif", "--json")
+    assert done.notes == [{"kind": "mask-pages-skipped", "count": 1}]
+
+
 def test_an_unknown_compression_is_named() -> None:
     data = tiff(noise(8, 8, 5, dtype="float32"), compression="tiff_lzw", extra=(0,) * 4)
     lerc = data.replace(b"\3\1\4\0\1\0\0\0\5\0\0\0", b"\3\1\4\0\1\0\0\0\x47\x88\0\0")
@@ -309,6 +367,48 @@ def test_a_georeference_is_dropped_with_a_word(sr: Run, tmp_path: Path, dtype: s
     with tifffile.TiffFile(tmp_path / "a_x2.tif") as file:
         # What tifffile says about the shape of the input is not true of the result.
         assert 33550 not in file.pages[0].tags and 270 not in file.pages[0].tags
+
+
+@pytest.mark.parametrize(
+    ("options", "block"),
+    [
+        (
+            {"imagej": True, "resolution": (10, 10), "metadata": {"unit": "um"}},
+            "ImageJ calibration",
+        ),
+        ({"ome": True, "resolution": (10, 10), "resolutionunit": 3}, "OME-XML"),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_a_calibration_is_dropped_with_a_word(
+    sr: Run, tmp_path: Path, options: dict[str, Any], block: str, dtype: str
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", waves(high=1).astype(dtype), **options)
+    done = sr(*BICUBIC, "a.tif", "--json")
+    assert done.returncode == 0
+    assert {"kind": "calibration-dropped", "block": block} in done.notes
+    with tifffile.TiffFile(tmp_path / "a_x2.tif") as file:
+        tags = file.pages[0].tags
+        assert 270 not in tags and tags.valueof(282, (1, 1)) == (1, 1)
+
+
+def test_each_page_keeps_its_description_and_resolution(sr: Run, tmp_path: Path) -> None:
+    labels = [("one", (300, 300), 2), ("zwei Wörter", (72, 36), 2), (None, (100, 100), 3)]
+    for first in ("uint8", "uint32"):
+        with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+            for text, resolution, unit in labels:
+                file.write(
+                    waves(high=200).astype(first), resolution=resolution, resolutionunit=unit,
+                    description=text and text.encode(), metadata=None,
+                )  # fmt: skip
+            file.write(smooth(8, 8), photometric="rgb", metadata=None)
+        assert sr(*BICUBIC, "a.tif", "-y").returncode == 0
+        with tifffile.TiffFile(tmp_path / "a_x2.tif") as file:
+            found = [(page.description, page.get_resolution("inch")) for page in file.pages]
+            assert file.pages[3].tags.valueof(296) == 1  # No unit: no resolution.
+        assert found[:2] == [("one", (300, 300)), ("zwei Wörter", (72, 36))]
+        assert found[2][0] == "" and np.allclose(found[2][1], 254)
+        assert found[3][0] == ""
 
 
 def test_measurements_are_not_measured_at_8_bits(sr: Run, tmp_path: Path) -> None:

@@ -220,7 +220,7 @@ def check_result_size(picture: Picture, size: Size, max_pixels: int) -> tuple[in
         max_pixels: The most pixels that all frames together may have.
 
     Returns:
-        (width, height) of the largest frame of the result.
+        The largest width and the largest height of a frame of the result.
 
     Raises:
         SrError: `factor-too-large` above MAX_FACTOR, `result-too-large`.

@@ -33,7 +33,7 @@ def drop_features(
         picture: Its frames are not changed.
         features: What to drop. Animations and pages are reduced to the first frame, transparency
             is composited over white, 16 bits are rounded to 8. The range of wide samples is
-            mapped to all of 8 or 16 bits, with a note.
+            mapped to all of 8 or 16 bits, and bands are left out, each with a note.
         deep: Whether wide samples become 16 bits, not 8.
     """
     one = Feature.ANIMATION in features or Feature.PAGES in features
@@ -43,10 +43,13 @@ def drop_features(
     frames = picture.frames[:1] if one else picture.frames
     notes = picture.notes
     if Feature.BANDS in features:
+        count = sum(len(frame.bands) for frame in picture.frames)
+        notes = [*notes, Note("bands-dropped", {"count": count})]
         frames = [replace(frame, bands=[]) for frame in frames]
-    if Feature.WIDE in features:
+    # They may all be on pages that are dropped.
+    wide = [frame for frame in frames if is_wide(frame.pixels.dtype)]
+    if Feature.WIDE in features and wide:
         dtype = np.dtype(np.uint16 if deep else np.uint8)
-        wide = [frame for frame in frames if is_wide(frame.pixels.dtype)]
         span = join_spans([span_of(frame) for frame in wide])
         frames = [narrow(f, span, dtype) if is_wide(f.pixels.dtype) else f for f in frames]
         facts = {"low": span.low, "high": span.high, "top": int(np.iinfo(dtype).max)}

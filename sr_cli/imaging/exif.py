@@ -121,6 +121,14 @@ def without_orientation(block: bytes) -> bytes:
     return exif_block(main, inner, exif.endian)
 
 
+def without_description(block: bytes | None) -> bytes | None:
+    """An EXIF block without ImageDescription; None if nothing is left."""
+    exif = parse_exif(block)
+    main, inner = split_directories(exif)
+    main.pop(ExifTags.Base.ImageDescription, None)
+    return exif_block(main, inner, exif.endian) if main or inner else None
+
+
 def split_directories(exif: Image.Exif) -> tuple[dict[int, Any], dict[int, dict[int, Any]]]:
     """Split EXIF into the main directory and the others, by tag."""
     # get_ifd would create a missing directory.

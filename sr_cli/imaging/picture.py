@@ -57,6 +57,14 @@ class Frame:
         return int(self.pixels.shape[1])
 
 
+@dataclass(frozen=True)
+class PageLabel:
+    """What a page of a TIFF has of its own: ImageDescription and pixels per inch."""
+
+    description: bytes | None = None
+    dpi: tuple[float, float] | None = None
+
+
 @dataclass
 class Metadata:
     """The metadata of a file, as bytes ready to be written.
@@ -67,6 +75,7 @@ class Metadata:
         xmp_extension: A second packet for what does not fit into the first one in a JPEG.
         icc: A colour profile, of the first page where pages differ.
         page_icc: The profile of each TIFF page; empty if all have `icc`.
+        page_labels: Of each TIFF page; empty if all have the description in `exif` and `dpi`.
         cicp: Colour by code points. It takes precedence over a profile.
         iptc: IIM records.
         dpi: Horizontal and vertical resolution, in pixels per inch.
@@ -81,6 +90,7 @@ class Metadata:
     xmp_extension: bytes | None = None
     icc: bytes | None = None
     page_icc: tuple[bytes | None, ...] = ()
+    page_labels: tuple[PageLabel, ...] = ()
     cicp: Cicp | None = None
     iptc: bytes | None = None
     dpi: tuple[float, float] | None = None
@@ -166,11 +176,13 @@ class Picture:
 
     @property
     def width(self) -> int:
-        return max(f.width for f in self.frames)
+        """Of the first frame."""
+        return self.frames[0].width
 
     @property
     def height(self) -> int:
-        return max(f.height for f in self.frames)
+        """Of the first frame."""
+        return self.frames[0].height
 
     @property
     def features(self) -> frozenset[Feature]:

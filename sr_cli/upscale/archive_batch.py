@@ -62,11 +62,11 @@ def upscale_archive_job(
 
         try:
             page_job = Job(page.source, STDIO, page.format)
-            target, size = prepare_output(picture, page_job, group)
+            target, _ = prepare_output(picture, page_job, group)
             if page.number == 0:
                 first = picture.frames[0].pixels
                 result = with_device(replace(result, pages=page.count), pipeline, first)
-                result = with_sizes(result, picture, size)
+                result = with_sizes(result, picture, group.size)
             made = upscale_picture(picture, pipeline, group.size, on_share)
             made.provenance = provenance_of(picture.frames, group, pipeline, used)
             trim_freed_memory(beyond=TRIM_ABOVE)

@@ -153,9 +153,9 @@ class Batch:
             else:
                 picture = self._next_picture(job)
                 target, (width, height) = prepare_output(picture, job, self._group)
-                result = with_sizes(result, picture, (width, height))
+                result = with_sizes(result, picture, self._group.size)
                 result = with_device(result, self._pipeline, picture.frames[0].pixels)
-                larger = max(width * height, picture.width * picture.height)
+                larger = max(width * height, *(f.width * f.height for f in picture.frames))
                 overlaps = larger * len(picture.frames) <= _OVERLAP_PIXELS
                 if not overlaps:
                     yield from self._wait_for_write()

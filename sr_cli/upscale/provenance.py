@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sr_cli.engine.frames import only_shrinks
 from sr_cli.engine.pipeline import Pipeline, network_scale
+from sr_cli.engine.size import Size
 from sr_cli.imaging.picture import Frame, Picture
 from sr_cli.imaging.provenance import Provenance, UsedModel
 from sr_cli.registry.ref import BicubicRef
@@ -45,14 +46,15 @@ def provenance_of(
     return Provenance(factor, used, "average" if len(group.refs) > 1 else "chain")
 
 
-def with_sizes(result: Result, picture: Picture, size: tuple[int, int]) -> Result:
-    """A result with the size of its image, and its own (width, height)."""
+def with_sizes(result: Result, picture: Picture, size: Size) -> Result:
+    """A result with the sizes of the first frame before and after."""
+    width, height = size.of(picture.width, picture.height)
     return replace(
         result,
         width=picture.width,
         height=picture.height,
-        output_width=size[0],
-        output_height=size[1],
+        output_width=width,
+        output_height=height,
     )
 
 

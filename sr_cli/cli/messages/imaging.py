@@ -43,6 +43,10 @@ MESSAGES: dict[str, Message] = {
     "unsupported-samples": Message(
         "{subject}: {samples} samples are not supported",
         "convert them to integers of 8, 16 or 32 bits or to floats",
+        hints={
+            "black-is-zero": "store them with 0 as black",
+            "as-rgb": "convert them to RGB",
+        },
     ),
     # facts: compression
     "unsupported-compression": Message(
@@ -89,6 +93,8 @@ NOTES: dict[str, str] = {
     ),
     # facts: count
     "reduced-pages-skipped": "reduced copies of pages skipped: {count}",
+    # facts: count
+    "mask-pages-skipped": "pages with masks skipped: {count}",
     # facts: bits
     "depth-reduced": "{bits} bits per channel are read as 8",
     # facts: format
@@ -96,11 +102,17 @@ NOTES: dict[str, str] = {
     # facts: space
     "profile-unusable": "ICC profile for {space} dropped: it does not fit the pixels",
     "georeference-dropped": "GeoTIFF tags dropped: they place the pixels of the input",
+    # facts: block
+    "calibration-dropped": (
+        "{block} dropped, with the resolution: they describe the pixels of the input"
+    ),
     # facts: low, high
     "values-mapped": (
         "values from {low:.7g} to {high:.7g} mapped to 0 to 1 and back; "
         "the result stays within them"
     ),
+    # facts: count
+    "bands-dropped": "further bands dropped: {count}",
     # facts: low, high, top
     "values-narrowed": "values from {low:.7g} to {high:.7g} became 0 to {top}",
     # facts: count

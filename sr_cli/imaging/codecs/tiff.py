@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -14,18 +13,21 @@ import numpy as np
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.codecs.pillow import BITS_PER_SAMPLE, PHOTOMETRIC, tiff_tag
 from sr_cli.imaging.codecs.source import OpenFile
+from sr_cli.imaging.codecs.tiff_pages import (
+    calibration_of,
+    is_mask,
+    label_of,
+    nodata_of,
+    notes_of,
+)
 from sr_cli.imaging.codecs.tiff_samples import SEPARATE, read_samples
 from sr_cli.imaging.conversion import orient_frame, unpremultiply
-from sr_cli.imaging.exif import ORIENTATION
+from sr_cli.imaging.exif import ORIENTATION, without_description
 from sr_cli.imaging.formats import check_pixels
 from sr_cli.imaging.metadata import TIFF_ICC, TIFF_XMP, read_metadata, read_tiff_metadata
-from sr_cli.imaging.picture import Band, Frame, Picture
+from sr_cli.imaging.picture import Band, Frame, Metadata, Picture
 from sr_cli.imaging.profiles import srgb_profile
 from sr_cli.imaging.values import is_wide
-
-GDAL_NODATA = 42113
-_GEOREFERENCE = (33550, 33922, 34264, 34735)
-"""Scale, tie points, transformation and keys of GeoTIFF 1.1 (sections 7.1 and 7.2)."""
 
 _NEW_SUBFILE_TYPE = 254
 _REDUCED = (1, 3, 5, 7)
@@ -53,8 +55,9 @@ def read(source: OpenFile) -> Picture:
     """
     image = source.image
     source.check_size(image.size[0] * image.size[1])
+    described = _describe(source.data)
     try:
-        pages = _full_pages(source)
+        pages = _full_pages(source, described)
     except (SyntaxError, KeyError) as error:
         # A later page that Pillow does not open.
         picture = read_unopened(
@@ -62,50 +65,58 @@ def read(source: OpenFile) -> Picture:
         )
         if picture is None:
             raise SrError("unsupported-image", format="TIFF") from error
+        for note in picture.notes:
+            source.add_note(note)
         return picture
     # Read before the pixels, which Pillow and OpenCV then rotate upright themselves.
     metadata, _ = read_metadata(image)
     profiles: list[bytes | None] = []
-    frames = list(_read_frames(source, pages, profiles))
+    described += [None] * (max(pages) + 1 - len(described))
+    frames = list(_read_frames(source, pages, described, profiles))
+    _add_labels(metadata, source.data, [described[number] for number in pages])
     metadata.icc, metadata.page_icc = profiles[0], tuple(profiles)
     return Picture(frames, "TIFF", metadata)
 
 
-def _full_pages(source: OpenFile) -> list[int]:
-    """The numbers of the pages that are not reduced copies; all if every page claims to be one.
+def _full_pages(source: OpenFile, described: Sequence[Any]) -> list[int]:
+    """The numbers of the pages that are neither masks nor reduced copies; all if none is.
 
     Seeks the image to the first of them, and checks the total size.
     """
     image = source.image
-    count = int(getattr(image, "n_frames", 1))
+    masks = [number for number, page in enumerate(described) if is_mask(page)]
+    # To count the pages, Pillow would have to know the mode of masks.
+    count = len(described) if masks else int(getattr(image, "n_frames", 1))
     if count == 1:
         return [0]
-    sizes, full = [], []
-    for number in range(count):
+    sizes, full = {}, []
+    numbers = [n for n in range(count) if n not in masks] or list(range(count))
+    for number in numbers:
         image.seek(number)
-        sizes.append(image.size[0] * image.size[1])
+        sizes[number] = image.size[0] * image.size[1]
         if tiff_tag(image, _NEW_SUBFILE_TYPE, 0) not in _REDUCED:
             full.append(number)
-    full = full or list(range(count))
-    if len(full) < count:
-        source.add_note(Note("reduced-pages-skipped", {"count": count - len(full)}))
+    full = full or numbers
+    if len(numbers) < count:
+        source.add_note(Note("mask-pages-skipped", {"count": count - len(numbers)}))
+    if len(full) < len(numbers):
+        source.add_note(Note("reduced-pages-skipped", {"count": len(numbers) - len(full)}))
     source.check_size(sum(sizes[number] for number in full))
     image.seek(full[0])
     return full
 
 
 def _read_frames(
-    source: OpenFile, pages: Sequence[int], profiles: list[bytes | None]
+    source: OpenFile, pages: Sequence[int], described: Sequence[Any], profiles: list[bytes | None]
 ) -> Iterator[Frame]:
     """Decode these pages; the profile of each one is added to `profiles`."""
-    described = _describe(source.data)
     for number in pages:
         if len(pages) > 1:
             source.image.seek(number)
         # Pillow keeps the profile of an earlier page for one without.
         profile = tiff_tag(source.image, TIFF_ICC, None)
-        page = described[number] if number < len(described) else None
-        for note in _notes_of(page):
+        page = described[number]
+        for note in notes_of(page):
             source.add_note(note)
         source.is_srgb = False
         if page is None or not _exceeds_pillow(page):
@@ -119,7 +130,7 @@ def _read_frames(
                     raise
                 frame = source.read_at_8_bits(error)
         profiles.append(srgb_profile() if source.is_srgb else profile)
-        yield replace(frame, nodata=_nodata(page))
+        yield replace(frame, nodata=nodata_of(page))
 
 
 def _read_plain(source: OpenFile, profile: bytes | None) -> Frame:
@@ -164,18 +175,40 @@ def read_unopened(data: bytes, max_pixels: int, *, allow_truncated: bool) -> Pic
         SrError: As `read_picture`.
     """
     pages = _describe(data)
-    full = [p for p in pages if int(p.subfiletype) not in _REDUCED] or pages
-    if not full or any(p.photometric not in _PLAIN for p in full):
+    images = [page for page in pages if not is_mask(page)] or pages
+    full = [p for p in images if int(p.subfiletype) not in _REDUCED] or images
+    if not full:
         return None
-    notes = _notes_of(full[0])
-    if len(full) < len(pages):
-        notes.append(Note("reduced-pages-skipped", {"count": len(pages) - len(full)}))
+    for page in full:
+        _check_photometric(page)
+    notes = list(dict.fromkeys(note for page in full for note in notes_of(page)))
+    if len(images) < len(pages):
+        notes.append(Note("mask-pages-skipped", {"count": len(pages) - len(images)}))
+    if len(full) < len(images):
+        notes.append(Note("reduced-pages-skipped", {"count": len(images) - len(full)}))
     check_pixels(sum(_pixels_of(page) for page in full), max_pixels)
     frames = [_read_page(data, page, allow_truncated) for page in full]
     metadata, _ = read_tiff_metadata(data)
     metadata.page_icc = tuple(_profile_of(page) for page in full)
     metadata.icc = metadata.page_icc[0]
+    _add_labels(metadata, data, full)
     return Picture(frames, "TIFF", metadata, notes=notes)
+
+
+def _check_photometric(page: Any) -> None:
+    """Raise `unsupported-samples`, unless a page is gray or RGB."""
+    if page.photometric not in _PLAIN:
+        name = getattr(page.photometric, "name", page.photometric)
+        samples = f"{page.bitspersample}-bit {name} ({page.samplesperpixel} channels)"
+        raise SrError("unsupported-samples", hint="as-rgb", samples=samples)
+
+
+def _add_labels(metadata: Metadata, data: bytes, pages: Sequence[Any]) -> None:
+    """Add the labels of pages, and leave out of the first one's what is no longer true."""
+    metadata.page_labels = tuple(label_of(data, page) for page in pages)
+    if pages[0] is not None and calibration_of(pages[0]):
+        metadata.exif = without_description(metadata.exif)
+        metadata.dpi = None
 
 
 def _profile_of(page: Any) -> bytes | None:
@@ -233,7 +266,7 @@ def _pixels_of(page: Any) -> int:
 
 def _read_page(data: bytes, page: Any, allow_truncated: bool) -> Frame:
     """Decode a page sample by sample, upright."""
-    nodata = _nodata(page)
+    nodata = nodata_of(page)
     try:
         values = read_samples(data, page, nodata=nodata, allow_truncated=allow_truncated)
     except SrError:
@@ -248,7 +281,8 @@ def _read_page(data: bytes, page: Any, allow_truncated: bool) -> Frame:
     # Writers of measurements leave the tag out, though it is required.
     if page.photometric == _WHITE_IS_ZERO and (PHOTOMETRIC in page.tags or not wide):
         if wide:
-            raise SrError("unsupported-samples", samples=f"{colour.dtype} with 0 as white")
+            samples = f"{colour.dtype} with 0 as white"
+            raise SrError("unsupported-samples", hint="black-is-zero", samples=samples)
         colour = np.iinfo(colour.dtype).max - colour
     frame = Frame(colour, nodata=nodata)
     extra = values[..., colours:]
@@ -260,18 +294,3 @@ def _read_page(data: bytes, page: Any, allow_truncated: bool) -> Frame:
     frame.bands = [Band(np.ascontiguousarray(extra[..., i]), kind) for i, kind in enumerate(kinds)]
     orient_frame(frame, int(page.tags.valueof(ORIENTATION, 1)))
     return frame
-
-
-def _notes_of(page: Any) -> list[Note]:
-    """What the result of a page cannot keep."""
-    located = page is not None and any(tag in page.tags for tag in _GEOREFERENCE)
-    return [Note("georeference-dropped")] if located else []
-
-
-def _nodata(page: Any) -> float | None:
-    """The value of pixels without a value, in the tag that GDAL defines for it."""
-    if page is None:
-        return None
-    with suppress(TypeError, ValueError):
-        return float(page.tags.valueof(GDAL_NODATA, ""))
-    return None

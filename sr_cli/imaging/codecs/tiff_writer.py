@@ -6,17 +6,18 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sr_cli.errors import Note
-from sr_cli.imaging.codecs.tiff import GDAL_NODATA
+from sr_cli.imaging.codecs.tiff_pages import GDAL_NODATA
 from sr_cli.imaging.exif import DIRECTORIES, LAYOUT, exif_directory, parse_exif
 from sr_cli.imaging.formats import Encoding
 from sr_cli.imaging.metadata import TIFF_ICC, TIFF_IPTC, TIFF_XMP
-from sr_cli.imaging.picture import Frame, Metadata, Picture
+from sr_cli.imaging.picture import Frame, Metadata, PageLabel, Picture
 from sr_cli.system.memory import release_rows
 
 _LEVEL = 4
@@ -28,6 +29,7 @@ _STRAIGHT = 2
 """The value of ExtraSamples for alpha."""
 
 _SOFTWARE, _DESCRIPTION = 0x0131, 0x010E
+_SHAPE = b'{"shape":'
 
 
 def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encoding) -> list[Note]:
@@ -39,10 +41,11 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
     directories = {code: dict(exif.get_ifd(code)) for code in DIRECTORIES if code in exif}
     tags = _blocks({TIFF_XMP: metadata.xmp, TIFF_IPTC: metadata.iptc}) + _text_tags(exif)
     profiles = metadata.page_icc or (metadata.icc,) * len(frames)
+    labels = _labels(metadata, exif, len(frames))
     tags += [(code - 1, 4, 1, 0, True) for code in directories]
     size = sum(plane.nbytes for f in frames for plane in _planes(f))
     with tifffile.TiffWriter(file, bigtiff=size > _BIG) as writer:
-        for index, frame in enumerate(frames):
+        for index, (frame, label) in enumerate(zip(frames, labels, strict=True)):
             gray = frame.pixels.ndim == 2
             extra = ([_STRAIGHT] if frame.alpha is not None else []) + [b.kind for b in frame.bands]
             channels = (1 if gray else 3) + len(extra)
@@ -56,10 +59,10 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
                 extrasamples=extra or None,
                 compression="zlib",
                 rowsperstrip=_ROWS,
-                resolution=metadata.dpi,
-                resolutionunit="inch" if metadata.dpi else None,
+                resolution=label.dpi,
+                resolutionunit="inch" if label.dpi else None,
                 software=exif.get(_SOFTWARE) or False,
-                description=_description(exif),
+                description=label.description,
                 metadata=None,
                 extratags=_blocks({TIFF_ICC: profiles[index]})
                 + _nodata_tag(frame)
@@ -70,11 +73,16 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
     return []
 
 
-def _description(exif: Any) -> bytes | None:
-    """The description, unless tifffile wrote the shape of the input there."""
+def _labels(metadata: Metadata, exif: Any, count: int) -> list[PageLabel]:
+    """The label of each page, without descriptions by tifffile: the shape of the input."""
     found = exif.get(_DESCRIPTION) or None
-    stored = found.encode() if isinstance(found, str) else found
-    return None if stored is None or stored.startswith(b'{"shape":') else stored
+    first = PageLabel(found.encode() if isinstance(found, str) else found, metadata.dpi)
+    own = metadata.page_labels
+    labels = [first, *(own[1:] if len(own) == count else [first] * (count - 1))]
+    return [
+        replace(label, description=None) if (label.description or b"").startswith(_SHAPE) else label
+        for label in labels
+    ]
 
 
 def _packed_strips(frame: Frame) -> Iterator[bytes]:
