@@ -402,7 +402,7 @@ def test_killed_workers_and_interruptions(tmp_path: Path, event: str) -> None:
         # As a terminal does: to the command and its workers.
         os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=200)
-    assert b"Traceback" not in said
+    assert b"Traceback" not in said, said.decode()
     assert process.returncode == (0 if event == "kill" else 130), said
     assert all(size_of(path) == (900, 900) for path in out.iterdir())
     made = len(list(out.iterdir()))

@@ -19,7 +19,14 @@ PATIENCE = 10
 _FETCH = 2.0
 """Seconds to wait for the value of a finished task before looking whether its worker is there."""
 
-_QUIET = ("distributed", "distributed.client", "distributed.nanny", "distributed.worker", "tornado")
+_QUIET = (
+    "asyncio",
+    "distributed",
+    "distributed.client",
+    "distributed.nanny",
+    "distributed.worker",
+    "tornado",
+)
 
 _CONFIG = {
     # Results are small, and pictures are freed at once: nothing to spill, and no reason to pause.
