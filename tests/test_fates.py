@@ -30,6 +30,7 @@ from sr_cli.errors import Note
 from sr_cli.imaging.cicp import Cicp
 from sr_cli.imaging.codecs import gif
 from sr_cli.imaging.codecs.png_chunks import SIGNATURE, chunk
+from sr_cli.imaging.compound.segments import build_segment
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.encode import write_picture
 from sr_cli.imaging.fates import FATES, Fate, Kind
@@ -432,3 +433,16 @@ def test_damaged_extensions_of_a_gif_are_left_out() -> None:
         assert metadata.xmp in (None, XMP)
     for place in range(6, 300):
         gif.read_extensions(data[:place] + b"\xff" + data[place + 1 :], Metadata())
+
+
+def test_every_comment_and_text_of_a_keyword_is_kept(sr: Run, tmp_path: Path) -> None:
+    data = jpeg(smooth(7, 9), segments=build_segment(0xFE, b"one") + build_segment(0xFE, b"two"))
+    (tmp_path / "a.jpg").write_bytes(data)
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Author", "Ann")
+    info.add_text("Author", "Bob", zip=True)
+    info.add_itxt("Author", "Zoë", zip=True)
+    Image.fromarray(smooth(7, 9)).save(tmp_path / "b.png", pnginfo=info)
+    assert sr(*BICUBIC, "a.jpg", "b.png", "--json").notes == []
+    assert Image.open(tmp_path / "a_x2.jpg").info["comment"] == b"one\ntwo"
+    assert Image.open(tmp_path / "b_x2.png").text["Author"] == "Ann\nBob\nZoë"

@@ -6,7 +6,7 @@ import io
 import math
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -41,6 +41,9 @@ _NEARLY = 0.005
 
 _SIZES = {b"cICP": 4, b"mDCV": 24, b"cLLI": 8, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}
 """Bytes of the chunks of colour (PNG third edition, section 11.3.2)."""
+
+_BLOCKS = ("XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type APP1")
+"""Keywords of PNG text that is no text."""
 
 _INTEROPERABILITY_INDEX = 1
 
@@ -81,11 +84,12 @@ def read_metadata(image: Image.Image) -> tuple[Metadata, int]:
     if found.icc is None:
         with suppress(Exception):
             found.icc = _profile_of_exif(image.getexif())
-    texts = getattr(image, "text", None)
-    if isinstance(texts, dict):
-        found.text = {k: str(v) for k, v in texts.items() if not _is_block(k)}
     comment = info.get("comment")
     found.comment = comment.encode() if isinstance(comment, str) else comment
+    comments = [segment for name, segment in getattr(image, "applist", []) if name == "COM"]
+    if comments:
+        # Pillow reports the last one.
+        found.comment = b"\n".join(comments)
     return found, orientation if 1 <= orientation <= 8 else 1
 
 
@@ -104,6 +108,11 @@ def read_png_colour(found: Metadata, chunks: Iterable[tuple[bytes, bytes]]) -> N
     if found.icc is None:
         kinds = (b"gAMA", b"cHRM", b"sRGB")
         found.png_colour = {kind: whole[kind] for kind in kinds if kind in whole}
+
+
+def without_blocks(texts: Mapping[str, str]) -> dict[str, str]:
+    """PNG text without what carries EXIF or XMP, which are stored separately."""
+    return {keyword: text for keyword, text in texts.items() if keyword not in _BLOCKS}
 
 
 def gamma_and_corners(metadata: Metadata) -> tuple[float | None, list[tuple[float, float]] | None]:
@@ -134,11 +143,6 @@ def has_unusual_gamma(metadata: Metadata) -> bool:
     if gamma is None or b"sRGB" in metadata.png_colour:
         return False
     return abs(int.from_bytes(gamma, "big") - _USUAL_GAMMA) > _USUAL_GAMMA // 20
-
-
-def _is_block(key: str) -> bool:
-    """Whether PNG text carries EXIF or XMP, which are stored separately."""
-    return key in ("XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type APP1")
 
 
 def _read_dpi(dpi: Any) -> tuple[float, float] | None:
