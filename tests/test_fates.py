@@ -446,3 +446,40 @@ def test_every_comment_and_text_of_a_keyword_is_kept(sr: Run, tmp_path: Path) ->
     assert sr(*BICUBIC, "a.jpg", "b.png", "--json").notes == []
     assert Image.open(tmp_path / "a_x2.jpg").info["comment"] == b"one\ntwo"
     assert Image.open(tmp_path / "b_x2.png").text["Author"] == "Ann\nBob\nZoë"
+
+
+def file_with_further_data(suffix: str) -> tuple[bytes, list[str]]:
+    """A file with data that is neither read nor written, and the names of that."""
+    if suffix == "jpg":
+        path = b"8BIM\x07\xd0\0\0" + struct.pack(">I", 4) + b"path"
+        photoshop_path = build_segment(0xED, b"Photoshop 3.0\0" + path)
+        content = build_segment(0xEB, b"JP\0\1jumb")
+        return jpeg(smooth(7, 9), segments=content * 2 + photoshop_path), ["APP11", "APP13"]
+    if suffix == "png":
+        data = file_with("png", Kind.TEXT)
+        time = chunk(b"tIME", b"\x07\xea\1\1\0\0\0")
+        added = chunk(b"caBX", b"jumb") + chunk(b"sBIT", b"\5\5\5") + time
+        return data[:33] + added + data[33:], ["caBX", "sBIT", "tIME"]
+    if suffix == "webp":
+        data = file_with("webp", Kind.EXIF) + b"Priv\3\0\0\0abc\0"
+        return data[:4] + struct.pack("<I", len(data) - 8) + data[8:], ["Priv"]
+    file = io.BytesIO()
+    tags = [(285, 2, 5, "page", True), (37724, 7, 8, b"8BIMabcd", True), (65000, 3, 1, 7, True)]
+    tifffile.imwrite(file, smooth(7, 9), photometric="rgb", extratags=tags, metadata=None)
+    return file.getvalue(), ["tag 285", "tag 37724", "tag 65000"]
+
+
+@pytest.mark.parametrize("target", list(TARGETS))
+@pytest.mark.parametrize("source", ["jpg", "png", "webp", "tif"])
+def test_further_data_is_said_by_name(sr: Run, tmp_path: Path, source: str, target: str) -> None:
+    data, names = file_with_further_data(source)
+    (tmp_path / f"a.{source}").write_bytes(data)
+    done = sr(*BICUBIC, f"a.{source}", "-f", target, "--json")
+    assert {"kind": "further-dropped", "blocks": names} in done.notes
+    assert f"further data dropped: {', '.join(names)}".encode() in done.stderr
+    assert (
+        "further-dropped"
+        not in sr(
+            *BICUBIC, f"a.{source}", "-f", target, "--strip", "--overwrite", "--json"
+        ).note_kinds
+    )

@@ -23,6 +23,7 @@ from sr_cli.imaging.compound.attach import attach_parts
 from sr_cli.imaging.conversion import orient_frame
 from sr_cli.imaging.exif import ORIENTATION
 from sr_cli.imaging.formats import DEFAULT_MAX_PIXELS, FORMATS, sniff_format
+from sr_cli.imaging.further import find_further
 from sr_cli.imaging.isobmff import read_colour, read_depth
 from sr_cli.imaging.metadata import read_metadata, read_png_colour, without_blocks
 from sr_cli.imaging.picture import Frame, Metadata, Picture
@@ -65,7 +66,9 @@ def read_picture(
         raise SrError("empty-file", name)
     try:
         with _own_settings(allow_truncated):
-            return _decode(data, max_pixels, allow_truncated)
+            picture = _decode(data, max_pixels, allow_truncated)
+            picture.metadata.further = find_further(data, picture.format)
+            return picture
     except SrError as error:
         raise error.about(name) from error.__cause__
     except MemoryError as error:

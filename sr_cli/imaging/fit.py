@@ -37,6 +37,7 @@ _FIELDS = {
     Kind.IPTC: "iptc",
     Kind.RESOLUTION: "dpi",
     Kind.EXTENDED_XMP: "xmp_extension",
+    Kind.FURTHER: "further",
 }
 """The attribute of `Metadata` for each kind."""
 
@@ -89,7 +90,9 @@ def fit_metadata(
             metadata = _fit_profiles(picture, metadata, target, encoding, notes)
         elif _is_there(kind, metadata, picture) and fate in (Fate.DROPPED, *_CHANGES):
             changed = _CHANGES[fate](kind, metadata, target) if fate in _CHANGES else None
-            if changed is None:
+            if kind is Kind.FURTHER:
+                notes.append(Note("further-dropped", {"blocks": list(metadata.further)}))
+            elif changed is None:
                 notes.append(Note("metadata-dropped", {"block": kind.value, "format": target.name}))
             metadata = _without(kind, changed or metadata)
     return metadata, notes

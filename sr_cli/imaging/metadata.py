@@ -6,7 +6,7 @@ import io
 import math
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -56,7 +56,7 @@ TIFF_XMP, TIFF_IPTC, TIFF_ICC = 700, 33723, 34675
 PHOTOSHOP = b"Photoshop 3.0\0"
 """The identifier of the JPEG segment that holds IPTC."""
 
-_IPTC_RESOURCE = 0x0404
+IPTC_RESOURCE = 0x0404
 
 
 def read_metadata(image: Image.Image) -> tuple[Metadata, int]:
@@ -180,9 +180,10 @@ def _profile_of_exif(exif: Image.Exif) -> bytes | None:
 def _read_iptc(image: Image.Image) -> bytes | None:
     for name, segment in getattr(image, "applist", []):
         if name == "APP13" and segment.startswith(PHOTOSHOP):
-            found = _resource(segment[len(PHOTOSHOP) :], _IPTC_RESOURCE)
-            if found:
-                return found
+            resources = image_resources(segment[len(PHOTOSHOP) :])
+            found = [content for number, content in resources if number == IPTC_RESOURCE]
+            if found and found[0]:
+                return found[0]
     tags: Any = getattr(image, "tag_v2", None)
     return _iptc_of_tags(tags) if tags is not None else None
 
@@ -231,19 +232,16 @@ def _load_directory(data: bytes, place: int, code: int | None = None) -> ImageFi
     return found
 
 
-def _resource(blocks: bytes, wanted: int) -> bytes | None:
-    """Find an image resource in a Photoshop block (8BIM, id, padded name, length, padded data)."""
+def image_resources(blocks: bytes) -> Iterator[tuple[int, bytes]]:
+    """The image resources in a Photoshop block (8BIM, id, padded name, length, padded data)."""
     position = 0
     while blocks[position : position + 4] == b"8BIM":
         number = int.from_bytes(blocks[position + 4 : position + 6], "big")
         name = blocks[position + 6]
         start = position + 6 + (name + 2 - name % 2)
         length = int.from_bytes(blocks[start : start + 4], "big")
-        data = blocks[start + 4 : start + 4 + length]
-        if number == wanted:
-            return data
+        yield number, blocks[start + 4 : start + 4 + length]
         position = start + 4 + length + length % 2
-    return None
 
 
 def adapt_metadata(metadata: Metadata, width: int, height: int) -> Metadata:

@@ -113,6 +113,8 @@ NOTES: dict[str, str] = {
     "metadata-dropped": "{block} dropped: {format} does not support it",
     # facts: block, format, bytes
     "metadata-too-large": "{block} dropped: {bytes} bytes do not fit in a {format} file",
+    # facts: blocks
+    "further-dropped": "further data dropped: {blocks}",
     # facts: part
     "part-unreadable": "{part} dropped: missing, damaged or of an unknown kind",
     # facts: part, format

@@ -98,7 +98,7 @@ def _read_frames(
     source: OpenFile, pages: Sequence[int], profiles: list[bytes | None]
 ) -> Iterator[Frame]:
     """Decode these pages; the profile of each one is added to `profiles`."""
-    described = _describe(source.data)
+    described = describe(source.data)
     for number in pages:
         if len(pages) > 1:
             source.image.seek(number)
@@ -163,7 +163,7 @@ def read_unopened(data: bytes, max_pixels: int, *, allow_truncated: bool) -> Pic
     Raises:
         SrError: As `read_picture`.
     """
-    pages = _describe(data)
+    pages = describe(data)
     full = [p for p in pages if int(p.subfiletype) not in _REDUCED] or pages
     if not full or any(p.photometric not in _PLAIN for p in full):
         return None
@@ -183,7 +183,7 @@ def _profile_of(page: Any) -> bytes | None:
     return None if tag is None else bytes(tag.value)
 
 
-def _describe(data: bytes) -> list[Any]:
+def describe(data: bytes) -> list[Any]:
     """The pages as tifffile describes them; none if it cannot."""
     import tifffile
 
