@@ -393,7 +393,10 @@ def test_text_too_large_for_a_jpeg_leaves_its_xmp(sr: Run, tmp_path: Path) -> No
     info.add_itxt("XML:com.adobe.xmp", XMP.decode())
     Image.fromarray(smooth(7, 9)).save(tmp_path / "a.png", pnginfo=info)
     done = sr(*BICUBIC, "a.png", "-f", "jpg", "--json")
-    assert done.notes == [{"kind": "metadata-dropped", "block": "PNG text", "format": "JPEG"}]
+    (note,) = done.notes
+    assert note == {
+        "kind": "metadata-too-large", "block": "PNG text", "format": "JPEG", "bytes": 66_010,
+    }  # fmt: skip
     assert Image.open(tmp_path / "a_x2.jpg").info["xmp"].startswith(XMP.partition(b"</rdf:RDF>")[0])
 
 
