@@ -486,3 +486,17 @@ def test_further_data_is_said_by_name(sr: Run, tmp_path: Path, source: str, targ
             *BICUBIC, f"a.{source}", "-f", target, "--strip", "--overwrite", "--json"
         ).note_kinds
     )
+
+
+@pytest.mark.parametrize("values", [(9, 16, 9, 1), (77, 13, 0, 1), (1, 99, 0, 1), (1, 13, 0, 7)])
+@pytest.mark.parametrize("target", ["png", "jpg"])
+def test_code_points_without_a_meaning_are_said(
+    sr: Run, tmp_path: Path, values: tuple[int, ...], target: str
+) -> None:
+    data = file_with("png", Kind.GAMMA)
+    (tmp_path / "a.png").write_bytes(data[:33] + chunk(b"cICP", bytes(values)) + data[33:])
+    done = sr(*BICUBIC, "a.png", "-f", target, "--json")
+    assert done.notes == [{"kind": "colour-not-understood", "values": list(values)}]
+    made = (tmp_path / f"a_x2.{target}").read_bytes()
+    # What has lower precedence holds instead.
+    assert b"cICP" not in made and is_found(Kind.GAMMA, made)

@@ -265,7 +265,7 @@ def _read(source: OpenFile) -> Picture:
 def _read_the_rest(source: OpenFile, name: str, metadata: Metadata) -> None:
     """Read what Pillow does not: colour by code points, extensions, and depths that it reduces."""
     if name == "PNG":
-        read_png_colour(metadata, read_chunks(source.data, until=b"IDAT"))
+        source.notes += read_png_colour(metadata, read_chunks(source.data, until=b"IDAT"))
         metadata.text = without_blocks(read_texts(source.data))
     elif name in ("AVIF", "HEIF"):
         cicp, metadata.mastering = read_colour(source.data)

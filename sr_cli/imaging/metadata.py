@@ -15,6 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from sr_cli.errors import Note
 from sr_cli.imaging.cicp import PRIMARIES, SRGB, parse_chunk
 from sr_cli.imaging.exif import (
     DESCRIPTIVE,
@@ -93,7 +94,7 @@ def read_metadata(image: Image.Image) -> tuple[Metadata, int]:
     return found, orientation if 1 <= orientation <= 8 else 1
 
 
-def read_png_colour(found: Metadata, chunks: Iterable[tuple[bytes, bytes]]) -> None:
+def read_png_colour(found: Metadata, chunks: Iterable[tuple[bytes, bytes]]) -> list[Note]:
     """Read the chunks that say what the samples of a PNG mean, into its metadata.
 
     Their precedence is cICP, iCCP, sRGB, gAMA and cHRM (PNG third edition, section 4.3).
@@ -101,13 +102,22 @@ def read_png_colour(found: Metadata, chunks: Iterable[tuple[bytes, bytes]]) -> N
     Args:
         found: With the profile of the file.
         chunks: Kinds and contents of the file's chunks.
+
+    Returns:
+        A `colour-not-understood` note if the first of them is for nothing that is known.
     """
+    notes = []
     whole = {kind: content for kind, content in chunks if len(content) == _SIZES.get(kind)}
-    found.cicp = parse_chunk(whole.get(b"cICP", b""))
+    if b"cICP" in whole:
+        found.cicp = parse_chunk(whole[b"cICP"])
+        if found.cicp is None or not found.cicp.is_defined:
+            found.cicp = None
+            notes.append(Note("colour-not-understood", {"values": list(whole[b"cICP"])}))
     found.mastering = {kind: whole[kind] for kind in (b"mDCV", b"cLLI") if kind in whole}
     if found.icc is None:
         kinds = (b"gAMA", b"cHRM", b"sRGB")
         found.png_colour = {kind: whole[kind] for kind in kinds if kind in whole}
+    return notes
 
 
 def without_blocks(texts: Mapping[str, str]) -> dict[str, str]:

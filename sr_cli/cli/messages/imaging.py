@@ -115,6 +115,8 @@ NOTES: dict[str, str] = {
     "metadata-too-large": "{block} dropped: {bytes} bytes do not fit in a {format} file",
     # facts: blocks
     "further-dropped": "further data dropped: {blocks}",
+    # facts: values
+    "colour-not-understood": "cICP dropped: its values ({values}) have no known meaning for RGB",
     # facts: part
     "part-unreadable": "{part} dropped: missing, damaged or of an unknown kind",
     # facts: part, format
