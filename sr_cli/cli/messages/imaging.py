@@ -117,6 +117,10 @@ NOTES: dict[str, str] = {
     "further-dropped": "further data dropped: {blocks}",
     # facts: values
     "colour-not-understood": "cICP dropped: its values ({values}) have no known meaning for RGB",
+    # facts: format
+    "provenance-not-written": (
+        "provenance not written: the XMP of the image cannot be extended, or has no room for it"
+    ),
     # facts: part
     "part-unreadable": "{part} dropped: missing, damaged or of an unknown kind",
     # facts: part, format
