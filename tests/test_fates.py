@@ -500,3 +500,30 @@ def test_code_points_without_a_meaning_are_said(
     made = (tmp_path / f"a_x2.{target}").read_bytes()
     # What has lower precedence holds instead.
     assert b"cICP" not in made and is_found(Kind.GAMMA, made)
+
+
+def calibrated_bmp(red: tuple[float, float, float], gamma: float) -> bytes:
+    """A BMP with a V4 header: chromaticities as endpoints ([MS-WMF] 2.2.2.4)."""
+    ends = (*red, 0.3, 0.6, 0.1, 0.15, 0.06, 0.79)
+    numbers = struct.pack("<9i", *(round(end * 2**30) for end in ends))
+    gammas = struct.pack("<3I", *[round(gamma * 2**16)] * 3)
+    head = struct.pack("<IiiHHIIiiII", 108, 4, 4, 1, 24, 0, 48, 0, 0, 0, 0) + bytes(16)
+    head += bytes(4) + numbers + gammas
+    return b"BM" + struct.pack("<IHHI", 14 + 108 + 48, 0, 0, 14 + 108) + head + bytes([128] * 48)
+
+
+def test_the_calibration_of_a_bmp_is_kept(sr: Run, tmp_path: Path) -> None:
+    (tmp_path / "linear.bmp").write_bytes(calibrated_bmp((0.64, 0.33, 0.03), 1.0))
+    (tmp_path / "wide.bmp").write_bytes(calibrated_bmp((0.73, 0.27, 0.0), 2.2))
+    (tmp_path / "usual.bmp").write_bytes(calibrated_bmp((0.64, 0.33, 0.03), 2.2))
+    done = sr(*BICUBIC, "linear.bmp", "wide.bmp", "usual.bmp", "-f", "jpg", "--json")
+    assert done.notes == []
+    profiles = {
+        name: Image.open(tmp_path / f"{name}_x2.jpg").info.get("icc_profile")
+        for name in ("linear", "wide", "usual")
+    }
+    assert profiles["usual"] is None
+    assert abs(linear_of(profiles["linear"], 128) - 188) <= 1
+    red = ImageCms.ImageCmsProfile(io.BytesIO(profiles["wide"])).profile.red_primary
+    assert red is not None and red[1][0] > 0.7
+    assert sr(*BICUBIC, "linear.bmp", "-f", "bmp", "--json").note_kinds == ["converted-to-srgb"]

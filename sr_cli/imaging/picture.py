@@ -72,7 +72,8 @@ class Metadata:
         dpi: Horizontal and vertical resolution, in pixels per inch.
         text: Text of PNG files, by keyword.
         comment: Of JPEG and GIF files.
-        png_colour: The chunks gAMA, cHRM and sRGB of PNG files without a profile, by name.
+        png_colour: The chunks gAMA, cHRM and sRGB of PNG files without a profile, by name; of BMP
+            files what means the same.
         mastering: The display of an HDR image, as the PNG chunks mDCV and cLLI, by name.
         further: Names of what else the file has, which nothing writes.
     """
