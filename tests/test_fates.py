@@ -527,3 +527,14 @@ def test_the_calibration_of_a_bmp_is_kept(sr: Run, tmp_path: Path) -> None:
     red = ImageCms.ImageCmsProfile(io.BytesIO(profiles["wide"])).profile.red_primary
     assert red is not None and red[1][0] > 0.7
     assert sr(*BICUBIC, "linear.bmp", "-f", "bmp", "--json").note_kinds == ["converted-to-srgb"]
+
+
+def test_the_default_image_of_an_animation_is_said(sr: Run, tmp_path: Path) -> None:
+    image = Image.fromarray(smooth(7, 9))
+    frames = [image.rotate(180), image]
+    image.save(
+        tmp_path / "a.png", save_all=True, default_image=True, append_images=frames, duration=100
+    )
+    assert sr(*BICUBIC, "a.png", "--json").notes == [{"kind": "default-image-dropped"}]
+    made = Image.open(tmp_path / "a_x2.png")
+    assert made.n_frames == 2 and not made.default_image

@@ -243,6 +243,8 @@ def _read(source: OpenFile) -> Picture:
     source.check_size(image.size[0] * image.size[1] * count)
     # An APNG may begin with an image for viewers without animation support.
     first = 1 if count > 1 and getattr(image, "default_image", False) else 0
+    if first:
+        source.add_note(Note("default-image-dropped"))
     if name == "PNG":
         frames = list(png.read_frames(source, range(first, count)))
     else:

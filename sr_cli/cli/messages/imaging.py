@@ -127,6 +127,7 @@ NOTES: dict[str, str] = {
     "part-unsupported": "{part} dropped: not supported in {format} files",
     # facts: count, kinds
     "images-dropped": "further images in the file dropped: {count} ({kinds})",
+    "default-image-dropped": "image for viewers without animation dropped: not part of it",
     # facts: bytes
     "data-dropped": "data after the image dropped: {bytes} bytes of an unknown kind",
     "xmp-unreadable": "XMP dropped: it concerns a gain map or video, and cannot be parsed",
