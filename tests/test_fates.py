@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -36,7 +37,7 @@ from sr_cli.imaging.encode import write_picture
 from sr_cli.imaging.fates import FATES, Fate, Kind
 from sr_cli.imaging.formats import FORMATS, Encoding, Feature, sniff_format
 from sr_cli.imaging.picture import Metadata
-from sr_cli.imaging.profiles import profile_of_cicp
+from sr_cli.imaging.profiles import fit_to_samples, profile_of_cicp
 
 TARGETS = {f.suffixes[0][1:]: f.name for f in FORMATS.values() if f.writable}
 
@@ -538,3 +539,16 @@ def test_the_default_image_of_an_animation_is_said(sr: Run, tmp_path: Path) -> N
     assert sr(*BICUBIC, "a.png", "--json").notes == [{"kind": "default-image-dropped"}]
     made = Image.open(tmp_path / "a_x2.png")
     assert made.n_frames == 2 and not made.default_image
+
+
+def test_a_gray_profile_of_colour_is_read_in_silence(sr_process: Run, tmp_path: Path) -> None:
+    profile = fit_to_samples(P3, gray=True)
+    assert profile is not None
+    head = struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)
+    content = b"a\0\0" + zlib.compress(profile)
+    rows = zlib.compress((b"\0" + b"\x0b\xb8" * 12) * 4)
+    chunks = {b"IHDR": head, b"iCCP": content, b"IDAT": rows, b"IEND": b""}
+    data = SIGNATURE + b"".join(chunk(kind, content) for kind, content in chunks.items())
+    (tmp_path / "a.png").write_bytes(data)
+    done = sr_process(*BICUBIC, "a.png", "--json")
+    assert done.returncode == 0 and b"libpng" not in done.stderr

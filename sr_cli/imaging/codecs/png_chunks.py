@@ -35,6 +35,19 @@ def read_chunks(png: bytes, *, until: bytes = b"") -> Iterator[tuple[bytes, byte
         position += 12 + length
 
 
+def without_profile(png: bytes) -> bytes:
+    """The file without its iCCP chunk, which precedes the pixels (section 5.6)."""
+    position = len(SIGNATURE)
+    while position + 8 <= len(png):
+        length, kind = struct.unpack_from(">I4s", png, position)
+        if kind == b"iCCP":
+            return png[:position] + png[position + 12 + length :]
+        if kind == b"IDAT":
+            break
+        position += 12 + length
+    return png
+
+
 def read_texts(png: bytes) -> dict[str, str]:
     """Text by keyword, before and after the pixels; lines join the texts of one keyword.
 
