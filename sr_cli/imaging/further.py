@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 from sr_cli.imaging.codecs.png_chunks import SIGNATURE, read_chunks
-from sr_cli.imaging.codecs.tiff import GDAL_NODATA, describe
+from sr_cli.imaging.codecs.tiff import GDAL_NODATA, GEOREFERENCE, describe
 from sr_cli.imaging.compound.segments import APP1, APP2, EXTENDED_XMP, XMP, parse_image
 from sr_cli.imaging.exif import DESCRIPTIVE, DIRECTORIES, EXIF_MARK
 from sr_cli.imaging.metadata import (
@@ -46,7 +46,14 @@ _STRUCTURAL = {
 }
 """Tags that describe how a TIFF stores its pixels (TIFF 6.0, appendix A, and its supplements)."""
 
-_READ_TAGS = _STRUCTURAL | DESCRIPTIVE | {*DIRECTORIES, TIFF_ICC, TIFF_IPTC, TIFF_XMP, GDAL_NODATA}
+_GEO_VALUES = (34736, 34737)
+"""What the keys of GeoTIFF refer to; a note of their own says that they are dropped."""
+
+_READ_TAGS = (
+    _STRUCTURAL
+    | DESCRIPTIVE
+    | {*GEOREFERENCE, *_GEO_VALUES, *DIRECTORIES, TIFF_ICC, TIFF_IPTC, TIFF_XMP, GDAL_NODATA}
+)
 
 
 def find_further(data: bytes, format_name: str) -> tuple[str, ...]:

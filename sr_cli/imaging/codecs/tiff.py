@@ -24,7 +24,7 @@ from sr_cli.imaging.profiles import srgb_profile
 from sr_cli.imaging.values import is_wide
 
 GDAL_NODATA = 42113
-_GEOREFERENCE = (33550, 33922, 34264, 34735)
+GEOREFERENCE = (33550, 33922, 34264, 34735)
 """Scale, tie points, transformation and keys of GeoTIFF 1.1 (sections 7.1 and 7.2)."""
 
 _NEW_SUBFILE_TYPE = 254
@@ -264,7 +264,7 @@ def _read_page(data: bytes, page: Any, allow_truncated: bool) -> Frame:
 
 def _notes_of(page: Any) -> list[Note]:
     """What the result of a page cannot keep."""
-    located = page is not None and any(tag in page.tags for tag in _GEOREFERENCE)
+    located = page is not None and any(tag in page.tags for tag in GEOREFERENCE)
     return [Note("georeference-dropped")] if located else []
 
 
