@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -30,12 +31,13 @@ from sr_cli.errors import Note
 from sr_cli.imaging.cicp import Cicp
 from sr_cli.imaging.codecs import gif
 from sr_cli.imaging.codecs.png_chunks import SIGNATURE, chunk
+from sr_cli.imaging.compound.segments import build_segment
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.encode import write_picture
 from sr_cli.imaging.fates import FATES, Fate, Kind
 from sr_cli.imaging.formats import FORMATS, Encoding, Feature, sniff_format
 from sr_cli.imaging.picture import Metadata
-from sr_cli.imaging.profiles import profile_of_cicp
+from sr_cli.imaging.profiles import fit_to_samples, profile_of_cicp
 
 TARGETS = {f.suffixes[0][1:]: f.name for f in FORMATS.values() if f.writable}
 
@@ -392,7 +394,10 @@ def test_text_too_large_for_a_jpeg_leaves_its_xmp(sr: Run, tmp_path: Path) -> No
     info.add_itxt("XML:com.adobe.xmp", XMP.decode())
     Image.fromarray(smooth(7, 9)).save(tmp_path / "a.png", pnginfo=info)
     done = sr(*BICUBIC, "a.png", "-f", "jpg", "--json")
-    assert done.notes == [{"kind": "metadata-dropped", "block": "PNG text", "format": "JPEG"}]
+    (note,) = done.notes
+    assert note == {
+        "kind": "metadata-too-large", "block": "PNG text", "format": "JPEG", "bytes": 66_010,
+    }  # fmt: skip
     assert Image.open(tmp_path / "a_x2.jpg").info["xmp"].startswith(XMP.partition(b"</rdf:RDF>")[0])
 
 
@@ -432,3 +437,118 @@ def test_damaged_extensions_of_a_gif_are_left_out() -> None:
         assert metadata.xmp in (None, XMP)
     for place in range(6, 300):
         gif.read_extensions(data[:place] + b"\xff" + data[place + 1 :], Metadata())
+
+
+def test_every_comment_and_text_of_a_keyword_is_kept(sr: Run, tmp_path: Path) -> None:
+    data = jpeg(smooth(7, 9), segments=build_segment(0xFE, b"one") + build_segment(0xFE, b"two"))
+    (tmp_path / "a.jpg").write_bytes(data)
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Author", "Ann")
+    info.add_text("Author", "Bob", zip=True)
+    info.add_itxt("Author", "Zoë", zip=True)
+    Image.fromarray(smooth(7, 9)).save(tmp_path / "b.png", pnginfo=info)
+    assert sr(*BICUBIC, "a.jpg", "b.png", "--json").notes == []
+    assert Image.open(tmp_path / "a_x2.jpg").info["comment"] == b"one\ntwo"
+    assert Image.open(tmp_path / "b_x2.png").text["Author"] == "Ann\nBob\nZoë"
+
+
+def file_with_further_data(suffix: str) -> tuple[bytes, list[str]]:
+    """A file with data that is neither read nor written, and the names of that."""
+    if suffix == "jpg":
+        path = b"8BIM\x07\xd0\0\0" + struct.pack(">I", 4) + b"path"
+        photoshop_path = build_segment(0xED, b"Photoshop 3.0\0" + path)
+        content = build_segment(0xEB, b"JP\0\1jumb")
+        return jpeg(smooth(7, 9), segments=content * 2 + photoshop_path), ["APP11", "APP13"]
+    if suffix == "png":
+        data = file_with("png", Kind.TEXT)
+        time = chunk(b"tIME", b"\x07\xea\1\1\0\0\0")
+        added = chunk(b"caBX", b"jumb") + chunk(b"sBIT", b"\5\5\5") + time
+        return data[:33] + added + data[33:], ["caBX", "sBIT", "tIME"]
+    if suffix == "webp":
+        data = file_with("webp", Kind.EXIF) + b"Priv\3\0\0\0abc\0"
+        return data[:4] + struct.pack("<I", len(data) - 8) + data[8:], ["Priv"]
+    file = io.BytesIO()
+    tags = [(285, 2, 5, "page", True), (37724, 7, 8, b"8BIMabcd", True), (65000, 3, 1, 7, True)]
+    tifffile.imwrite(file, smooth(7, 9), photometric="rgb", extratags=tags, metadata=None)
+    return file.getvalue(), ["tag 285", "tag 37724", "tag 65000"]
+
+
+@pytest.mark.parametrize("target", list(TARGETS))
+@pytest.mark.parametrize("source", ["jpg", "png", "webp", "tif"])
+def test_further_data_is_said_by_name(sr: Run, tmp_path: Path, source: str, target: str) -> None:
+    data, names = file_with_further_data(source)
+    (tmp_path / f"a.{source}").write_bytes(data)
+    done = sr(*BICUBIC, f"a.{source}", "-f", target, "--json")
+    assert {"kind": "further-dropped", "blocks": names} in done.notes
+    assert f"further data dropped: {', '.join(names)}".encode() in done.stderr
+    assert (
+        "further-dropped"
+        not in sr(
+            *BICUBIC, f"a.{source}", "-f", target, "--strip", "--overwrite", "--json"
+        ).note_kinds
+    )
+
+
+@pytest.mark.parametrize("values", [(9, 16, 9, 1), (77, 13, 0, 1), (1, 99, 0, 1), (1, 13, 0, 7)])
+@pytest.mark.parametrize("target", ["png", "jpg"])
+def test_code_points_without_a_meaning_are_said(
+    sr: Run, tmp_path: Path, values: tuple[int, ...], target: str
+) -> None:
+    data = file_with("png", Kind.GAMMA)
+    (tmp_path / "a.png").write_bytes(data[:33] + chunk(b"cICP", bytes(values)) + data[33:])
+    done = sr(*BICUBIC, "a.png", "-f", target, "--json")
+    assert done.notes == [{"kind": "colour-not-understood", "values": list(values)}]
+    made = (tmp_path / f"a_x2.{target}").read_bytes()
+    # What has lower precedence holds instead.
+    assert b"cICP" not in made and is_found(Kind.GAMMA, made)
+
+
+def calibrated_bmp(red: tuple[float, float, float], gamma: float) -> bytes:
+    """A BMP with a V4 header: chromaticities as endpoints ([MS-WMF] 2.2.2.4)."""
+    ends = (*red, 0.3, 0.6, 0.1, 0.15, 0.06, 0.79)
+    numbers = struct.pack("<9i", *(round(end * 2**30) for end in ends))
+    gammas = struct.pack("<3I", *[round(gamma * 2**16)] * 3)
+    head = struct.pack("<IiiHHIIiiII", 108, 4, 4, 1, 24, 0, 48, 0, 0, 0, 0) + bytes(16)
+    head += bytes(4) + numbers + gammas
+    return b"BM" + struct.pack("<IHHI", 14 + 108 + 48, 0, 0, 14 + 108) + head + bytes([128] * 48)
+
+
+def test_the_calibration_of_a_bmp_is_kept(sr: Run, tmp_path: Path) -> None:
+    (tmp_path / "linear.bmp").write_bytes(calibrated_bmp((0.64, 0.33, 0.03), 1.0))
+    (tmp_path / "wide.bmp").write_bytes(calibrated_bmp((0.73, 0.27, 0.0), 2.2))
+    (tmp_path / "usual.bmp").write_bytes(calibrated_bmp((0.64, 0.33, 0.03), 2.2))
+    done = sr(*BICUBIC, "linear.bmp", "wide.bmp", "usual.bmp", "-f", "jpg", "--json")
+    assert done.notes == []
+    profiles = {
+        name: Image.open(tmp_path / f"{name}_x2.jpg").info.get("icc_profile")
+        for name in ("linear", "wide", "usual")
+    }
+    assert profiles["usual"] is None
+    assert abs(linear_of(profiles["linear"], 128) - 188) <= 1
+    red = ImageCms.ImageCmsProfile(io.BytesIO(profiles["wide"])).profile.red_primary
+    assert red is not None and red[1][0] > 0.7
+    assert sr(*BICUBIC, "linear.bmp", "-f", "bmp", "--json").note_kinds == ["converted-to-srgb"]
+
+
+def test_the_default_image_of_an_animation_is_said(sr: Run, tmp_path: Path) -> None:
+    image = Image.fromarray(smooth(7, 9))
+    frames = [image.rotate(180), image]
+    image.save(
+        tmp_path / "a.png", save_all=True, default_image=True, append_images=frames, duration=100
+    )
+    assert sr(*BICUBIC, "a.png", "--json").notes == [{"kind": "default-image-dropped"}]
+    made = Image.open(tmp_path / "a_x2.png")
+    assert made.n_frames == 2 and not made.default_image
+
+
+def test_a_gray_profile_of_colour_is_read_in_silence(sr_process: Run, tmp_path: Path) -> None:
+    profile = fit_to_samples(P3, gray=True)
+    assert profile is not None
+    head = struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)
+    content = b"a\0\0" + zlib.compress(profile)
+    rows = zlib.compress((b"\0" + b"\x0b\xb8" * 12) * 4)
+    chunks = {b"IHDR": head, b"iCCP": content, b"IDAT": rows, b"IEND": b""}
+    data = SIGNATURE + b"".join(chunk(kind, content) for kind, content in chunks.items())
+    (tmp_path / "a.png").write_bytes(data)
+    done = sr_process(*BICUBIC, "a.png", "--json")
+    assert done.returncode == 0 and b"libpng" not in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -144,7 +145,6 @@ def test_a_packet_is_extended_and_not_replaced(sr: Run, tmp_path: Path, suffix: 
         PACKET.decode().encode("utf-16"),
         b"<!DOCTYPE a [<!ENTITY b 'c'>]>" + PACKET[PACKET.index(b"<x:") :],
         PACKET.replace(b"r:Seq", b"r:Bag"),
-        b'<r:RDF xmlns:r="http://www.w3.org/1999/02/22-rdf-syntax-ns#"/>',
     ],
 )
 def test_a_packet_that_cannot_be_extended_stays_as_it_is(
@@ -153,7 +153,7 @@ def test_a_packet_that_cannot_be_extended_stays_as_it_is(
     assert add_provenance(broken, MADE) == broken
     assert find_provenance(broken) is None
     Image.fromarray(smooth(12, 16)).save(tmp_path / "a.jpg", xmp=broken)
-    assert sr(*BICUBIC, "a.jpg").returncode == 0
+    assert sr(*BICUBIC, "a.jpg", "--json").note_kinds == ["provenance-not-written"]
     with Image.open(tmp_path / "a_x2.jpg") as made:
         assert made.info["xmp"] == broken
 
@@ -162,7 +162,7 @@ def test_a_packet_that_fits_only_without_it_stays_whole(sr: Run, tmp_path: Path)
     large = PACKET.replace(b"\n" * 40, b"\n" * (65_450 - len(PACKET) + 40))
     Image.fromarray(smooth(12, 16)).save(tmp_path / "a.jpg", xmp=large)
     done = sr(*BICUBIC, "a.jpg", "--json")
-    assert done.returncode == 0 and done.notes == []
+    assert done.returncode == 0 and done.note_kinds == ["provenance-not-written"]
     with Image.open(tmp_path / "a_x2.jpg") as made:
         assert made.info["xmp"] == large
 
@@ -262,3 +262,29 @@ def test_models_of_what_needs_an_extra_names_it(
     done = sr("models", "--of", "a.jxl", "--json")
     assert done.returncode == 1 and done.error_codes == ["extra-missing"]
     assert b"'jxl'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        PACKET.replace(PACKET[PACKET.index(b"<r:Seq>") : PACKET.index(b"</mm:")], b"<r:Seq />"),
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r:RDF a=">/>" xmlns:r='
+        b'"http://www.w3.org/1999/02/22-rdf-syntax-ns#"/></x:xmpmeta>',
+    ],
+    ids=["empty history", "no description"],
+)
+def test_an_empty_packet_or_history_is_extended(packet: bytes) -> None:
+    made = add_provenance(packet, MADE)
+    ElementTree.fromstring(made)
+    assert find_provenance(made) == MADE
+    again = add_provenance(made, replace(MADE, factor=2.0))
+    assert find_provenance(again) == replace(MADE, factor=2.0)
+
+
+def test_a_history_that_cannot_be_extended_is_said(sr: Run, tmp_path: Path) -> None:
+    packet = PACKET.replace(b"r:Seq>", b"r:Bag>")
+    Image.new("RGB", (5, 4)).save(tmp_path / "a.webp", xmp=packet)
+    done = sr("upscale", "-m", "bicubic", "-x2", "a.webp", "--json")
+    assert done.notes == [{"kind": "provenance-not-written", "format": "WEBP"}]
+    assert b"cannot be extended" in done.stderr
+    assert Image.open(tmp_path / "a_x2.webp").info["xmp"] == packet

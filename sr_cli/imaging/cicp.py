@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 UNSPECIFIED = 2
+_RESERVED = 3
 SRGB = (1, 13)
 """Primaries and transfer of sRGB."""
 
@@ -72,10 +73,16 @@ class Cicp:
         return self.full_range and self.code_points == SRGB
 
     @property
+    def is_defined(self) -> bool:
+        """Whether H.273 defines its code points, be it as unspecified."""
+        transfer = 0 < self.transfer <= HLG and self.transfer != _RESERVED
+        return transfer and (self.primaries == UNSPECIFIED or self.primaries in PRIMARIES)
+
+    @property
     def code_points(self) -> tuple[int, int]:
         """Primaries and transfer, those of sRGB for what is unspecified or reserved."""
         primaries = self.primaries if self.primaries in PRIMARIES else SRGB[0]
-        unknown = self.transfer in (0, UNSPECIFIED, 3) or self.transfer > HLG
+        unknown = self.transfer in (0, UNSPECIFIED, _RESERVED) or self.transfer > HLG
         return primaries, SRGB[1] if unknown else self.transfer
 
 

@@ -17,14 +17,15 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.codecs import bmp, gif, jxl, png, tiff
-from sr_cli.imaging.codecs.png_chunks import read_chunks
+from sr_cli.imaging.codecs.png_chunks import read_chunks, read_texts
 from sr_cli.imaging.codecs.source import OpenFile
 from sr_cli.imaging.compound.attach import attach_parts
 from sr_cli.imaging.conversion import orient_frame
 from sr_cli.imaging.exif import ORIENTATION
 from sr_cli.imaging.formats import DEFAULT_MAX_PIXELS, FORMATS, sniff_format
+from sr_cli.imaging.further import find_further
 from sr_cli.imaging.isobmff import read_colour, read_depth
-from sr_cli.imaging.metadata import read_metadata, read_png_colour
+from sr_cli.imaging.metadata import read_metadata, read_png_colour, without_blocks
 from sr_cli.imaging.picture import Frame, Metadata, Picture
 from sr_cli.imaging.profiles import srgb_profile
 from sr_cli.imaging.provenance import Provenance, find_provenance
@@ -65,7 +66,9 @@ def read_picture(
         raise SrError("empty-file", name)
     try:
         with _own_settings(allow_truncated):
-            return _decode(data, max_pixels, allow_truncated)
+            picture = _decode(data, max_pixels, allow_truncated)
+            picture.metadata.further = find_further(data, picture.format)
+            return picture
     except SrError as error:
         raise error.about(name) from error.__cause__
     except MemoryError as error:
@@ -267,6 +270,8 @@ def _read(source: OpenFile) -> Picture:
     source.check_size(image.size[0] * image.size[1] * count)
     # An APNG may begin with an image for viewers without animation support.
     first = 1 if count > 1 and getattr(image, "default_image", False) else 0
+    if first:
+        source.add_note(Note("default-image-dropped"))
     if name == "PNG":
         frames = list(png.read_frames(source, range(first, count)))
     else:
@@ -289,7 +294,8 @@ def _read(source: OpenFile) -> Picture:
 def _read_the_rest(source: OpenFile, name: str, metadata: Metadata) -> None:
     """Read what Pillow does not: colour by code points, extensions, and depths that it reduces."""
     if name == "PNG":
-        read_png_colour(metadata, read_chunks(source.data, until=b"IDAT"))
+        source.notes += read_png_colour(metadata, read_chunks(source.data, until=b"IDAT"))
+        metadata.text = without_blocks(read_texts(source.data))
     elif name in ("AVIF", "HEIF"):
         cicp, metadata.mastering = read_colour(source.data)
         # A profile has precedence over code points, except for those that no profile can express.

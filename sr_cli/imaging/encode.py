@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import cv2
 
-from sr_cli.errors import SrError
+from sr_cli.errors import Note, SrError
 from sr_cli.imaging.codecs import avif, bmp_writer, gif, jpeg, jxl, png, tiff_writer, webp
 from sr_cli.imaging.fit import fit_metadata
 from sr_cli.imaging.formats import Encoding, Format, holds_provenance
@@ -45,7 +45,10 @@ def write_picture(picture: Picture, file: BinaryIO, target: Format, encoding: En
     fitted, notes = fit_metadata(picture, target, encoding)
     metadata = adapt_metadata(fitted, picture.width, picture.height)
     picture.notes += notes
-    metadata = _with_provenance(metadata, picture.provenance, target, encoding)
+    described = _with_provenance(metadata, picture.provenance, target, encoding)
+    if described is None:
+        picture.notes.append(Note("provenance-not-written", {"format": target.name}))
+    metadata = described or metadata
     try:
         picture.notes += _WRITERS[target.name](picture, file, metadata, encoding)
     except (OSError, SrError):
@@ -56,12 +59,17 @@ def write_picture(picture: Picture, file: BinaryIO, target: Format, encoding: En
 
 def _with_provenance(
     metadata: Metadata, made: Provenance | None, target: Format, encoding: Encoding
-) -> Metadata:
-    """Metadata with the provenance in its XMP, where the format has a place for it."""
+) -> Metadata | None:
+    """Metadata with the provenance in its XMP, where the format has a place for it.
+
+    Returns:
+        None if the XMP that is there cannot be extended, or would not fit any more.
+    """
     if made is None or not holds_provenance(target, encoding):
         return metadata
     xmp = add_provenance(metadata.xmp, made)
     # What is the user's goes first: a longer packet might no longer fit in its segment.
-    if target.max_block is not None and len(xmp) > target.max_block:
-        return metadata
+    too_large = target.max_block is not None and len(xmp) > target.max_block
+    if too_large or xmp == metadata.xmp:
+        return None
     return replace(metadata, xmp=xmp)

@@ -37,6 +37,7 @@ _FIELDS = {
     Kind.IPTC: "iptc",
     Kind.RESOLUTION: "dpi",
     Kind.EXTENDED_XMP: "xmp_extension",
+    Kind.FURTHER: "further",
 }
 """The attribute of `Metadata` for each kind."""
 
@@ -89,7 +90,12 @@ def fit_metadata(
             metadata = _fit_profiles(picture, metadata, target, encoding, notes)
         elif _is_there(kind, metadata, picture) and fate in (Fate.DROPPED, *_CHANGES):
             changed = _CHANGES[fate](kind, metadata, target) if fate in _CHANGES else None
-            if changed is None:
+            if isinstance(changed, Note):
+                notes.append(changed)
+                changed = None
+            elif kind is Kind.FURTHER:
+                notes.append(Note("further-dropped", {"blocks": list(metadata.further)}))
+            elif changed is None:
                 notes.append(Note("metadata-dropped", {"block": kind.value, "format": target.name}))
             metadata = _without(kind, changed or metadata)
     return metadata, notes
@@ -135,8 +141,8 @@ def _as_profile(kind: Kind, metadata: Metadata, target: Format) -> Metadata | No
     return None if profile is None else replace(metadata, icc=profile, png_colour={})
 
 
-def _as_xmp(kind: Kind, metadata: Metadata, target: Format) -> Metadata | None:
-    """Put text into XMP; None if it does not fit there."""
+def _as_xmp(kind: Kind, metadata: Metadata, target: Format) -> Metadata | Note | None:
+    """Put text into XMP; a note if that is too large then, None if it has no place there."""
     comment = _decoded(metadata.comment)
     text = dict(metadata.text)
     kept = metadata.comment
@@ -144,8 +150,12 @@ def _as_xmp(kind: Kind, metadata: Metadata, target: Format) -> Metadata | None:
         kept = text.pop(_COMMENT, "").encode() or None
     properties = _properties_of(text) if kind is Kind.TEXT else {_USER_COMMENT: comment}
     xmp = add_to_xmp(metadata.xmp, properties) if properties else metadata.xmp
-    if properties and (xmp is None or (target.max_block and len(xmp) > target.max_block)):
+    if properties and xmp is None:
         return None
+    if properties and target.max_block and len(xmp or b"") > target.max_block:
+        size = sum(len(value.encode()) for value in properties.values())
+        facts = {"block": kind.value, "format": target.name, "bytes": size}
+        return Note("metadata-too-large", facts)
     return replace(metadata, xmp=xmp, comment=kept)
 
 
@@ -167,7 +177,7 @@ def _as_text(kind: Kind, metadata: Metadata, target: Format) -> Metadata | None:
     return replace(metadata, text=metadata.text | {_COMMENT: _decoded(metadata.comment)})
 
 
-_CHANGES: Mapping[Fate, Callable[[Kind, Metadata, Format], Metadata | None]] = {
+_CHANGES: Mapping[Fate, Callable[[Kind, Metadata, Format], Metadata | Note | None]] = {
     Fate.AS_PROFILE: _as_profile,
     # The profile itself is applied afterwards.
     Fate.TO_SRGB: _as_profile,
@@ -175,7 +185,7 @@ _CHANGES: Mapping[Fate, Callable[[Kind, Metadata, Format], Metadata | None]] = {
     Fate.AS_COMMENT: _as_comment,
     Fate.AS_TEXT: _as_text,
 }
-"""What makes one kind of metadata into another; None if that is not possible."""
+"""What makes one kind of metadata into another; None, or a note why, if that is not possible."""
 
 
 def _lines(text: Mapping[str, str]) -> str:

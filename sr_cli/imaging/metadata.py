@@ -6,7 +6,7 @@ import io
 import math
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from sr_cli.errors import Note
 from sr_cli.imaging.cicp import PRIMARIES, SRGB, parse_chunk
 from sr_cli.imaging.exif import (
     DESCRIPTIVE,
@@ -42,6 +43,9 @@ _NEARLY = 0.005
 _SIZES = {b"cICP": 4, b"mDCV": 24, b"cLLI": 8, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}
 """Bytes of the chunks of colour (PNG third edition, section 11.3.2)."""
 
+_BLOCKS = ("XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type APP1")
+"""Keywords of PNG text that is no text."""
+
 _INTEROPERABILITY_INDEX = 1
 
 _NO_UNIT = 1
@@ -53,7 +57,7 @@ TIFF_XMP, TIFF_IPTC, TIFF_ICC = 700, 33723, 34675
 PHOTOSHOP = b"Photoshop 3.0\0"
 """The identifier of the JPEG segment that holds IPTC."""
 
-_IPTC_RESOURCE = 0x0404
+IPTC_RESOURCE = 0x0404
 
 
 def read_metadata(image: Image.Image) -> tuple[Metadata, int]:
@@ -81,15 +85,16 @@ def read_metadata(image: Image.Image) -> tuple[Metadata, int]:
     if found.icc is None:
         with suppress(Exception):
             found.icc = _profile_of_exif(image.getexif())
-    texts = getattr(image, "text", None)
-    if isinstance(texts, dict):
-        found.text = {k: str(v) for k, v in texts.items() if not _is_block(k)}
     comment = info.get("comment")
     found.comment = comment.encode() if isinstance(comment, str) else comment
+    comments = [segment for name, segment in getattr(image, "applist", []) if name == "COM"]
+    if comments:
+        # Pillow reports the last one.
+        found.comment = b"\n".join(comments)
     return found, orientation if 1 <= orientation <= 8 else 1
 
 
-def read_png_colour(found: Metadata, chunks: Iterable[tuple[bytes, bytes]]) -> None:
+def read_png_colour(found: Metadata, chunks: Iterable[tuple[bytes, bytes]]) -> list[Note]:
     """Read the chunks that say what the samples of a PNG mean, into its metadata.
 
     Their precedence is cICP, iCCP, sRGB, gAMA and cHRM (PNG third edition, section 4.3).
@@ -97,13 +102,27 @@ def read_png_colour(found: Metadata, chunks: Iterable[tuple[bytes, bytes]]) -> N
     Args:
         found: With the profile of the file.
         chunks: Kinds and contents of the file's chunks.
+
+    Returns:
+        A `colour-not-understood` note if the first of them is for nothing that is known.
     """
+    notes = []
     whole = {kind: content for kind, content in chunks if len(content) == _SIZES.get(kind)}
-    found.cicp = parse_chunk(whole.get(b"cICP", b""))
+    if b"cICP" in whole:
+        found.cicp = parse_chunk(whole[b"cICP"])
+        if found.cicp is None or not found.cicp.is_defined:
+            found.cicp = None
+            notes.append(Note("colour-not-understood", {"values": list(whole[b"cICP"])}))
     found.mastering = {kind: whole[kind] for kind in (b"mDCV", b"cLLI") if kind in whole}
     if found.icc is None:
         kinds = (b"gAMA", b"cHRM", b"sRGB")
         found.png_colour = {kind: whole[kind] for kind in kinds if kind in whole}
+    return notes
+
+
+def without_blocks(texts: Mapping[str, str]) -> dict[str, str]:
+    """PNG text without what carries EXIF or XMP, which are stored separately."""
+    return {keyword: text for keyword, text in texts.items() if keyword not in _BLOCKS}
 
 
 def gamma_and_corners(metadata: Metadata) -> tuple[float | None, list[tuple[float, float]] | None]:
@@ -134,11 +153,6 @@ def has_unusual_gamma(metadata: Metadata) -> bool:
     if gamma is None or b"sRGB" in metadata.png_colour:
         return False
     return abs(int.from_bytes(gamma, "big") - _USUAL_GAMMA) > _USUAL_GAMMA // 20
-
-
-def _is_block(key: str) -> bool:
-    """Whether PNG text carries EXIF or XMP, which are stored separately."""
-    return key in ("XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type APP1")
 
 
 def _read_dpi(dpi: Any) -> tuple[float, float] | None:
@@ -176,9 +190,10 @@ def _profile_of_exif(exif: Image.Exif) -> bytes | None:
 def _read_iptc(image: Image.Image) -> bytes | None:
     for name, segment in getattr(image, "applist", []):
         if name == "APP13" and segment.startswith(PHOTOSHOP):
-            found = _resource(segment[len(PHOTOSHOP) :], _IPTC_RESOURCE)
-            if found:
-                return found
+            resources = image_resources(segment[len(PHOTOSHOP) :])
+            found = [content for number, content in resources if number == IPTC_RESOURCE]
+            if found and found[0]:
+                return found[0]
     tags: Any = getattr(image, "tag_v2", None)
     return _iptc_of_tags(tags) if tags is not None else None
 
@@ -227,19 +242,16 @@ def _load_directory(data: bytes, place: int, code: int | None = None) -> ImageFi
     return found
 
 
-def _resource(blocks: bytes, wanted: int) -> bytes | None:
-    """Find an image resource in a Photoshop block (8BIM, id, padded name, length, padded data)."""
+def image_resources(blocks: bytes) -> Iterator[tuple[int, bytes]]:
+    """The image resources in a Photoshop block (8BIM, id, padded name, length, padded data)."""
     position = 0
     while blocks[position : position + 4] == b"8BIM":
         number = int.from_bytes(blocks[position + 4 : position + 6], "big")
         name = blocks[position + 6]
         start = position + 6 + (name + 2 - name % 2)
         length = int.from_bytes(blocks[start : start + 4], "big")
-        data = blocks[start + 4 : start + 4 + length]
-        if number == wanted:
-            return data
+        yield number, blocks[start + 4 : start + 4 + length]
         position = start + 4 + length + length % 2
-    return None
 
 
 def adapt_metadata(metadata: Metadata, width: int, height: int) -> Metadata:

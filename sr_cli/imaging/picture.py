@@ -81,8 +81,10 @@ class Metadata:
         dpi: Horizontal and vertical resolution, in pixels per inch.
         text: Text of PNG files, by keyword.
         comment: Of JPEG and GIF files.
-        png_colour: The chunks gAMA, cHRM and sRGB of PNG files without a profile, by name.
+        png_colour: The chunks gAMA, cHRM and sRGB of PNG files without a profile, by name; of BMP
+            files what means the same.
         mastering: The display of an HDR image, as the PNG chunks mDCV and cLLI, by name.
+        further: Names of what else the file has, which nothing writes.
     """
 
     exif: bytes | None = None
@@ -98,6 +100,7 @@ class Metadata:
     comment: bytes | None = None
     png_colour: dict[bytes, bytes] = field(default_factory=dict)
     mastering: dict[bytes, bytes] = field(default_factory=dict)
+    further: tuple[str, ...] = ()
 
 
 @dataclass

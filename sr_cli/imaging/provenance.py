@@ -31,6 +31,8 @@ _EMPTY = (
 ).encode()
 """A packet without properties (XMP specification, part 1, section 7.3)."""
 
+_EMPTY_ELEMENT = re.compile(rb"""<([^\s/>]+)(?:[^>"']|"[^"]*"|'[^']*')*?(/>)""")
+
 TOOL = f"sr {__version__}"
 
 
@@ -116,30 +118,32 @@ def add_provenance(packet: bytes | None, made: Provenance) -> bytes:
         made: What to add.
 
     Returns:
-        The extended packet; `packet` itself if it cannot be parsed or extended.
+        The extended packet; `packet` itself if it cannot be parsed or extended, as with a history
+        that is no rdf:Seq.
     """
     packet = packet or _EMPTY
     places = _find_places(packet)
-    if places is None:
+    if places is None or places.descriptions is None:
         return packet
-    parts: list[tuple[int, str]] = []
+    parts: list[tuple[_Place, str]] = []
     properties = ""
     if not places.has_creator:
         tool = escape(made.tool)
         properties += f'<xmp:CreatorTool xmlns:xmp="{_XMP}">{tool}</xmp:CreatorTool>'
-    if places.history_end is None:
+    if places.history is None:
         properties += (
             f'<xmpMM:History xmlns:xmpMM="{_MEDIA}"><rdf:Seq>{_entry(made)}</rdf:Seq>'
             "</xmpMM:History>"
         )
     else:
-        parts.append((places.history_end, _entry(made)))
+        parts.append((places.history, _entry(made)))
     if properties:
         about = quoteattr(places.about)
         described = f'<rdf:Description xmlns:rdf="{_RDF}" rdf:about={about}>{properties}'
-        parts.append((places.rdf_end, described + "</rdf:Description>"))
-    for position, text in sorted(parts, reverse=True):
-        packet = packet[:position] + text.encode() + packet[position:]
+        parts.append((places.descriptions, described + "</rdf:Description>"))
+    for place, text in sorted(parts, key=lambda part: part[0].start, reverse=True):
+        added = place.before + text.encode() + place.after
+        packet = packet[: place.start] + added + packet[place.end :]
     return packet
 
 
@@ -160,35 +164,52 @@ def _entry(made: Provenance) -> str:
     )
 
 
-@dataclass
-class _Places:
-    """Where a packet can be extended, as offsets in bytes.
+@dataclass(frozen=True)
+class _Place:
+    """Where an element can be extended: before its end tag, or instead of the end of `<name/>`.
 
     Attributes:
+        start, end: The bytes that are replaced.
+        before, after: What encloses the addition.
+    """
+
+    start: int
+    end: int
+    before: bytes = b""
+    after: bytes = b""
+
+
+@dataclass
+class _Places:
+    """Where a packet can be extended.
+
+    Attributes:
+        descriptions: After the last description.
         about: What the packet describes; all its descriptions must say the same.
         has_creator: Whether it has an xmp:CreatorTool.
         has_history: Whether it has an xmpMM:History.
-        history_end: Where the entries of the history end.
-        rdf_end: Where the descriptions end; -1 if not found.
+        history: After the last entry of the history.
     """
 
+    descriptions: _Place | None = None
     about: str = ""
     has_creator: bool = False
     has_history: bool = False
-    history_end: int | None = None
-    rdf_end: int = -1
+    history: _Place | None = None
 
 
 def _find_places(packet: bytes) -> _Places | None:
     """Where a packet can be extended; None if it cannot be parsed or has an unusual form."""
     found = _Places()
     path: list[str] = []
+    starts: list[int] = []
     description = [f"{_RDF} RDF", f"{_RDF} Description"]
     history = [*description, f"{_MEDIA} History", f"{_RDF} Seq"]
     parser = expat.ParserCreate("utf-8", " ")
 
     def start(name: str, attributes: dict[str, str]) -> None:
         path.append(name)
+        starts.append(parser.CurrentByteIndex)
         if path[-2:] == description:
             found.about = found.about or attributes.get(f"{_RDF} about", "")
             found.has_creator |= f"{_XMP} CreatorTool" in attributes
@@ -196,14 +217,11 @@ def _find_places(packet: bytes) -> _Places | None:
         found.has_history |= path[-3:] == history[:3]
 
     def end(name: str) -> None:
-        position = parser.CurrentByteIndex
-        # An empty element <rdf:Seq/> has no end tag to write before.
-        local = name.rpartition(" ")[2].encode()
-        if re.match(rb"</([\w.-]+:)?" + local + rb"\s*>", packet[position : position + 99]):
-            if path[-4:] == history:
-                found.history_end = position
-            elif name == description[0] and len(path) <= 2:
-                found.rdf_end = position
+        place = _place_in(packet, starts.pop(), parser.CurrentByteIndex)
+        if path[-4:] == history:
+            found.history = place
+        elif name == description[0] and len(path) <= 2:
+            found.descriptions = place
         path.pop()
 
     def refuse(*_: object) -> None:
@@ -216,5 +234,11 @@ def _find_places(packet: bytes) -> _Places | None:
         parser.Parse(packet.rstrip(b"\0"), True)
     except (expat.ExpatError, ValueError):
         return None
-    unusual = found.has_history and found.history_end is None
-    return None if found.rdf_end < 0 or unusual else found
+    unusual = found.has_history and found.history is None
+    return None if found.descriptions is None or unusual else found
+
+
+def _place_in(packet: bytes, start: int, end: int) -> _Place:
+    """Where an element can be extended, from the positions of its start tag and its end tag."""
+    empty = _EMPTY_ELEMENT.match(packet, start)
+    return _Place(*empty.span(2), b">", b"</" + empty[1] + b">") if empty else _Place(end, end)

@@ -125,12 +125,21 @@ NOTES: dict[str, str] = {
     "metadata-dropped": "{block} dropped: {format} does not support it",
     # facts: block, format, bytes
     "metadata-too-large": "{block} dropped: {bytes} bytes do not fit in a {format} file",
+    # facts: blocks
+    "further-dropped": "further data dropped: {blocks}",
+    # facts: values
+    "colour-not-understood": "cICP dropped: its values ({values}) have no known meaning for RGB",
+    # facts: format
+    "provenance-not-written": (
+        "provenance not written: the XMP of the image cannot be extended, or has no room for it"
+    ),
     # facts: part
     "part-unreadable": "{part} dropped: missing, damaged or of an unknown kind",
     # facts: part, format
     "part-unsupported": "{part} dropped: not supported in {format} files",
     # facts: count, kinds
     "images-dropped": "further images in the file dropped: {count} ({kinds})",
+    "default-image-dropped": "image for viewers without animation dropped: not part of it",
     # facts: bytes
     "data-dropped": "data after the image dropped: {bytes} bytes of an unknown kind",
     "xmp-unreadable": "XMP dropped: it concerns a gain map or video, and cannot be parsed",

@@ -51,7 +51,7 @@ def read(data: bytes, max_pixels: int, *, allow_truncated: bool) -> Picture:
     head = read_header(data)
     check_pixels(head.width * head.height, max_pixels)
     body = data[head.pixels_at :]
-    picture = Picture([], "BMP", Metadata(dpi=head.dpi, icc=head.icc))
+    picture = Picture([], "BMP", Metadata(dpi=head.dpi, icc=head.icc, png_colour=head.colour))
     if head.compression in (BI_JPEG, BI_PNG):
         picture.frames = [_read_embedded(body, max_pixels)]
         return picture

@@ -28,6 +28,11 @@ _AT = 14
 _EMBEDDED_PROFILE = 0x4D424544
 """PROFILE_EMBEDDED, a value of CSType ([MS-WMF] 2.1.1.14)."""
 
+_CALIBRATED_RGB = 0
+"""LCS_CALIBRATED_RGB, the value for endpoints and gamma."""
+
+_D65 = (0.3127, 0.3290)
+
 METRES_PER_INCH = 0.0254
 
 
@@ -45,6 +50,7 @@ class Header:
         pixels_at: The offset of the pixels in the file.
         dpi: Horizontal and vertical resolution.
         icc: The embedded profile.
+        colour: Endpoints and gamma, as the PNG chunks cHRM and gAMA, by name.
     """
 
     width: int
@@ -57,6 +63,7 @@ class Header:
     pixels_at: int
     dpi: tuple[float, float] | None
     icc: bytes | None
+    colour: dict[bytes, bytes]
 
 
 def read_header(data: bytes) -> Header:
@@ -98,6 +105,7 @@ def read_header(data: bytes) -> Header:
         pixels_at=pixels_at,
         dpi=(across * METRES_PER_INCH, down * METRES_PER_INCH) if across > 0 < down else None,
         icc=_profile(data) if size == V5 else None,
+        colour=_calibration(data) if size in (V4, V5) else {},
     )
 
 
@@ -127,3 +135,24 @@ def _profile(data: bytes) -> bytes | None:
         return None
     start, length = struct.unpack_from("<II", data, _AT + 112)
     return data[_AT + start : _AT + start + length] or None
+
+
+def _calibration(data: bytes) -> dict[bytes, bytes]:
+    """Endpoints and gamma of a V4 header; nothing if they are 0 or describe no colours."""
+    if len(data) < _AT + V4:
+        return {}
+    kind, *numbers = struct.unpack_from("<I9i3I", data, _AT + 56)
+    ends = np.array(numbers[:9]).reshape(3, 3) / 2**30
+    gammas = [number / 2**16 for number in numbers[9:]]
+    if kind != _CALIBRATED_RGB or ends.min() < 0 or ends[:, 1].min() <= 0:
+        return {}
+    corners = ends[:, :2] / ends.sum(1, keepdims=True)
+    # Most programs store chromaticities, which say nothing of white, instead of CIE XYZ.
+    is_normal = bool(np.abs(ends.sum(1) - 1).max() < 0.01)
+    white = _D65 if is_normal else ends.sum(0)[:2] / ends.sum()
+    units = np.rint(np.vstack([white, corners]) * 100_000).astype(int).ravel()
+    found = {b"cHRM": struct.pack(">8I", *(int(unit) for unit in units))}
+    # There is one gAMA for all channels.
+    if gammas[0] == gammas[1] == gammas[2] and 0.1 < gammas[0] < 10:
+        found[b"gAMA"] = round(100_000 / gammas[0]).to_bytes(4, "big")
+    return found

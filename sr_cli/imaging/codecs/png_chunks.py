@@ -5,9 +5,14 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import BinaryIO, cast
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_MAX_TEXT = 1 << 20
+"""The most bytes of a compressed text that are read: Pillow refuses files with longer ones."""
 
 _AFTER_HEADER = len(SIGNATURE) + 25
 """Where the chunks after IHDR begin."""
@@ -28,6 +33,48 @@ def read_chunks(png: bytes, *, until: bytes = b"") -> Iterator[tuple[bytes, byte
             return
         yield kind, png[position + 8 : position + 8 + length]
         position += 12 + length
+
+
+def without_profile(png: bytes) -> bytes:
+    """The file without its iCCP chunk, which precedes the pixels (section 5.6)."""
+    position = len(SIGNATURE)
+    while position + 8 <= len(png):
+        length, kind = struct.unpack_from(">I4s", png, position)
+        if kind == b"iCCP":
+            return png[:position] + png[position + 12 + length :]
+        if kind == b"IDAT":
+            break
+        position += 12 + length
+    return png
+
+
+def read_texts(png: bytes) -> dict[str, str]:
+    """Text by keyword, before and after the pixels; lines join the texts of one keyword.
+
+    A keyword may be that of several chunks (PNG third edition, section 11.3.3).
+    """
+    found: dict[str, list[str]] = {}
+    for kind, content in read_chunks(png):
+        if kind in _TEXTS:
+            with suppress(UnicodeDecodeError, zlib.error, ValueError, IndexError):
+                keyword, text = _read_text(kind, content)
+                found.setdefault(keyword, []).append(text)
+    return {keyword: "\n".join(texts) for keyword, texts in found.items()}
+
+
+def _read_text(kind: bytes, content: bytes) -> tuple[str, str]:
+    """Keyword and text of tEXt, zTXt or iTXt (sections 11.3.3.2 to 11.3.3.4)."""
+    keyword, _, rest = content.partition(b"\0")
+    if kind == b"tEXt":
+        return keyword.decode("latin-1"), rest.decode("latin-1")
+    if kind == b"zTXt":
+        return keyword.decode("latin-1"), _inflate(rest[1:]).decode("latin-1")
+    _, _, text = rest[2:].split(b"\0", 2)
+    return keyword.decode("latin-1"), (_inflate(text) if rest[0] else text).decode()
+
+
+def _inflate(compressed: bytes) -> bytes:
+    return zlib.decompressobj().decompress(compressed, _MAX_TEXT)
 
 
 def with_chunks(file: BinaryIO, chunks: Mapping[bytes, bytes]) -> BinaryIO:

@@ -13,6 +13,7 @@ from PIL import Image
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.codecs import opencv
 from sr_cli.imaging.codecs.pillow import to_frame
+from sr_cli.imaging.codecs.png_chunks import without_profile
 from sr_cli.imaging.formats import check_pixels
 from sr_cli.imaging.picture import Frame
 
@@ -81,8 +82,9 @@ class OpenFile:
 
     @cached_property
     def opencv_frames(self) -> Sequence[NDArray[Any]]:
-        """All frames as decoded by `opencv.decode_frames`."""
-        return opencv.decode_frames(self.data)
+        """All frames of a PNG as decoded by `opencv.decode_frames`."""
+        # libpng writes to stderr that it does not like a profile, whose use is not its business.
+        return opencv.decode_frames(without_profile(self.data))
 
     def duration(self) -> float:
         """The duration of the current frame, in milliseconds."""

@@ -55,7 +55,7 @@ def read(source: OpenFile) -> Picture:
     """
     image = source.image
     source.check_size(image.size[0] * image.size[1])
-    described = _describe(source.data)
+    described = describe(source.data)
     try:
         pages = _full_pages(source, described)
     except (SyntaxError, KeyError) as error:
@@ -174,7 +174,7 @@ def read_unopened(data: bytes, max_pixels: int, *, allow_truncated: bool) -> Pic
     Raises:
         SrError: As `read_picture`.
     """
-    pages = _describe(data)
+    pages = describe(data)
     images = [page for page in pages if not is_mask(page)] or pages
     full = [p for p in images if int(p.subfiletype) not in _REDUCED] or images
     if not full:
@@ -216,7 +216,7 @@ def _profile_of(page: Any) -> bytes | None:
     return None if tag is None else bytes(tag.value)
 
 
-def _describe(data: bytes) -> list[Any]:
+def describe(data: bytes) -> list[Any]:
     """The pages as tifffile describes them; none if it cannot."""
     import tifffile
 

@@ -17,7 +17,7 @@ _MASK = 4
 _MASKS = (4, 6)
 """Values of NewSubfileType for masks of full size; damaged values are ignored."""
 
-_GEOREFERENCE = (33550, 33922, 34264, 34735)
+GEOREFERENCE = (33550, 33922, 34264, 34735)
 """Scale, tie points, transformation and keys of GeoTIFF 1.1 (sections 7.1 and 7.2)."""
 
 _CALIBRATIONS = {b"ImageJ=": "ImageJ calibration", b"openmicroscopy.org/Schemas/OME": "OME-XML"}
@@ -39,7 +39,7 @@ def notes_of(page: Any) -> list[Note]:
     if page is None:
         return []
     block = calibration_of(page)
-    located = any(tag in page.tags for tag in _GEOREFERENCE)
+    located = any(tag in page.tags for tag in GEOREFERENCE)
     return ([Note("georeference-dropped")] if located else []) + (
         [Note("calibration-dropped", {"block": block})] if block else []
     )
