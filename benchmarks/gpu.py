@@ -345,12 +345,13 @@ class Direct(Upscaler):
         return whole.float().div_(top)
 
     @torch.inference_mode()
-    def _compute_tile(self, sr: Picture, lr: Picture, tile: Tile, resampling: Any) -> None:
+    def _compute_tile(
+        self, sr: Picture, read: Picture, tile: Tile, axes: Any, resampling: Any, exact: bool
+    ) -> None:
         assert resampling is None
         target, inner_r, inner_c = _places(sr, tile, self.scale)
-        top = float(np.iinfo(lr.dtype).max)
-        r, c = tile.rows, tile.columns
-        y = self._average(self._to_tensor(lr[r.first : r.last, c.first : c.last], top))
+        top = float(np.iinfo(read.dtype).max)
+        y = self._average(self._to_tensor(read, top), exact)
         target[...] = _integers(y, inner_r, inner_c, top).cpu().numpy().reshape(target.shape)
 
 
@@ -360,10 +361,14 @@ class Overlapped(Upscaler):
     THREADS = 4
 
     @torch.inference_mode()
-    def __call__(self, lr: Picture, on_tile: Any = None, *, size: Any = None) -> Picture:
+    def __call__(
+        self, lr: Picture, on_tile: Any = None, *, size: Any = None, **options: Any
+    ) -> Picture:
         h, w = lr.shape[:2]
         sr = empty_pixels((h * self.scale, w * self.scale, *lr.shape[2:]), lr.dtype)
-        tiles = plan_tiles(h, w, tile=self.tile, halo=self.halo)
+        sides = zip((h, w), self.wraps, strict=True)
+        axes = (self._axis(side, self.halo, wrap) for side, wrap in sides)
+        tiles = plan_tiles(*axes, tile=self.tile, halo=self.halo)
         self._pool = getattr(self, "_pool", None) or ThreadPoolExecutor(self.THREADS)
         self._pin = self.device.type == "cuda"
         if self._pin:
@@ -381,8 +386,7 @@ class Overlapped(Upscaler):
     def _start(self, sr: Picture, lr: Picture, tile: Tile) -> tuple[Any, ...]:
         target, inner_r, inner_c = _places(sr, tile, self.scale)
         top = float(np.iinfo(lr.dtype).max)
-        r, c = tile.rows, tile.columns
-        part = lr[r.first : r.last, c.first : c.last]
+        part = self._read(lr, tile)
         pinned = torch.empty(part.shape, dtype=torch.uint8, pin_memory=self._pin)
         pinned.numpy()[...] = part
         x = pinned.to(self.device, non_blocking=True).permute(2, 0, 1)[None].float().div_(top)

@@ -14,9 +14,9 @@ from sr_cli.errors import RefusedError, SrError
 from sr_cli.video.colour import BT709, LIMITED, Colour
 from sr_cli.video.containers import Container
 from sr_cli.video.hdr import Mastering
-from sr_cli.video.library import load_av
 from sr_cli.video.options import ClipOptions
 from sr_cli.video.probe import Clip, Layout
+from sr_cli.video.pyav import load_av
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_cli.errors import SrError
-from sr_cli.video.library import open_clip, said
 from sr_cli.video.options import ClipOptions
 from sr_cli.video.probe import Clip, check_frame, video_stream
+from sr_cli.video.pyav import open_clip, said
 from sr_cli.video.timing import in_words
 
 Planes = tuple[NDArray[Any], ...]

@@ -9,8 +9,8 @@ from typing import Any
 from sr_cli.errors import SrError
 from sr_cli.system.files import atomic_write
 from sr_cli.video.encode import add_encoder
-from sr_cli.video.library import load_av, open_clip, said
 from sr_cli.video.plan import ClipPlan
+from sr_cli.video.pyav import load_av, open_clip, said
 from sr_cli.video.segments import Segment, read_packets
 from sr_cli.video.streams import (
     add_copies,

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from sr_cli.engine.pipeline import Pipeline
 from sr_cli.errors import SrError
 from sr_cli.video.frames import ClipReader
-from sr_cli.video.library import load_av, open_clip, said
 from sr_cli.video.paths import RgbPath
 from sr_cli.video.plan import ClipPlan
 from sr_cli.video.probe import check_frame, video_stream
+from sr_cli.video.pyav import load_av, open_clip, said
 from sr_cli.video.timing import in_words
 
 

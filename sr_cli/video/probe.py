@@ -12,8 +12,8 @@ from sr_cli.errors import SrError
 from sr_cli.imaging.formats import sniff_format
 from sr_cli.video.colour import FULL, RGB, UNSPECIFIED, Colour
 from sr_cli.video.hdr import Mastering, check_dolby_vision, mastering_of
-from sr_cli.video.library import open_clip, said
 from sr_cli.video.options import ClipOptions
+from sr_cli.video.pyav import open_clip, said
 from sr_cli.video.timing import in_words
 
 _SUBSAMPLING = {(8, 8): "420", (4, 4): "420", (8, 16): "422", (4, 16): "422"}

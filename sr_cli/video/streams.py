@@ -9,8 +9,8 @@ from fractions import Fraction
 from typing import Any
 
 from sr_cli.video.containers import Container
-from sr_cli.video.library import load_av, open_clip
 from sr_cli.video.probe import Clip, is_cover
+from sr_cli.video.pyav import load_av, open_clip
 
 _KNOWN_TO_MP4 = {
     *("title", "artist", "album_artist", "composer", "album", "date", "year", "comment", "genre"),
