@@ -177,7 +177,7 @@ def sniff_format(start: bytes) -> Format | None:
 
 _OTHER_SUFFIXES = {
     ".tga", ".targa", ".icb", ".vda", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".jpm",
-    ".jls", ".jxl", ".jxr", ".wdp", ".hdp", ".psd", ".psb", ".ico", ".cur", ".icns", ".exr", ".hdr",
+    ".jls", ".jxr", ".wdp", ".hdp", ".psd", ".psb", ".ico", ".cur", ".icns", ".exr", ".hdr",
     ".dds", ".qoi", ".pcx", ".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".pfm", ".xbm", ".xpm", ".sgi",
     ".rgb", ".ras", ".fits", ".fit", ".svg", ".svgz", ".xcf", ".kra", ".ora", ".bpg", ".flif",
     ".emf", ".wmf", ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".orf", ".rw2", ".raf",
@@ -188,7 +188,6 @@ _OTHER_SUFFIXES = {
 _OTHER_SIGNATURES = (
     b"\0\0\0\x0cjP  ",  # JPEG 2000
     b"\xff\x4f\xff\x51",
-    b"\0\0\0\x0cJXL ",
     b"8BPS",
     b"\x76\x2f\x31\x01",  # OpenEXR
     b"#?RADIANCE",

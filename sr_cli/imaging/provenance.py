@@ -17,19 +17,13 @@ from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 
+from sr_cli.imaging.xmp import EMPTY_PACKET
 from sr_cli.version import __version__
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _XMP = "http://ns.adobe.com/xap/1.0/"
 _MEDIA = "http://ns.adobe.com/xap/1.0/mm/"
 _EVENT = "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#"
-
-_EMPTY = (
-    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
-    f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"></rdf:RDF></x:xmpmeta>\n'
-    '<?xpacket end="w"?>'
-).encode()
-"""A packet without properties (XMP specification, part 1, section 7.3)."""
 
 _EMPTY_ELEMENT = re.compile(rb"""<([^\s/>]+)(?:[^>"']|"[^"]*"|'[^']*')*?(/>)""")
 
@@ -121,7 +115,7 @@ def add_provenance(packet: bytes | None, made: Provenance) -> bytes:
         The extended packet; `packet` itself if it cannot be parsed or extended, as with a history
         that is no rdf:Seq.
     """
-    packet = packet or _EMPTY
+    packet = packet or EMPTY_PACKET
     places = _find_places(packet)
     if places is None or places.descriptions is None:
         return packet

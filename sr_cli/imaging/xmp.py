@@ -13,7 +13,7 @@ NAMESPACES = {
 _ORDERED = ("dc:creator",)
 """Lists; the other properties are texts in several languages (XMP part 1, section 8.2.2.4)."""
 
-_PACKET = (
+EMPTY_PACKET = (
     b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>'
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/">'
     b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"></rdf:RDF>'
@@ -35,7 +35,7 @@ def add_to_xmp(packet: bytes | None, properties: Mapping[str, str]) -> bytes | N
     Returns:
         The packet; None if it has one of the properties already, or is not in the usual form.
     """
-    packet = packet or _PACKET
+    packet = packet or EMPTY_PACKET
     end = packet.rfind(b"</rdf:RDF>")
     if end < 0 or any(_has(packet, name) for name in properties):
         return None
