@@ -64,7 +64,7 @@ def measure(side: str, name: str, size: int) -> float:
 
     from sr_cli.engine.device import pick_precision
     from sr_cli.engine.upscaler import Upscaler
-    from sr_cli.layers.fusion import fuse_activations
+    from sr_cli.layers.fusion import fuse
 
     torch.manual_seed(0)
     loaded = build(name)
@@ -81,7 +81,7 @@ def measure(side: str, name: str, size: int) -> float:
             return median_seconds(lambda: upscaler(pixels))
         dtype = torch.float32 if side == "fp32" else pick_precision(torch.device("cpu"))
         net = model.for_inference().set_precision(dtype).to(memory_format=torch.channels_last)
-        fuse_activations(net)
+        fuse(net)
         x = x.contiguous(memory_format=torch.channels_last)
         return median_seconds(lambda: net(x))
 

@@ -105,7 +105,7 @@ def bf16_anywhere() -> Iterator[None]:
         changed.enter_context(torch.backends.mkldnn.flags(enabled=False))
         device = "sr_cli.engine.device.cpu_precisions"
         changed.enter_context(patch(device, lambda: ("fp32", "bf16")))
-        for place in ("layers.fusion", "networks.srresnet", "networks.espcn"):
+        for place in ("layers.fusion",):
             changed.enter_context(patch(f"sr_cli.{place}.fusion_works", lambda: False))
         yield
 

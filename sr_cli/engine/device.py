@@ -15,7 +15,7 @@ from torch import nn
 
 from sr_cli.engine.options import PRECISION_NAMES, check_precision
 from sr_cli.errors import RefusedError
-from sr_cli.layers.fusion import fuse_activations
+from sr_cli.layers.fusion import fuse
 from sr_cli.networks.base import conv
 from sr_cli.system.cache import Measurements
 from sr_cli.system.memory import available_memory, keep_freed_memory
@@ -103,7 +103,7 @@ def cpu_precisions() -> tuple[str, ...]:
     """The names of the precisions in which this CPU runs the engine's convolutions."""
     blocks = {name: _make_block(dtype) for name, dtype in PRECISIONS.items()}
     for block, _ in blocks.values():
-        fuse_activations(block)
+        fuse(block)
     return tuple(n for n, (block, x) in blocks.items() if _time_block(block, x) < math.inf)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from sr_cli.engine.device import DTYPE_NAMES, free_memory, pick_device, pick_precision
 from sr_cli.engine.findings import Place
 from sr_cli.engine.probe import prepare, probe_model
+from sr_cli.engine.subpixels import Colours, store, values_of
 from sr_cli.engine.tiling import (
     Axis,
     Span,
@@ -30,7 +31,7 @@ from sr_cli.imaging.colour import LUMA_RANGE, LUMA_WEIGHTS
 from sr_cli.imaging.edges import positions_beyond
 from sr_cli.imaging.resize import Taps, bicubic_taps, to_samples
 from sr_cli.layers.fusion import FusedConvolution
-from sr_cli.networks.base import InferenceNet, SRModel
+from sr_cli.networks.base import InferenceNet, SRModel, SubpixelNet
 from sr_cli.networks.bicubic import RADIUS, upscale_bicubic
 from sr_cli.registry.loaded import LoadedModel, as_loaded
 from sr_cli.system.memory import empty_pixels, resident_memory, trim_freed_memory
@@ -122,13 +123,17 @@ class Upscaler:
         self.wraps = wrap in ("y", "both"), wrap in ("x", "both")
         self._nets = [prepare(m, self.dtype, self.device) for m in self.models]
         self._fp32_nets: dict[int, InferenceNet] = {}
+        one = len(self._nets) == 1 and not tta
+        on_cpu = self.device.type == "cpu"
+        self._is_plain = one and on_cpu and isinstance(self._nets[0], SubpixelNet)
         try:
             self.tile = self._choose_tile() if tile is None else tile
         except RuntimeError as error:
             raise self._network_error(error) from error
         weights = torch.tensor(LUMA_WEIGHTS, dtype=torch.float32, device=self.device)
         ranges = [white - black for black, white in (t.value_range for t in self._traits)]
-        self._luma_weights = [weights.view(1, 3, 1, 1) * (r / LUMA_RANGE) for r in ranges]
+        self._luma_weights = [weights * (r / LUMA_RANGE) for r in ranges]
+        self._colours: dict[float, Colours] = {}
 
     @property
     def notes(self) -> list[Note]:
@@ -292,14 +297,17 @@ class Upscaler:
         """Compute one tile from the pixels read for it, and store its core in `sr`."""
         r, c, s = tile.rows, tile.columns, self.scale
         top = _white(read.dtype)
-        y = self._average(self._to_tensor(read, top), exact)
+        x = self._to_tensor(read, top)
         if resampling is None:
+            target = sr[r.start * s : r.stop * s, c.start * s : c.stop * s]
+            if self._store_subpixels(target, x, tile, exact):
+                return
+            y = self._average(x, exact)
             inner_r = slice((r.start - r.first) * s, (r.stop - r.first) * s)
             inner_c = slice((c.start - c.first) * s, (c.stop - c.first) * s)
-            core = y[0, :, inner_r, inner_c]
-            target = sr[r.start * s : r.stop * s, c.start * s : c.stop * s]
-            _store_core(core, target, top)
+            _store_core(y[0, :, inner_r, inner_c], target, top)
             return
+        y = self._average(x, exact)
         (h, w), (height, width) = (axis.length for axis in axes), sr.shape[:2]
         rows = slice(round(r.start * height / h), round(r.stop * height / h))
         columns = slice(round(c.start * width / w), round(c.stop * width / w))
@@ -311,6 +319,48 @@ class Upscaler:
         target = sr[rows, columns]
         limited = both.swapaxes(0, 1).clip(0, 1) * top
         target[...] = to_samples(limited, sr.dtype).reshape(target.shape)
+
+    def _store_subpixels(self, target: NDArray[Any], x: Tensor, tile: Tile, exact: bool) -> bool:
+        """Compute and store a tile without an image of floats, where that can be done.
+
+        Returns:
+            False if it is to be computed otherwise, also because a value is not finite.
+        """
+        model, (black, white) = self.models[0], self._traits[0].value_range
+        r, c = tile.rows, tile.columns
+        gray = x.shape[1] == 1
+        room = min(r.start - r.first, r.last - r.stop, c.start - c.first, c.last - c.stop)
+        if not self._is_plain or target.dtype.kind == "f" or (gray and model.channels == 3):
+            return False
+        if not gray and model.channels == 1 and room < RADIUS:
+            return False
+        net = self._nets[0] if not exact else self._fp32_net(0)
+        assert isinstance(net, SubpixelNet)
+        top = _white(target.dtype)
+        sr = net.subpixels(x if model.channels == 3 else self._luma(0, x))
+        k = self.scale // net.factor
+        rows = slice((r.start - r.first) * k, (r.stop - r.first) * k)
+        columns = slice((c.start - c.first) * k, (c.stop - c.first) * k)
+        sr = sr[:, :, rows, columns]
+        if model.channels == 3 or gray:
+            values = values_of(sr, *((0.0, 1.0) if model.channels == 3 else (black, white)), top)
+        else:
+            if top not in self._colours:
+                self._colours[top] = Colours(
+                    self._luma_weights[0], black=black, white=white, factor=net.factor, top=top
+                )
+            up, left = r.start - r.first - RADIUS, c.start - c.first - RADIUS
+            around = x[:, :, up : r.stop - r.first + RADIUS, left : c.stop - c.first + RADIUS]
+            values = self._colours[top].values(sr, around)
+        return store(values, sr.shape[2], sr.shape[3], target, net.factor)
+
+    def _luma(self, index: int, x: Tensor) -> Tensor:
+        """(1, 1 or 3, h, w) in [0, 1] -> (1, 1, h, w) in the range of a network on luma."""
+        black, white = self._traits[index].value_range
+        if x.shape[1] == 1:
+            # The luma of three equal channels, the range in which such networks are trained.
+            return x * (white - black) + black
+        return (x.permute(0, 2, 3, 1) @ self._luma_weights[index])[:, None] + black
 
     def _to_tensor(self, pixels: NDArray[Any], top: float) -> Tensor:
         """Convert (h, w) or (h, w, 3) samples to (1, 1 or 3, h, w) in [0, 1] on the device."""
@@ -360,13 +410,11 @@ class Upscaler:
         # are upscaled with bicubic, and the luma of the network is added.
         black, white = self._traits[index].value_range
         gain = 1 / (white - black)
+        lr_luma = self._luma(index, x)
+        sr_luma: Tensor = net(lr_luma)
         if gray:
-            # The luma of three equal channels, the range in which such networks are trained.
-            upscaled: Tensor = net(x / gain + black)
-            return upscaled.sub(black).mul_(gain)
-        lr_luma = (x * self._luma_weights[index]).sum(1, keepdim=True)
-        rest = torch.add(x, lr_luma, alpha=-gain).sub_(black * gain)
-        sr_luma = net(lr_luma + black)
+            return sr_luma.sub(black).mul_(gain)
+        rest = torch.add(x, lr_luma, alpha=-gain)
         return upscale_bicubic(rest, self.scale).add_(sr_luma, alpha=gain)
 
     def _choose_tile(self) -> int:
@@ -399,10 +447,11 @@ class Upscaler:
             most = max(most, sum(t.numel() * t.element_size() for t in tensors))
 
         for net, model in zip(self._nets, self.models, strict=True):
+            apart = set(net.in_strips.modules()) if net.in_strips else set()
             layers = [
                 m
                 for m in net.modules()
-                if isinstance(m, FusedConvolution) or not list(m.children())
+                if m not in apart and (isinstance(m, FusedConvolution) or not list(m.children()))
             ]
             hooks = [layer.register_forward_hook(record) for layer in layers]
             net(torch.zeros(1, model.channels, _PROBE, _PROBE, device=self.device))

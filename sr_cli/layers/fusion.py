@@ -28,6 +28,13 @@ def _run(x: Tensor, layer: nn.Conv2d, name: str, numbers: list[float]) -> Tensor
     return fused
 
 
+def in_channels_last(x: Tensor) -> Tensor:
+    """(N, C, h, w), contiguous, with strides that select channels_last for one channel, too."""
+    x = x.contiguous(memory_format=torch.channels_last)
+    _n, c, h, w = x.shape
+    return x if c > 1 or torch.compiler.is_compiling() else x.as_strided(x.shape, (h * w, 1, w, 1))
+
+
 def add_to(total: Tensor, x: Tensor, layer: nn.Conv2d) -> Tensor:
     """Compute `total + layer(x)` in place, summed before rounding. CPU only.
 
@@ -56,6 +63,35 @@ class FusedConvolution(nn.Module):
         return _run(x, self.layer, self.name, self.numbers)
 
 
+class Residual(nn.Module):
+    """x + branch(x)."""
+
+    def __init__(self, *branch: nn.Module) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(*branch)
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch: Tensor = self.branch(x)
+        return x + branch
+
+
+class FusedResidual(nn.Module):
+    """x + branch(x), summed by the last convolution of the branch; x is overwritten."""
+
+    def __init__(self, branch: nn.Sequential) -> None:
+        super().__init__()
+        *first, last = branch
+        assert isinstance(last, nn.Conv2d)
+        self.first = nn.Sequential(*first)
+        self.last = last
+        self.overwrites_early = any(isinstance(m, FusedResidual) for m in first)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)
+        seen = x.clone() if self.overwrites_early else x
+        return add_to(x, self.first(seen), self.last)
+
+
 def _name_of(activation: nn.Module) -> tuple[str, list[float]] | None:
     """The name and parameters in oneDNN of an activation that it can fuse, or None."""
     if isinstance(activation, nn.ReLU):
@@ -74,10 +110,26 @@ def _can_fuse(layer: nn.Conv2d) -> bool:
     return on_cpu and layer.padding_mode == "zeros" and layer.groups == 1
 
 
-def fuse_activations(net: nn.Module) -> None:
-    """Fuse every convolution in a Sequential with the activation after it, in place."""
-    if not fusion_works():
-        return
+def fuse(net: nn.Module) -> None:
+    """Fuse, in place, convolutions with the activation after them and with residual sums.
+
+    A `Residual` then overwrites its input: no other part of the network may read that.
+    """
+    if fusion_works():
+        _fuse_activations(net)
+        _fuse_residuals(net)
+
+
+def _fuse_residuals(net: nn.Module) -> None:
+    for name, part in net.named_children():
+        _fuse_residuals(part)
+        if isinstance(part, Residual):
+            last = part.branch[-1]
+            if isinstance(last, nn.Conv2d) and _can_fuse(last):
+                setattr(net, name, FusedResidual(part.branch))
+
+
+def _fuse_activations(net: nn.Module) -> None:
     for part in list(net.modules()):
         if not isinstance(part, nn.Sequential):
             continue
@@ -118,3 +170,11 @@ def fusion_works() -> bool:
     except (AttributeError, RuntimeError, TypeError):
         return False
     return all(same)
+
+
+def runs_in_half(features: Tensor) -> bool:
+    """Whether the last convolutions run in half precision, too, where these features are.
+
+    They compute small differences, to which the image is added in float32 by fused sums.
+    """
+    return features.device.type == "cpu" and fusion_works()

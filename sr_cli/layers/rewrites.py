@@ -8,8 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sr_cli.layers.shuffle import Shuffle
-
 TAIL_RADIUS = 2
 """How far, in lr pixels, an output of a linear tail looks."""
 
@@ -20,17 +18,24 @@ class LinearTail(nn.Module):
     features (N, C, h, w) -> (N, 3, h*scale, w*scale). The kernel is composed in float64. Within
     one lr pixel of the border, the tail pads its inner feature maps with zeros: there it differs,
     so the margin of its networks is at least 1.
+
+    Args:
+        tail: As for `compose_tail`.
+        scale: As for `compose_tail`.
+        mean: (1, 3, 1, 1), added to the result; None for 0.
     """
 
     RADIUS = TAIL_RADIUS
 
-    def __init__(self, tail: nn.Sequential, scale: int) -> None:
+    def __init__(self, tail: nn.Sequential, scale: int, mean: Tensor | None = None) -> None:
         super().__init__()
         self.scale = scale
         first = tail[0]
         assert isinstance(first, nn.Conv2d)
         with torch.no_grad():
             kernel, bias = compose_tail(copy.deepcopy(tail).double(), scale)
+            if mean is not None:
+                bias += mean.flatten().repeat_interleave(scale**2)
         self.merged = nn.Conv2d(
             first.in_channels, kernel.shape[0], 2 * self.RADIUS + 1, padding=self.RADIUS
         )
@@ -70,11 +75,27 @@ def compose_tail(tail: nn.Sequential, scale: int) -> tuple[Tensor, Tensor]:
     return kernel, bias
 
 
-def convolution_before_shuffle(layer: nn.Conv2d, factor: int) -> nn.Sequential:
+def joined(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
+    """One convolution that equals two with nothing between them, inside their padding.
+
+    Args:
+        first, second: With odd kernels and padding to the same size.
+    """
+    radius = first.kernel_size[0] // 2 + second.kernel_size[0] // 2
+    both = nn.Conv2d(first.in_channels, second.out_channels, 2 * radius + 1, padding=radius)
+    assert first.bias is not None and second.bias is not None
+    with torch.no_grad():
+        kernel = second.weight.double()
+        bias = second.bias.double() + kernel.sum((2, 3)) @ first.bias.double()
+        _set_convolution(both, F.conv_transpose2d(kernel, first.weight.double()), bias)
+    return both
+
+
+def convolution_before_shuffle(layer: nn.Conv2d, factor: int) -> nn.Conv2d:
     """Move a convolution from after PixelShuffle(factor) to before it.
 
-    (N, C*factor^2, h, w) -> (N, outputs, h*factor, w*factor). It is exact at the borders, too:
-    zero padding at hr is zero padding before the shuffle.
+    (N, C*factor^2, h, w) -> (N, outputs*factor^2, h, w). It is exact at the borders, too: zero
+    padding at hr is zero padding before the shuffle.
 
     Args:
         layer: The convolution, with an odd kernel k and padding k // 2.
@@ -100,13 +121,13 @@ def convolution_before_shuffle(layer: nn.Conv2d, factor: int) -> nn.Sequential:
         kernel.reshape(outputs * factor**2, inputs * factor**2, size, size),
         layer.bias.detach().repeat_interleave(factor**2),
     )
-    return nn.Sequential(merged, nn.PixelShuffle(factor))
+    return merged
 
 
-def deconvolution_as_convolution(layer: nn.ConvTranspose2d) -> nn.Sequential:
-    """Rewrite a transposed convolution as a convolution and a shuffle; exact at the borders, too.
+def deconvolution_as_convolution(layer: nn.ConvTranspose2d) -> nn.Conv2d:
+    """Rewrite a transposed convolution as one before a shuffle; exact at the borders, too.
 
-    (N, C, h, w) -> (N, outputs, h*s, w*s).
+    (N, C, h, w) -> (N, outputs*s^2, h, w), in PixelShuffle's order.
 
     Args:
         layer: With stride s, an odd kernel k and padding k // 2.
@@ -131,7 +152,7 @@ def deconvolution_as_convolution(layer: nn.ConvTranspose2d) -> nn.Sequential:
         kernel.reshape(outputs * s * s, inputs, 2 * wide + 1, 2 * wide + 1),
         layer.bias.detach().repeat_interleave(s * s),
     )
-    return nn.Sequential(merged, Shuffle(s))
+    return merged
 
 
 def _set_convolution(layer: nn.Conv2d, weight: Tensor, bias: Tensor) -> None:

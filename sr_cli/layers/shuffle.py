@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 _RUNS = {2: torch.complex64, 4: torch.complex128}
 """Types as wide as `scale` float32 pixels, to copy a run of pixels at once."""
@@ -35,14 +35,3 @@ def shuffle(features: Tensor, scale: int) -> Tensor:
         rows.view(n, h, w, scale).transpose(2, 3)
     )
     return shuffled.view(torch.float32).view(n, 1, h * scale, w * scale)
-
-
-class Shuffle(nn.Module):
-    """`shuffle` as a layer."""
-
-    def __init__(self, scale: int) -> None:
-        super().__init__()
-        self.scale = scale
-
-    def forward(self, features: Tensor) -> Tensor:
-        return shuffle(features, self.scale)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from sr_cli.layers.shuffle import shuffle
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -18,7 +20,8 @@ class InferenceNet(nn.Module):
     `half_parts` run in the dtype given to `set_precision`. Everything else stays in float32,
     because the first and last layers and the global skip cause most of the rounding error.
     `channels_last` says whether the network is faster in that memory format, `bytes_per_pixel` how
-    much its busiest operation needs per lr pixel where that does not show in its layers.
+    much its busiest operation needs per lr pixel where that does not show in its layers,
+    `in_strips` which layers never see the whole tile.
 
     Shapes as for `SRModel`: lr (N, C, h, w) in [0, 1] -> sr (N, C, h*scale, w*scale), float32.
     """
@@ -28,6 +31,7 @@ class InferenceNet(nn.Module):
         self.half_dtype = torch.float32
         self.channels_last = True
         self.bytes_per_pixel = 0
+        self.in_strips: nn.Module | None = None
 
     def half_parts(self) -> list[nn.Module]:
         """Submodules that may run in bf16 or fp16."""
@@ -39,6 +43,21 @@ class InferenceNet(nn.Module):
         for part in self.half_parts():
             part.to(dtype)
         return self
+
+
+class SubpixelNet(InferenceNet):
+    """A network that ends in PixelShuffle(`factor`), which the engine does on finished pixels."""
+
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def subpixels(self, lr: Tensor) -> Tensor:
+        """lr (N, C, h, w) -> (N, C*factor^2, h*scale/factor, w*scale/factor), float32."""
+        raise NotImplementedError
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return shuffle(self.subpixels(lr), self.factor)
 
 
 class _Unchanged(InferenceNet):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sr_cli.imaging.resize import keys_cubic
 from sr_cli.layers.edges import mirror_beyond
+from sr_cli.layers.fusion import in_channels_last
 from sr_cli.layers.shuffle import shuffle
 from sr_cli.networks.base import SRModel
 
@@ -32,7 +33,7 @@ def _phase_weights(scale: int) -> tuple[tuple[float, ...], ...]:
 
 @lru_cache
 @torch.inference_mode(False)
-def _kernels(scale: int, device: torch.device) -> Tensor:
+def bicubic_kernels(scale: int, device: torch.device) -> Tensor:
     """(scale^2, 1, 5, 5): the weights of every phase, in PixelShuffle's order."""
     one = torch.tensor(_phase_weights(scale), dtype=torch.float64)
     both = torch.einsum("ay,bx->abyx", one, one).reshape(scale * scale, 1, 5, 5)
@@ -52,11 +53,8 @@ def upscale_bicubic(lr: Tensor, scale: int) -> Tensor:
     n, c, h, w = lr.shape
     x = mirror_beyond(lr.float(), before=RADIUS, below=RADIUS, right=RADIUS)
     tall, wide = h + 2 * RADIUS, w + 2 * RADIUS
-    x = x.reshape(n * c, 1, tall, wide).contiguous()
-    if not torch.compiler.is_compiling():
-        # With one channel, both memory formats are equal; the strides select channels_last.
-        x = x.as_strided(x.shape, (tall * wide, 1, wide, 1))
-    sr = shuffle(F.conv2d(x, _kernels(scale, lr.device)), scale)
+    x = in_channels_last(x.reshape(n * c, 1, tall, wide).contiguous())
+    sr = shuffle(F.conv2d(x, bicubic_kernels(scale, lr.device)), scale)
     return sr.view(n, c, h * scale, w * scale)
 
 

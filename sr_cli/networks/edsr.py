@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
+from sr_cli.layers.fusion import Residual, add_to, in_channels_last, runs_in_half
 from sr_cli.layers.initial import shrink_residual_branch, start_as_upscaling
-from sr_cli.layers.rewrites import LinearTail
-from sr_cli.networks.base import InferenceNet, SRModel, conv, shuffle_upsampler
+from sr_cli.layers.rewrites import LinearTail, joined
+from sr_cli.networks.base import InferenceNet, SRModel, SubpixelNet, conv, shuffle_upsampler
+
+if TYPE_CHECKING:
+    from sr_cli.networks.rcan import RCAN
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 """Mean RGB of the training images of DIV2K, subtracted in the authors' code."""
@@ -24,13 +31,6 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         branch: Tensor = self.branch(x)
         return x + (branch if self.residual_scaling == 1 else branch * self.residual_scaling)
-
-    def fold_scaling(self) -> None:
-        """Fold the residual scaling into the weights of the last convolution."""
-        last = self.branch[2]
-        assert isinstance(last, nn.Conv2d)
-        shrink_residual_branch(last, self.residual_scaling)
-        self.residual_scaling = 1.0
 
 
 class EDSR(SRModel):
@@ -79,31 +79,55 @@ class EDSR(SRModel):
         return sr + self.mean
 
     def for_inference(self) -> InferenceNet:
-        return _FastEDSR(self).eval()
+        frozen = self.frozen_copy()
+        *blocks, last = frozen.body
+        body = nn.Sequential(*(_folded(b) for b in blocks), last)
+        return FastResidualNet(frozen, body).eval()
 
 
-class _FastEDSR(InferenceNet):
-    """EDSR with its tail as one convolution at lr resolution, and the residual scaling folded."""
+class FastResidualNet(SubpixelNet):
+    """EDSR or RCAN with the tail as one convolution at lr resolution.
 
-    def __init__(self, model: EDSR) -> None:
-        super().__init__()
-        frozen = model.frozen_copy()
-        self.register_buffer("mean", frozen.mean)
+    Head and tail are linear, and so is the skip connection over the body, which carries nearly the
+    whole image: in half precision on a CPU it is one convolution of lr in float32, to which the
+    body adds small numbers.
+
+    Args:
+        model: A frozen copy.
+        body: Its body for inference, without the skip connection.
+    """
+
+    def __init__(self, model: EDSR | RCAN, body: nn.Sequential) -> None:
+        super().__init__(model.scale)
+        self.register_buffer("mean", model.mean)
         self.mean: Tensor
-        self.head = frozen.head
-        self.body = frozen.body
-        for block in self.body:
-            if isinstance(block, ResidualBlock):
-                block.fold_scaling()
-        self.tail = LinearTail(frozen.tail, model.scale)
+        self.head = model.head
+        self.body = body
+        self.tail = LinearTail(model.tail, model.scale, model.mean)
+        self.skip = joined(self.head, self.tail.merged)
+        self.half_tail = copy.deepcopy(self.tail.merged)
+        self.half_tail.bias = None
 
     def half_parts(self) -> list[nn.Module]:
-        return [self.body]
+        return [self.body, self.half_tail]
 
-    def forward(self, lr: Tensor) -> Tensor:
-        head = self.head(lr - self.mean)
-        sr: Tensor = self.tail(head + self.body(head.to(self.half_dtype)))
-        return sr + self.mean
+    def subpixels(self, lr: Tensor) -> Tensor:
+        lr = lr - self.mean
+        head = self.head(lr)
+        deep = self.body(head.to(self.half_dtype, copy=True))
+        if self.half_dtype == torch.float32 or not runs_in_half(lr):
+            sr: Tensor = self.tail.merged(head + deep)
+            return sr
+        return add_to(self.half_tail(deep).float(), in_channels_last(lr), self.skip)
+
+
+def _folded(block: nn.Module) -> Residual:
+    """A residual block with its scaling folded into the weights of the last convolution."""
+    assert isinstance(block, ResidualBlock)
+    *first, last = block.branch
+    assert isinstance(last, nn.Conv2d)
+    shrink_residual_branch(last, block.residual_scaling)
+    return Residual(*first, last)
 
 
 MODEL = EDSR

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sr_cli.layers.fusion import add_to, fusion_works
+from sr_cli.layers.fusion import runs_in_half
 from sr_cli.layers.initial import start_as_linear_interpolation, start_as_passthrough
-from sr_cli.layers.shuffle import shuffle
-from sr_cli.networks.base import InferenceNet, SRModel, conv
+from sr_cli.layers.last import LastConvolution
+from sr_cli.networks.base import InferenceNet, SRModel, SubpixelNet, conv
 
 _LINEAR = 0.25
 """The gain that brings luma into the nearly linear range of tanh."""
@@ -65,44 +65,37 @@ class ESPCN(SRModel):
         return _FastESPCN(self).eval()
 
 
-class _FastESPCN(InferenceNet):
+class _FastESPCN(SubpixelNet):
     """ESPCN with the middle layer in half precision, the first and last in float32.
 
     With weights that are exact in bfloat16 (`rounded_weights` in the recipe), all three layers can
-    run in half precision on a CPU: the last layer computes the difference to the rounded lr pixel,
-    which is subtracted before rounding, and the exact lr pixel is added afterwards.
+    run in half precision on a CPU.
     """
 
     def __init__(self, model: ESPCN) -> None:
-        super().__init__()
+        super().__init__(model.scale)
         frozen = model.frozen_copy()
         self.first, self.middle = frozen.layers[:2], frozen.layers[2:4]
-        self.last = frozen.layers[4]
-        self.scale = frozen.scale
+        last = frozen.layers[4]
+        assert isinstance(last, nn.Conv2d)
+        self.last = LastConvolution(last, 1)
         self.exact = all(bool((p == p.bfloat16()).all()) for p in frozen.layers.parameters())
-        self.half_first, self.half_last = copy.deepcopy(self.first), copy.deepcopy(self.last)
+        self.half_first = copy.deepcopy(self.first)
         self.in_float32 = _WithSigmoids(frozen)
 
     def half_parts(self) -> list[nn.Module]:
-        return [self.half_first, self.middle, self.half_last]
+        return [self.half_first, self.middle, *self.last.half_parts()]
 
-    def forward(self, lr: Tensor) -> Tensor:
+    def subpixels(self, lr: Tensor) -> Tensor:
         if self.half_dtype == torch.float32:
-            return shuffle(self.in_float32(lr), self.scale)
-        if self.exact and lr.device.type == "cpu" and fusion_works():
-            return self.all_in_half(lr)
-        features = self.middle(self.first(lr).to(self.half_dtype))
-        return shuffle(self.last(features.float()), self.scale)
-
-    def all_in_half(self, lr: Tensor) -> Tensor:
-        """Upscale lr (N, 1, h, w) with all layers in half precision. CPU only."""
-        features = self.middle(self.half_first(lr.to(self.half_dtype)))
-        # Expanded in float32, then rounded: PyTorch expands half precision several times slower.
-        level = (-lr).expand(-1, self.scale**2, -1, -1)
-        level = level.contiguous(memory_format=torch.channels_last)
-        assert isinstance(self.half_last, nn.Conv2d)
-        beyond = add_to(level.to(self.half_dtype, copy=True), features, self.half_last)
-        return shuffle(torch.sub(beyond, level, out=level), self.scale)
+            exact: Tensor = self.in_float32(lr)
+            return exact
+        if self.exact and runs_in_half(lr):
+            features = self.middle(self.half_first(lr.to(self.half_dtype)))
+        else:
+            features = self.middle(self.first(lr).to(self.half_dtype)).float()
+        sr: Tensor = self.last(features, lr)
+        return sr
 
 
 class _WithSigmoids(nn.Module):

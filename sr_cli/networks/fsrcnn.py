@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sr_cli.layers.initial import initial_weights, start_as_passthrough
 from sr_cli.layers.rewrites import deconvolution_as_convolution
-from sr_cli.networks.base import InferenceNet, SRModel, conv
+from sr_cli.networks.base import InferenceNet, SRModel, SubpixelNet, conv
 
 
 class FSRCNN(SRModel):
@@ -67,16 +67,16 @@ class FSRCNN(SRModel):
         return _FastFSRCNN(self).eval()
 
 
-class _FastFSRCNN(InferenceNet):
+class _FastFSRCNN(SubpixelNet):
     """FSRCNN with its deconvolution as a convolution on lr and a shuffle."""
 
     def __init__(self, model: FSRCNN) -> None:
-        super().__init__()
+        super().__init__(model.scale)
         frozen = model.frozen_copy()
         self.features = frozen.features
         self.tail = deconvolution_as_convolution(frozen.deconvolution)
 
-    def forward(self, lr: Tensor) -> Tensor:
+    def subpixels(self, lr: Tensor) -> Tensor:
         sr: Tensor = self.tail(self.features(lr))
         return sr
 

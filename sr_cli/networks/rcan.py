@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from sr_cli.layers.fusion import Residual
 from sr_cli.layers.initial import shrink_residual_branch, start_as_upscaling
-from sr_cli.layers.rewrites import LinearTail
 from sr_cli.networks.base import InferenceNet, SRModel, conv, shuffle_upsampler
-from sr_cli.networks.edsr import DIV2K_MEAN
+from sr_cli.networks.edsr import DIV2K_MEAN, FastResidualNet
 
 
 class ChannelAttention(nn.Module):
@@ -111,28 +111,31 @@ class RCAN(SRModel):
         return sr + self.mean
 
     def for_inference(self) -> InferenceNet:
-        return _FastRCAN(self).eval()
+        frozen = self.frozen_copy()
+        *groups, last = frozen.body
+        body = nn.Sequential(*(_fast_group(g) for g in groups), last)
+        return FastResidualNet(frozen, body).eval()
 
 
-class _FastRCAN(InferenceNet):
-    """RCAN with its tail as one convolution at lr resolution."""
+class _FastRCAB(nn.Module):
+    """A residual channel attention block in fewer passes over memory."""
 
-    def __init__(self, model: RCAN) -> None:
+    def __init__(self, block: RCAB) -> None:
         super().__init__()
-        frozen = model.frozen_copy()
-        self.register_buffer("mean", frozen.mean)
-        self.mean: Tensor
-        self.head = frozen.head
-        self.body = frozen.body
-        self.tail = LinearTail(frozen.tail, model.scale)
+        *convolutions, attention = block.branch
+        assert isinstance(attention, ChannelAttention)
+        self.branch = nn.Sequential(*convolutions)
+        self.gate = attention.gate
 
-    def half_parts(self) -> list[nn.Module]:
-        return [self.body]
+    def forward(self, x: Tensor) -> Tensor:
+        branch = self.branch(x)
+        return torch.addcmul(x, branch, self.gate(branch.mean((2, 3), keepdim=True)))
 
-    def forward(self, lr: Tensor) -> Tensor:
-        head = self.head(lr - self.mean)
-        sr: Tensor = self.tail(head + self.body(head.to(self.half_dtype)))
-        return sr + self.mean
+
+def _fast_group(group: nn.Module) -> Residual:
+    assert isinstance(group, ResidualGroup)
+    *blocks, last = group.branch
+    return Residual(*(_FastRCAB(b) for b in blocks if isinstance(b, RCAB)), last)
 
 
 MODEL = RCAN

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from sr_cli.layers.fusion import add_to, fusion_works
+from sr_cli.layers.fusion import Residual
 from sr_cli.layers.initial import start_as_upscaling
+from sr_cli.layers.last import LastConvolution
 from sr_cli.layers.rewrites import convolution_before_shuffle
-from sr_cli.networks.base import InferenceNet, SRModel, conv, shuffle_upsampler
-from sr_cli.networks.bicubic import upscale_bicubic
+from sr_cli.networks.base import InferenceNet, SRModel, SubpixelNet, conv, shuffle_upsampler
+
+_STRIP = 16384
+"""Lr pixels of a strip after the body."""
+
+_CONTEXT = 3
+"""How far, in lr pixels, what follows the body looks."""
 
 
 class ResidualBlock(nn.Module):
@@ -81,55 +84,64 @@ class SRResNet(SRModel):
         return _FastSRResNet(self).eval()
 
 
-class _FastSRResNet(InferenceNet):
+class _FastSRResNet(SubpixelNet):
     """SRResNet with folded batch normalisation and the last 9x9 moved before the shuffle.
 
     PReLU with one slope commutes with the shuffle, so the last convolution can read the features
-    before it: 9x9 on 64 channels at hr becomes 5x5 on 256 channels at half the resolution.
+    before it: 9x9 on 64 channels at hr becomes 5x5 on 256 channels at half the resolution. What
+    follows the body needs ten times its memory, and is computed in strips of rows.
     """
 
     def __init__(self, model: SRResNet) -> None:
-        super().__init__()
         frozen = model.frozen_copy()
+        *upsampler, last, activation = frozen.upsampler
+        assert isinstance(last, nn.PixelShuffle)
+        super().__init__(last.upscale_factor)
+        self.before_last = model.scale // self.factor
         self.head = nn.Sequential(frozen.head[0], _in_place(frozen.head[1]))
-        layers = list(frozen.body)
-        blocks = []
-        for block in layers[:-2]:
-            assert isinstance(block, ResidualBlock)
-            c1, n1, act, c2, n2 = block.branch
-            block.branch = nn.Sequential(_folded(c1, n1), _in_place(act), _folded(c2, n2))
-            blocks.append(block)
-        self.body = nn.Sequential(*blocks, _folded(layers[-2], layers[-1]))
-        *upsampler, shuffle, activation = frozen.upsampler
-        assert isinstance(shuffle, nn.PixelShuffle)
+        *blocks, convolution, normalisation = frozen.body
+        self.body = Residual(*(_fast_block(b) for b in blocks), _folded(convolution, normalisation))
         self.upsampler = nn.Sequential(
             *(_in_place(m) if isinstance(m, nn.PReLU) else m for m in (*upsampler, activation))
         )
-        self.tail = convolution_before_shuffle(frozen.tail, shuffle.upscale_factor)
-        self.half_tail = copy.deepcopy(self.tail[0])
-        self.scale, self.last_factor = model.scale, shuffle.upscale_factor
+        self.tail = LastConvolution(convolution_before_shuffle(frozen.tail, self.factor), 3)
         self.squash = bool(model.config["squash"])
+        self.in_strips = nn.ModuleList([self.upsampler, self.tail])
 
     def half_parts(self) -> list[nn.Module]:
-        return [self.body, self.upsampler, self.half_tail]
+        return [self.body, self.upsampler, *self.tail.half_parts()]
 
-    def forward(self, lr: Tensor) -> Tensor:
-        head = self.head(lr)
-        features = head + self.body(head.to(self.half_dtype))
-        large = self.upsampler(features.to(self.half_dtype))
-        if self.squash:
-            squashed: Tensor = (self.tail(large.float()).tanh() + 1) / 2
-            return squashed
-        if self.half_dtype == torch.float32 or large.device.type != "cpu" or not fusion_works():
-            sr: Tensor = self.tail(large.float())
+    def subpixels(self, lr: Tensor) -> Tensor:
+        features = self.body(self.head(lr).to(self.half_dtype))
+        h, w = lr.shape[2:]
+        rows = max(_CONTEXT, _STRIP // w)
+        if rows >= h or torch.compiler.is_compiling():
+            return self._enlarge(features, lr)
+        k = self.before_last
+        size = len(lr), 3 * self.factor**2, h * k, w * k
+        sr = torch.empty(size, device=lr.device, memory_format=torch.channels_last)
+        for start in range(0, h, rows):
+            stop = min(start + rows, h)
+            first, last = max(0, start - _CONTEXT), min(h, stop + _CONTEXT)
+            strip = self._enlarge(features[:, :, first:last], lr[:, :, first:last])
+            sr[:, :, start * k : stop * k] = strip[:, :, (start - first) * k : (stop - first) * k]
+        return sr
+
+    def _enlarge(self, features: Tensor, lr: Tensor) -> Tensor:
+        large = self.upsampler(features)
+        k = self.before_last
+        lr = lr.repeat_interleave(k, 2).repeat_interleave(k, 3) if k > 1 else lr
+        if not self.squash:
+            sr: Tensor = self.tail(large, lr)
             return sr
-        # Half precision is more precise for small numbers: the last convolution computes the
-        # difference to bicubic, subtracted before rounding, and bicubic is added afterwards.
-        plain = F.pixel_unshuffle(upscale_bicubic(lr, self.scale), self.last_factor)
-        plain = plain.to(self.half_dtype, memory_format=torch.channels_last)
-        assert isinstance(self.half_tail, nn.Conv2d)
-        beyond = add_to(-plain, large, self.half_tail).float()
-        return F.pixel_shuffle(beyond.add_(plain.float()), self.last_factor)
+        sr = self.tail(large.float(), lr)
+        return sr.tanh_().add_(1).div_(2)
+
+
+def _fast_block(block: nn.Module) -> Residual:
+    assert isinstance(block, ResidualBlock)
+    c1, n1, activation, c2, n2 = block.branch
+    return Residual(_folded(c1, n1), _in_place(activation), _folded(c2, n2))
 
 
 def _in_place(activation: nn.Module) -> nn.LeakyReLU:

@@ -1,0 +1,57 @@
+"""The last convolution of networks that end in a pixel shuffle, in half precision too."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from sr_cli.layers.fusion import add_to, in_channels_last, runs_in_half
+
+
+class LastConvolution(nn.Module):
+    """The convolution before a shuffle: features (N, inputs, h, w) -> (N, C*factor^2, h, w).
+
+    The result is float32.
+
+    Half precision is more precise for small numbers: on a CPU, for features in half precision, the
+    convolution computes the difference to the lr pixel, which is subtracted before rounding; the
+    exact lr pixel is added afterwards.
+
+    Args:
+        layer: The convolution; its outputs are in the order of PixelShuffle.
+        channels: C.
+    """
+
+    def __init__(self, layer: nn.Conv2d, channels: int) -> None:
+        super().__init__()
+        self.layer = layer
+        self.half_layer = copy.deepcopy(layer)
+        self.repeat = _repeating(channels, layer.out_channels // channels)
+        self.half_repeat = copy.deepcopy(self.repeat)
+
+    def half_parts(self) -> list[nn.Module]:
+        """What runs in half precision; see `InferenceNet`."""
+        return [self.half_layer, self.half_repeat]
+
+    def forward(self, features: Tensor, lr: Tensor) -> Tensor:
+        """Compute the pixels before the shuffle; lr (N, C, h, w) is what the network got."""
+        if features.dtype == torch.float32 or not runs_in_half(features):
+            plain: Tensor = self.layer(features.float())
+            return plain
+        return self.beyond(features, lr)
+
+    def beyond(self, features: Tensor, lr: Tensor) -> Tensor:
+        """`forward` by way of the difference to the lr pixel. CPU only."""
+        level = in_channels_last(lr.to(features.dtype))
+        difference = add_to(self.half_repeat(in_channels_last(-level)), features, self.half_layer)
+        return add_to(difference.float(), in_channels_last(level.float()), self.repeat)
+
+
+def _repeating(channels: int, times: int) -> nn.Conv2d:
+    """(N, channels, h, w) -> (N, channels*times, h, w), exactly; on a CPU faster than copying."""
+    layer = nn.Conv2d(channels, channels * times, 1, bias=False).requires_grad_(False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.eye(channels).repeat_interleave(times, 0)[..., None, None])
+    return layer
