@@ -63,8 +63,8 @@ def measure(side: str, name: str, size: int) -> float:
     import torch
 
     from sr_cli.engine.device import pick_precision
+    from sr_cli.engine.probe import prepare
     from sr_cli.engine.upscaler import Upscaler
-    from sr_cli.layers.fusion import fuse
 
     torch.manual_seed(0)
     loaded = build(name)
@@ -80,8 +80,7 @@ def measure(side: str, name: str, size: int) -> float:
             pixels = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
             return median_seconds(lambda: upscaler(pixels))
         dtype = torch.float32 if side == "fp32" else pick_precision(torch.device("cpu"))
-        net = model.for_inference().set_precision(dtype).to(memory_format=torch.channels_last)
-        fuse(net)
+        net = prepare(model, dtype, torch.device("cpu"))
         x = x.contiguous(memory_format=torch.channels_last)
         return median_seconds(lambda: net(x))
 

@@ -459,7 +459,7 @@ class Upscaler:
                 hook.remove()
             most = max(most, net.bytes_per_pixel * _PROBE**2)
         # Plus, to the busiest layer, the skip connection and the result as float and integer.
-        result = 3 * 4 * self.scale**2 * 8
+        result = 3 * 4 * self.scale**2 * (3 if self._is_plain else 8)
         return int(1.5 * most / _PROBE**2) + result
 
 

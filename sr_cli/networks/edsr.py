@@ -113,12 +113,13 @@ class FastResidualNet(SubpixelNet):
 
     def subpixels(self, lr: Tensor) -> Tensor:
         lr = lr - self.mean
+        if self.half_dtype != torch.float32 and runs_in_half(lr):
+            deep = self.half_tail(self.body(self.head(lr).to(self.half_dtype)))
+            return add_to(deep.float(), in_channels_last(lr), self.skip)
         head = self.head(lr)
         deep = self.body(head.to(self.half_dtype, copy=True))
-        if self.half_dtype == torch.float32 or not runs_in_half(lr):
-            sr: Tensor = self.tail.merged(head + deep)
-            return sr
-        return add_to(self.half_tail(deep).float(), in_channels_last(lr), self.skip)
+        sr: Tensor = self.tail.merged(head + deep)
+        return sr
 
 
 def _folded(block: nn.Module) -> Residual:

@@ -12,8 +12,9 @@ from sr_cli.layers.last import LastConvolution
 from sr_cli.layers.rewrites import convolution_before_shuffle
 from sr_cli.networks.base import InferenceNet, SRModel, SubpixelNet, conv, shuffle_upsampler
 
-_STRIP = 16384
-"""Lr pixels of a strip after the body."""
+_STRIP = 12288
+_LEAST_ROWS = 24
+"""Lr pixels and rows of a strip after the body."""
 
 _CONTEXT = 3
 """How far, in lr pixels, what follows the body looks."""
@@ -114,7 +115,7 @@ class _FastSRResNet(SubpixelNet):
     def subpixels(self, lr: Tensor) -> Tensor:
         features = self.body(self.head(lr).to(self.half_dtype))
         h, w = lr.shape[2:]
-        rows = max(_CONTEXT, _STRIP // w)
+        rows = max(_LEAST_ROWS, _STRIP // w)
         if rows >= h or torch.compiler.is_compiling():
             return self._enlarge(features, lr)
         k = self.before_last
