@@ -75,6 +75,19 @@ def test_perceptual_losses_see_the_same_place_of_both_pictures_anywhere() -> Non
     assert random_window(hr[..., :60], hr[..., :60])[1].shape[-1] == 60
 
 
+def test_perceptual_windows_may_be_small_and_lie_anywhere() -> None:
+    hr = torch.arange(96.0 * 72).view(1, 1, 96, 72).expand(2, 3, -1, -1)
+    corners = set()
+    for _ in range(400):
+        sr, same = random_window(-hr, hr, 64)
+        assert same.shape == (2, 3, 64, 64) and torch.equal(sr, -same)
+        corners.add(divmod(int(same[0, 0, 0, 0]), 72))
+    assert {y for y, _ in corners} == set(range(33))
+    assert {x for _, x in corners} == set(range(9))
+    # No larger than the crop.
+    assert random_window(-hr, hr, 80)[1].shape == (2, 3, 80, 72)
+
+
 def test_adversarial_losses_are_their_equations() -> None:
     real, fake = torch.tensor([[2.0], [0.5]]), torch.tensor([[-1.0], [0.3]])
     d_real, d_fake = real.sigmoid(), fake.sigmoid()

@@ -69,17 +69,25 @@ class VGGFeatures(nn.Module):
         return found.float() * FEATURE_SCALE
 
 
-def random_window(sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
-    """Cut the same random window, 7 pixels smaller, from both (N, C, h, w); not from small crops.
+def random_window(sr: Tensor, hr: Tensor, side: int = 0) -> tuple[Tensor, Tensor]:
+    """Cut the same random window from both (N, C, h, w).
 
     VGG's pooling and the sub-pixel shuffle both have a grid. If they are always aligned, sr learns
     a pattern that VGG does not see (compare Kettunen et al., E-LPIPS:
     Robust Perceptual Image Similarity via Random Transformation Ensembles, 2019).
+
+    Args:
+        sr: The network's output.
+        hr: The original.
+        side: The window's; larger ones than the crop are the whole crop. With 0 it is 7 pixels
+            smaller than the crop, and small crops are not cut.
     """
-    height, width = (side - _SHIFTS + 1 for side in hr.shape[-2:])
-    if min(hr.shape[-2:]) < _WIDE_ENOUGH:
+    smallest = min(hr.shape[-2:])
+    if not side and smallest < _WIDE_ENOUGH:
         return sr, hr
-    y, x = torch.randint(_SHIFTS, (2,)).tolist()
+    height, width = (min(side, n) if side else n - _SHIFTS + 1 for n in hr.shape[-2:])
+    shifts = (hr.shape[-2] - height + 1, hr.shape[-1] - width + 1)
+    y, x = (int(torch.randint(shift, (1,))) for shift in shifts)
     window = (..., slice(y, y + height), slice(x, x + width))
     return sr[window], hr[window]
 
