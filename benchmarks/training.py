@@ -8,11 +8,19 @@ process; the two take turns, never at the same time.
 Prints steps a second of both, their ratio, and the share of time in which the step waited for
 crops. With --quality both train for so many steps from the same start on the same crops, and
 the PSNR-Y on held-back images is compared.
+
+    python benchmarks/training.py --recipe photo-x4 --against ../before --trunk FILE
+        --set batch=8 --set lr_patch=24 --change discriminator_share=0.5
+
+compares a recipe's step with that of another checkout of sr, in turns; --change holds for this one
+only. Prints crops a second of both and their ratio.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import statistics
 import subprocess
 import sys
 import time
@@ -28,12 +36,13 @@ if "--plain" not in sys.argv:
 
 from sr_cli.networks import create_model
 from sr_cli.networks.base import SRModel
-from sr_cli.training.crops import Crops, prefetch
+from sr_cli.training.crops import Batch, Crops, prefetch
 from sr_cli.training.data import DataReader, load_data
 from sr_cli.training.events import ignore_event
 from sr_cli.training.optimisers import learning_rate_factor
 from sr_cli.training.papers import default_recipe
 from sr_cli.training.recipe import Recipe
+from sr_cli.training.recipe_files import make_recipe, read_recipe
 from sr_cli.training.request import DEFAULT_VAL
 from sr_cli.training.trainer import Trainer
 from sr_cli.training.validation import Example, validation_figure
@@ -60,20 +69,94 @@ class Plain:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawTextHelpFormatter
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--model", action="append")
     parser.add_argument("--scale", type=int, default=4)
     parser.add_argument("--steps", type=int, default=6, help="steps a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quality", type=int, default=0, help="compare after so many steps")
+    parser.add_argument("--recipe", help="compare its step with that of --against")
+    parser.add_argument("--against", type=Path, help="the folder of another checkout")
+    parser.add_argument("--set", action="append", default=[], dest="settings")
+    parser.add_argument("--change", action="append", default=[], help="as --set, only here")
+    parser.add_argument("--trunk", type=Path)
     parser.add_argument("--plain", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.serve:
+        serve_recipe(options)
+        return
+    if options.recipe:
+        if options.against is None:
+            parser.error("--recipe requires --against")
+        compare_builds(options)
+        return
+    if options.data is None:
+        parser.error("--data or --recipe is required")
     for name in options.model or ["edsr", "srresnet"]:
         recipe = default_recipe(name, (options.scale,), batch=16, lr_patch=48)
         if options.plain:
             serve_plain(recipe)
         else:
             compare(recipe, options)
+
+
+def serve_recipe(options: argparse.Namespace) -> None:
+    """For each line on stdin, that many steps of a recipe; their seconds on stdout."""
+    recipe = make_recipe(read_recipe(Path(options.recipe)), options.settings)
+    trainer = Trainer(recipe, device=torch.device("cpu"), trunk=options.trunk)
+    trainer.model.train()
+    scale, side = recipe.scales[0], recipe.lr_patch
+    lr = torch.rand(recipe.batch, trainer.model.channels, side, side)
+    hr = torch.rand(*lr.shape[:2], side * scale, side * scale)
+    lr, hr = (x.contiguous(memory_format=torch.channels_last) for x in (lr, hr))
+    batch = Batch(lr, hr, lr, scale)
+    for line in sys.stdin:
+        began = time.perf_counter()
+        for _ in range(int(line)):
+            trainer.step(batch)
+        print(time.perf_counter() - began, flush=True)
+
+
+def compare_builds(options: argparse.Namespace) -> None:
+    """A recipe's step here and in another checkout, in turns."""
+    root = Path(__file__).resolve().parents[1]
+    words = [sys.executable, __file__, "--serve", "--recipe", options.recipe]
+    words += [] if options.trunk is None else ["--trunk", str(options.trunk.resolve())]
+    words += [f"--set={setting}" for setting in options.settings]
+    sides = {
+        root: [f"--set={setting}" for setting in options.change],
+        options.against.resolve(): [],
+    }
+    servers = [
+        subprocess.Popen(
+            [*words, *own],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(folder)},
+        )
+        for folder, own in sides.items()
+    ]
+    seconds: list[list[float]] = [[], []]
+    for round_ in range(options.rounds + 1):
+        for server, spent in zip(servers, seconds, strict=True):
+            assert server.stdin is not None and server.stdout is not None
+            print(options.steps, file=server.stdin, flush=True)
+            taken = float(server.stdout.readline())
+            if round_:  # The first round warms up.
+                spent.append(taken)
+    for server in servers:
+        server.communicate()
+    recipe = make_recipe(read_recipe(Path(options.recipe)), options.settings)
+    crops = recipe.batch * options.steps
+    ours, theirs = (statistics.median(spent) for spent in seconds)
+    ratio = statistics.median(b / a for a, b in zip(*seconds, strict=True))
+    print(
+        f"{options.recipe}: here {crops / ours:.2f} crops/s, there {crops / theirs:.2f} crops/s, "
+        f"ratio {ratio:.2f}"
+    )
 
 
 def serve_plain(recipe: Recipe) -> None:

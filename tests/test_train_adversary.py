@@ -19,6 +19,7 @@ from helpers.images import smooth
 from helpers.training import TINY, quick, tiny_recipe
 
 from sr_cli.errors import RefusedError
+from sr_cli.networks import create_model
 from sr_cli.training import adversary
 from sr_cli.training.adversary import UNetDiscriminator
 from sr_cli.training.crop_processes import default_workers, prefetch_by_processes
@@ -26,6 +27,7 @@ from sr_cli.training.crops import Batch, Crops, prefetch
 from sr_cli.training.deferred import DeferredChecks, step_if
 from sr_cli.training.events import Ended, Event, Noted, Progress, Started
 from sr_cli.training.images import Pair
+from sr_cli.training.objective import Objective
 from sr_cli.training.recipe import Recipe
 from sr_cli.training.trainer import DivergedError, Trainer
 from sr_cli.training.validation import FIGURES, Example, validation_figure
@@ -69,6 +71,34 @@ def test_the_u_net_judges_every_pixel_with_normalised_weights() -> None:
     with torch.no_grad():
         largest = torch.linalg.matrix_norm(network.down[0].weight.flatten(1), ord=2)
     assert float(largest) == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize(("share", "seen"), [(1.0, 2), (0.5, 1), (0.01, 1)])
+def test_the_discriminator_sees_its_share_of_the_crops(share: float, seen: int) -> None:
+    trainer = Trainer(gan(adversarial_crops=share), device=CPU)
+    assert trainer.adversary is not None
+    crops = batch()
+    sr = crops.hr.flip(3).requires_grad_()
+    trainer.adversary.generator_loss(sr, crops.hr).backward()
+    assert sr.grad is not None
+    assert [bool((one != 0).any()) for one in sr.grad] == [i < seen for i in range(2)]
+    hr = crops.hr.clone().requires_grad_()
+    trainer.adversary.discriminator_loss(sr.detach(), hr).backward()
+    assert hr.grad is not None
+    assert [bool((one != 0).any()) for one in hr.grad] == [i < seen for i in range(2)]
+
+
+@pytest.mark.skipif(not REFERENCE.is_file(), reason="no weights of LPIPS")
+def test_the_perceptual_network_is_rounded_once_and_only_for_the_loss() -> None:
+    plain = gan(losses={"lpips": 1.0}, validate="lpips")
+    model = create_model("edsr", scale=2, **TINY)
+    objective = Objective(plain, model, CPU, REFERENCE, torch.bfloat16)
+    assert objective.lpips is not None and objective.lpips_loss is not None
+    assert objective.lpips.features[0].weight.dtype is torch.float32
+    assert objective.lpips_loss.features[0].weight.dtype is torch.bfloat16
+    sr, hr = torch.rand(2, 2, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(objective.lpips_loss(sr, hr), objective.lpips(sr, hr))
 
 
 def test_the_adversarial_weight_rises() -> None:

@@ -12,6 +12,7 @@ from helpers.images import smooth
 from helpers.training import TINY, small_vgg
 
 from sr_cli.errors import RefusedError, SrError
+from sr_cli.evaluation.metrics import ssim_y
 from sr_cli.evaluation.vgg import imagenet_statistics, layer_names, vgg_layers, vgg_remote
 from sr_cli.layers.rewrites import compose_tail
 from sr_cli.networks import create_model
@@ -23,6 +24,7 @@ from sr_cli.training.losses import (
     charbonnier,
     discriminator_loss,
     generator_loss,
+    ms_ssim,
     random_window,
     texture_loss,
 )
@@ -57,6 +59,24 @@ def test_validation_takes_a_tenth_of_the_time_at_most() -> None:
     assert validation_interval_seconds(7200, took=1) == 180
 
 
+def test_ms_ssim_is_ssim_where_one_scale_fits() -> None:
+    random = np.random.default_rng(0)
+    hr = random.uniform(0, 255, (21, 18))
+    sr = np.clip(hr + random.normal(0, 30, hr.shape), 0, 255)
+    a, b = (torch.from_numpy(x / 255)[None, None] for x in (sr, hr))
+    assert 1 - float(ms_ssim(a, b)) == pytest.approx(ssim_y(sr, hr, border=0), abs=1e-6)
+
+
+def test_ms_ssim_grows_with_noise_and_its_gradient_stays_finite() -> None:
+    torch.manual_seed(0)
+    hr = torch.rand(2, 3, 180, 200)
+    found = [float(ms_ssim((hr + s * torch.randn_like(hr)), hr)) for s in (0, 0.05, 0.2, 0.8)]
+    assert found == sorted(found) and abs(found[0]) < 1e-5 and found[-1] > 0.1
+    opposite = (1 - hr).requires_grad_()
+    ms_ssim(opposite, hr).backward()
+    assert opposite.grad is not None and bool(opposite.grad.isfinite().all())
+
+
 def test_texture_ignores_where_things_are() -> None:
     features = torch.rand(2, 5, 6, 6)
     assert float(texture_loss(features, features.flip(3))) < 1e-12
@@ -73,6 +93,19 @@ def test_perceptual_losses_see_the_same_place_of_both_pictures_anywhere() -> Non
         corners.add(divmod(int(same[0, 0, 0, 0]), 72))
     assert {y for y, _ in corners} == {x for _, x in corners} == set(range(8))
     assert random_window(hr[..., :60], hr[..., :60])[1].shape[-1] == 60
+
+
+def test_perceptual_windows_may_be_small_and_lie_anywhere() -> None:
+    hr = torch.arange(96.0 * 72).view(1, 1, 96, 72).expand(2, 3, -1, -1)
+    corners = set()
+    for _ in range(400):
+        sr, same = random_window(-hr, hr, 64)
+        assert same.shape == (2, 3, 64, 64) and torch.equal(sr, -same)
+        corners.add(divmod(int(same[0, 0, 0, 0]), 72))
+    assert {y for y, _ in corners} == set(range(33))
+    assert {x for _, x in corners} == set(range(9))
+    # No larger than the crop.
+    assert random_window(-hr, hr, 80)[1].shape == (2, 3, 80, 72)
 
 
 def test_adversarial_losses_are_their_equations() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ class Adversary:
     def generator_loss(self, sr: Tensor, hr: Tensor) -> Tensor:
         """The loss of the network on sr and hr (N, 3, h, w); only sr gets gradients."""
         self.discriminator.requires_grad_(False)
+        sr, hr = self._seen(sr, hr)
         with torch.no_grad():
             real = self.discriminator(hr).float() if self.relativistic else sr.new_zeros(1)
         fake = self.discriminator(sr).float()
@@ -78,9 +80,17 @@ class Adversary:
     def discriminator_loss(self, sr: Tensor, hr: Tensor) -> Tensor:
         """The loss of the discriminator on sr and hr (N, 3, h, w)."""
         self.discriminator.requires_grad_(True)
-        real = self.wrapped(hr).float()
-        fake = self.wrapped(sr.detach()).float()
+        sr, hr = self._seen(sr, hr)
+        # Spectral norms are taken once for both.
+        with parametrize.cached():
+            real = self.wrapped(hr).float()
+            fake = self.wrapped(sr.detach()).float()
         return discriminator_loss(real, fake, relativistic=self.relativistic)
+
+    def _seen(self, sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
+        """The crops that the discriminator sees. They are random: the first are as good as any."""
+        count = math.ceil(self.recipe.adversarial_crops * len(sr))
+        return sr[:count], hr[:count]
 
     def weighted(self, loss: Tensor, others: Tensor, step: int) -> Tensor:
         """Weight the adversarial loss of the network.
@@ -177,16 +187,21 @@ class UNetDiscriminator(nn.Module):
             return self._logits(image)
 
     def _logits(self, image: Tensor) -> Tensor:
-        x = F.leaky_relu(self.first(image), _SLOPE)
+        x = _leaky(self.first(image))
         skips = [x]
         for layer in self.down:
-            x = F.leaky_relu(layer(x), _SLOPE)
+            x = _leaky(layer(x))
             skips.append(x)
         skips.pop()
         for layer in self.up:
             x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-            x = F.leaky_relu(layer(x), _SLOPE) + skips.pop()
+            x = _leaky(layer(x)) + skips.pop()
         for layer in self.smooth:
-            x = F.leaky_relu(layer(x), _SLOPE)
+            x = _leaky(layer(x))
         logits: Tensor = self.last(x)
         return logits
+
+
+def _leaky(x: Tensor) -> Tensor:
+    """Leaky ReLU in place: convolutions keep their inputs for the gradient, not their outputs."""
+    return F.leaky_relu(x, _SLOPE, inplace=True)

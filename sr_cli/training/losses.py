@@ -19,16 +19,58 @@ FEATURE_SCALE = 1 / 12.75
 
 _SHIFTS, _WIDE_ENOUGH = 8, 64
 
+_SSIM_WINDOW = 11
+_MS_SSIM_EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+
 
 def charbonnier(sr: Tensor, hr: Tensor) -> Tensor:
     """mean sqrt((sr - hr)^2 + 1e-6): Lai et al., LapSRN, equation 2."""
     return torch.sqrt((sr - hr) ** 2 + 1e-6).mean()
 
 
+def ms_ssim(sr: Tensor, hr: Tensor) -> Tensor:
+    """1 - MS-SSIM of each channel (Wang et al., Multi-Scale Structural Similarity, 2003, eq. 7).
+
+    The windows of SSIM, 11x11 with sigma 1.5, must fit at every scale: small crops have fewer of
+    the five scales, whose exponents then sum to 1 again.
+    """
+    scales = 1
+    while scales < len(_MS_SSIM_EXPONENTS) and min(hr.shape[-2:]) >> scales >= _SSIM_WINDOW:
+        scales += 1
+    exponents = [e / sum(_MS_SSIM_EXPONENTS[:scales]) for e in _MS_SSIM_EXPONENTS[:scales]]
+    total = sr.new_ones(())
+    # Half precision has too few digits for variances as differences of large numbers.
+    with torch.autocast(sr.device.type, enabled=False):
+        for scale, exponent in enumerate(exponents):
+            luminance, structure = _ssim_terms(sr, hr)
+            found = structure if scale < scales - 1 else luminance * structure
+            # Not below a small number, where a power has no finite gradient.
+            total = total * found.mean((2, 3)).clamp(min=1e-6) ** exponent
+            sr, hr = F.avg_pool2d(sr, 2), F.avg_pool2d(hr, 2)
+    return 1 - total.mean()
+
+
+def _ssim_terms(sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
+    """Luminance, and contrast times structure, at each place of the window."""
+    place = torch.arange(_SSIM_WINDOW, dtype=sr.dtype, device=sr.device) - _SSIM_WINDOW // 2
+    row = torch.exp(-(place**2) / (2 * 1.5**2))
+    row = row / row.sum()
+    count = sr.shape[1]
+    stacked = torch.cat([sr, hr, sr * sr, hr * hr, sr * hr], 1)
+    wide = row.view(1, 1, 1, -1).expand(5 * count, 1, 1, -1)
+    tall = row.view(1, 1, -1, 1).expand(5 * count, 1, -1, 1)
+    mean = F.conv2d(F.conv2d(stacked, wide, groups=5 * count), tall, groups=5 * count)
+    a, b, aa, bb, ab = mean.chunk(5, 1)
+    luminance = (2 * a * b + 0.01**2) / (a * a + b * b + 0.01**2)
+    structure = (2 * (ab - a * b) + 0.03**2) / (aa - a * a + bb - b * b + 0.03**2)
+    return luminance, structure
+
+
 PIXEL_LOSSES: dict[str, PixelLoss] = {
     "l1": F.l1_loss,
     "l2": F.mse_loss,
     "charbonnier": charbonnier,
+    "ms_ssim": ms_ssim,
 }
 
 
@@ -69,17 +111,25 @@ class VGGFeatures(nn.Module):
         return found.float() * FEATURE_SCALE
 
 
-def random_window(sr: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
-    """Cut the same random window, 7 pixels smaller, from both (N, C, h, w); not from small crops.
+def random_window(sr: Tensor, hr: Tensor, side: int = 0) -> tuple[Tensor, Tensor]:
+    """Cut the same random window from both (N, C, h, w).
 
     VGG's pooling and the sub-pixel shuffle both have a grid. If they are always aligned, sr learns
     a pattern that VGG does not see (compare Kettunen et al., E-LPIPS:
     Robust Perceptual Image Similarity via Random Transformation Ensembles, 2019).
+
+    Args:
+        sr: The network's output.
+        hr: The original.
+        side: The window's; larger ones than the crop are the whole crop. With 0 it is 7 pixels
+            smaller than the crop, and small crops are not cut.
     """
-    height, width = (side - _SHIFTS + 1 for side in hr.shape[-2:])
-    if min(hr.shape[-2:]) < _WIDE_ENOUGH:
+    smallest = min(hr.shape[-2:])
+    if not side and smallest < _WIDE_ENOUGH:
         return sr, hr
-    y, x = torch.randint(_SHIFTS, (2,)).tolist()
+    height, width = (min(side, n) if side else n - _SHIFTS + 1 for n in hr.shape[-2:])
+    shifts = (hr.shape[-2] - height + 1, hr.shape[-1] - width + 1)
+    y, x = (int(torch.randint(shift, (1,))) for shift in shifts)
     window = (..., slice(y, y + height), slice(x, x + width))
     return sr[window], hr[window]
 

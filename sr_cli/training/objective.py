@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import torch
@@ -28,6 +29,7 @@ class Objective:
         model: The network to train.
         device: Where it is.
         trunk: A file with VGG's weights; None downloads them if a loss needs them.
+        precision: The half precision of autocast, or None.
 
     Raises:
         RefusedError: `loss-needs-rgb`, `invalid-teacher`, `teacher-scale`, `teacher-is-luma`,
@@ -36,7 +38,12 @@ class Objective:
     """
 
     def __init__(
-        self, recipe: Recipe, model: SRModel, device: torch.device, trunk: Path | None
+        self,
+        recipe: Recipe,
+        model: SRModel,
+        device: torch.device,
+        trunk: Path | None,
+        precision: torch.dtype | None = None,
     ) -> None:
         self.recipe = recipe
         self.model = model
@@ -53,10 +60,16 @@ class Objective:
                 activated=recipe.perceptual_activated,
                 weights=trunk,
             )
+            features.features.to(precision)
             self.features = to_device(features, device)
         self.lpips: LPIPS | None = None
         if "lpips" in (*recipe.losses, recipe.validate):
             self.lpips = to_device(LPIPS("vgg", trunk), device)
+        self.lpips_loss: LPIPS | None = None
+        if self.lpips is not None and "lpips" in recipe.losses:
+            # Autocast rounds frozen weights anew in each pass. Validation is in float32.
+            self.lpips_loss = copy.deepcopy(self.lpips)
+            self.lpips_loss.features.to(precision)
 
     def __call__(self, sr: Tensor, hr: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Compute each loss, unweighted, as a scalar with gradients.
@@ -69,7 +82,8 @@ class Objective:
         wanted = self.recipe.losses
         found = {n: loss(sr, hr) for n, loss in losses.PIXEL_LOSSES.items() if n in wanted}
         if {"perceptual", "texture", "lpips"} & set(wanted):
-            found |= self._perceptual(*losses.random_window(sr, hr))
+            window = losses.random_window(sr, hr, self.recipe.perceptual_window)
+            found |= self._perceptual(*window)
         if self.teacher is not None and "teacher" in wanted:
             found["teacher"] = F.l1_loss(sr, self._teacher_output(self.teacher, batch))
         return found
@@ -84,8 +98,8 @@ class Objective:
                 found["perceptual"] = losses.perceptual_loss(of_sr, of_hr)
             if "texture" in self.recipe.losses:
                 found["texture"] = losses.texture_loss(of_sr, of_hr)
-        if self.lpips is not None and "lpips" in self.recipe.losses:
-            found["lpips"] = self.lpips(sr, hr).mean()
+        if self.lpips_loss is not None:
+            found["lpips"] = self.lpips_loss(sr, hr).mean()
         return found
 
     @torch.no_grad()

@@ -12,10 +12,14 @@ from sr_cli.imaging.degradation import Degradation, Photo
 from sr_cli.networks import SCALES, model_names
 
 LOSSES = (
-    *("l1", "l2", "charbonnier"),
+    *("l1", "l2", "charbonnier", "ms_ssim"),
     *("perceptual", "texture", "lpips"),
     *("adversarial", "teacher"),
 )
+
+_SSIM_WINDOW = 11
+_SMALLEST_WINDOW = 32
+"""After VGG's four pools, two pixels a side are left of it."""
 
 _Scale = Annotated[int, Meta(ge=min(SCALES), le=max(SCALES))]
 _Positive = Annotated[float, Meta(gt=0)]
@@ -134,6 +138,13 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "this share of that of all other losses, times its weight; 0 for the weight alone."
         ),
     ] = 0.0
+    adversarial_crops: Annotated[
+        _Share,
+        Meta(
+            description="Share of a batch's crops that the discriminator sees. On a CPU its passes "
+            "take most of the time."
+        ),
+    ] = 1.0
     validate: Annotated[
         Literal["psnr", "lpips"],
         Meta(
@@ -150,6 +161,14 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     perceptual_activated: Annotated[
         bool, Meta(description="Take the layer's output after its ReLU (SRGAN) or before (ESRGAN).")
     ] = True
+    perceptual_window: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Side in hr pixels of the window, at random in each batch, that the "
+            "perceptual losses compare: 32 or more; 0 for almost the whole crop.",
+        ),
+    ] = 0
     teacher: Annotated[
         str, Meta(description="A model whose output the network also learns from (loss `teacher`).")
     ] = ""
@@ -235,6 +254,13 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name, (low, high) in {"noise_sigma": self.noise_sigma, "rescale": self.rescale}.items():
             if low > high:
                 raise RefusedError("out-of-range", name, value=[low, high], allowed="low to high")
+        if "ms_ssim" in self.losses and self.lr_patch * max(self.scales) < _SSIM_WINDOW:
+            allowed = f"{_SSIM_WINDOW} pixels of hr and more for ms_ssim"
+            raise RefusedError("out-of-range", "lr_patch", value=self.lr_patch, allowed=allowed)
+        if 0 < self.perceptual_window < _SMALLEST_WINDOW:
+            allowed = f"0, or {_SMALLEST_WINDOW} and more"
+            window = self.perceptual_window
+            raise RefusedError("out-of-range", "perceptual_window", value=window, allowed=allowed)
         if list(self.milestones) != sorted(self.milestones):
             value = list(self.milestones)
             raise RefusedError("out-of-range", "milestones", value=value, allowed="ascending")

@@ -99,7 +99,7 @@ class Trainer:
         fused = self.checks is not None
         self.optimiser = make_optimiser(recipe, self.model, recipe.learning_rate, fused=fused)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision is torch.float16)
-        self.objective = Objective(recipe, self.model, device, trunk)
+        self.objective = Objective(recipe, self.model, device, trunk, self.precision)
         self.adversary: Adversary | None = None
         if recipe.is_adversarial:
             self.adversary = Adversary(
