@@ -49,6 +49,9 @@ def upscale_picture(
         chosen = BicubicPipeline(pipeline.wrap) if shrinks else pipeline
         frames.append(_upscale_frame(frame, chosen, (height, width), report, measured))
     notes = [*picture.notes, *_notes_on_values(picture, measured)]
+    is_deep = any(frame.pixels.dtype != np.uint8 for frame in picture.frames)
+    if is_deep and any(upscaler.eight_bit for upscaler in pipeline.upscalers):
+        notes.append(Note("rounded-to-8-bit"))
     result = replace(picture, frames=frames, notes=notes)
     if picture.gain_map is not None:
         # Networks are not made for gains.

@@ -136,6 +136,11 @@ class Upscaler:
         self._colours: dict[float, Colours] = {}
 
     @property
+    def eight_bit(self) -> bool:
+        """Whether a network rounds images to 8 bits."""
+        return any(traits.eight_bit for traits in self._traits)
+
+    @property
     def notes(self) -> list[Note]:
         """What is to be known about the weights, and tiles that differ from the whole image."""
         return self._file_notes + [

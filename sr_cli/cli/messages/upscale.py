@@ -148,6 +148,7 @@ NOTES: dict[str, str] = {
     # facts: network, difference
     "tiles-differ": "tiles of {network} differ by up to {difference:g} of 255 from the whole "
     "image; --tile 0 upscales it at once",
+    "rounded-to-8-bit": "rounded to 8 bits: the model takes 8-bit pixels",
     # facts: count, suffixes
     "images-copied": "images of unsupported formats, copied as they are: {count} ({suffixes})",
     # facts: count
