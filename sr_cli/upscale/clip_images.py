@@ -180,4 +180,6 @@ def _notes(clip: Clip, count: int, damaged: int) -> list[Note]:
         notes.append(Note("pixels-not-square", {"aspect": str(clip.aspect)}))
     if orientation_of(clip) is None:
         notes.append(Note("rotation-not-applied"))
+    if clip.dynamic:
+        notes.append(Note("dynamic-hdr-dropped", {"names": list(clip.dynamic)}))
     return notes + ([Note("damaged-frames", {"count": damaged})] if damaged else [])

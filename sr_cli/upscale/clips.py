@@ -82,8 +82,8 @@ def upscale_clip_job(
         output_width=plan.encoding.width,
         output_height=plan.encoding.height,
     )
-    dtype = choose_path(plan.clip, plan.encoding, pipeline).dtype
-    result = with_device(result, pipeline, np.empty(0, dtype))
+    path = choose_path(plan, pipeline)
+    result = with_device(result, path.pipeline, np.empty(0, path.dtype))
     replaced = [Note("unreadable-result-replaced", {"file": str(job.target)})] if broken else []
     if options.clip.preview is not None:
         _write_preview(plan, group, pipeline, options.clip.preview)
@@ -93,7 +93,7 @@ def upscale_clip_job(
     def on_progress(progress: video.ClipProgress) -> None:
         report(ClipProgress(job.source, progress.frames, progress.total, progress.rate))
 
-    made = video.upscale_clip(plan, pipeline, on_progress)
+    made = video.upscale_clip(plan, path, on_progress)
     return replace(result, notes=(*made, *replaced), seconds=time.perf_counter() - began)
 
 

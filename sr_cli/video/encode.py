@@ -39,7 +39,7 @@ class Encoder:
 
 
 ENCODERS = {
-    "h264": Encoder("libx264", {"preset": "fast"}, 17, {"qp": "0"}),
+    "h264": Encoder("libx264", {"preset": "veryfast"}, 16, {"qp": "0"}),
     "hevc": Encoder("libx265", {"preset": "fast"}, 19, {"x265-params": "lossless=1"}, tag="hvc1"),
     "av1": Encoder("libsvtav1", {"preset": "8"}, 24),
     "vp9": Encoder(
@@ -348,4 +348,4 @@ def store(target: Any, plane: NDArray[Any], depth: int) -> None:
     item = np.dtype(dtype).itemsize
     rows = np.frombuffer(target, dtype).reshape(-1, target.line_size // item)
     into = rows[: target.height, : target.width]
-    into[...] = np.clip(plane + 0.5, 0, (1 << depth) - 1)
+    into[...] = plane if plane.dtype.kind == "u" else np.clip(plane + 0.5, 0, (1 << depth) - 1)

@@ -76,6 +76,11 @@ class ClipPlan:
         return ClipReader(self.clip, self.request.options, at_full_resolution, after)
 
     @property
+    def is_lossless(self) -> bool:
+        """Whether the result is encoded without loss."""
+        return self.request.lossless or self.encoding.codec == "ffv1"
+
+    @property
     def grows(self) -> bool:
         """Whether the result is larger than the clip in one direction."""
         return self.encoding.width > self.clip.width or self.encoding.height > self.clip.height
@@ -177,6 +182,8 @@ def _notes(clip: Clip, encoding: Encoding, request: ClipRequest) -> list[Note]:
         notes.append(Note("rgb-written-as-yuv", facts))
     if clip.mastering is not None and not carries_mastering(encoding.codec):
         notes.append(Note("hdr-metadata-dropped", {"codec": encoding.codec}))
+    if clip.dynamic:
+        notes.append(Note("dynamic-hdr-dropped", {"names": list(clip.dynamic)}))
     milliseconds = clip.time_base * 1000
     if request.container.muxer in ("matroska", "webm") and milliseconds.denominator > 1:
         notes.append(Note("times-rounded", {"container": request.container.name}))
