@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from sr_cli.upscale.cluster.options import WorkerOptions
     from sr_cli.upscale.request import UpscaleRequest
 
-_OUTPUT_HELP = "Output file, or folder if it exists or ends in /; - writes to stdout."
+_OUTPUT_HELP = (
+    "Output file, or folder if it exists or ends in /; - writes to stdout. "
+    "frames/%06d.png writes the frames of a clip, frames/ with -f png, too."
+)
 
 _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
 
