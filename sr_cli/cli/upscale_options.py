@@ -203,11 +203,13 @@ class Options:
         typer.Option("--fps", help="Frames a second of images that become a clip: -o clip.mp4."),
     ] = None
     steady: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--steady", help="Of clips: keep the result where nothing changes beyond noise."
+            "--steady/--no-steady",
+            help="Of clips: keep the result where nothing changes beyond noise. "
+            "Default: with photo.",
         ),
-    ] = False
+    ] = None
     preview: Annotated[
         int | None,
         typer.Option(

@@ -54,6 +54,7 @@ def upscale_clip_job(
     if options.compare:
         raise SrError("compare-of-clips", job.source)
     engine = options.engine
+    names = [step.name for ref in group.refs for step in ref.steps]
     broken = options.skip_existing and os.path.isfile(job.target)
     request = ClipRequest(
         job.source,
@@ -65,7 +66,7 @@ def upscale_clip_job(
         strip=options.strip,
         flatten=options.flatten,
         overwrite=options.overwrite or broken,
-        options=options.clip,
+        options=replace(options.clip, steady=options.clip.steady_for(names)),
         computed_by=f"{__version__} {group.model} {engine.precision} {engine.tta} {engine.wrap}",
     )
     make_folder(job.target.parent)
