@@ -1,7 +1,7 @@
 """How fast clips are upscaled: ratios to the network alone, and to ffmpeg with ncnn.
 
     python benchmarks/video.py [--models espcn fsrcnn] [--frames 250] [--compact FILE.pth]
-    python benchmarks/video.py --memory [--frames 4000] [--size 320x180]
+    python benchmarks/video.py --memory [--models bicubic] [--frames 4000] [--size 320x180]
 
 Every side runs in a process of its own, in rounds, one side after the other; the median of the
 rounds counts. The clip is made here: a view of `examples/photo.jpg` that moves, 640x360, H.264.
@@ -163,9 +163,9 @@ def rate_of_ncnn(clip: Path, folder: str) -> float:
     return count / (time.perf_counter() - began)
 
 
-def grown_memory(clip: Path) -> int:
-    """The most resident bytes of `sr upscale -m bicubic` in a process of its own."""
-    command = ["-m", "sr_cli", "upscale", str(clip), "-m", "bicubic", "-x2", "-y", "--quiet"]
+def grown_memory(clip: Path, model: str) -> int:
+    """The most resident bytes of `sr upscale` in a process of its own."""
+    command = ["-m", "sr_cli", "upscale", str(clip), "-m", model, "-x2", "-y", "--quiet"]
     code = (
         "import resource, subprocess, sys\n"
         f"subprocess.run([sys.executable, *{command!r}], check=True)\n"
@@ -175,12 +175,12 @@ def grown_memory(clip: Path) -> int:
     return int(done.stdout)
 
 
-def compare_memory(frames: int, size: tuple[int, int], folder: Path) -> None:
+def compare_memory(model: str, frames: int, size: tuple[int, int], folder: Path) -> None:
     """Print the peak memory for a clip and for one of a quarter of its length."""
     peaks = []
     for count in (frames // 4, frames):
         make_clip(folder / "clip.mp4", count, *size)
-        peaks.append(grown_memory(folder / "clip.mp4"))
+        peaks.append(grown_memory(folder / "clip.mp4", model))
         print(f"{count} frames of {size[0]}x{size[1]}: {peaks[-1] / 2**20:.0f} MiB", flush=True)
     each = (peaks[1] - peaks[0]) / (frames - frames // 4)
     print(f"growth: {each:.0f} bytes a frame, {each * 90_000 / 2**20:.0f} MiB in an hour at 25")
@@ -205,7 +205,7 @@ def main() -> None:
         folder = Path(name)
         if options.memory:
             width, height = map(int, options.size.split("x"))
-            compare_memory(options.frames, (width, height), folder)
+            compare_memory(options.models[0], options.frames, (width, height), folder)
             return
         clip = folder / "clip.mp4"
         make_clip(clip, options.frames)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from sr_cli.engine.pipeline import BicubicPipeline, Pipeline
 from sr_cli.video.colour import FULL, Converter
-from sr_cli.video.encode import SITED_LEFT, Encoding, subsampled
+from sr_cli.video.encode import subsampled
+from sr_cli.video.encoding import SITED_LEFT, Encoding
 from sr_cli.video.frames import Planes
 from sr_cli.video.plan import ClipPlan
 from sr_cli.video.probe import Clip

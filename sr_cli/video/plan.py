@@ -10,7 +10,7 @@ from pathlib import Path
 from sr_cli.engine.size import MAX_FACTOR, Size
 from sr_cli.errors import Note, SrError
 from sr_cli.video.containers import Container
-from sr_cli.video.encode import Encoding, carries_mastering, plan_encoding
+from sr_cli.video.encoding import Encoding, carries_mastering, plan_encoding
 from sr_cli.video.frames import ClipReader
 from sr_cli.video.options import ClipOptions
 from sr_cli.video.probe import Clip, Layout, probe
