@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from sr_cli.upscale.cluster.options import WorkerOptions
     from sr_cli.upscale.request import UpscaleRequest
 
-_OUTPUT_HELP = "Output file, or folder if it exists or ends in /; - writes to stdout."
+_OUTPUT_HELP = (
+    "Output file, or folder if it exists or ends in /; - writes to stdout. "
+    "frames/%06d.png writes the frames of a clip, frames/ with -f png, too."
+)
 
 _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
 
@@ -200,11 +203,13 @@ class Options:
         typer.Option("--fps", help="Frames a second of images that become a clip: -o clip.mp4."),
     ] = None
     steady: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--steady", help="Of clips: keep the result where nothing changes beyond noise."
+            "--steady/--no-steady",
+            help="Of clips: keep the result where nothing changes beyond noise. "
+            "Default: with photo.",
         ),
-    ] = False
+    ] = None
     preview: Annotated[
         int | None,
         typer.Option(

@@ -109,17 +109,20 @@ class Upscaler:
         self.dtype = pick_precision(self.device, precision)
         place = Place(self.device, self.dtype if precision == "auto" else torch.float32)
         loaded = [probe_model(m, place) for m in loaded]
+        self.loaded = loaded
         self._traits = [m.traits for m in loaded]
         self._file_notes = [note for m in loaded for note in m.notes]
         self.models = [m.network for m in loaded]
         (self.scale,) = {m.scale for m in self.models}
         if precision == "auto" and not all(t.half_is_safe for t in self._traits):
             self.dtype = torch.float32
+        self.precision = precision
         self._is_asked_for = precision != "auto"
         self.tta = tta
         self.halo = max(needed_halo(m) for m in loaded) if halo is None else halo
         self.margin = max(needed_margin(m) for m in loaded)
         self.grid = math.lcm(*(t.grid for t in self._traits))
+        self.wrap = wrap
         self.wraps = wrap in ("y", "both"), wrap in ("x", "both")
         self._nets = [prepare(m, self.dtype, self.device) for m in self.models]
         self._fp32_nets: dict[int, InferenceNet] = {}
@@ -134,6 +137,18 @@ class Upscaler:
         ranges = [white - black for black, white in (t.value_range for t in self._traits)]
         self._luma_weights = [weights * (r / LUMA_RANGE) for r in ranges]
         self._colours: dict[float, Colours] = {}
+
+    def with_models(self, models: Sequence[LoadedModel]) -> Upscaler:
+        """An upscaler with the same settings for other models, or for these with other traits."""
+        return Upscaler(
+            models,
+            device=str(self.device),
+            precision=self.precision,
+            tile=self.tile,
+            halo=self.halo,
+            tta=self.tta,
+            wrap=self.wrap,
+        )
 
     @property
     def eight_bit(self) -> bool:

@@ -131,6 +131,8 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
             several=several or any(os.path.isdir(name) for name in request.inputs),
             compare=options.compare,
         )
+    if options.clip.steady and any(job.into_folder for job in jobs):
+        raise RefusedError("conflicting-options", "steady", other="images of a clip")
     if options.compare and any(job.target == STDIO for job in jobs):
         raise RefusedError("conflicting-options", "compare", other="an output on stdout")
     if options.compare and any(job.is_archive for job in jobs):
