@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sr_cli.errors import Note
 from sr_cli.imaging.cicp import HLG, PQ, Cicp
 from sr_cli.imaging.formats import Feature, Requirements
+from sr_cli.imaging.georeference import Georeference
 from sr_cli.imaging.provenance import Provenance
 from sr_cli.imaging.values import is_wide
 
@@ -76,6 +77,7 @@ class Metadata:
         icc: A colour profile, of the first page where pages differ.
         page_icc: The profile of each TIFF page; empty if all have `icc`.
         page_labels: Of each TIFF page; empty if all have the description in `exif` and `dpi`.
+        page_places: Where each TIFF page lies on the ground; empty if no page says so.
         cicp: Colour by code points. It takes precedence over a profile.
         iptc: IIM records.
         dpi: Horizontal and vertical resolution, in pixels per inch.
@@ -93,6 +95,7 @@ class Metadata:
     icc: bytes | None = None
     page_icc: tuple[bytes | None, ...] = ()
     page_labels: tuple[PageLabel, ...] = ()
+    page_places: tuple[Georeference | None, ...] = ()
     cicp: Cicp | None = None
     iptc: bytes | None = None
     dpi: tuple[float, float] | None = None
@@ -186,6 +189,11 @@ class Picture:
     def height(self) -> int:
         """Of the first frame."""
         return self.frames[0].height
+
+    @property
+    def measured(self) -> bool:
+        """Whether pixels are measurements, which only faithful networks should change."""
+        return any(place is not None and place.is_placed for place in self.metadata.page_places)
 
     @property
     def features(self) -> frozenset[Feature]:
