@@ -191,11 +191,6 @@ class Picture:
         return self.frames[0].height
 
     @property
-    def measured(self) -> bool:
-        """Whether pixels are measurements, which only faithful networks should change."""
-        return any(place is not None and place.is_placed for place in self.metadata.page_places)
-
-    @property
     def features(self) -> frozenset[Feature]:
         """The features that a format must support to hold it."""
         several = len(self.frames) > 1
