@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import tifffile
 from helpers.command import BICUBIC, Run
 from helpers.geotiffs import (
     ROTATED,

@@ -21,7 +21,13 @@ from sr_cli.imaging.codecs.tiff import (
     extra_kinds,
     profile_of,
 )
-from sr_cli.imaging.codecs.tiff_pages import calibration_of, georeference_of, is_mask, nodata_of
+from sr_cli.imaging.codecs.tiff_pages import (
+    calibration_of,
+    georeference_of,
+    is_mask,
+    is_measured,
+    nodata_of,
+)
 from sr_cli.imaging.codecs.tiff_samples import READABLE, SampleReader
 from sr_cli.imaging.codecs.tiff_tiles import Layout, ReadRows, layout_like, write_tiled
 from sr_cli.imaging.codecs.tiff_writer import PageSize, append_directories, describe_pages
@@ -186,7 +192,7 @@ def _picture_of(file: BinaryIO, page: Any, layout: Layout, nodata: float | None)
     add_labels(metadata, [page])
     metadata.icc = profile_of(page)
     metadata.further = tuple(dict.fromkeys(further_tags([page])))
-    return Picture([frame], "TIFF", metadata)
+    return Picture([frame], "TIFF", metadata, measured=is_measured(page))
 
 
 def has_alpha(layout: Layout) -> bool:

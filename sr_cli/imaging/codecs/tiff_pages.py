@@ -9,8 +9,9 @@ import numpy as np
 
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.exif import ORIENTATION, RESOLUTION_UNIT, X_RESOLUTION, Y_RESOLUTION
-from sr_cli.imaging.georeference import TAGS, Georeference
+from sr_cli.imaging.georeference import PLACING, TAGS, Georeference
 from sr_cli.imaging.picture import PageLabel
+from sr_cli.imaging.values import is_wide
 
 GDAL_NODATA = 42113
 _DESCRIPTION, _ASCII, _SHORT = 270, 2, 3
@@ -85,6 +86,14 @@ def _problem_of(page: Any) -> SrError | None:
     if page.tags.valueof(ORIENTATION, 1) != 1:
         return SrError("bad-georeference", reason="orientation")
     return None
+
+
+def is_measured(page: Any) -> bool:
+    """Whether the samples of a page are measurements: placed, calibrated, or no plain integers."""
+    if page is None:
+        return False
+    located = any(tag in page.tags for tag in PLACING)
+    return located or calibration_of(page) is not None or is_wide(np.dtype(page.dtype or "u1"))
 
 
 def calibration_of(page: Any) -> str | None:
