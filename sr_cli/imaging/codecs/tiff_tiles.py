@@ -24,7 +24,9 @@ _BIG = 2 << 30
 _LEVEL = 4
 _TILE, _LEAST, _MOST = 512, 64, 2048
 _REDUCED = 1
-_COMPRESSION = 259
+_COMPRESSION, _PREDICTOR = 259, 317
+_STAND_IN = 318
+"""A tag with a place beside the predictor's in the ascending order, and unused here."""
 
 _BY_PILLOW: Mapping[int, str] = {5: "tiff_lzw", 32773: "packbits", 34925: "lzma", 50000: "zstd"}
 """Compressions that libtiff does, by their number in the standard and its supplements."""
@@ -95,33 +97,35 @@ def write_tiled(
     needed = size[0] * size[1] * samples * layout.dtype.itemsize
     file.seek(0)
     start: dict[str, Any] = {"bigtiff": needed > _BIG} if is_first else {"append": True}
+    predictor = [(_STAND_IN, 3, 1, layout.predictor, True)] if layout.predictor > 1 else []
+    options = {**options, "extratags": [*options.get("extratags", ()), *predictor]}
     with tifffile.TiffWriter(file, **start) as writer:
         writer.write(
             _encoded_tiles(read, size, layout),
             **sample_options(size, layout.colours, layout.extra),
             dtype=layout.dtype,
             tile=layout.tile,
-            # tifffile knows the others only with a package of codecs; see `_set_compression`.
+            # tifffile knows others, and predictors, only with a package of codecs.
             compression="zlib" if layout.compression != NONE else None,
-            predictor=layout.predictor if layout.predictor > 1 else None,
             subfiletype=0 if is_first else _REDUCED,
             **options,
         )
-    _set_compression(file, layout)
+    _set_codec(file, layout)
 
 
-def _set_compression(file: BinaryIO, layout: Layout) -> None:
-    """Write the true number of the compression into the last page of a file."""
+def _set_codec(file: BinaryIO, layout: Layout) -> None:
+    """Write compression and predictor as they are into the last page of a file."""
     import tifffile
 
-    if layout.compression in (NONE, DEFLATE):
-        return
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:
-        order = tiff.byteorder
-        place = tiff.pages[-1].tags[_COMPRESSION].valueoffset
-    file.seek(place)
-    file.write(struct.pack(order + "H", layout.compression))
+        order, tags = tiff.byteorder, tiff.pages[-1].tags
+        stored = {tags[_COMPRESSION].valueoffset: layout.compression}
+        if _STAND_IN in tags:
+            stored[tags[_STAND_IN].offset] = _PREDICTOR
+    for place, number in stored.items():
+        file.seek(place)
+        file.write(struct.pack(order + "H", number))
 
 
 def _encoded_tiles(read: ReadRows, size: tuple[int, int], layout: Layout) -> Iterator[bytes]:
