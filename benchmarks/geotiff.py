@@ -87,7 +87,7 @@ def main() -> None:
         sizes = [path.stat().st_size / 1e9 for path in (source, result)]
     samples = options.width * options.height * options.bands * 2
     print(
-        f"{options.model} x{options.scale}, {options.width}x{options.height}x{options.bands} uint16: "
+        f"{options.model} x{options.scale}, {options.width}x{options.height}x{options.bands}: "
         f"peak {usage.ru_maxrss * 1024 / 1e9:.2f} GB, {seconds:.0f} s; decoded "
         f"{samples / 1e9:.1f} -> {samples * options.scale**2 / 1e9:.1f} GB, "
         f"files {sizes[0]:.1f} -> {sizes[1]:.1f} GB"
