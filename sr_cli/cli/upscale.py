@@ -26,8 +26,8 @@ def upscale(options: Options) -> None:
 
     Results are written next to their inputs as NAME_x4.EXT, or to -o.
     Existing files are not overwritten without -y. EXIF, XMP, ICC profile,
-    alpha, 16 bits, animation frames and TIFF pages are preserved; of
-    clips, times, colours, audio, subtitles, chapters and metadata.
+    alpha, 16 bits, animation frames, TIFF pages and the place of a GeoTIFF
+    are preserved; of clips, times, colours, audio, subtitles, chapters and metadata.
 
     Exit codes: 0 all done; 1 an image or checkpoint failed; 2 refused
     before any image was opened; 130 interrupted; 141 stdout closed;

@@ -159,9 +159,10 @@ class Options:
     download: Annotated[
         bool, typer.Option("--download", help="Download the public weights that -m needs.")
     ] = False
-    max_pixels: Annotated[int, typer.Option(help="Largest input or result, in pixels.")] = (
-        512_000_000
-    )
+    max_pixels: Annotated[
+        int,
+        typer.Option(help="Largest input or result, in pixels; of TIFF in windows, of a window."),
+    ] = 512_000_000
     allow_truncated: Annotated[
         bool, typer.Option("--allow-truncated", help="Read truncated files as far as possible.")
     ] = False

@@ -13,7 +13,14 @@ from sr_cli.engine.pipeline import BicubicPipeline, OnShare, Pipeline
 from sr_cli.engine.size import MAX_FACTOR, Size
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.picture import Band, Frame, Picture
-from sr_cli.imaging.values import Span, find_missing, find_span, is_wide, join_spans
+from sr_cli.imaging.values import (
+    Span,
+    find_missing,
+    find_span,
+    is_wide,
+    join_spans,
+    restore_missing,
+)
 
 _BAND = 256
 _PIECE = 1 << 20
@@ -93,7 +100,7 @@ def _upscale_frame(
 
     def upscale(pixels: NDArray[Any], on_share: OnShare | None) -> NDArray[Any]:
         missing = find_missing(pixels, frame.nodata)
-        return _upscale_samples(pixels, missing, pipeline, size, on_share, measured)
+        return _upscale_samples(pixels, missing, frame.nodata, pipeline, size, on_share, measured)
 
     pixels = upscale(colour, lambda share: on_share(share * 3 / steps))
     alpha = None if frame.alpha is None else _upscale_alpha(frame.alpha, pipeline, size)
@@ -109,6 +116,7 @@ def _upscale_frame(
 def _upscale_samples(
     pixels: NDArray[Any],
     missing: NDArray[np.bool_] | None,
+    nodata: float | None,
     pipeline: Pipeline,
     size: tuple[int, int],
     on_share: OnShare | None,
@@ -127,18 +135,28 @@ def _upscale_samples(
         sr = span.from_unit(unit, pixels.dtype)
     if missing is not None:
         nearest = _nearest(pixels, size)
-        there = missing[nearest]
-        sr[there] = pixels[nearest][there]
+        restore_missing(sr, pixels[nearest], missing[nearest], nodata)
+    elif nodata is not None:
+        restore_missing(sr, sr, None, nodata)
     return sr
 
 
 def _span(pixels: NDArray[Any], missing: NDArray[np.bool_] | None, measured: bool) -> Span | None:
     """The range to map to [0, 1]; None for images that are upscaled as they are."""
-    if not is_wide(pixels.dtype) and not (measured and pixels.dtype == np.uint16):
+    if not needs_span(pixels.dtype, measured=measured):
         return None
-    span = find_span(pixels, missing)
+    return mapped_span(find_span(pixels, missing), pixels.dtype)
+
+
+def needs_span(dtype: np.dtype[Any], *, measured: bool) -> bool:
+    """Whether samples of a type may have to be mapped to [0, 1]."""
+    return is_wide(dtype) or (measured and dtype == np.uint16)
+
+
+def mapped_span(span: Span, dtype: np.dtype[Any]) -> Span | None:
+    """The range to map to [0, 1]; None for all of 16 bits, which are upscaled as they are."""
     is_whole = span.high in (_WHITE, span.low)
-    return None if pixels.dtype == np.uint16 and is_whole else span
+    return None if dtype == np.uint16 and is_whole else span
 
 
 def _nearest(pixels: NDArray[Any], size: tuple[int, int]) -> tuple[NDArray[Any], ...]:
@@ -203,8 +221,7 @@ def _upscale_alpha(alpha: NDArray[Any], pipeline: Pipeline, size: tuple[int, int
     sr = pipeline.run(alpha, size, exact=True)
     if size[0] < alpha.shape[0] or size[1] < alpha.shape[1]:
         return sr
-    window = np.ones((5, 5), np.uint8)
-    flat = cv2.erode(alpha, window) == cv2.dilate(alpha, window)
+    flat = is_flat(alpha)
     (h, w), (height, width) = alpha.shape, size
     columns = np.arange(width) * w // width
     for y in range(0, height, _BAND):
@@ -212,6 +229,18 @@ def _upscale_alpha(alpha: NDArray[Any], pipeline: Pipeline, size: tuple[int, int
         nearest = np.ix_(rows, columns)
         np.copyto(sr[y : y + _BAND], alpha[nearest], where=flat[nearest])
     return sr
+
+
+FLAT_REACH = 2
+"""How far around a pixel all must be equal to it where alpha is flat."""
+
+
+def is_flat(alpha: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where alpha keeps its exact value."""
+    side = 2 * FLAT_REACH + 1
+    window = np.ones((side, side), np.uint8)
+    flat: NDArray[np.bool_] = cv2.erode(alpha, window) == cv2.dilate(alpha, window)
+    return flat
 
 
 def check_result_size(picture: Picture, size: Size, max_pixels: int) -> tuple[int, int]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
 from sr_cli.engine.options import EngineOptions
+from sr_cli.engine.rows import RowSource
 from sr_cli.engine.size import best_scale, passes_for
 from sr_cli.engine.tiling import Axis, plan_spans
 from sr_cli.errors import RefusedError, SrError
@@ -93,20 +94,47 @@ class BicubicPipeline:
         """As `Pipeline.run`."""
         h, w = lr.shape[:2]
         height, width = size
+        if not vertical_first(h, w, height, width):
+            return resize_bicubic(lr, height, width, edges=self.edges)
+        sr = empty_pixels((height, width, *lr.shape[2:]), lr.dtype)
+        stop = 0
+        for band in self.bands(lr, size, rows=_BAND):
+            sr[stop : stop + len(band)] = band
+            stop += len(band)
+            if on_share is not None:
+                on_share(stop / height)
+        return sr
+
+    @property
+    def edges(self) -> tuple[Edges, Edges]:
+        """What lies above and below an image, and at its sides."""
         vertical: Edges = "wrap" if self.wrap in ("y", "both") else "mirror"
         horizontal: Edges = "wrap" if self.wrap in ("x", "both") else "mirror"
-        if not vertical_first(h, w, height, width):
-            return resize_bicubic(lr, height, width, edges=(vertical, horizontal))
-        rows = bicubic_taps(h, height, height / h, edges=vertical)
-        columns = bicubic_taps(w, width, width / w, edges=horizontal)
-        sr = empty_pixels((height, width, *lr.shape[2:]), lr.dtype)
-        for span in plan_spans(Axis(height), tile=_BAND, halo=0):
-            tall = to_samples(rows.rows(span.start, span.stop).apply(lr), lr.dtype)
-            both = to_samples(columns.apply(tall.swapaxes(0, 1)), lr.dtype)
-            sr[span.start : span.stop] = both.swapaxes(0, 1)
-            if on_share is not None:
-                on_share(span.stop / height)
-        return sr
+        return vertical, horizontal
+
+    def bands(
+        self, lr: NDArray[Any] | RowSource, size: tuple[int, int], *, rows: int
+    ) -> Iterator[NDArray[Any]]:
+        """The rows of the result from top to bottom, in bands.
+
+        Args:
+            lr: As in `Pipeline.run`, or its rows.
+            size: (height, width) of the result.
+            rows: Of a band, at most.
+        """
+        (h, w), (height, width) = lr.shape[:2], size
+        down = bicubic_taps(h, height, height / h, edges=self.edges[0])
+        across = bicubic_taps(w, width, width / w, edges=self.edges[1])
+        for span in plan_spans(Axis(height), tile=rows, halo=0):
+            taps = down.rows(span.start, span.stop)
+            first = int(taps.index.min())
+            read = lr[first : int(taps.index.max()) + 1]
+            if vertical_first(h, w, height, width):
+                tall = to_samples(taps.apply(read, offset=first), lr.dtype)
+                yield to_samples(across.apply(tall.swapaxes(0, 1)), lr.dtype).swapaxes(0, 1)
+            else:
+                wide = to_samples(across.apply(read.swapaxes(0, 1)), lr.dtype).swapaxes(0, 1)
+                yield to_samples(taps.apply(wide, offset=first), lr.dtype)
 
 
 class NetworkPipeline:

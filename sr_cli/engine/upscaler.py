@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from sr_cli.engine.device import DTYPE_NAMES, free_memory, pick_device, pick_precision
 from sr_cli.engine.findings import Place
 from sr_cli.engine.probe import prepare, probe_model
+from sr_cli.engine.rows import RowSource
 from sr_cli.engine.subpixels import Colours, store, values_of
 from sr_cli.engine.tiling import (
     Axis,
@@ -166,7 +167,7 @@ class Upscaler:
 
     def __call__(
         self,
-        lr: NDArray[Any],
+        lr: NDArray[Any] | RowSource,
         on_tile: OnTile | None = None,
         *,
         size: tuple[int, int] | None = None,
@@ -176,7 +177,8 @@ class Upscaler:
         """Upscale an image, or a band of its tiles.
 
         Args:
-            lr: (h, w) or (h, w, 3), uint8, uint16, or float32 in [0, 1].
+            lr: (h, w) or (h, w, 3), uint8, uint16, or float32 in [0, 1]; or its rows, which are
+                read as tiles need them.
             on_tile: Called after each tile with the tiles done and the total.
             size: (height, width) of the result, at most `scale` times the input, reached by
                 exact bicubic downscaling; None for `scale` times the input.
@@ -185,7 +187,7 @@ class Upscaler:
                 are whole rows of tiles (`tile_rows`); None computes all.
 
         Returns:
-            (height, width[, 3]) of the same type; what was not computed is undefined.
+            (height, width[, 3]) of the same type; of a band, its rows.
         """
         exact = exact or self.dtype_for(lr) != self.dtype
         h, w = lr.shape[:2]
@@ -193,18 +195,19 @@ class Upscaler:
         resampling = self._resampling(h, w, height, width)
         halo = self.halo + (resampling.extra_halo if resampling else 0)
         rows, columns = self._axis(h, halo, self.wraps[0]), self._axis(w, halo, self.wraps[1])
-        sr = empty_pixels((height, width, *lr.shape[2:]), lr.dtype)
         tile_side = self.tile or self._whole_side(rows, columns)
         waiting = plan_tiles(rows, columns, tile=tile_side, halo=halo)[::-1]
-        if lr_rows is not None:
-            waiting = [t for t in waiting if lr_rows.start <= t.rows.start < lr_rows.stop]
+        band = lr_rows or slice(0, h)
+        waiting = [t for t in waiting if band.start <= t.rows.start < band.stop]
+        top, bottom = (round(row * height / h) for row in (band.start, band.stop))
+        sr = empty_pixels((bottom - top, width, *lr.shape[2:]), lr.dtype)
         done = 0
         while waiting:
             tile = waiting.pop()
             fits = True
             try:
                 read = self._read(lr, tile)
-                self._compute_tile(sr, read, tile, (rows, columns), resampling, exact)
+                self._compute_tile(sr, top, read, tile, (rows, columns), resampling, exact)
             except SrError:
                 raise
             except Exception as error:
@@ -224,7 +227,7 @@ class Upscaler:
                 on_tile(done, done + len(waiting))
         return sr
 
-    def dtype_for(self, lr: NDArray[Any]) -> torch.dtype:
+    def dtype_for(self, lr: NDArray[Any] | RowSource) -> torch.dtype:
         """The dtype in which an image is computed.
 
         Half precision has 8 (bf16) or 11 significant bits: an image of more than 8 bits is computed
@@ -269,18 +272,18 @@ class Upscaler:
             )
         return max(height, width)
 
-    def _read(self, lr: NDArray[Any], tile: Tile) -> NDArray[Any]:
+    def _read(self, lr: NDArray[Any] | RowSource, tile: Tile) -> NDArray[Any]:
         """The pixels of a tile with its halo, continued beyond the edges of the image."""
-
-        for axis, span in enumerate((tile.rows, tile.columns)):
-            length = lr.shape[axis]
-            if span.first < 0 or span.last > length:
-                wrap = self.wraps[axis]
-                positions = positions_beyond(span.first, span.last, length, wrap=wrap)
-                lr = lr.take(positions, axis)
-            else:
-                lr = lr[span.first : span.last] if axis == 0 else lr[:, span.first : span.last]
-        return lr
+        places = [
+            positions_beyond(span.first, span.last, length, wrap=wrap)
+            if span.first < 0 or span.last > length
+            else slice(span.first, span.last)
+            for span, length, wrap in zip(
+                (tile.rows, tile.columns), lr.shape, self.wraps, strict=False
+            )
+        ]
+        rows = lr[places[0]]
+        return rows[:, places[1]]
 
     def _split(self, tile: Tile, rows: Axis, columns: Axis, halo: int) -> list[Tile]:
         """Divide a tile that did not fit into quarters; later images start with smaller tiles."""
@@ -308,18 +311,22 @@ class Upscaler:
     def _compute_tile(
         self,
         sr: NDArray[Any],
+        above: int,
         read: NDArray[Any],
         tile: Tile,
         axes: tuple[Axis, Axis],
         resampling: _Resampling | None,
         exact: bool,
     ) -> None:
-        """Compute one tile from the pixels read for it, and store its core in `sr`."""
+        """Compute one tile from the pixels read for it, and store its core in `sr`.
+
+        There are `above` rows of the result before those in `sr`.
+        """
         r, c, s = tile.rows, tile.columns, self.scale
         top = _white(read.dtype)
         x = self._to_tensor(read, top)
         if resampling is None:
-            target = sr[r.start * s : r.stop * s, c.start * s : c.stop * s]
+            target = sr[r.start * s - above : r.stop * s - above, c.start * s : c.stop * s]
             if self._store_subpixels(target, x, tile, exact):
                 return
             y = self._average(x, exact)
@@ -328,7 +335,8 @@ class Upscaler:
             _store_core(y[0, :, inner_r, inner_c], target, top)
             return
         y = self._average(x, exact)
-        (h, w), (height, width) = (axis.length for axis in axes), sr.shape[:2]
+        h, w = (axis.length for axis in axes)
+        height, width = len(resampling.rows.index), len(resampling.columns.index)
         rows = slice(round(r.start * height / h), round(r.stop * height / h))
         columns = slice(round(c.start * width / w), round(c.stop * width / w))
         whole = y[0].permute(1, 2, 0).clamp(0, 1).cpu().numpy()
@@ -336,7 +344,7 @@ class Upscaler:
         both = resampling.columns.rows(columns.start, columns.stop).apply(
             tall.swapaxes(0, 1), offset=c.first * s
         )
-        target = sr[rows, columns]
+        target = sr[rows.start - above : rows.stop - above, columns]
         limited = both.swapaxes(0, 1).clip(0, 1) * top
         target[...] = to_samples(limited, sr.dtype).reshape(target.shape)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sr_cli.errors import Note
 from sr_cli.imaging.cicp import HLG, PQ, Cicp
 from sr_cli.imaging.formats import Feature, Requirements
+from sr_cli.imaging.georeference import Georeference
 from sr_cli.imaging.provenance import Provenance
 from sr_cli.imaging.values import is_wide
 
@@ -76,6 +77,7 @@ class Metadata:
         icc: A colour profile, of the first page where pages differ.
         page_icc: The profile of each TIFF page; empty if all have `icc`.
         page_labels: Of each TIFF page; empty if all have the description in `exif` and `dpi`.
+        page_places: Where each TIFF page lies on the ground; empty if no page says so.
         cicp: Colour by code points. It takes precedence over a profile.
         iptc: IIM records.
         dpi: Horizontal and vertical resolution, in pixels per inch.
@@ -93,6 +95,7 @@ class Metadata:
     icc: bytes | None = None
     page_icc: tuple[bytes | None, ...] = ()
     page_labels: tuple[PageLabel, ...] = ()
+    page_places: tuple[Georeference | None, ...] = ()
     cicp: Cicp | None = None
     iptc: bytes | None = None
     dpi: tuple[float, float] | None = None
@@ -165,6 +168,7 @@ class Picture:
         provenance: What made it; None for what was read from a file.
         gain_map: Makes an HDR picture of it; only in JPEG.
         video: Makes a motion photo of it; only in JPEG.
+        measured: Whether its samples are measurements, which no network may paint over.
     """
 
     frames: list[Frame]
@@ -176,6 +180,7 @@ class Picture:
     provenance: Provenance | None = None
     gain_map: GainMap | None = None
     video: Video | None = None
+    measured: bool = False
 
     @property
     def width(self) -> int:

@@ -38,6 +38,7 @@ from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.plan import Group, output_exists
 from sr_cli.upscale.preparation import prepare_output, read_input
 from sr_cli.upscale.provenance import provenance_of, used_models, with_device, with_sizes
+from sr_cli.upscale.raster_job import is_raster_job, upscale_raster_job
 from sr_cli.upscale.request import Event, OnEvent, PipelineReady, Progress, Result
 
 _OVERLAP_PIXELS = 24_000_000
@@ -147,7 +148,7 @@ class Batch:
         try:
             if self._is_skipped(job):
                 result = replace(result, status="skipped", reason="exists")
-            elif run := _run_of(job):
+            elif run := _run_of(job, self._group, self._pipeline):
                 yield from self._wait_for_write()
                 result = run(job, self._group, self._pipeline, result, self._report)
             else:
@@ -225,6 +226,8 @@ class Batch:
         """Whether to read ahead: not stdin, which Ctrl-C must interrupt, and not large images."""
         if job.source == STDIO or job.is_archive or job.is_clip:
             return False
+        if is_raster_job(job, self._options):
+            return False
         if output_exists(job, self._options):
             return False
         size = read_size(job.source)
@@ -278,8 +281,10 @@ class Batch:
         )
 
 
-def _run_of(job: Job) -> _RunJob | None:
-    """What does a whole job that is not one image."""
+def _run_of(job: Job, group: Group, pipeline: Pipeline) -> _RunJob | None:
+    """What does a whole job that is not one image in memory."""
+    if is_raster_job(job, group.options, pipeline):
+        return upscale_raster_job
     if job.is_archive:
         return upscale_archive_job
     if job.is_clip:

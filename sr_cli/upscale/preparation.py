@@ -51,7 +51,7 @@ def prepare_output(picture: Picture, job: Job, group: Group) -> tuple[Format, tu
 
     Raises:
         SrError: `never-lossless`, `not-a-regular-file`, `unwritable-file`, `disk-full`, and
-            what `check_result_size` and `check_supported` raise.
+            what `check_result_size`, `check_supported` and `Georeference.check` raise.
     """
     options = group.options
     assert job.format is None or isinstance(job.format, Format)
@@ -67,6 +67,9 @@ def prepare_output(picture: Picture, job: Job, group: Group) -> tuple[Format, tu
     if options.lossless and not target.can_be_lossless:
         raise SrError("never-lossless", job.source, format=target.name)
     check_supported(target, wanted, can_drop=not options.flatten)
+    if target.name == "TIFF" and not options.strip:
+        for place in filter(None, picture.metadata.page_places):
+            place.check()
     if options.compare:
         check_supported(target, Requirements(2 * width, height + LABEL_ROOM), can_drop=False)
     if job.target != STDIO:
