@@ -165,6 +165,7 @@ class Picture:
         provenance: What made it; None for what was read from a file.
         gain_map: Makes an HDR picture of it; only in JPEG.
         video: Makes a motion photo of it; only in JPEG.
+        measured: Whether its samples are measurements, which no network may paint over.
     """
 
     frames: list[Frame]
@@ -176,6 +177,7 @@ class Picture:
     provenance: Provenance | None = None
     gain_map: GainMap | None = None
     video: Video | None = None
+    measured: bool = False
 
     @property
     def width(self) -> int:

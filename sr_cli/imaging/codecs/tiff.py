@@ -16,6 +16,7 @@ from sr_cli.imaging.codecs.source import OpenFile
 from sr_cli.imaging.codecs.tiff_pages import (
     calibration_of,
     is_mask,
+    is_measured,
     label_of,
     nodata_of,
     notes_of,
@@ -73,9 +74,10 @@ def read(source: OpenFile) -> Picture:
     profiles: list[bytes | None] = []
     described += [None] * (max(pages) + 1 - len(described))
     frames = list(_read_frames(source, pages, described, profiles))
-    _add_labels(metadata, source.data, [described[number] for number in pages])
+    full = [described[number] for number in pages]
+    _add_labels(metadata, source.data, full)
     metadata.icc, metadata.page_icc = profiles[0], tuple(profiles)
-    return Picture(frames, "TIFF", metadata)
+    return Picture(frames, "TIFF", metadata, measured=any(map(is_measured, full)))
 
 
 def _full_pages(source: OpenFile, described: Sequence[Any]) -> list[int]:
@@ -152,6 +154,12 @@ def read_header(file: BinaryIO) -> tuple[tuple[int, int], bytes | None]:
     return size[::-1] if turned else size, bytes(xmp) if isinstance(xmp, bytes | tuple) else None
 
 
+def holds_measurements(file: BinaryIO) -> bool:
+    """Whether the first page of a TIFF holds measurements, from its header."""
+    with _tifffile(file) as tiff:
+        return is_measured(tiff.pages[0])
+
+
 def _tifffile(file: BinaryIO) -> Any:
     """Open a file with tifffile, without its log messages."""
     import tifffile
@@ -192,7 +200,8 @@ def read_unopened(data: bytes, max_pixels: int, *, allow_truncated: bool) -> Pic
     metadata.page_icc = tuple(_profile_of(page) for page in full)
     metadata.icc = metadata.page_icc[0]
     _add_labels(metadata, data, full)
-    return Picture(frames, "TIFF", metadata, notes=notes)
+    measured = any(map(is_measured, full))
+    return Picture(frames, "TIFF", metadata, notes=notes, measured=measured)
 
 
 def _check_photometric(page: Any) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
+
 from sr_cli.errors import Note
 from sr_cli.imaging.exif import RESOLUTION_UNIT, X_RESOLUTION, Y_RESOLUTION
 from sr_cli.imaging.picture import PageLabel
+from sr_cli.imaging.values import is_wide
 
 GDAL_NODATA = 42113
 _DESCRIPTION, _ASCII = 270, 2
@@ -43,6 +46,14 @@ def notes_of(page: Any) -> list[Note]:
     return ([Note("georeference-dropped")] if located else []) + (
         [Note("calibration-dropped", {"block": block})] if block else []
     )
+
+
+def is_measured(page: Any) -> bool:
+    """Whether the samples of a page are measurements: placed, calibrated, or no plain integers."""
+    if page is None:
+        return False
+    located = any(tag in page.tags for tag in GEOREFERENCE)
+    return located or calibration_of(page) is not None or is_wide(np.dtype(page.dtype or "u1"))
 
 
 def calibration_of(page: Any) -> str | None:
