@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sr_cli.errors import Note
 from sr_cli.imaging.cicp import HLG, PQ, Cicp
+from sr_cli.imaging.consistency import Deviation
 from sr_cli.imaging.formats import Feature, Requirements
 from sr_cli.imaging.provenance import Provenance
 from sr_cli.imaging.values import is_wide
@@ -166,6 +167,7 @@ class Picture:
         gain_map: Makes an HDR picture of it; only in JPEG.
         video: Makes a motion photo of it; only in JPEG.
         measured: Whether its samples are measurements, which no network may paint over.
+        deviation: Of a result, if it was asked for: how far it is, reduced again, from its input.
     """
 
     frames: list[Frame]
@@ -178,6 +180,7 @@ class Picture:
     gain_map: GainMap | None = None
     video: Video | None = None
     measured: bool = False
+    deviation: Deviation | None = None
 
     @property
     def width(self) -> int:

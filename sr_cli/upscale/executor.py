@@ -37,8 +37,21 @@ from sr_cli.upscale.inputs import STDIO
 from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.plan import Group, output_exists
 from sr_cli.upscale.preparation import prepare_output, read_input
-from sr_cli.upscale.provenance import provenance_of, used_models, with_device, with_sizes
-from sr_cli.upscale.request import Event, OnEvent, PipelineReady, Progress, Result
+from sr_cli.upscale.provenance import (
+    provenance_of,
+    used_models,
+    with_deviation,
+    with_device,
+    with_sizes,
+)
+from sr_cli.upscale.request import (
+    Event,
+    OnEvent,
+    PipelineReady,
+    Progress,
+    Result,
+    UpscaleOptions,
+)
 
 _OVERLAP_PIXELS = 24_000_000
 """Larger images and results are processed one at a time, to limit memory."""
@@ -163,11 +176,17 @@ class Batch:
                     ahead = self._readers.submit(read_input, following, self._options)
                     self._read_ahead = following, ahead
                 made = upscale_picture(
-                    picture, self._pipeline, self._group.size, self._reporter(job)
+                    picture,
+                    self._pipeline,
+                    self._group.size,
+                    self._reporter(job),
+                    verify=self._options.verify,
                 )
                 made.provenance = provenance_of(
                     picture.frames, self._group, self._pipeline, self._used
                 )
+                if self._options.verify:
+                    result = with_deviation(result, made, target, _encoding(self._options))
                 trim_freed_memory(beyond=TRIM_ABOVE)
                 original = picture if self._options.compare else None
                 del picture
@@ -250,7 +269,7 @@ class Batch:
         began: float,
     ) -> Result:
         options = self._options
-        encoding = Encoding(options.quality, options.lossless, options.strip)
+        encoding = _encoding(options)
         sheet = side_by_side(original, made) if original is not None else None
         if job.target == STDIO:
             buffer = io.BytesIO()
@@ -276,6 +295,10 @@ class Batch:
             notes=tuple(made.notes),
             seconds=time.perf_counter() - began,
         )
+
+
+def _encoding(options: UpscaleOptions) -> Encoding:
+    return Encoding(options.quality, options.lossless, options.strip)
 
 
 def _run_of(job: Job) -> _RunJob | None:

@@ -135,6 +135,10 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
         raise RefusedError("conflicting-options", "compare", other="an output on stdout")
     if options.compare and any(job.is_archive for job in jobs):
         raise RefusedError("conflicting-options", "compare", other="an archive")
+    checks = {"verify": options.verify, "consistent": options.engine.consistent}
+    for name, asked in checks.items():
+        if asked and any(job.is_clip for job in jobs):
+            raise RefusedError("conflicting-options", name, other="a clip")
     return Plan(
         tuple(jobs),
         refs,

@@ -53,7 +53,9 @@ def is_measured(page: Any) -> bool:
     if page is None:
         return False
     located = any(tag in page.tags for tag in GEOREFERENCE)
-    return located or calibration_of(page) is not None or is_wide(np.dtype(page.dtype or "u1"))
+    dtype = np.dtype(page.dtype or "u1")
+    # Pages of one bit are of tifffile's type for truth values.
+    return located or calibration_of(page) is not None or (dtype.kind != "b" and is_wide(dtype))
 
 
 def calibration_of(page: Any) -> str | None:
