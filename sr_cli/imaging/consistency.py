@@ -84,6 +84,14 @@ def find_deviation(
         span: The size of the range of values; None for that of the type, 1 for floats.
         counted: (h, w), the pixels that count; None for all.
         wrap: As in `EngineOptions`.
+
+    Example:
+        >>> import numpy as np
+        >>> from sr_cli import find_deviation, upscale_image
+        >>> image = np.full((24, 32, 3), 200, np.uint8)
+        >>> result = upscale_image(image, model="espcn", scale=2, consistent=True)
+        >>> find_deviation(image, result).largest < 0.5
+        True
     """
     rows, columns = grid_of(lr.shape[:2], sr.shape[:2], wrap).down
     largest, total, count = 0.0, 0.0, 0

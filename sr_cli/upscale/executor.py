@@ -27,6 +27,7 @@ from sr_cli.imaging.formats import (
 )
 from sr_cli.imaging.picture import Picture
 from sr_cli.imaging.provenance import UsedModel
+from sr_cli.registry.ref import FAITHFUL, is_faithful, parse_model
 from sr_cli.system.files import atomic_write
 from sr_cli.system.memory import TRIM_ABOVE, trim_freed_memory
 from sr_cli.upscale.archive_batch import upscale_archive_job
@@ -165,6 +166,8 @@ class Batch:
                 result = run(job, self._group, self._pipeline, result, self._report)
             else:
                 picture = self._next_picture(job)
+                self._choose_faithful(picture)
+                result = replace(result, model=self._group.model)
                 target, (width, height) = prepare_output(picture, job, self._group)
                 result = with_sizes(result, picture, self._group.size)
                 result = with_device(result, self._pipeline, picture.frames[0].pixels)
@@ -239,6 +242,26 @@ class Batch:
         """The decoded image of a job, if it was read ahead; otherwise read it now."""
         ahead, self._read_ahead = self._read_ahead, None
         return ahead[1].result() if ahead and ahead[0] is job else read_input(job, self._options)
+
+    def _choose_faithful(self, picture: Picture) -> None:
+        """Note which model a measured image gets, after another choice for one from stdin.
+
+        That of a file was made by its header.
+        """
+        group = self._group
+        if not picture.measured:
+            return
+        faithful = all(is_faithful(ref) for ref in group.refs)
+        if group.by_default and not faithful:
+            refs = (parse_model(FAITHFUL),)
+            factor = group.size.factor or group.factor
+            self._group = replace(group, refs=refs, model=refs[0].name, factor=factor)
+            self._pipeline = build_pipeline(refs, factor, self._options.engine)
+            self._used = used_models(self._group)
+        if group.by_default:
+            picture.notes.append(Note("faithful-model", {"model": self._group.model}))
+        elif not faithful:
+            picture.notes.append(Note("may-invent", {"model": group.model}))
 
     def _can_read_ahead(self, job: Job) -> bool:
         """Whether to read ahead: not stdin, which Ctrl-C must interrupt, and not large images."""
