@@ -34,8 +34,8 @@ def sharp(h: int = 40, w: int = 52) -> Any:
 
 
 def reduced(sr: Any, size: tuple[int, int]) -> Any:
-    """Not rounded, by the reducer of the evaluation."""
-    return resize_bicubic(sr.astype(np.float32), *size, rounded_between=False)
+    """Not rounded, by the reducer of the evaluation, and limited as it limits."""
+    return resize_bicubic(sr.astype(np.float32), *size, rounded_between=False).clip(0, 255)
 
 
 def test_the_deviation_is_that_of_the_file(sr: Run, tmp_path: Path) -> None:
@@ -168,8 +168,9 @@ def test_a_result_that_is_consistent_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize("scale", [2, 4])
 def test_psnr_does_not_fall(test_sets: Path, scale: int) -> None:
-    for name in ("butterfly", "woman"):
-        (path,) = (test_sets / "Set5").glob(f"{name}*")
+    # `ppt3` is black on white, which its reduction overshoots.
+    for name in ("Set5/butterfly*", "Set14/ppt3*"):
+        (path,) = test_sets.glob(name)
         hr = crop_to_multiple(np.asarray(Image.open(path).convert("RGB")), scale)
         lr = downscale_bicubic(hr, scale)
         plain = upscale_image(lr, model="espcn", scale=scale, precision="fp32")

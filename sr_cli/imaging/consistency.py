@@ -1,6 +1,7 @@
 """Whether a result, reduced again, gives back its input; and the nearest result that does.
 
-The reduction is MATLAB's bicubic (`sr_cli.imaging.resize`), not rounded.
+The reduction is MATLAB's bicubic (`sr_cli.imaging.resize`), not rounded. With 8 and 16 bits it is
+limited to their range: black and white may stand for what is beyond them.
 """
 
 from __future__ import annotations
@@ -99,6 +100,8 @@ def find_deviation(
         part = slice(y, min(y + _ROWS, len(lr)))
         tall = rows.rows(part.start, part.stop).apply(sr)
         reduced = columns.apply(tall.swapaxes(0, 1)).swapaxes(0, 1)
+        if lr.dtype in (np.uint8, np.uint16):
+            reduced = reduced.clip(0, white_of(lr.dtype))
         apart = np.abs(reduced - lr[part])
         apart = apart if counted is None else apart[counted[part]]
         if apart.size:
@@ -146,6 +149,7 @@ class _Projection:
         self._sr_to_255 = np.float32(255 / white_of(sr.dtype))
         self._added = np.zeros(lr.shape, np.float32)
         self._rounds = lr.dtype == np.uint8
+        self._saturates = lr.dtype in (np.uint8, np.uint16)
 
     def run(self) -> NDArray[Any]:
         self._ascend()
@@ -174,11 +178,14 @@ class _Projection:
             following = (1 + np.sqrt(1 + 4 * pace * pace)) / 2
             for band, lacking in zip(bands, left, strict=True):
                 if lacking is not None:
-                    new = ahead[band] + lacking
+                    new = self._limited(band, ahead[band] + lacking)
                     ahead[band] = new + (pace - 1) / following * (new - self._added[band])
                     self._added[band] = new
             pace = following
-            remains = [lack is not None and bool(np.abs(lack).max() > _EXACT) for lack in left]
+            remains = [
+                lack is not None and bool(np.abs(self._limited(band, lack)).max() > _EXACT)
+                for band, lack in zip(bands, left, strict=True)
+            ]
             if not any(remains):
                 return
             if step >= _ALL:
@@ -195,10 +202,12 @@ class _Projection:
             ]
             remains = []
             for band, lacking in zip(bands, left, strict=True):
-                far = None if lacking is None else np.abs(lacking) > _ROUNDED
-                remains.append(far is not None and bool(far.any()))
-                if lacking is not None and far is not None:
-                    self._added[band] += np.where(far, lacking, 0)
+                remains.append(False)
+                if lacking is not None:
+                    wrong = self._limited(band, lacking)
+                    wrong[np.abs(wrong) <= _ROUNDED] = 0
+                    self._added[band] += wrong
+                    remains[-1] = bool(wrong.any())
             if not any(remains):
                 return
             active = _with_neighbours(remains)
@@ -217,6 +226,15 @@ class _Projection:
         reduced = _turned(_apply(columns.index, columns.weight, _turned(tall)))
         lacking: Float = self._lr[band] * self._to_255 - reduced
         return lacking
+
+    def _limited(self, band: slice, values: Float) -> Float:
+        """Without what is below 0 where the input is white, and above 0 where it is black."""
+        if not self._saturates:
+            return values
+        lr = self._lr[band]
+        low = np.where(lr == np.iinfo(lr.dtype).max, np.float32(0), np.float32(-np.inf))
+        high = np.where(lr == 0, np.float32(0), np.float32(np.inf))
+        return np.clip(values, low, high)
 
     def _result(self, rows: NDArray[np.int64], added: Float, *, rounded: bool) -> Float:
         """Rows of the result so far, limited to the range of values."""

@@ -50,10 +50,22 @@ _STRUCTURAL = {
 _GEO_VALUES = (34736, 34737)
 """What the keys of GeoTIFF refer to; a note of their own says that they are dropped."""
 
+_IMAGEJ = (50838, 50839)
+"""ImageJ's own block: labels, ranges, look-up tables; its overlays have a note of their own."""
+
 _READ_TAGS = (
     _STRUCTURAL
     | DESCRIPTIVE
-    | {*GEOREFERENCE, *_GEO_VALUES, *DIRECTORIES, TIFF_ICC, TIFF_IPTC, TIFF_XMP, GDAL_NODATA}
+    | {
+        *GEOREFERENCE,
+        *_GEO_VALUES,
+        *_IMAGEJ,
+        *DIRECTORIES,
+        TIFF_ICC,
+        TIFF_IPTC,
+        TIFF_XMP,
+        GDAL_NODATA,
+    }
 )
 
 

@@ -66,6 +66,27 @@ class PageLabel:
     dpi: tuple[float, float] | None = None
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """What a microscope image says of its planes and of the size of its pixels.
+
+    Attributes:
+        kind: Its name in notes.
+        text: The description of the first page.
+        size: (width, height) of the first page.
+        resolution: Pixels per unit, across and down.
+        unit: A value of ResolutionUnit.
+        extra: What ImageJ stores beside its description, by name.
+    """
+
+    kind: str
+    text: bytes
+    size: tuple[int, int]
+    resolution: tuple[float, float] | None
+    unit: int
+    extra: dict[str, Any] = field(default_factory=dict, hash=False)
+
+
 @dataclass
 class Metadata:
     """The metadata of a file, as bytes ready to be written.
@@ -85,6 +106,7 @@ class Metadata:
         png_colour: The chunks gAMA, cHRM and sRGB of PNG files without a profile, by name; of BMP
             files what means the same.
         mastering: The display of an HDR image, as the PNG chunks mDCV and cLLI, by name.
+        calibration: Of a microscope image.
         further: Names of what else the file has, which nothing writes.
     """
 
@@ -101,6 +123,7 @@ class Metadata:
     comment: bytes | None = None
     png_colour: dict[bytes, bytes] = field(default_factory=dict)
     mastering: dict[bytes, bytes] = field(default_factory=dict)
+    calibration: Calibration | None = None
     further: tuple[str, ...] = ()
 
 

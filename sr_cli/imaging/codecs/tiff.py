@@ -13,6 +13,7 @@ import numpy as np
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.codecs.pillow import BITS_PER_SAMPLE, PHOTOMETRIC, tiff_tag
 from sr_cli.imaging.codecs.source import OpenFile
+from sr_cli.imaging.codecs.tiff_calibration import planes_of_imagej, read_calibration
 from sr_cli.imaging.codecs.tiff_pages import (
     calibration_of,
     is_mask,
@@ -75,7 +76,8 @@ def read(source: OpenFile) -> Picture:
     described += [None] * (max(pages) + 1 - len(described))
     frames = list(_read_frames(source, pages, described, profiles))
     full = [described[number] for number in pages]
-    _add_labels(metadata, source.data, full)
+    for note in _add_labels(metadata, source.data, full):
+        source.add_note(note)
     metadata.icc, metadata.page_icc = profiles[0], tuple(profiles)
     return Picture(frames, "TIFF", metadata, measured=any(map(is_measured, full)))
 
@@ -199,7 +201,7 @@ def read_unopened(data: bytes, max_pixels: int, *, allow_truncated: bool) -> Pic
     metadata, _ = read_tiff_metadata(data)
     metadata.page_icc = tuple(_profile_of(page) for page in full)
     metadata.icc = metadata.page_icc[0]
-    _add_labels(metadata, data, full)
+    notes += _add_labels(metadata, data, full)
     measured = any(map(is_measured, full))
     return Picture(frames, "TIFF", metadata, notes=notes, measured=measured)
 
@@ -212,12 +214,24 @@ def _check_photometric(page: Any) -> None:
         raise SrError("unsupported-samples", hint="as-rgb", samples=samples)
 
 
-def _add_labels(metadata: Metadata, data: bytes, pages: Sequence[Any]) -> None:
-    """Add the labels of pages, and leave out of the first one's what is no longer true."""
+def _add_labels(metadata: Metadata, data: bytes, pages: Sequence[Any]) -> list[Note]:
+    """Add the labels of pages and a calibration, in place of what it describes.
+
+    Returns:
+        A note if the calibration cannot be made true of a result.
+    """
     metadata.page_labels = tuple(label_of(data, page) for page in pages)
-    if pages[0] is not None and calibration_of(pages[0]):
-        metadata.exif = without_description(metadata.exif)
-        metadata.dpi = None
+    block = None if pages[0] is None else calibration_of(pages[0])
+    if block is None:
+        return []
+    metadata.exif = without_description(metadata.exif)
+    metadata.dpi = None
+    metadata.calibration = read_calibration(data, pages)
+    missing = [Note("calibration-dropped", {"block": block})] if not metadata.calibration else []
+    # Stacks of ImageJ beyond 4 GB have a directory for the first image only.
+    further = planes_of_imagej(pages[0]) - len(pages)
+    dropped = Note("images-dropped", {"count": further, "kinds": ["other"]})
+    return [*missing, dropped] if further > 0 else missing
 
 
 def _profile_of(page: Any) -> bytes | None:

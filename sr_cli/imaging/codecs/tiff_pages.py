@@ -23,7 +23,8 @@ _MASKS = (4, 6)
 GEOREFERENCE = (33550, 33922, 34264, 34735)
 """Scale, tie points, transformation and keys of GeoTIFF 1.1 (sections 7.1 and 7.2)."""
 
-_CALIBRATIONS = {b"ImageJ=": "ImageJ calibration", b"openmicroscopy.org/Schemas/OME": "OME-XML"}
+IMAGEJ, OME = "ImageJ calibration", "OME-XML"
+_CALIBRATIONS = {b"ImageJ=": IMAGEJ, b"openmicroscopy.org/Schemas/OME": OME}
 """What marks a description that states the number or the physical size of pixels: the first line
 that ImageJ writes, and the namespace of OME-XML (OME-TIFF specification, "The OME-XML block")."""
 
@@ -41,11 +42,8 @@ def notes_of(page: Any) -> list[Note]:
     """What the result of a page cannot keep; `page` is None if tifffile cannot describe it."""
     if page is None:
         return []
-    block = calibration_of(page)
     located = any(tag in page.tags for tag in GEOREFERENCE)
-    return ([Note("georeference-dropped")] if located else []) + (
-        [Note("calibration-dropped", {"block": block})] if block else []
-    )
+    return [Note("georeference-dropped")] if located else []
 
 
 def is_measured(page: Any) -> bool:

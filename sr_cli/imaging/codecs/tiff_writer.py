@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_cli.errors import Note
+from sr_cli.imaging.codecs.tiff_calibration import adapt_calibration
 from sr_cli.imaging.codecs.tiff_pages import GDAL_NODATA
 from sr_cli.imaging.exif import DIRECTORIES, LAYOUT, exif_directory, parse_exif
 from sr_cli.imaging.formats import Encoding
@@ -43,6 +45,9 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
     profiles = metadata.page_icc or (metadata.icc,) * len(frames)
     labels = _labels(metadata, exif, len(frames))
     tags += [(code - 1, 4, 1, 0, True) for code in directories]
+    adapted = metadata.calibration and adapt_calibration(metadata.calibration, frames)
+    if adapted:
+        tags += _imagej_block(adapted.extra)
     size = sum(plane.nbytes for f in frames for plane in _planes(f))
     with tifffile.TiffWriter(file, bigtiff=size > _BIG) as writer:
         for index, (frame, label) in enumerate(zip(frames, labels, strict=True)):
@@ -59,10 +64,10 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
                 extrasamples=extra or None,
                 compression="zlib",
                 rowsperstrip=_ROWS,
-                resolution=label.dpi,
-                resolutionunit="inch" if label.dpi else None,
+                resolution=adapted.resolution if adapted else label.dpi,
+                resolutionunit=adapted.unit if adapted else "inch" if label.dpi else None,
                 software=exif.get(_SOFTWARE) or False,
-                description=label.description,
+                description=adapted.description if adapted and not index else label.description,
                 metadata=None,
                 extratags=_blocks({TIFF_ICC: profiles[index]})
                 + _nodata_tag(frame)
@@ -70,7 +75,7 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
             )
     for code, entries in directories.items():
         _append_directory(file, code, entries)
-    return []
+    return list(adapted.notes) if adapted else []
 
 
 def _labels(metadata: Metadata, exif: Any, count: int) -> list[PageLabel]:
@@ -109,6 +114,14 @@ def _blocks(blocks: Mapping[int, bytes | None]) -> list[Tag]:
     """Tags of bytes (XMP) or of undefined type, for the blocks that are there."""
     kinds = {TIFF_XMP: 1}
     return [(c, kinds.get(c, 7), len(block), block, True) for c, block in blocks.items() if block]
+
+
+def _imagej_block(extra: dict[str, Any]) -> list[Tag]:
+    """The tags of ImageJ's own block, in the byte order of this machine, as tifffile writes."""
+    import tifffile
+
+    order: Any = "<" if sys.byteorder == "little" else ">"
+    return list(tifffile.tifffile.imagej_metadata_tag(extra, order))
 
 
 def _nodata_tag(frame: Frame) -> list[Tag]:
