@@ -188,3 +188,16 @@ def test_what_cannot_be_true_of_a_stack_is_said(sr: Run, tmp_path: Path) -> None
     split = text.replace(b"<TiffData", parts + b"</TiffData><TiffData")
     tifffile.imwrite(tmp_path / "e.tif", stack_of(1)[0], description=split, metadata=None)
     assert "calibration-dropped" in sr(*command, "e.tif").note_kinds
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    ["", 'SizeX="a" SizeY="20"', 'SizeX="24" SizeY="20" SizeC="x" SizeZ="1" SizeT="1"',
+     'SizeX="24" SizeY="20" SizeC="0" SizeZ="1" SizeT="1"'],
+)  # fmt: skip
+def test_damaged_calibrations_are_dropped_with_a_word(sr: Run, tmp_path: Path, sizes: str) -> None:
+    space = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
+    text = f'<OME xmlns="{space}"><Image><Pixels {sizes}/></Image></OME>'
+    tifffile.imwrite(tmp_path / "a.tif", gray(), description=text, metadata=None)
+    done = sr("upscale", "-m", "bicubic", "-x2", "a.tif", "--json")
+    assert done.returncode == 0 and done.note_kinds == ["calibration-dropped"]

@@ -164,7 +164,7 @@ NOTES: dict[str, str] = {
     # facts: largest, mean, count
     "verified": "reduced again, it deviates from the input by at most {largest:.3g} of 255, "
     "{mean:.3g} on average",
-    "not-verified": "not verified: nothing became larger",
+    "not-verified": "not verified: nothing that has a value became larger",
     # facts: format
     "verified-before-compression": (
         "verified before compression: {format} changes pixels (-f png or tif does not)"

@@ -7,6 +7,7 @@ OME-TIFF specification 6.3 ("The OME-XML block", "TiffData"), OME schema 2016-06
 from __future__ import annotations
 
 import re
+import sys
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -67,7 +68,10 @@ def read_calibration(data: bytes, pages: Sequence[Any]) -> Calibration | None:
     kind = calibration_of(first)
     tag = first.tags[_DESCRIPTION]
     text = data[tag.valueoffset : tag.valueoffset + tag.count].rstrip(b"\0")
-    count = planes_of_imagej(first) if kind == IMAGEJ else _planes_of_ome(text)
+    count = planes_of_imagej(first) if kind == IMAGEJ else 0
+    # Numbers that are none, or not positive.
+    with suppress(ValueError, ZeroDivisionError):
+        count = count or _planes_of_ome(text)
     if count != len(pages):
         return None
     resolution = None
@@ -78,8 +82,21 @@ def read_calibration(data: bytes, pages: Sequence[Any]) -> Calibration | None:
     unit = int(first.tags.valueof(RESOLUTION_UNIT, _NO_UNIT))
     block = first.tags.valueof(_IMAGEJ_BLOCK, None)
     extra = dict(block) if isinstance(block, dict) else {}
+    try:
+        imagej_block(extra)
+    except Exception:
+        # tifffile reads more than it writes, and raises errors of many types.
+        return None
     size = int(first.imagewidth), int(first.imagelength)
     return Calibration(kind or OME, text, size, resolution, unit, extra)
+
+
+def imagej_block(extra: dict[str, Any]) -> list[Any]:
+    """The tags of ImageJ's own block, in the byte order of this machine, as tifffile writes."""
+    import tifffile
+
+    order: Any = "<" if sys.byteorder == "little" else ">"
+    return list(tifffile.tifffile.imagej_metadata_tag(extra, order))
 
 
 def adapt_calibration(found: Calibration, frames: Sequence[Frame]) -> Adapted:
@@ -154,6 +171,8 @@ def _planes_of_ome(text: bytes) -> int:
         return 0
     total = 0
     for element in _PIXELS.finditer(text):
+        if any(int(_attribute(element[0], f"Size{axis}") or 0) < 1 for axis in "XYZCT"):
+            return 0
         end = _END.search(text, element.end())
         inside = text[element.end() : end.start() if end else element.end()]
         samples = [int(n) for n in re.findall(rb"""SamplesPerPixel\s*=\s*["'](\d+)""", inside)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_cli.errors import Note
-from sr_cli.imaging.codecs.tiff_calibration import adapt_calibration
+from sr_cli.imaging.codecs.tiff_calibration import adapt_calibration, imagej_block
 from sr_cli.imaging.codecs.tiff_pages import GDAL_NODATA
 from sr_cli.imaging.exif import DIRECTORIES, LAYOUT, exif_directory, parse_exif
 from sr_cli.imaging.formats import Encoding
@@ -47,7 +46,7 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
     tags += [(code - 1, 4, 1, 0, True) for code in directories]
     adapted = metadata.calibration and adapt_calibration(metadata.calibration, frames)
     if adapted:
-        tags += _imagej_block(adapted.extra)
+        tags += imagej_block(adapted.extra)
     size = sum(plane.nbytes for f in frames for plane in _planes(f))
     with tifffile.TiffWriter(file, bigtiff=size > _BIG) as writer:
         for index, (frame, label) in enumerate(zip(frames, labels, strict=True)):
@@ -114,14 +113,6 @@ def _blocks(blocks: Mapping[int, bytes | None]) -> list[Tag]:
     """Tags of bytes (XMP) or of undefined type, for the blocks that are there."""
     kinds = {TIFF_XMP: 1}
     return [(c, kinds.get(c, 7), len(block), block, True) for c, block in blocks.items() if block]
-
-
-def _imagej_block(extra: dict[str, Any]) -> list[Tag]:
-    """The tags of ImageJ's own block, in the byte order of this machine, as tifffile writes."""
-    import tifffile
-
-    order: Any = "<" if sys.byteorder == "little" else ">"
-    return list(tifffile.tifffile.imagej_metadata_tag(extra, order))
 
 
 def _nodata_tag(frame: Frame) -> list[Tag]:
