@@ -156,6 +156,22 @@ class Options:
             help="x, y or both: the image continues at its other end (textures, panoramas).",
         ),
     ] = "none"
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Reduce each result again with bicubic, and report the largest and the mean "
+            "deviation from the input, in 255ths of the range of values.",
+        ),
+    ] = False
+    consistent: Annotated[
+        bool,
+        typer.Option(
+            "--consistent",
+            help="Change each result as little as needed to give back the input when it is "
+            "reduced: nothing that was measured is lost. Computed in fp32.",
+        ),
+    ] = False
     download: Annotated[
         bool, typer.Option("--download", help="Download the public weights that -m needs.")
     ] = False
@@ -295,6 +311,7 @@ def as_request(o: Options) -> UpscaleRequest:
             skip_existing=o.skip_existing,
             flatten=o.flatten,
             compare=o.compare,
+            verify=o.verify,
             download=o.download,
             max_pixels=o.max_pixels,
             allow_truncated=o.allow_truncated,
@@ -310,7 +327,13 @@ def as_request(o: Options) -> UpscaleRequest:
                 steady=o.steady,
             ),
             engine=EngineOptions(
-                o.device.split(",")[0], o.threads, o.precision, o.tile, o.tta, o.wrap
+                o.device.split(",")[0],
+                o.threads,
+                o.precision,
+                o.tile,
+                o.tta,
+                o.wrap,
+                o.consistent,
             ),
         ),
     )

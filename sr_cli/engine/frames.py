@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sr_cli.engine.pipeline import BicubicPipeline, OnShare, Pipeline
 from sr_cli.engine.size import MAX_FACTOR, Size
 from sr_cli.errors import Note, SrError
+from sr_cli.imaging.consistency import Deviation, find_deviation, join_deviations
 from sr_cli.imaging.picture import Band, Frame, Picture
 from sr_cli.imaging.values import (
     Span,
@@ -28,7 +29,12 @@ _WHITE = 65535
 
 
 def upscale_picture(
-    picture: Picture, pipeline: Pipeline, size: Size, on_share: OnShare | None = None
+    picture: Picture,
+    pipeline: Pipeline,
+    size: Size,
+    on_share: OnShare | None = None,
+    *,
+    verify: bool = False,
 ) -> Picture:
     """Upscale all frames of a picture; metadata is kept unchanged.
 
@@ -40,8 +46,11 @@ def upscale_picture(
         pipeline: What upscales the frames.
         size: The size of the result.
         on_share: Called with the share that is done, 0 to 1.
+        verify: Measure how far the result, reduced again, is from the picture: gray or colour
+            where it is visible, and bands. Frames that did not become larger are left out.
     """
     frames = []
+    deviations: list[Deviation] | None = [] if verify else None
     count = len(picture.frames)
     # 16 bits in a TIFF are often less, or measurements.
     measured = picture.format == "TIFF"
@@ -54,12 +63,15 @@ def upscale_picture(
         width, height = size.of(frame.width, frame.height)
         shrinks = only_shrinks(frame, pipeline, size)
         chosen = BicubicPipeline(pipeline.wrap) if shrinks else pipeline
-        frames.append(_upscale_frame(frame, chosen, (height, width), report, measured))
+        grows = width > frame.width or height > frame.height
+        compared = deviations if grows else None
+        frames.append(_upscale_frame(frame, chosen, (height, width), report, measured, compared))
     notes = [*picture.notes, *_notes_on_values(picture, measured)]
     is_deep = any(frame.pixels.dtype != np.uint8 for frame in picture.frames)
     if is_deep and any(upscaler.eight_bit for upscaler in pipeline.upscalers):
         notes.append(Note("rounded-to-8-bit"))
-    result = replace(picture, frames=frames, notes=notes)
+    found = join_deviations(deviations) if deviations is not None else None
+    result = replace(picture, frames=frames, notes=notes, deviation=found)
     if picture.gain_map is not None:
         # Networks are not made for gains.
         bicubic = BicubicPipeline(pipeline.wrap)
@@ -92,7 +104,12 @@ def only_shrinks(frame: Frame, pipeline: Pipeline, size: Size) -> bool:
 
 
 def _upscale_frame(
-    frame: Frame, pipeline: Pipeline, size: tuple[int, int], on_share: OnShare, measured: bool
+    frame: Frame,
+    pipeline: Pipeline,
+    size: tuple[int, int],
+    on_share: OnShare,
+    measured: bool,
+    deviations: list[Deviation] | None,
 ) -> Frame:
     # Colour has the largest share; alpha and bands are done one by one.
     steps = 3 + (frame.alpha is not None) + len(frame.bands)
@@ -100,7 +117,10 @@ def _upscale_frame(
 
     def upscale(pixels: NDArray[Any], on_share: OnShare | None) -> NDArray[Any]:
         missing = find_missing(pixels, frame.nodata)
-        return _upscale_samples(pixels, missing, frame.nodata, pipeline, size, on_share, measured)
+        hidden = None if pixels is not colour or frame.alpha is None else frame.alpha == 0
+        return _upscale_samples(
+            pixels, missing, frame.nodata, pipeline, size, on_share, measured, deviations, hidden
+        )
 
     pixels = upscale(colour, lambda share: on_share(share * 3 / steps))
     alpha = None if frame.alpha is None else _upscale_alpha(frame.alpha, pipeline, size)
@@ -121,8 +141,13 @@ def _upscale_samples(
     size: tuple[int, int],
     on_share: OnShare | None,
     measured: bool,
+    deviations: list[Deviation] | None,
+    hidden: NDArray[np.bool_] | None,
 ) -> NDArray[Any]:
-    """Upscale samples of any type; pixels without a value are filled meanwhile, and stay so."""
+    """Upscale samples of any type; pixels without a value are filled meanwhile, and stay so.
+
+    The deviation is added to `deviations`, of pixels that are neither missing nor hidden.
+    """
     if missing is not None and missing.all():
         nothing: NDArray[Any] = pixels[_nearest(pixels, size)]
         return nothing
@@ -133,6 +158,13 @@ def _upscale_samples(
     else:
         unit = pipeline.run(span.to_unit(filled), size, on_share)
         sr = span.from_unit(unit, pixels.dtype)
+    if deviations is not None:
+        left_out = [mask for mask in (missing, hidden) if mask is not None]
+        counted = ~np.logical_or.reduce(left_out) if left_out else None
+        size_of_span = (span.high - span.low) or 1.0 if span else None
+        deviations.append(
+            find_deviation(filled, sr, span=size_of_span, counted=counted, wrap=pipeline.wrap)
+        )
     if missing is not None:
         nearest = _nearest(pixels, size)
         restore_missing(sr, pixels[nearest], missing[nearest], nodata)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from sr_cli.engine.options import EngineOptions
@@ -12,6 +14,7 @@ from sr_cli.engine.rows import RowSource
 from sr_cli.engine.size import best_scale, passes_for
 from sr_cli.engine.tiling import Axis, plan_spans
 from sr_cli.errors import RefusedError, SrError
+from sr_cli.imaging.consistency import project
 from sr_cli.imaging.resize import (
     Edges,
     bicubic_taps,
@@ -207,8 +210,38 @@ class ChainPipeline:
         return lr if lr.shape[:2] == size else self.last.run(lr, size, on_share, exact=exact)
 
 
+class ConsistentPipeline:
+    """A pipeline whose results give back their input when they are reduced with bicubic."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self.restores = pipeline.restores
+        self.wrap = pipeline.wrap
+
+    @property
+    def upscalers(self) -> list[Upscaler]:
+        return self._pipeline.upscalers
+
+    def run(
+        self,
+        lr: NDArray[Any],
+        size: tuple[int, int],
+        on_share: OnShare | None = None,
+        *,
+        exact: bool = False,
+    ) -> NDArray[Any]:
+        """As `Pipeline.run`. Where nothing becomes larger, there is nothing to give back."""
+        if size[0] < lr.shape[0] or size[1] < lr.shape[1]:
+            return self._pipeline.run(lr, size, on_share, exact=exact)
+        # Rounded to 8 bits only once, at the end.
+        fine = lr.astype(np.uint16) * np.uint16(257) if lr.dtype == np.uint8 else lr
+        return project(lr, self._pipeline.run(fine, size, on_share, exact=exact), wrap=self.wrap)
+
+
 def build_pipeline(refs: Sequence[ModelRef], factor: float, options: EngineOptions) -> Pipeline:
     """Load models at the scale for a factor; several models are averaged.
+
+    Consistent results are computed in float32 unless a precision is named.
 
     For bicubic alone, torch is only imported if a device is named.
 
@@ -218,10 +251,19 @@ def build_pipeline(refs: Sequence[ModelRef], factor: float, options: EngineOptio
         options: How to compute.
 
     Raises:
-        RefusedError: `no-common-scale`, `chain-order`, `chain-in-average`,
-            `device-not-available`, `precision-not-supported`.
+        RefusedError: `no-common-scale`, `chain-order`, `chain-in-average`, `conflicting-options`
+            (consistent results of a model that restores), `device-not-available`,
+            `precision-not-supported`.
         SrError: What loading the weights raises.
     """
+    if options.consistent:
+        precision = "fp32" if options.precision == "auto" else options.precision
+        plain = replace(options, precision=precision, consistent=False)
+        pipeline = build_pipeline(refs, factor, plain)
+        if pipeline.restores:
+            # It would bring back what they remove.
+            raise RefusedError("conflicting-options", "consistent", other="a model that restores")
+        return ConsistentPipeline(pipeline)
     networks = [ref for ref in refs if not isinstance(ref, BicubicRef)]
     if not networks and options.device in ("auto", "cpu"):
         return BicubicPipeline(options.wrap)

@@ -139,7 +139,7 @@ class TileGraph(Graph):
         metadata: With the tile, the halo, the scale and the layout of the file.
     """
 
-    bytes_per_pixel = 0  # type: ignore[assignment]
+    bytes_per_pixel = 0
 
     def __init__(self, content: bytes, metadata: GraphMetadata) -> None:
         from ai_edge_litert.interpreter import Interpreter

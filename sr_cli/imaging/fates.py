@@ -24,6 +24,7 @@ class Kind(str, Enum):
     GAIN_MAP = "HDR gain map"
     VIDEO = "motion photo"
     PLACE = "GeoTIFF tags"
+    CALIBRATION = "calibration"
     FURTHER = "further data"
 
 
@@ -64,6 +65,7 @@ _ROWS: Mapping[Kind, tuple[Fate, ...]] = {
     Kind.GAIN_MAP:   (_K,    _D, _D,           _D,   _D,    _D,    _D, _D),
     Kind.VIDEO:      (_K,    _D, _D,           _D,   _D,    _D,    _D, _D),
     Kind.PLACE:      (_D,    _D, _D,           _K,   _D,    _D,    _D, _D),
+    Kind.CALIBRATION: (_D,   _D, _D,           _K,   _D,    _D,    _D, _D),
     Kind.FURTHER:    (_D,    _D, _D,           _D,   _D,    _D,    _D, _D),
 }  # fmt: skip
 

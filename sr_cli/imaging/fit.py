@@ -38,6 +38,7 @@ _FIELDS = {
     Kind.RESOLUTION: "dpi",
     Kind.EXTENDED_XMP: "xmp_extension",
     Kind.PLACE: "page_places",
+    Kind.CALIBRATION: "calibration",
     Kind.FURTHER: "further",
 }
 """The attribute of `Metadata` for each kind."""

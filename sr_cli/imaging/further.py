@@ -49,10 +49,13 @@ _STRUCTURAL = {
 }
 """Tags that describe how a TIFF stores its pixels (TIFF 6.0, appendix A, and its supplements)."""
 
+_IMAGEJ = (50838, 50839)
+"""ImageJ's own block: labels, ranges, look-up tables; its overlays have a note of their own."""
+
 _READ_TAGS = (
     _STRUCTURAL
     | DESCRIPTIVE
-    | {*GEOREFERENCE, *DIRECTORIES, TIFF_ICC, TIFF_IPTC, TIFF_XMP, GDAL_NODATA}
+    | {*GEOREFERENCE, *_IMAGEJ, *DIRECTORIES, TIFF_ICC, TIFF_IPTC, TIFF_XMP, GDAL_NODATA}
 )
 
 

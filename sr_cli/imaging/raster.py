@@ -22,6 +22,7 @@ from sr_cli.imaging.codecs.tiff import (
     profile_of,
 )
 from sr_cli.imaging.codecs.tiff_pages import (
+    PageSize,
     calibration_of,
     georeference_of,
     is_mask,
@@ -30,7 +31,7 @@ from sr_cli.imaging.codecs.tiff_pages import (
 )
 from sr_cli.imaging.codecs.tiff_samples import READABLE, SampleReader
 from sr_cli.imaging.codecs.tiff_tiles import Layout, ReadRows, layout_like, write_tiled
-from sr_cli.imaging.codecs.tiff_writer import PageSize, append_directories, describe_pages
+from sr_cli.imaging.codecs.tiff_writer import append_directories, describe_pages
 from sr_cli.imaging.exif import ORIENTATION
 from sr_cli.imaging.formats import FORMATS, check_pixels, sniff_format
 from sr_cli.imaging.further import further_tags
@@ -128,7 +129,7 @@ class RasterWriter:
             size: (height, width) in pixels.
             read: Reads (rows, w, samples), from top to bottom.
         """
-        page = PageSize(size[1], size[0], self._nodata)
+        page = PageSize(size[1], size[0], self._layout.dtype, self._nodata)
         # Reduced copies say nothing of their own but what has no value.
         metadata = Metadata() if self._pages else self._metadata
         described = describe_pages(metadata, [page])

@@ -27,6 +27,7 @@ from sr_cli.imaging.formats import (
 )
 from sr_cli.imaging.picture import Picture
 from sr_cli.imaging.provenance import UsedModel
+from sr_cli.registry.ref import FAITHFUL, is_faithful, parse_model
 from sr_cli.system.files import atomic_write
 from sr_cli.system.memory import TRIM_ABOVE, trim_freed_memory
 from sr_cli.upscale.archive_batch import upscale_archive_job
@@ -37,9 +38,22 @@ from sr_cli.upscale.inputs import STDIO
 from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.plan import Group, output_exists
 from sr_cli.upscale.preparation import prepare_output, read_input
-from sr_cli.upscale.provenance import provenance_of, used_models, with_device, with_sizes
+from sr_cli.upscale.provenance import (
+    provenance_of,
+    used_models,
+    with_deviation,
+    with_device,
+    with_sizes,
+)
 from sr_cli.upscale.raster_job import is_raster_job, upscale_raster_job
-from sr_cli.upscale.request import Event, OnEvent, PipelineReady, Progress, Result
+from sr_cli.upscale.request import (
+    Event,
+    OnEvent,
+    PipelineReady,
+    Progress,
+    Result,
+    UpscaleOptions,
+)
 
 _OVERLAP_PIXELS = 24_000_000
 """Larger images and results are processed one at a time, to limit memory."""
@@ -153,6 +167,8 @@ class Batch:
                 result = run(job, self._group, self._pipeline, result, self._report)
             else:
                 picture = self._next_picture(job)
+                self._choose_faithful(picture)
+                result = replace(result, model=self._group.model)
                 target, (width, height) = prepare_output(picture, job, self._group)
                 result = with_sizes(result, picture, self._group.size)
                 result = with_device(result, self._pipeline, picture.frames[0].pixels)
@@ -164,11 +180,17 @@ class Batch:
                     ahead = self._readers.submit(read_input, following, self._options)
                     self._read_ahead = following, ahead
                 made = upscale_picture(
-                    picture, self._pipeline, self._group.size, self._reporter(job)
+                    picture,
+                    self._pipeline,
+                    self._group.size,
+                    self._reporter(job),
+                    verify=self._options.verify,
                 )
                 made.provenance = provenance_of(
                     picture.frames, self._group, self._pipeline, self._used
                 )
+                if self._options.verify:
+                    result = with_deviation(result, made, target, _encoding(self._options))
                 trim_freed_memory(beyond=TRIM_ABOVE)
                 original = picture if self._options.compare else None
                 del picture
@@ -222,6 +244,23 @@ class Batch:
         ahead, self._read_ahead = self._read_ahead, None
         return ahead[1].result() if ahead and ahead[0] is job else read_input(job, self._options)
 
+    def _choose_faithful(self, picture: Picture) -> None:
+        """Note which model a measured image gets, after another choice for one from stdin.
+
+        That of a file was made by its header.
+        """
+        group = self._group
+        if not picture.measured:
+            return
+        faithful = all(is_faithful(ref) for ref in group.refs)
+        if group.by_default and not faithful:
+            refs = (parse_model(FAITHFUL),)
+            factor = group.size.factor or group.factor
+            self._group = replace(group, refs=refs, model=refs[0].name, factor=factor)
+            self._pipeline = build_pipeline(refs, factor, self._options.engine)
+            self._used = used_models(self._group)
+        picture.notes += self._group.notes_on_measured()
+
     def _can_read_ahead(self, job: Job) -> bool:
         """Whether to read ahead: not stdin, which Ctrl-C must interrupt, and not large images."""
         if job.source == STDIO or job.is_archive or job.is_clip:
@@ -253,7 +292,7 @@ class Batch:
         began: float,
     ) -> Result:
         options = self._options
-        encoding = Encoding(options.quality, options.lossless, options.strip)
+        encoding = _encoding(options)
         sheet = side_by_side(original, made) if original is not None else None
         if job.target == STDIO:
             buffer = io.BytesIO()
@@ -279,6 +318,10 @@ class Batch:
             notes=tuple(made.notes),
             seconds=time.perf_counter() - began,
         )
+
+
+def _encoding(options: UpscaleOptions) -> Encoding:
+    return Encoding(options.quality, options.lossless, options.strip)
 
 
 def _run_of(job: Job, group: Group, pipeline: Pipeline) -> _RunJob | None:

@@ -13,9 +13,17 @@ from pathlib import Path
 
 from sr_cli.engine.pipeline import check_chains, network_scale
 from sr_cli.engine.size import MAX_FACTOR, Size
-from sr_cli.errors import RefusedError, SrError
+from sr_cli.errors import Note, RefusedError, SrError
 from sr_cli.registry.downloads import fetch_download
-from sr_cli.registry.ref import AddressRef, BicubicRef, Download, ModelRef, parse_model
+from sr_cli.registry.ref import (
+    FAITHFUL,
+    AddressRef,
+    BicubicRef,
+    Download,
+    ModelRef,
+    is_faithful,
+    parse_model,
+)
 from sr_cli.store.pins import pinned
 from sr_cli.upscale.archive import is_archive, is_whole, page_contents
 from sr_cli.upscale.inputs import STDIO, Search, find_inputs
@@ -45,6 +53,7 @@ class Group:
         factor: The factor for which the scale of the models is chosen.
         size: The size of each result.
         options: All other options.
+        by_default: Whether no model was named.
     """
 
     jobs: tuple[Job, ...]
@@ -53,6 +62,15 @@ class Group:
     factor: float
     size: Size
     options: UpscaleOptions
+    by_default: bool = False
+
+    def notes_on_measured(self) -> list[Note]:
+        """What is to be known about the models of a measured image."""
+        if self.by_default:
+            return [Note("faithful-model", {"model": self.model})]
+        if not all(is_faithful(ref) for ref in self.refs):
+            return [Note("may-invent", {"model": self.model})]
+        return []
 
 
 @dataclass(frozen=True)
@@ -67,6 +85,7 @@ class Plan:
         earlier_results: Inputs that are results of earlier runs, which are skipped.
         problems: Inputs that were not found, with the error.
         left_out: What folders and patterns hold that is not upscaled.
+        by_default: Whether no model was named.
     """
 
     jobs: tuple[Job, ...]
@@ -76,11 +95,12 @@ class Plan:
     earlier_results: tuple[Path, ...]
     problems: tuple[tuple[str, SrError], ...]
     left_out: LeftOut
+    by_default: bool = False
 
     @property
     def model(self) -> str:
         """The names of the models, joined by `+`."""
-        return "+".join(ref.name for ref in self.refs)
+        return _names(self.refs)
 
 
 def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
@@ -137,6 +157,10 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
         raise RefusedError("conflicting-options", "compare", other="an output on stdout")
     if options.compare and any(job.is_archive for job in jobs):
         raise RefusedError("conflicting-options", "compare", other="an archive")
+    checks = {"verify": options.verify, "consistent": options.engine.consistent}
+    for name, asked in checks.items():
+        if asked and any(job.is_clip for job in jobs):
+            raise RefusedError("conflicting-options", name, other="a clip")
     return Plan(
         tuple(jobs),
         refs,
@@ -145,14 +169,16 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
         tuple(found.earlier_results),
         tuple(found.problems),
         found.left_out,
+        not request.models,
     )
 
 
 def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
     """Group jobs by network, and download missing weights if the options allow it.
 
-    The network of an image depends only on its own factor, not on the rest of the batch. Jobs with
-    nothing to compute come first and need no network.
+    The network of an image depends only on its own factor, and on whether it is measured where no
+    model was named, not on the rest of the batch. Jobs with nothing to compute come first and need
+    no network.
 
     Args:
         plan: From `plan_files`.
@@ -166,25 +192,46 @@ def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
     for job in plan.jobs:
         if o.overwrite and job.source != STDIO and is_same_file(job.source, job.target):
             on_event(Replacing(job.source))
-    make = partial(Group, model=plan.model, size=plan.size, options=o)
+    make = partial(Group, size=plan.size, options=o, by_default=plan.by_default)
     idle: list[Job] = []
-    waiting: dict[float, list[Job]] = {}
+    waiting: dict[tuple[float, bool], list[Job]] = {}
     for job in plan.jobs:
         if output_exists(job, o):
             idle.append(job)
-        else:
-            waiting.setdefault(_network_factor(job, plan.size, o.max_pixels), []).append(job)
+            continue
+        measured = plan.by_default and _is_measured(job)
+        factor = _network_factor(job, plan.size, o.max_pixels)
+        waiting.setdefault((factor, measured), []).append(job)
+    refs_for = {
+        False: plan.refs,
+        True: (parse_model(FAITHFUL),) if plan.by_default else plan.refs,
+    }
     if o.download:
-        for factor in waiting:
-            fetch([d for ref in plan.refs for d in ref.missing(factor)], on_event)
-    by_scale: dict[int | None, list[Job]] = {}
-    for factor, jobs in waiting.items():
-        by_scale.setdefault(network_scale(plan.refs, factor), []).extend(jobs)
-    groups = [make(tuple(idle), (BicubicRef(),), factor=1.0)] if idle else []
-    for scale, jobs in by_scale.items():
+        for factor, measured in waiting:
+            fetch([d for ref in refs_for[measured] for d in ref.missing(factor)], on_event)
+    by_scale: dict[tuple[int | None, bool], list[Job]] = {}
+    for (factor, measured), jobs in waiting.items():
+        scale = network_scale(refs_for[measured], factor)
+        by_scale.setdefault((scale, measured), []).extend(jobs)
+    groups = [make(tuple(idle), (BicubicRef(),), plan.model, factor=1.0)] if idle else []
+    for (scale, measured), jobs in by_scale.items():
         factor = scale or plan.size.factor or DEFAULT_SCALE
-        groups.append(make(tuple(jobs), plan.refs, factor=factor))
+        refs = refs_for[measured]
+        groups.append(make(tuple(jobs), refs, _names(refs), factor=factor))
     return groups
+
+
+def _is_measured(job: Job) -> bool:
+    """Whether the header of an image says that it is measured; that of stdin cannot be asked."""
+    from sr_cli.imaging.decode import holds_measurements
+
+    if job.source == STDIO or job.is_archive or job.is_clip:
+        return False
+    return holds_measurements(job.source)
+
+
+def _names(refs: Sequence[ModelRef]) -> str:
+    return "+".join(ref.name for ref in refs)
 
 
 def output_exists(job: Job, options: UpscaleOptions) -> bool:

@@ -44,13 +44,13 @@ def is_raster_job(job: Job, options: UpscaleOptions, pipeline: Pipeline | None =
 
     Args:
         job: The job.
-        options: Of the request; a comparison shows whole images.
+        options: Of the request; a comparison shows whole images, and a check needs them.
         pipeline: That upscales it, if it is known.
     """
     return (
         job.format is FORMATS["TIFF"]
         and STDIO not in (job.source, job.target)
-        and not (job.is_archive or job.is_clip or options.compare)
+        and not (job.is_archive or job.is_clip or options.compare or options.verify)
         and (pipeline is None or can_stream(pipeline))
         and is_raster(job.source)
     )
@@ -84,6 +84,8 @@ def upscale_raster_job(
         frame = picture.frames[0]
         result = with_device(with_sizes(result, picture, group.size), pipeline, frame.pixels)
         made = replace(picture, frames=[_stand_in(frame, width, height)])
+        if picture.measured:
+            made.notes += group.notes_on_measured()
         made.provenance = provenance_of(picture.frames, group, pipeline, used_models(group))
         encoding = Encoding(options.quality, options.lossless, options.strip)
         if only_shrinks(frame, pipeline, group.size):

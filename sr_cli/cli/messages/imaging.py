@@ -117,8 +117,10 @@ NOTES: dict[str, str] = {
     "statistics-dropped": "statistics of the values of the input dropped: {count}",
     # facts: block
     "calibration-dropped": (
-        "{block} dropped, with the resolution: they describe the pixels of the input"
+        "{block} dropped, with the resolution: not all of its pages are in the result"
     ),
+    # facts: count
+    "regions-dropped": "regions drawn at pixels of the input dropped: {count}",
     # facts: low, high
     "values-mapped": (
         "values from {low:.7g} to {high:.7g} mapped to 0 to 1 and back; "

@@ -155,6 +155,21 @@ NOTES: dict[str, str] = {
     "entries-copied": "entries that are not pages, copied as they are: {count}",
     # facts: entry
     "page-sizes-dropped": "{entry}: sizes of pages dropped, because they are no longer true",
+    # facts: model
+    "faithful-model": "measured values: upscaled with {model}, which invents nothing",
+    # facts: model
+    "may-invent": (
+        "warning: measured values, and {model} may invent some (-m edsr does not; --verify "
+        "measures it)"
+    ),
+    # facts: largest, mean, count
+    "verified": "reduced again, it deviates from the input by at most {largest:.3g} of 255, "
+    "{mean:.3g} on average",
+    "not-verified": "not verified: nothing that has a value became larger",
+    # facts: format
+    "verified-before-compression": (
+        "verified before compression: {format} changes pixels (-f png or tif does not)"
+    ),
     # facts: file
     "unreadable-result-replaced": "{file} was empty or damaged, and is made again",
     # facts: reason (model, frames, alpha, bands, values, factor, memory)

@@ -13,6 +13,7 @@ import numpy as np
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.codecs.pillow import BITS_PER_SAMPLE, PHOTOMETRIC, tiff_tag
 from sr_cli.imaging.codecs.source import OpenFile
+from sr_cli.imaging.codecs.tiff_calibration import planes_of_imagej, read_calibration
 from sr_cli.imaging.codecs.tiff_pages import (
     calibration_of,
     georeference_of,
@@ -20,7 +21,6 @@ from sr_cli.imaging.codecs.tiff_pages import (
     is_measured,
     label_of,
     nodata_of,
-    notes_of,
 )
 from sr_cli.imaging.codecs.tiff_samples import SEPARATE, read_samples
 from sr_cli.imaging.conversion import orient_frame, unpremultiply
@@ -76,7 +76,8 @@ def read(source: OpenFile) -> Picture:
     described += [None] * (max(pages) + 1 - len(described))
     frames = list(_read_frames(source, pages, described, profiles))
     full = [described[number] for number in pages]
-    add_labels(metadata, full)
+    for note in add_labels(metadata, full):
+        source.add_note(note)
     metadata.icc, metadata.page_icc = profiles[0], tuple(profiles)
     return Picture(frames, "TIFF", metadata, measured=any(map(is_measured, full)))
 
@@ -119,8 +120,6 @@ def _read_frames(
         # Pillow keeps the profile of an earlier page for one without.
         profile = tiff_tag(source.image, TIFF_ICC, None)
         page = described[number]
-        for note in notes_of(page):
-            source.add_note(note)
         source.is_srgb = False
         if page is None or not _exceeds_pillow(page):
             frame = _read_plain(source, profile)
@@ -190,7 +189,7 @@ def read_unopened(data: bytes, max_pixels: int, *, allow_truncated: bool) -> Pic
         return None
     for page in full:
         _check_photometric(page)
-    notes = list(dict.fromkeys(note for page in full for note in notes_of(page)))
+    notes: list[Note] = []
     if len(images) < len(pages):
         notes.append(Note("mask-pages-skipped", {"count": len(pages) - len(images)}))
     if len(full) < len(images):
@@ -200,7 +199,7 @@ def read_unopened(data: bytes, max_pixels: int, *, allow_truncated: bool) -> Pic
     metadata, _ = read_tiff_metadata(io.BytesIO(data))
     metadata.page_icc = tuple(profile_of(page) for page in full)
     metadata.icc = metadata.page_icc[0]
-    add_labels(metadata, full)
+    notes += add_labels(metadata, full)
     measured = any(map(is_measured, full))
     return Picture(frames, "TIFF", metadata, notes=notes, measured=measured)
 
@@ -213,14 +212,26 @@ def _check_photometric(page: Any) -> None:
         raise SrError("unsupported-samples", hint="as-rgb", samples=samples)
 
 
-def add_labels(metadata: Metadata, pages: Sequence[Any]) -> None:
-    """Add labels and places of pages, and leave out of the first one's what is no longer true."""
+def add_labels(metadata: Metadata, pages: Sequence[Any]) -> list[Note]:
+    """Add labels and places of pages, and a calibration in place of what it describes.
+
+    Returns:
+        A note if the calibration cannot be made true of a result.
+    """
     metadata.page_labels = tuple(label_of(page) for page in pages)
     places = tuple(georeference_of(page) for page in pages)
     metadata.page_places = places if any(places) else ()
-    if pages[0] is not None and calibration_of(pages[0]):
-        metadata.exif = without_description(metadata.exif)
-        metadata.dpi = None
+    block = None if pages[0] is None else calibration_of(pages[0])
+    if block is None:
+        return []
+    metadata.exif = without_description(metadata.exif)
+    metadata.dpi = None
+    metadata.calibration = read_calibration(pages)
+    missing = [Note("calibration-dropped", {"block": block})] if not metadata.calibration else []
+    # Stacks of ImageJ beyond 4 GB have a directory for the first image only.
+    further = planes_of_imagej(pages[0]) - len(pages)
+    dropped = Note("images-dropped", {"count": further, "kinds": ["other"]})
+    return [*missing, dropped] if further > 0 else missing
 
 
 def profile_of(page: Any) -> bytes | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sr_cli.errors import Note, SrError
+from sr_cli.errors import SrError
 from sr_cli.imaging.exif import ORIENTATION, RESOLUTION_UNIT, X_RESOLUTION, Y_RESOLUTION
 from sr_cli.imaging.georeference import PLACING, TAGS, Georeference
 from sr_cli.imaging.picture import PageLabel
@@ -21,7 +22,8 @@ _PALETTE, _MASK = 3, 4
 _MASKS = (4, 6)
 """Values of NewSubfileType for masks of full size; damaged values are ignored."""
 
-_CALIBRATIONS = {b"ImageJ=": "ImageJ calibration", b"openmicroscopy.org/Schemas/OME": "OME-XML"}
+IMAGEJ, OME = "ImageJ calibration", "OME-XML"
+_CALIBRATIONS = {b"ImageJ=": IMAGEJ, b"openmicroscopy.org/Schemas/OME": OME}
 """What marks a description that states the number or the physical size of pixels: the first line
 that ImageJ writes, and the namespace of OME-XML (OME-TIFF specification, "The OME-XML block")."""
 
@@ -35,12 +37,20 @@ def is_mask(page: Any) -> bool:
     return page is not None and (page.photometric == _MASK or int(page.subfiletype) in _MASKS)
 
 
-def notes_of(page: Any) -> list[Note]:
-    """What the result of a page cannot keep; `page` is None if tifffile cannot describe it."""
-    if page is None:
-        return []
-    block = calibration_of(page)
-    return [Note("calibration-dropped", {"block": block})] if block else []
+@dataclass(frozen=True)
+class PageSize:
+    """A page that is written.
+
+    Attributes:
+        width, height: In pixels.
+        dtype: Of the samples.
+        nodata: The value of pixels without a value.
+    """
+
+    width: int
+    height: int
+    dtype: np.dtype[Any]
+    nodata: float | None
 
 
 def georeference_of(page: Any) -> Georeference | None:
@@ -57,7 +67,7 @@ def _value_of(page: Any, code: int) -> Any:
     """Numbers as a tuple, text as bytes."""
     tag = page.tags[code]
     if TAGS[code] == _ASCII:
-        return _text_of(page, tag)
+        return text_of(page, tag)
     number = int if TAGS[code] == _SHORT else float
     value = tag.value
     with suppress(TypeError, ValueError):
@@ -66,7 +76,7 @@ def _value_of(page: Any, code: int) -> Any:
     return ()
 
 
-def _text_of(page: Any, tag: Any) -> bytes:
+def text_of(page: Any, tag: Any) -> bytes:
     """The bytes of a text, which tifffile would decode by guess."""
     file = page.parent.filehandle
     file.seek(tag.valueoffset)
@@ -93,7 +103,9 @@ def is_measured(page: Any) -> bool:
     if page is None:
         return False
     located = any(tag in page.tags for tag in PLACING)
-    return located or calibration_of(page) is not None or is_wide(np.dtype(page.dtype or "u1"))
+    dtype = np.dtype(page.dtype or "u1")
+    # Pages of one bit are of tifffile's type for truth values.
+    return located or calibration_of(page) is not None or (dtype.kind != "b" and is_wide(dtype))
 
 
 def calibration_of(page: Any) -> str | None:
@@ -108,7 +120,7 @@ def label_of(page: Any) -> PageLabel:
         return PageLabel()
     tag = page.tags.get(_DESCRIPTION)
     is_text = tag is not None and tag.dtype == _ASCII
-    text = _text_of(page, tag) if is_text else b""
+    text = text_of(page, tag) if is_text else b""
     dpi = None
     # A value that is no pair of positive numbers, or a unit that only gives an aspect ratio.
     with suppress(TypeError, ValueError, ZeroDivisionError, KeyError):

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_cli.errors import Note
-from sr_cli.imaging.codecs.tiff_pages import GDAL_NODATA
+from sr_cli.imaging.codecs.tiff_calibration import adapt_calibration, imagej_block
+from sr_cli.imaging.codecs.tiff_pages import GDAL_NODATA, PageSize
 from sr_cli.imaging.exif import DIRECTORIES, LAYOUT, exif_directory, parse_exif
 from sr_cli.imaging.formats import Encoding
 from sr_cli.imaging.georeference import TAGS, Georeference
@@ -31,20 +32,6 @@ _STRAIGHT = 2
 
 _SOFTWARE, _DESCRIPTION = 0x0131, 0x010E
 _SHAPE = b'{"shape":'
-
-
-@dataclass(frozen=True)
-class PageSize:
-    """A page that is written.
-
-    Attributes:
-        width, height: In pixels.
-        nodata: The value of pixels without a value.
-    """
-
-    width: int
-    height: int
-    nodata: float | None
 
 
 @dataclass(frozen=True)
@@ -67,7 +54,9 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
     import tifffile
 
     frames = picture.frames
-    sizes = [PageSize(frame.width, frame.height, frame.nodata) for frame in frames]
+    sizes = [
+        PageSize(frame.width, frame.height, frame.pixels.dtype, frame.nodata) for frame in frames
+    ]
     described = describe_pages(metadata, sizes)
     size = sum(plane.nbytes for f in frames for plane in _planes(f))
     with tifffile.TiffWriter(file, bigtiff=size > _BIG) as writer:
@@ -94,20 +83,23 @@ def describe_pages(metadata: Metadata, pages: Sequence[PageSize]) -> Description
     }
     tags = _blocks({TIFF_XMP: metadata.xmp, TIFF_IPTC: metadata.iptc}) + _text_tags(exif)
     tags += [(code - 1, 4, 1, 0, True) for code in directories]
+    adapted = metadata.calibration and adapt_calibration(metadata.calibration, pages)
+    if adapted:
+        tags += imagej_block(adapted.extra)
     profiles = metadata.page_icc or (metadata.icc,) * len(pages)
     labels = _labels(metadata, exif, len(pages))
     # Pages that were dropped are the last ones.
     places = [*metadata.page_places[: len(pages)], *[None] * len(pages)]
-    described, notes = [], []
+    described, notes = [], list(adapted.notes) if adapted else []
     for index, (page, label) in enumerate(zip(pages, labels, strict=True)):
         place, said = _place_of(places[index], page)
         notes += said
         described.append(
             {
-                "resolution": label.dpi,
-                "resolutionunit": "inch" if label.dpi else None,
+                "resolution": adapted.resolution if adapted else label.dpi,
+                "resolutionunit": adapted.unit if adapted else "inch" if label.dpi else None,
                 "software": exif.get(_SOFTWARE) or False,
-                "description": label.description,
+                "description": adapted.description if adapted and not index else label.description,
                 "metadata": None,
                 "extratags": _blocks({TIFF_ICC: profiles[index]})
                 + _nodata_tag(page.nodata)
