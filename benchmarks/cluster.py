@@ -133,7 +133,7 @@ def kill(o: argparse.Namespace, folder: Path) -> None:
         workers = [
             pid
             for pid in descendants(process.pid)
-            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            if b"cluster.local" in Path(f"/proc/{pid}/cmdline").read_bytes()
         ]
         if workers and out.is_dir():
             os.kill(chance.choice(workers), signal.SIGKILL)

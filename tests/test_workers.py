@@ -367,7 +367,7 @@ def children_of(process: subprocess.Popen[bytes]) -> list[int]:
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = int(stat.read_text().rsplit(")", 1)[1].split()[1])
-            is_worker = b"spawn_main" in (stat.parent / "cmdline").read_bytes()
+            is_worker = b"cluster.local" in (stat.parent / "cmdline").read_bytes()
         except OSError:
             continue
         if parent == process.pid and is_worker:

@@ -64,6 +64,14 @@ class Item:
     joins: tuple[Rows, ...] = ()
     notes: tuple[Note, ...] = ()
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is not sent together with others.
+
+        If a worker was lost with several images, each of them is tried by itself.
+        """
+        return self.again or self.split is not None or self.job.is_archive
+
 
 class Waiting:
     """A queue; what was begun comes first, so that few images are begun at a time.
@@ -85,17 +93,32 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._begun) + len(self._jobs) - self._next
 
-    def pop(self) -> Item:
-        """The next item."""
+    def pop(self, most: int) -> tuple[Item, ...]:
+        """The next items, to be sent together.
+
+        Args:
+            most: How many at most; at least one.
+        """
+        items = [self._pop()]
+        while len(items) < most and self and not items[-1].is_alone:
+            item = self._pop()
+            if item.is_alone:
+                self.add(item)
+                break
+            items.append(item)
+        return tuple(items)
+
+    def _pop(self) -> Item:
         if not self._begun:
             self._next += 1
             self._begun.extend(self._items_of(self._jobs[self._next - 1]))
         return self._begun.popleft()
 
-    def give_back(self, item: Item) -> None:
-        """An item whose worker was lost."""
-        item.again = True
-        self._begun.append(item)
+    def give_back(self, items: Sequence[Item]) -> None:
+        """Items whose worker was lost."""
+        for item in items:
+            item.again = True
+            self._begun.append(item)
 
     def add(self, item: Item) -> None:
         """An item that became possible, before all others."""
