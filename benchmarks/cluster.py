@@ -55,6 +55,16 @@ def descendants(pid: int) -> list[int]:
     return found[1:]
 
 
+def worker_processes(pid: int) -> list[int]:
+    """The workers that a command started."""
+    found = []
+    for child in descendants(pid):
+        with suppress(OSError):
+            if b"cluster.local" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(child)
+    return found
+
+
 def resident_mib(pid: int) -> float:
     """Resident memory of a process; 0 once it has ended."""
     with suppress(OSError):
@@ -130,12 +140,7 @@ def kill(o: argparse.Namespace, folder: Path) -> None:
     chance = random.Random(o.seed)
     while process.poll() is None and killed < o.kills:
         time.sleep(chance.uniform(0.5, o.pause))
-        workers = [
-            pid
-            for pid in descendants(process.pid)
-            if b"cluster.local" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        ]
-        if workers and out.is_dir():
+        if workers := worker_processes(process.pid):
             os.kill(chance.choice(workers), signal.SIGKILL)
             killed += 1
     said = process.communicate()[1]
