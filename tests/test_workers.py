@@ -298,7 +298,7 @@ def test_what_a_worker_must_have(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     mark.touch()
     refs = (parse_model("espcn"),)
-    probe = check.Probe(refs, 3, EngineOptions("cpu"), (source,), tmp_path, mark)
+    probe = check.Probe(refs, 3, EngineOptions("cpu"), (source,), mark)
     here, found = check.describe_here(probe), check.describe_worker(probe)
     assert found.compute.startswith("cpu ") and check.difference(found, here) is None
     other = check.Facts(here.versions, ("0" * 64,), here.sizes)

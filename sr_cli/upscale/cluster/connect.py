@@ -29,11 +29,12 @@ _QUIET = (
     "tornado",
 )
 
-_CONFIG = {
+CONFIG = {
     "distributed.scheduler.work-stealing": False,
-    # The scheduler's log of 100,000 steps takes more memory than everything else in it.
+    # The logs of 100,000 steps take more memory than everything else, also in a worker.
     "distributed.admin.low-level-log-length": 1000,
 }
+"""Settings of Dask, for the scheduler and the workers of this machine."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _own_scheduler() -> Iterator[Any]:
     import dask
     from distributed import Client, LocalCluster
 
-    with dask.config.set(_CONFIG):
+    with dask.config.set(CONFIG):
         try:
             cluster = LocalCluster(
                 n_workers=0,

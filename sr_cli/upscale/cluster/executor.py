@@ -24,6 +24,7 @@ from sr_cli.upscale.cluster.waiting import Item, Waiting
 from sr_cli.upscale.executor import InProcess
 from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.plan import Group, is_same_file, output_exists
+from sr_cli.upscale.remote import address_of
 from sr_cli.upscale.request import OnEvent, Progress, Result, WorkerRate
 
 _MOST_KILLS = 3
@@ -268,8 +269,11 @@ def _failure(sent: _Sent, error: SrError) -> task.Outcome:
 
 
 @contextmanager
-def _mark(group: Group) -> Iterator[Path]:
-    """A file in the folder of the results, by which workers recognise it."""
+def _mark(group: Group) -> Iterator[Path | None]:
+    """A file in the folder of the results, by which workers recognise it; None in a store."""
+    if address_of(group.jobs[0].target):
+        yield None
+        return
     folder = existing_folder(group.jobs[0].target)
     try:
         with tempfile.NamedTemporaryFile(prefix=".sr-", suffix=".tmp", dir=folder) as file:

@@ -105,8 +105,12 @@ def main() -> None:
 
 
 async def _serve(address: str, name: str) -> None:
+    import dask
     from distributed import Worker
 
+    from sr_cli.upscale.cluster.connect import CONFIG
+
+    dask.config.set(CONFIG)
     worker = Worker(
         address, nthreads=1, name=name, host="127.0.0.1", memory_limit=0, dashboard=False
     )

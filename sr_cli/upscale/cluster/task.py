@@ -9,6 +9,7 @@ from __future__ import annotations
 import filecmp
 import os
 import shutil
+import tempfile
 import threading
 import time
 from copy import copy
@@ -27,6 +28,7 @@ from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.plan import Group, is_readable_result, output_exists
 from sr_cli.upscale.preparation import prepare_output, read_input
 from sr_cli.upscale.provenance import used_models
+from sr_cli.upscale.remote import address_of, send
 from sr_cli.upscale.request import Event, OnEvent, PipelineReady, Progress, Result, UpscaleOptions
 
 _one_at_a_time = threading.Lock()
@@ -68,7 +70,8 @@ class Attempt:
 
     def folder_of(self, job: Job) -> Path:
         """The folder of this attempt next to a result."""
-        return job.target.parent / f".sr-{self.run}-{self.number}"
+        parent = tempfile.gettempdir() if address_of(job.target) else job.target.parent
+        return Path(parent, f".sr-{self.run}-{self.number}")
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,8 @@ def _upscale_images(attempt: Attempt, pipeline: Pipeline, used: tuple[UsedModel,
     staged = replace(group, jobs=tuple(_staged(attempt, index) for index in range(len(group.jobs))))
     made = Batch(staged, pipeline, used, _watch(attempt.run)).run()
     results = [
-        _published(result, job, group.options) for job, result in zip(group.jobs, made, strict=True)
+        _published(result, job, group.options, again=attempt.again)
+        for job, result in zip(group.jobs, made, strict=True)
     ]
     return Outcome(tuple(results), describe_pipeline(pipeline, group))
 
@@ -135,13 +139,13 @@ def _staged(attempt: Attempt, index: int) -> Job:
     return replace(job, target=attempt.folder_of(job) / f".{index}{job.target.suffix}")
 
 
-def _published(result: Result, job: Job, options: UpscaleOptions) -> Result:
+def _published(result: Result, job: Job, options: UpscaleOptions, *, again: bool) -> Result:
     """The result of an image whose files have their names."""
     staged = result.target
     assert staged is not None
     if result.status == "done" and staged != job.target:
         try:
-            notes = _publish(staged, job, options)
+            notes = _publish(staged, job, options, again=again)
             result = replace(result, notes=(*result.notes, *notes))
         except SrError as error:
             result = failed_result(job, result.model, error)
@@ -231,7 +235,7 @@ def _prepare(attempt: Attempt) -> None:
         cv2.setNumThreads(threads)
 
 
-def _publish(staged: Path, job: Job, options: UpscaleOptions) -> list[Note]:
+def _publish(staged: Path, job: Job, options: UpscaleOptions, *, again: bool) -> list[Note]:
     """Give the files of an attempt their names.
 
     Returns:
@@ -242,22 +246,28 @@ def _publish(staged: Path, job: Job, options: UpscaleOptions) -> list[Note]:
             an earlier attempt.
     """
     outputs = job.outputs(compare=options.compare)
-    notes = []
+    notes: list[Note] = []
     for made, path in zip(
         Job(job.source, staged, job.format).outputs(compare=options.compare), outputs, strict=True
     ):
         broken = (
             options.skip_existing
+            and not address_of(path)
             and os.path.isfile(path)
             and not is_readable_result(path, options.max_pixels)
         )
         if broken:
             notes.append(Note("unreadable-result-replaced", {"file": str(path)}))
         try:
-            move_into_place(made, path, overwrite=options.overwrite or broken)
+            if address_of(path):
+                send(made, path, overwrite=options.overwrite or again)
+            else:
+                move_into_place(made, path, overwrite=options.overwrite or broken)
         except SrError as error:
             if error.code != "already-exists":
                 raise
-            if not options.skip_existing and not filecmp.cmp(made, path, shallow=False):
+            if address_of(path) or (
+                not options.skip_existing and not filecmp.cmp(made, path, shallow=False)
+            ):
                 raise
     return notes

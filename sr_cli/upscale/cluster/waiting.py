@@ -11,6 +11,7 @@ from sr_cli.errors import Note
 from sr_cli.imaging.decode import read_size
 from sr_cli.upscale.cluster.bands import Band, Rows
 from sr_cli.upscale.outputs import Job
+from sr_cli.upscale.remote import address_of, fetched
 
 
 @dataclass
@@ -130,9 +131,11 @@ class Waiting:
 
     def _items_of(self, job: Job) -> list[Item]:
         """The image, or its bands; an archive is one item."""
-        splits = self._split_pixels and not job.is_archive
-        size = read_size(job.source) if splits else None
-        if size is None or self._split_pixels is None or size[0] * size[1] <= self._split_pixels:
+        if not self._split_pixels or job.is_archive or address_of(job.target):
+            return [Item(job)]
+        with fetched(job.source) as source:
+            size = read_size(source)
+        if size is None or size[0] * size[1] <= self._split_pixels:
             return [Item(job)]
         count = -(-size[0] * size[1] // self._split_pixels)
         folder = job.target.absolute().parent / f".sr-{self._run}-bands-{self._next}"
