@@ -7,8 +7,9 @@
 `efficiency` runs one process of 1 thread, 1 worker of 1 thread and 2 workers of 1 thread in turn,
 and prints the best of each: seconds, CPU seconds, and the resident memory of the largest process.
 Efficiency is the rate of 2 workers over twice that of 1 worker, without the start. `kill` sends
-SIGKILL to a random worker at random moments. `tiny` places jobs that do nothing on 2 workers, and
-prints jobs a second and what the command, which holds the scheduler, has resident.
+SIGKILL to a random worker at random moments, also while it starts. `tiny` places jobs that do
+nothing on 2 workers, and prints jobs a second and what the command, which holds the scheduler, has
+resident.
 """
 
 from __future__ import annotations
@@ -166,9 +167,9 @@ def tiny(o: argparse.Namespace, folder: Path) -> None:
         "from sr_cli.upscale.cluster import task\n"
         "from sr_cli.upscale.request import Result\n"
         "def nothing(attempt, *_):\n"
-        "    job = attempt.job\n"
-        "    return task.Outcome(Result(job.source, job.target, 'done'))\n"
-        "task._upscale_image = nothing\n"
+        "    jobs = attempt.group.jobs\n"
+        "    return task.Outcome(tuple(Result(j.source, j.target, 'done') for j in jobs))\n"
+        "task._upscale_images = nothing\n"
     )
     with LocalCluster(
         n_workers=2,
