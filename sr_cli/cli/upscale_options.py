@@ -47,7 +47,8 @@ class Options:
         list[str],
         typer.Argument(
             metavar="INPUT",
-            help="Images, clips, .cbz archives, folders or patterns; - reads stdin.",
+            help="Images, clips, .cbz archives, folders or patterns, or their addresses in a store "
+            "(s3://bucket/folder/); - reads stdin.",
         ),
     ]
     output: Annotated[str | None, typer.Option("-o", "--output", help=_OUTPUT_HELP)] = None

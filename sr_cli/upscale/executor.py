@@ -19,7 +19,7 @@ from sr_cli.engine.frames import upscale_picture
 from sr_cli.engine.pipeline import OnShare, Pipeline, build_pipeline
 from sr_cli.engine.size import passes_for
 from sr_cli.errors import Note, SrError
-from sr_cli.imaging.decode import is_readable, read_size
+from sr_cli.imaging.decode import read_size
 from sr_cli.imaging.encode import write_picture
 from sr_cli.imaging.formats import (
     Encoding,
@@ -36,7 +36,7 @@ from sr_cli.upscale.clips import upscale_clip_job
 from sr_cli.upscale.comparison import side_by_side
 from sr_cli.upscale.inputs import STDIO
 from sr_cli.upscale.outputs import Job
-from sr_cli.upscale.plan import Group, output_exists
+from sr_cli.upscale.plan import Group, is_readable_result, output_exists
 from sr_cli.upscale.preparation import prepare_output, read_input
 from sr_cli.upscale.provenance import (
     provenance_of,
@@ -46,6 +46,7 @@ from sr_cli.upscale.provenance import (
     with_sizes,
 )
 from sr_cli.upscale.raster_job import is_raster_job, upscale_raster_job
+from sr_cli.upscale.remote import address_of, fetched, send
 from sr_cli.upscale.request import (
     Event,
     OnEvent,
@@ -164,7 +165,7 @@ class Batch:
                 result = replace(result, status="skipped", reason="exists")
             elif run := _run_of(job, self._group, self._pipeline):
                 yield from self._wait_for_write()
-                result = run(job, self._group, self._pipeline, result, self._report)
+                result = self._run_whole(run, job, result)
             else:
                 picture = self._next_picture(job)
                 self._choose_faithful(picture)
@@ -213,6 +214,17 @@ class Batch:
             result = replace(result, status="failed", error=_as_sr_error(error, job))
         yield from self._wait_for_write()
         yield replace(result, seconds=time.perf_counter() - began)
+
+    def _run_whole(self, run: _RunJob, job: Job, result: Result) -> Result:
+        """Upscale an archive or a clip; archives also from and to a store."""
+        if job.is_clip and (address_of(job.source) or address_of(job.target)):
+            raise SrError("clip-in-store", job.source)
+        with fetched(job.source) as source:
+            result = run(
+                replace(job, source=source), self._group, self._pipeline, result, self._report
+            )
+        send(job.target, job.target, overwrite=self._options.overwrite)
+        return result
 
     def _wait_for_write(self) -> Iterator[Result]:
         """Wait for the image that is being written, and yield its result."""
@@ -305,7 +317,7 @@ class Batch:
         else:
             for path, content in ((job.target, made), (job.comparison, sheet)):
                 if content is None or (
-                    options.skip_existing and is_readable(path, options.max_pixels)
+                    options.skip_existing and is_readable_result(path, options.max_pixels)
                 ):
                     continue
                 broken = options.skip_existing and os.path.isfile(path)
@@ -313,6 +325,7 @@ class Batch:
                     made.notes.append(Note("unreadable-result-replaced", {"file": str(path)}))
                 with atomic_write(path, overwrite=options.overwrite or broken) as file:
                     write_picture(content, file, target, encoding)
+                send(path, path, overwrite=options.overwrite)
         return replace(
             result,
             notes=tuple(made.notes),

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from sr_cli.store.pins import pinned
 from sr_cli.upscale.archive import is_archive, is_whole, page_contents
 from sr_cli.upscale.inputs import STDIO, Search, find_inputs
 from sr_cli.upscale.outputs import Job, Naming, plan_jobs, plan_sequence_job
+from sr_cli.upscale.remote import Mirror, address_of, fetched, mirror, name_addresses
 from sr_cli.upscale.request import (
     Downloaded,
     DownloadProgress,
@@ -86,6 +87,7 @@ class Plan:
         problems: Inputs that were not found, with the error.
         left_out: What folders and patterns hold that is not upscaled.
         by_default: Whether no model was named.
+        mirror: Holds the names of stores as long as the plan is there; None without any.
     """
 
     jobs: tuple[Job, ...]
@@ -96,11 +98,17 @@ class Plan:
     problems: tuple[tuple[str, SrError], ...]
     left_out: LeftOut
     by_default: bool = False
+    mirror: Mirror | None = None
 
     @property
     def model(self) -> str:
         """The names of the models, joined by `+`."""
         return _names(self.refs)
+
+    def close(self) -> None:
+        """Forget the names of stores."""
+        if self.mirror is not None:
+            self.mirror.close()
 
 
 def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
@@ -114,9 +122,19 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
 
     Raises:
         RefusedError: For a request that cannot work, before any image is opened.
-        SrError: What downloading a checkpoint raises.
+        SrError: What downloading a checkpoint and listing a store raise.
     """
     request.check()
+    request, kept = mirror(request)
+    try:
+        return replace(_plan(request, on_event), mirror=kept)
+    except SrError as error:
+        if kept is not None:
+            kept.close()
+        raise name_addresses(error)  # noqa: B904 - it is the same error
+
+
+def _plan(request: UpscaleRequest, on_event: OnEvent) -> Plan:
     options = request.options
     refs = tuple(parse_model(name) for name in (request.models or (None,)))
     for ref in refs:
@@ -167,7 +185,7 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
         size,
         options,
         tuple(found.earlier_results),
-        tuple(found.problems),
+        tuple((address_of(name) or name, name_addresses(e)) for name, e in found.problems),
         found.left_out,
         not request.models,
     )
@@ -323,7 +341,8 @@ def _sizes(job: Job, max_pixels: int) -> Iterator[tuple[int, int] | None]:
 
         yield read_clip_size(job.source)
     elif job.source != STDIO:
-        yield read_size(job.source)
+        with fetched(job.source) as source:
+            yield read_size(source)
 
 
 def is_readable_result(output: Path, max_pixels: int) -> bool:
@@ -333,12 +352,15 @@ def is_readable_result(output: Path, max_pixels: int) -> bool:
         output: An image, which is decoded; an archive, whose checksums are compared; or a clip.
         max_pixels: Of an image; larger ones are not decoded.
     """
-    if container_of_name(output) is not None:
+    if container_of_name(output) is not None and not address_of(output):
         from sr_cli.video.probe import read_clip_size
 
         return read_clip_size(output) is not None
     from sr_cli.imaging.decode import is_readable, read_size
 
+    if address_of(output):
+        # What is in a store is complete.
+        return os.path.exists(output)
     if is_archive(output):
         return is_whole(output, max_pixels, lambda page: read_size(page) is not None)
     return is_readable(output, max_pixels)

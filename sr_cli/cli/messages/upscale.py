@@ -106,6 +106,12 @@ MESSAGES: dict[str, Message] = {
         "dask scheduler starts one; tls:// requires its authority and certificates",
     ),
     # facts: reason
+    "store-not-supported": Message("{subject}: not supported ({reason})"),
+    "clip-in-store": Message(
+        "{subject}: clips cannot be read from or written to a store",
+        "copy it to this machine first",
+    ),
+    # facts: reason
     "workers-not-started": Message("the worker processes did not start ({reason})"),
     # the scheduler ended or cannot be reached any more
     "cluster-lost": Message(
