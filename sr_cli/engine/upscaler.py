@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sr_cli.engine.budget import bytes_per_pixel, choose_tile, needed_halo, needed_margin
 from sr_cli.engine.device import DTYPE_NAMES, free_memory, pick_device, pick_precision
 from sr_cli.engine.findings import Place
 from sr_cli.engine.probe import prepare, probe_model
@@ -31,27 +32,15 @@ from sr_cli.errors import Note, SrError
 from sr_cli.imaging.colour import LUMA_RANGE, LUMA_WEIGHTS
 from sr_cli.imaging.edges import positions_beyond
 from sr_cli.imaging.resize import Taps, bicubic_taps, to_samples
-from sr_cli.layers.fusion import FusedConvolution
 from sr_cli.networks.base import InferenceNet, SRModel, SubpixelNet
 from sr_cli.networks.bicubic import RADIUS, upscale_bicubic
 from sr_cli.registry.loaded import LoadedModel, as_loaded
 from sr_cli.system.memory import empty_pixels, resident_memory, trim_freed_memory
 
-POOLING_HALO = 24
-"""The halo of networks that pool over the whole image and have no receptive radius."""
-
-_CPU_BUDGET = 180 << 20
-_STRETCHED_BUDGET = 3 * _CPU_BUDGET
-"""The budget for networks whose halo would otherwise cost more than the tile itself."""
-
 _GROWTH = 500 << 20
 """Resident bytes, in addition to the image, above which freed memory is returned."""
 
-_MIN_HALOS = 8
-"""The wanted side of a tile, in halos: it then computes 1.56 times its core."""
-
 _SMALLEST_TILE = 16
-_PROBE = 48
 
 OnTile = Callable[[int, int], None]
 
@@ -330,9 +319,7 @@ class Upscaler:
             if self._store_subpixels(target, x, tile, exact):
                 return
             y = self._average(x, exact)
-            inner_r = slice((r.start - r.first) * s, (r.stop - r.first) * s)
-            inner_c = slice((c.start - c.first) * s, (c.stop - c.first) * s)
-            _store_core(y[0, :, inner_r, inner_c], target, top)
+            _store_core(y[0, :, _times(r.core(), s), _times(c.core(), s)], target, top)
             return
         y = self._average(x, exact)
         h, w = (axis.length for axis in axes)
@@ -354,32 +341,29 @@ class Upscaler:
         Returns:
             False if it is to be computed otherwise, also because a value is not finite.
         """
-        model, (black, white) = self.models[0], self._traits[0].value_range
-        r, c = tile.rows, tile.columns
-        gray = x.shape[1] == 1
-        room = min(r.start - r.first, r.last - r.stop, c.start - c.first, c.last - c.stop)
-        if not self._is_plain or target.dtype.kind == "f" or (gray and model.channels == 3):
+        model, top = self.models[0], _white(target.dtype)
+        in_colour = x.shape[1] == 3
+        adds_colours = in_colour and model.channels == 1
+        if not self._is_plain or target.dtype.kind == "f" or model.channels > x.shape[1]:
             return False
-        if not gray and model.channels == 1 and room < RADIUS:
+        if adds_colours and tile.least_halo < RADIUS:
             return False
         net = self._nets[0] if not exact else self._fp32_net(0)
         assert isinstance(net, SubpixelNet)
-        top = _white(target.dtype)
-        sr = net.subpixels(x if model.channels == 3 else self._luma(0, x))
+        black, white = self._traits[0].value_range if model.channels == 1 else (0.0, 1.0)
+        sr = net.subpixels(self._luma(0, x) if model.channels == 1 else x)
         k = self.scale // net.factor
-        rows = slice((r.start - r.first) * k, (r.stop - r.first) * k)
-        columns = slice((c.start - c.first) * k, (c.stop - c.first) * k)
-        sr = sr[:, :, rows, columns]
-        if model.channels == 3 or gray:
-            values = values_of(sr, *((0.0, 1.0) if model.channels == 3 else (black, white)), top)
+        rows, columns = tile.rows.core(), tile.columns.core()
+        sr = sr[:, :, _times(rows, k), _times(columns, k)]
+        if not adds_colours:
+            values = values_of(sr, black, white, top)
         else:
             if top not in self._colours:
                 self._colours[top] = Colours(
                     self._luma_weights[0], black=black, white=white, factor=net.factor, top=top
                 )
-            up, left = r.start - r.first - RADIUS, c.start - c.first - RADIUS
-            around = x[:, :, up : r.stop - r.first + RADIUS, left : c.stop - c.first + RADIUS]
-            values = self._colours[top].values(sr, around)
+            seen = x[:, :, tile.rows.core(RADIUS), tile.columns.core(RADIUS)]
+            values = self._colours[top].values(sr, seen)
         return store(values, sr.shape[2], sr.shape[3], target, net.factor)
 
     def _luma(self, index: int, x: Tensor) -> Tensor:
@@ -446,54 +430,21 @@ class Upscaler:
         return upscale_bicubic(rest, self.scale).add_(sr_luma, alpha=gain)
 
     def _choose_tile(self) -> int:
-        """The largest tile within the memory budget, 64 to 512 lr pixels (1024 on a GPU).
+        differs = any(t.tile_difference for t in self._traits)
+        return choose_tile(self._bytes_per_pixel(), self.halo, self.device, differs=differs)
 
-        Networks whose tiles can never equal the whole image get as large ones as fit.
-        """
-        free = free_memory(self.device)
-        if any(t.tile_difference for t in self._traits):
-            return max(64, self._side_within(free // 2))
-        on_cpu = self.device.type == "cpu"
-        if not on_cpu:
-            return max(64, min(self._side_within(min(free // 2, 4 << 30)), 1024))
-        side = self._side_within(min(_CPU_BUDGET, free // 4))
-        stretched = self._side_within(min(_STRETCHED_BUDGET, free // 4))
-        side = max(side, min(stretched, _MIN_HALOS * self.halo))
-        return max(64, min(side, 512))
-
-    def _side_within(self, budget: int) -> int:
-        return math.isqrt(budget // self._bytes_per_pixel()) - 2 * self.halo
-
-    @torch.inference_mode()
     def _bytes_per_pixel(self) -> int:
-        """Working memory per lr pixel, estimated from the tensors of a small tile."""
-        most = 0
-
-        def record(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            nonlocal most
-            tensors = [*(t for t in inputs if isinstance(t, Tensor)), output]
-            most = max(most, sum(t.numel() * t.element_size() for t in tensors))
-
-        for net, model in zip(self._nets, self.models, strict=True):
-            apart = set(net.in_strips.modules()) if net.in_strips else set()
-            layers = [
-                m
-                for m in net.modules()
-                if m not in apart and (isinstance(m, FusedConvolution) or not list(m.children()))
-            ]
-            hooks = [layer.register_forward_hook(record) for layer in layers]
-            net(torch.zeros(1, model.channels, _PROBE, _PROBE, device=self.device))
-            for hook in hooks:
-                hook.remove()
-            most = max(most, net.bytes_per_pixel * _PROBE**2)
-        # Plus, to the busiest layer, the skip connection and the result as float and integer.
-        result = 3 * 4 * self.scale**2 * (3 if self._is_plain else 8)
-        return int(1.5 * most / _PROBE**2) + result
+        channels = [model.channels for model in self.models]
+        return bytes_per_pixel(self._nets, channels, self.scale, self.device)
 
 
 def _rotate(image: Tensor, quarters: int) -> Tensor:
     """Rotate by quarter turns; for 0, rot90 would copy."""
     return torch.rot90(image, quarters, (2, 3)) if quarters else image
+
+
+def _times(part: slice, factor: int) -> slice:
+    return slice(part.start * factor, part.stop * factor)
 
 
 def _white(dtype: np.dtype[Any]) -> float:
@@ -512,19 +463,6 @@ def _store_core(core: Tensor, target: NDArray[Any], top: float) -> None:
     core = core.mul_(top).add_(half).clamp_(0, top)
     core = core.to(torch.uint8) if target.dtype == np.uint8 else core
     target[...] = cv2.merge([p.cpu().numpy().astype(target.dtype, copy=False) for p in core])
-
-
-def needed_halo(model: LoadedModel) -> int:
-    """The context in lr pixels that a tile of this network needs on each side."""
-    if model.traits.halo is not None:
-        return model.traits.halo
-    radius = model.network.receptive_radius
-    return max(POOLING_HALO if radius is None else radius, RADIUS)
-
-
-def needed_margin(model: LoadedModel) -> int:
-    """How far, in lr pixels, an image is continued beyond its edges for this network."""
-    return model.network.margin if model.traits.margin is None else model.traits.margin
 
 
 def _is_finite(image: Tensor) -> bool:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
+from sr_cli.engine.budget import needed_halo, needed_margin
 from sr_cli.engine.findings import Place
 from sr_cli.engine.probe import probe_model
 from sr_cli.engine.tiling import continued_axis
-from sr_cli.engine.upscaler import needed_halo, needed_margin
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.export.graph import ContinuedNet, TileNet
 from sr_cli.registry.checkpoint import is_sr_checkpoint, read_header

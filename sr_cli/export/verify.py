@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sr_cli.engine.budget import needed_margin
 from sr_cli.engine.textured import textured_image
 from sr_cli.engine.tiling import continued_axis
-from sr_cli.engine.upscaler import Upscaler, needed_margin
+from sr_cli.engine.upscaler import Upscaler
 from sr_cli.errors import SrError
 from sr_cli.imaging.edges import positions_beyond
 from sr_cli.registry.loaded import LoadedModel
