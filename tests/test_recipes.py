@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import json
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def test_defaults_are_the_papers(name: str, wanted: dict[str, object]) -> None:
     assert {field: getattr(recipe, field) for field in wanted} == wanted
     first, middle, last = (learning_rate_factor(recipe, d, 999) for d in (0.0, 0.6, 1.0))
     ends = {"espcn": (0.01**0.6, 0.01), "vdsr": (0.01, 1e-4), "srgan": (0.1, 0.01)}
+    ends["swift"] = ((1 + math.cos(0.6 * math.pi)) / 2, 0.0)
     halved = {"edsr": (1.0, 0.5), "rcan": (0.125, 0.03125)}
     assert first == 1.0
     assert (middle, last) == pytest.approx((ends | halved).get(name, (1.0, 1.0)))
