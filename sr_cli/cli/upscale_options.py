@@ -54,7 +54,7 @@ class Options:
             "-m",
             "--model",
             help="Network, id, checkpoint or ONNX file, or address. a+b applies two in turn; "
-            "repeat -m to average several.",
+            "repeat -m to average several. auto: text for pages, photo for all other images.",
         ),
     ] = None
     scale: Annotated[

@@ -150,6 +150,7 @@ class Batch:
             elif run := _run_of(job):
                 yield from self._wait_for_write()
                 result = run(job, self._group, self._pipeline, result, self._report)
+                result = replace(result, notes=(*job.notes, *result.notes))
             else:
                 picture = self._next_picture(job)
                 target, (width, height) = prepare_output(picture, job, self._group)
@@ -273,7 +274,7 @@ class Batch:
                     write_picture(content, file, target, encoding)
         return replace(
             result,
-            notes=tuple(made.notes),
+            notes=(*job.notes, *made.notes),
             seconds=time.perf_counter() - began,
         )
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sr_cli.errors import RefusedError
+from sr_cli.errors import Note, RefusedError
 from sr_cli.imaging.codecs import jxl
 from sr_cli.imaging.formats import (
     FORMATS,
@@ -41,6 +41,7 @@ class Job:
             of each page of an archive.
         images: The images of which a clip is made, in order; empty for all other jobs.
         into_folder: Whether a clip becomes images, and the target is their folder.
+        notes: What was decided about it before it is read.
     """
 
     source: Path
@@ -48,6 +49,7 @@ class Job:
     format: Format | Container | None
     images: tuple[Path, ...] = ()
     into_folder: bool = False
+    notes: tuple[Note, ...] = ()
 
     @property
     def is_archive(self) -> bool:

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from sr_cli.registry.downloads import fetch_download
 from sr_cli.registry.ref import AddressRef, BicubicRef, Download, ModelRef, parse_model
 from sr_cli.store.pins import pinned
 from sr_cli.upscale.archive import is_archive, is_whole, page_contents
+from sr_cli.upscale.automatic import AUTO, choose_model
 from sr_cli.upscale.inputs import STDIO, Search, find_inputs
 from sr_cli.upscale.outputs import Job, Naming, plan_jobs, plan_sequence_job
 from sr_cli.upscale.request import (
@@ -67,6 +68,8 @@ class Plan:
         earlier_results: Inputs that are results of earlier runs, which are skipped.
         problems: Inputs that were not found, with the error.
         left_out: What folders and patterns hold that is not upscaled.
+        chooses: Whether each image's model is chosen from its statistics; `refs` are the general
+            model then, which has the same scales.
     """
 
     jobs: tuple[Job, ...]
@@ -76,11 +79,12 @@ class Plan:
     earlier_results: tuple[Path, ...]
     problems: tuple[tuple[str, SrError], ...]
     left_out: LeftOut
+    chooses: bool = False
 
     @property
     def model(self) -> str:
         """The names of the models, joined by `+`."""
-        return "+".join(ref.name for ref in self.refs)
+        return AUTO if self.chooses else _names(self.refs)
 
 
 def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
@@ -98,7 +102,11 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
     """
     request.check()
     options = request.options
-    refs = tuple(parse_model(name) for name in (request.models or (None,)))
+    chooses = AUTO in request.models
+    if chooses and len(request.models) > 1:
+        raise RefusedError("conflicting-options", f"-m {AUTO}", other="another model")
+    named_models = () if chooses else request.models
+    refs = tuple(parse_model(name) for name in (named_models or (None,)))
     for ref in refs:
         addresses = [part for part in ref.steps if isinstance(part, AddressRef)]
         fetch([d for part in addresses for d in part.missing(1)], on_event)
@@ -143,14 +151,16 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
         tuple(found.earlier_results),
         tuple(found.problems),
         found.left_out,
+        chooses,
     )
 
 
 def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
     """Group jobs by network, and download missing weights if the options allow it.
 
-    The network of an image depends only on its own factor, not on the rest of the batch. Jobs with
-    nothing to compute come first and need no network.
+    The network of an image depends only on its own factor and, with `-m auto`, on its own
+    statistics, not on the rest of the batch. Jobs with nothing to compute come first and need no
+    network.
 
     Args:
         plan: From `plan_files`.
@@ -164,25 +174,34 @@ def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
     for job in plan.jobs:
         if o.overwrite and job.source != STDIO and is_same_file(job.source, job.target):
             on_event(Replacing(job.source))
-    make = partial(Group, model=plan.model, size=plan.size, options=o)
+    make = partial(Group, size=plan.size, options=o)
     idle: list[Job] = []
-    waiting: dict[float, list[Job]] = {}
+    waiting: dict[tuple[float, tuple[ModelRef, ...]], list[Job]] = {}
     for job in plan.jobs:
         if output_exists(job, o):
             idle.append(job)
-        else:
-            waiting.setdefault(_network_factor(job, plan.size, o.max_pixels), []).append(job)
+            continue
+        refs, noted = plan.refs, job
+        if plan.chooses:
+            chosen, note = choose_model(job, o.max_pixels)
+            refs, noted = (chosen,), replace(job, notes=(*job.notes, note))
+        factor = _network_factor(job, plan.size, o.max_pixels)
+        waiting.setdefault((factor, refs), []).append(noted)
     if o.download:
-        for factor in waiting:
-            fetch([d for ref in plan.refs for d in ref.missing(factor)], on_event)
-    by_scale: dict[int | None, list[Job]] = {}
-    for factor, jobs in waiting.items():
-        by_scale.setdefault(network_scale(plan.refs, factor), []).extend(jobs)
-    groups = [make(tuple(idle), (BicubicRef(),), factor=1.0)] if idle else []
-    for scale, jobs in by_scale.items():
+        for factor, refs in waiting:
+            fetch([d for ref in refs for d in ref.missing(factor)], on_event)
+    by_scale: dict[tuple[int | None, tuple[ModelRef, ...]], list[Job]] = {}
+    for (factor, refs), jobs in waiting.items():
+        by_scale.setdefault((network_scale(refs, factor), refs), []).extend(jobs)
+    groups = [make(tuple(idle), (BicubicRef(),), plan.model, factor=1.0)] if idle else []
+    for (scale, refs), jobs in by_scale.items():
         factor = scale or plan.size.factor or DEFAULT_SCALE
-        groups.append(make(tuple(jobs), plan.refs, factor=factor))
+        groups.append(make(tuple(jobs), refs, _names(refs), factor=factor))
     return groups
+
+
+def _names(refs: Sequence[ModelRef]) -> str:
+    return "+".join(ref.name for ref in refs)
 
 
 def output_exists(job: Job, options: UpscaleOptions) -> bool:
