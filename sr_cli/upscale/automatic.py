@@ -25,10 +25,11 @@ def choose_model(job: Job, max_pixels: int) -> tuple[ModelRef, Note]:
         job: The image.
         max_pixels: Larger images are not decoded.
     """
-    is_text = _shows_text(job, max_pixels)
-    ref = parse_model(TEXT if is_text else None)
-    kind = "text-model-chosen" if is_text else "general-model-chosen"
-    return ref, Note(kind, {"model": ref.name})
+    if _shows_text(job, max_pixels):
+        ref = parse_model(TEXT)
+        return ref, Note("text-model-chosen", {"model": ref.name})
+    ref = parse_model(None)
+    return ref, Note("general-model-chosen", {"model": ref.name})
 
 
 def _shows_text(job: Job, max_pixels: int) -> bool:
