@@ -176,28 +176,36 @@ def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
             on_event(Replacing(job.source))
     make = partial(Group, size=plan.size, options=o)
     idle: list[Job] = []
-    waiting: dict[tuple[float, tuple[ModelRef, ...]], list[Job]] = {}
+    refs_of: dict[str, tuple[ModelRef, ...]] = {}
+    waiting: dict[tuple[float, str], list[Job]] = {}
     for job in plan.jobs:
         if output_exists(job, o):
             idle.append(job)
             continue
-        refs, noted = plan.refs, job
-        if plan.chooses:
-            chosen, note = choose_model(job, o.max_pixels)
-            refs, noted = (chosen,), replace(job, notes=(*job.notes, note))
+        refs, noted = _models_for(job, plan)
+        model = _names(refs)
+        refs_of[model] = refs
         factor = _network_factor(job, plan.size, o.max_pixels)
-        waiting.setdefault((factor, refs), []).append(noted)
+        waiting.setdefault((factor, model), []).append(noted)
     if o.download:
-        for factor, refs in waiting:
-            fetch([d for ref in refs for d in ref.missing(factor)], on_event)
-    by_scale: dict[tuple[int | None, tuple[ModelRef, ...]], list[Job]] = {}
-    for (factor, refs), jobs in waiting.items():
-        by_scale.setdefault((network_scale(refs, factor), refs), []).extend(jobs)
+        for factor, model in waiting:
+            fetch([d for ref in refs_of[model] for d in ref.missing(factor)], on_event)
+    by_scale: dict[tuple[int | None, str], list[Job]] = {}
+    for (factor, model), jobs in waiting.items():
+        by_scale.setdefault((network_scale(refs_of[model], factor), model), []).extend(jobs)
     groups = [make(tuple(idle), (BicubicRef(),), plan.model, factor=1.0)] if idle else []
-    for (scale, refs), jobs in by_scale.items():
+    for (scale, model), jobs in by_scale.items():
         factor = scale or plan.size.factor or DEFAULT_SCALE
-        groups.append(make(tuple(jobs), refs, _names(refs), factor=factor))
+        groups.append(make(tuple(jobs), refs_of[model], model, factor=factor))
     return groups
+
+
+def _models_for(job: Job, plan: Plan) -> tuple[tuple[ModelRef, ...], Job]:
+    """The models for an image, and its job with what is said about the choice."""
+    if not plan.chooses:
+        return plan.refs, job
+    chosen, note = choose_model(job, plan.options.max_pixels)
+    return (chosen,), replace(job, notes=(*job.notes, note))
 
 
 def _names(refs: Sequence[ModelRef]) -> str:
