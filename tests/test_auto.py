@@ -73,7 +73,7 @@ def test_each_image_gets_its_model(sr: Run, tmp_path: Path) -> None:
     kinds = {name: [n["kind"] for n in r.get("notes", [])] for name, r in found.items()}
     assert kinds["page.png"] == ["text-model-chosen"]
     assert kinds["photo.png"] == ["general-model-chosen"]
-    assert found["broken.png"]["error"]["code"] == "unreadable-file"
+    assert found["broken.png"]["error"]["code"] == "unsupported-image"
     # The same as when the model is named.
     for name, model in (("page.png", "text"), ("photo.png", "photo")):
         assert sr("upscale", f"in/{name}", "-o", f"{model}.png", "-m", model, "-x2").returncode == 0

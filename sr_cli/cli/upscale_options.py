@@ -263,7 +263,7 @@ def as_request(o: Options) -> UpscaleRequest:
     """The request that the options describe, checked before anything heavy is imported."""
     from sr_cli.engine.options import EngineOptions
     from sr_cli.registry.ref import parse_model
-    from sr_cli.upscale.request import UpscaleOptions, UpscaleRequest
+    from sr_cli.upscale.request import AUTO, UpscaleOptions, UpscaleRequest
     from sr_cli.video.options import ClipOptions
 
     factors = {parse_scale(text) for text in o.scale or []}
@@ -311,7 +311,8 @@ def as_request(o: Options) -> UpscaleRequest:
     request.check()
     for name in request.models:
         # Refuses unknown names before anything heavy is imported.
-        parse_model(name)
+        if name != AUTO:
+            parse_model(name)
     return request
 
 

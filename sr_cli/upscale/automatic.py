@@ -10,7 +10,6 @@ from sr_cli.registry.ref import ModelRef, parse_model
 from sr_cli.upscale.inputs import STDIO
 from sr_cli.upscale.outputs import Job
 
-AUTO = "auto"
 TEXT = "text"
 """The model for pages of text; all other images get the general one."""
 

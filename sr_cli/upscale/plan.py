@@ -18,10 +18,11 @@ from sr_cli.registry.downloads import fetch_download
 from sr_cli.registry.ref import AddressRef, BicubicRef, Download, ModelRef, parse_model
 from sr_cli.store.pins import pinned
 from sr_cli.upscale.archive import is_archive, is_whole, page_contents
-from sr_cli.upscale.automatic import AUTO, choose_model
+from sr_cli.upscale.automatic import choose_model
 from sr_cli.upscale.inputs import STDIO, Search, find_inputs
 from sr_cli.upscale.outputs import Job, Naming, plan_jobs, plan_sequence_job
 from sr_cli.upscale.request import (
+    AUTO,
     Downloaded,
     DownloadProgress,
     LeftOut,

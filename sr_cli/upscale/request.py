@@ -14,6 +14,9 @@ from sr_cli.imaging.formats import DEFAULT_MAX_PIXELS
 from sr_cli.system.types import check_types
 from sr_cli.video.options import ClipOptions
 
+AUTO = "auto"
+"""Names no model: each image's is chosen from its own statistics."""
+
 
 @dataclass(frozen=True)
 class UpscaleOptions:
