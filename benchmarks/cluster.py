@@ -7,8 +7,9 @@
 `efficiency` runs one process of 1 thread, 1 worker of 1 thread and 2 workers of 1 thread in turn,
 and prints the best of each: seconds, CPU seconds, and the resident memory of the largest process.
 Efficiency is the rate of 2 workers over twice that of 1 worker, without the start. `kill` sends
-SIGKILL to a random worker at random moments. `tiny` places jobs that do nothing on 2 workers, and
-prints jobs a second and what the command, which holds the scheduler, has resident.
+SIGKILL to a random worker at random moments, also while it starts. `tiny` places jobs that do
+nothing on 2 workers, and prints jobs a second and what the command, which holds the scheduler, has
+resident.
 """
 
 from __future__ import annotations
@@ -53,6 +54,16 @@ def descendants(pid: int) -> list[int]:
     for known in found:
         found += [child for child, parent in parents.items() if parent == known]
     return found[1:]
+
+
+def worker_processes(pid: int) -> list[int]:
+    """The workers that a command started."""
+    found = []
+    for child in descendants(pid):
+        with suppress(OSError):
+            if b"cluster.local" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(child)
+    return found
 
 
 def resident_mib(pid: int) -> float:
@@ -130,12 +141,7 @@ def kill(o: argparse.Namespace, folder: Path) -> None:
     chance = random.Random(o.seed)
     while process.poll() is None and killed < o.kills:
         time.sleep(chance.uniform(0.5, o.pause))
-        workers = [
-            pid
-            for pid in descendants(process.pid)
-            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        ]
-        if workers and out.is_dir():
+        if workers := worker_processes(process.pid):
             os.kill(chance.choice(workers), signal.SIGKILL)
             killed += 1
     said = process.communicate()[1]
@@ -161,9 +167,9 @@ def tiny(o: argparse.Namespace, folder: Path) -> None:
         "from sr_cli.upscale.cluster import task\n"
         "from sr_cli.upscale.request import Result\n"
         "def nothing(attempt, *_):\n"
-        "    job = attempt.job\n"
-        "    return task.Outcome(Result(job.source, job.target, 'done'))\n"
-        "task._upscale_image = nothing\n"
+        "    jobs = attempt.group.jobs\n"
+        "    return task.Outcome(tuple(Result(j.source, j.target, 'done') for j in jobs))\n"
+        "task._upscale_images = nothing\n"
     )
     with LocalCluster(
         n_workers=2,

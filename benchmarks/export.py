@@ -1,12 +1,13 @@
 """How fast exported files are: ratios to the engine, each side timed in turn.
 
-    python benchmarks/export.py [--models edsr rcan srresnet] [--size 128] [--openvino]
+    python benchmarks/export.py [--models edsr rcan srresnet] [--size 256] [--openvino]
 
 `engine` is the network as `sr upscale` runs it, in its fastest precision; `naive` its paper's form,
 exported with `torch.onnx.export` as users do it; `fp32` and `int8` are files of `sr export`, int8
-whatever it costs. All but `engine` run in ONNX Runtime; `openvino` is the file `fp32` in OpenVINO,
-in its own choice of precision. Every side runs in a process of its own, in rounds, one side after
-the other; the median counts. Files are made once, in a temporary folder.
+whatever it costs. All but `engine` run in ONNX Runtime; `openvino` and `openvino-int8` are the
+files `fp32` and `int8` in OpenVINO, the former in its own choice of precision. Every side runs in a
+process of its own, in rounds, one side after the other; the median counts. Files are made once, in
+a temporary folder.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 from speed import median_seconds
 
 SIDES = ("engine", "naive", "fp32", "int8")
+OPENVINO = {"openvino": "fp32.onnx", "openvino-int8": "int8.onnx"}
 SCALE = 4
 
 
@@ -62,10 +64,10 @@ def measure(side: str, name: str, size: int, folder: Path) -> float:
         return measure_engine(load_model(name, scale=SCALE).network, size)
     channels = load_model(name, scale=SCALE).network.channels
     lr = torch.rand(1, channels, size, size).numpy()
-    if side == "openvino":
+    if side in OPENVINO:
         import openvino as ov
 
-        request = ov.compile_model(folder / "fp32.onnx", "CPU").create_infer_request()
+        request = ov.compile_model(folder / OPENVINO[side], "CPU").create_infer_request()
         return median_seconds(lambda: request.infer({0: lr}))
     import onnxruntime
 
@@ -92,7 +94,7 @@ def measure_engine(model: Any, size: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", default=["edsr", "rcan", "srresnet"])
-    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--openvino", action="store_true")
     parser.add_argument("--side", help=argparse.SUPPRESS)
@@ -102,7 +104,7 @@ def main() -> None:
         seconds = measure(options.side, options.models[0], options.size, options.folder)
         print(json.dumps(seconds))
         return
-    sides = [*SIDES, "openvino"] if options.openvino else list(SIDES)
+    sides = [*SIDES, *OPENVINO] if options.openvino else list(SIDES)
     print(f"x{SCALE}, {options.size}x{options.size} lr; ratio to the engine (seconds)")
     for name in options.models:
         with tempfile.TemporaryDirectory() as folder:

@@ -1,15 +1,16 @@
 """How fast clips are upscaled: ratios to the network alone, and to ffmpeg with ncnn.
 
-    python benchmarks/video.py [--models espcn fsrcnn] [--frames 250] [--ncnn FOLDER --ffmpeg FILE]
-    python benchmarks/video.py --memory [--frames 4000]
+    python benchmarks/video.py [--models espcn fsrcnn] [--frames 250] [--compact FILE.pth]
+    python benchmarks/video.py --memory [--models bicubic] [--frames 4000] [--size 320x180]
 
 Every side runs in a process of its own, in rounds, one side after the other; the median of the
 rounds counts. The clip is made here: a view of `examples/photo.jpg` that moves, 640x360, H.264.
 
 - `alone`: the network on the same frames as RGB, already decoded: what a loop over frames makes.
 - `clip`: `sr upscale`, from the file to the file: decoding, network, encoding, joining.
-- `ncnn`: ffmpeg to PNG files, `realesrgan-ncnn-vulkan -n realesr-animevideov3 -s 2`, and ffmpeg
-  back to a file, as its guide has it. FOLDER is its release, with `models/`.
+- `ncnn`: FFmpeg's decoder, realesr-animevideov3 through ncnn on the CPU, and FFmpeg's encoder with
+  the settings of `sr`, each in a thread of its own, as in a pipe. FILE.pth is the x4 checkpoint of
+  Real-ESRGAN; its last layer is averaged to x2, and pnnx converts it (`pip install ncnn pnnx`).
 
 With `--memory`, the resident memory of `sr upscale` is read while a clip of that many frames and
 one of a quarter of it are upscaled: the difference is what grows with the length.
@@ -28,6 +29,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH, HEIGHT, SCALE = 640, 360, 2
+SECONDS_OF_NCNN = 15.0
+"""After which its rate is known: it makes about a frame a second."""
 
 
 def make_clip(path: Path, frames: int, width: int = WIDTH, height: int = HEIGHT) -> None:
@@ -85,28 +88,84 @@ def rate_of_clip(clip: Path, model: str) -> float:
     return frames / result.seconds
 
 
-def rate_of_ncnn(clip: Path, ncnn: Path, ffmpeg: str) -> float:
-    """Frames a second of ffmpeg, realesr-animevideov3 through ncnn, and ffmpeg."""
-    with tempfile.TemporaryDirectory() as folder:
-        before, after = Path(folder, "in"), Path(folder, "out")
-        before.mkdir()
-        after.mkdir()
-        quiet = [ffmpeg, "-v", "error", "-y"]
-        upscale = [str(ncnn / "realesrgan-ncnn-vulkan"), "-n", "realesr-animevideov3"]
-        encode = ["-crf", "17", "-pix_fmt", "yuv420p", str(Path(folder, "out.mp4"))]
-        began = time.perf_counter()
-        for command in (
-            [*quiet, "-i", str(clip), str(before / "%06d.png")],
-            [*upscale, "-s", str(SCALE), "-i", str(before), "-o", str(after), "-f", "png"],
-            [*quiet, "-framerate", "25", "-i", str(after / "%06d.png"), *encode],
-        ):
-            subprocess.run(command, check=True, capture_output=True, cwd=ncnn)
-        return len(list(after.iterdir())) / (time.perf_counter() - began)
+def convert_compact(checkpoint: Path, folder: Path) -> None:
+    """Write realesr-animevideov3 at x2 as `compact.ncnn.param` and `compact.ncnn.bin`."""
+    import pnnx
+    import torch
+    from torch import nn
+
+    class Compact(nn.Module):
+        def __init__(self, layers: list[nn.Module]) -> None:
+            super().__init__()
+            self.body, self.shuffle = nn.Sequential(*layers), nn.PixelShuffle(SCALE)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            base = nn.functional.interpolate(x, scale_factor=float(SCALE), mode="nearest")
+            return self.shuffle(self.body(x)) + base
+
+    tensors = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    tensors = {k: v.float() for k, v in tensors.get("params", tensors).items()}
+    last = max(int(name.split(".")[1]) for name in tensors)
+    layers: list[nn.Module] = [nn.Conv2d(3, 64, 3, padding=1), nn.PReLU(64)]
+    for _ in range(last // 2 - 1):
+        layers += [nn.Conv2d(64, 64, 3, padding=1), nn.PReLU(64)]
+    layers.append(nn.Conv2d(64, 3 * SCALE**2, 3, padding=1))
+    for name in (f"body.{last}.weight", f"body.{last}.bias"):
+        # The 4x4 pixels of each channel, averaged to 2x2.
+        x4 = tensors[name]
+        x2 = x4.view(3, SCALE, 2, SCALE, 2, *x4.shape[1:]).mean((2, 4))
+        tensors[name] = x2.reshape(3 * SCALE**2, *x4.shape[1:])
+    net = Compact(layers).eval()
+    net.load_state_dict(tensors)
+    pnnx.export(
+        net, str(folder / "compact.pt"), (torch.rand(1, 3, 48, 64),), (torch.rand(1, 3, 32, 40),)
+    )
 
 
-def grown_memory(clip: Path) -> int:
-    """The most resident bytes of `sr upscale -m bicubic` in a process of its own."""
-    command = ["-m", "sr_cli", "upscale", str(clip), "-m", "bicubic", "-x2", "-y", "--quiet"]
+def rate_of_ncnn(clip: Path, folder: str) -> float:
+    """Frames a second of decoding, ncnn and encoding, which overlap."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import av
+    import ncnn
+    import numpy as np
+
+    net = ncnn.Net()
+    net.opt.use_vulkan_compute = False
+    net.load_param(str(Path(folder, "compact.ncnn.param")))
+    net.load_model(str(Path(folder, "compact.ncnn.bin")))
+
+    def upscale(pixels: np.ndarray) -> np.ndarray:
+        extractor = net.create_extractor()
+        planar = np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32) / 255
+        extractor.input("in0", ncnn.Mat(planar).clone())
+        made = np.array(extractor.extract("out0")[1])
+        return np.rint(made.clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0).copy()
+
+    with av.open(clip) as source, av.open(clip.with_name("ncnn.mp4"), "w") as output:
+        options = {"preset": "veryfast", "crf": "16"}
+        stream = output.add_stream("libx264", rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = WIDTH * SCALE, HEIGHT * SCALE, "yuv420p"
+
+        def encode(pixels: np.ndarray) -> None:
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(pixels)))
+
+        frames = source.decode(video=0)
+        upscale(next(frames).to_ndarray(format="rgb24"))
+        began, count = time.perf_counter(), 0
+        with ThreadPoolExecutor(1) as encoding:
+            for frame in frames:
+                encoding.submit(encode, upscale(frame.to_ndarray(format="rgb24")))
+                count += 1
+                if time.perf_counter() - began > SECONDS_OF_NCNN:
+                    break
+        output.mux(stream.encode())
+    return count / (time.perf_counter() - began)
+
+
+def grown_memory(clip: Path, model: str) -> int:
+    """The most resident bytes of `sr upscale` in a process of its own."""
+    command = ["-m", "sr_cli", "upscale", str(clip), "-m", model, "-x2", "-y", "--quiet"]
     code = (
         "import resource, subprocess, sys\n"
         f"subprocess.run([sys.executable, *{command!r}], check=True)\n"
@@ -116,13 +175,13 @@ def grown_memory(clip: Path) -> int:
     return int(done.stdout)
 
 
-def compare_memory(frames: int, folder: Path) -> None:
+def compare_memory(model: str, frames: int, size: tuple[int, int], folder: Path) -> None:
     """Print the peak memory for a clip and for one of a quarter of its length."""
     peaks = []
     for count in (frames // 4, frames):
-        make_clip(folder / "clip.mp4", count, 320, 180)
-        peaks.append(grown_memory(folder / "clip.mp4"))
-        print(f"{count} frames of 320x180: {peaks[-1] / 2**20:.0f} MiB", flush=True)
+        make_clip(folder / "clip.mp4", count, *size)
+        peaks.append(grown_memory(folder / "clip.mp4", model))
+        print(f"{count} frames of {size[0]}x{size[1]}: {peaks[-1] / 2**20:.0f} MiB", flush=True)
     each = (peaks[1] - peaks[0]) / (frames - frames // 4)
     print(f"growth: {each:.0f} bytes a frame, {each * 90_000 / 2**20:.0f} MiB in an hour at 25")
 
@@ -132,43 +191,43 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["espcn", "fsrcnn"])
     parser.add_argument("--frames", type=int, default=250)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--ncnn", type=Path)
-    parser.add_argument("--ffmpeg", default="ffmpeg")
+    parser.add_argument("--compact", type=Path, help="realesr-animevideov3-x4.pth")
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--size", default="320x180", help="of the clip for --memory")
     parser.add_argument("--side", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side:
         side, clip, model = options.side
-        run = {"alone": rate_alone, "clip": rate_of_clip}[side]
+        run = {"alone": rate_alone, "clip": rate_of_clip, "ncnn": rate_of_ncnn}[side]
         print(json.dumps(run(Path(clip), model)))
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if options.memory:
-            compare_memory(options.frames, folder)
+            width, height = map(int, options.size.split("x"))
+            compare_memory(options.models[0], options.frames, (width, height), folder)
             return
         clip = folder / "clip.mp4"
         make_clip(clip, options.frames)
+        sides = [(model, side) for model in options.models for side in ("alone", "clip")]
+        if options.compact:
+            convert_compact(options.compact, folder)
+            sides.append((str(folder), "ncnn"))
         rates: dict[tuple[str, str], list[float]] = {}
         for _ in range(options.rounds):
-            for model in options.models:
-                for side in ("alone", "clip"):
-                    command = [sys.executable, __file__, "--side", side, str(clip), model]
-                    done = subprocess.run(command, capture_output=True, text=True, check=True)
-                    rates.setdefault((model, side), []).append(float(done.stdout))
-            if options.ncnn:
-                rates.setdefault(("ncnn", "clip"), []).append(
-                    rate_of_ncnn(clip, options.ncnn.resolve(), options.ffmpeg)
-                )
+            for model, side in sides:
+                command = [sys.executable, __file__, "--side", side, str(clip), model]
+                done = subprocess.run(command, capture_output=True, text=True, check=True)
+                rates.setdefault((model, side), []).append(float(done.stdout))
     medians = {key: statistics.median(found) for key, found in rates.items()}
     print(f"{WIDTH}x{HEIGHT} x{SCALE}, frames a second")
     for model in options.models:
         alone, whole = medians[model, "alone"], medians[model, "clip"]
         line = f"{model:9s} clip {whole:.1f}  network alone on RGB {alone:.1f}"
         line += f"  ratio {whole / alone:.2f}"
-        if options.ncnn:
-            line += f"  ffmpeg + ncnn {medians['ncnn', 'clip']:.1f}"
-            line += f"  ratio {whole / medians['ncnn', 'clip']:.2f}"
+        if options.compact:
+            other = medians[str(folder), "ncnn"]
+            line += f"  FFmpeg and ncnn {other:.2f}  ratio {whole / other:.1f}"
         print(line, flush=True)
 
 

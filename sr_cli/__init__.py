@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sr_cli.evaluation.benchmark import benchmark
     from sr_cli.evaluation.plan import BenchmarkOptions, Pairs
     from sr_cli.evaluation.report import Report
+    from sr_cli.imaging.consistency import Deviation, find_deviation
     from sr_cli.imaging.decode import read_provenance
     from sr_cli.imaging.provenance import Provenance
     from sr_cli.registry.ref import load_model
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BenchmarkOptions",
+    "Deviation",
     "EngineOptions",
     "Note",
     "Pairs",
@@ -48,6 +50,7 @@ __all__ = [
     "WorkerOptions",
     "__version__",
     "benchmark",
+    "find_deviation",
     "load_model",
     "read_provenance",
     "train",
@@ -57,6 +60,7 @@ __all__ = [
 
 _HOME = {
     "BenchmarkOptions": "evaluation.plan",
+    "Deviation": "imaging.consistency",
     "EngineOptions": "engine.options",
     "Note": "errors",
     "Pairs": "evaluation.plan",
@@ -71,6 +75,7 @@ _HOME = {
     "UpscaleOptions": "upscale.request",
     "WorkerOptions": "upscale.cluster.options",
     "benchmark": "evaluation.benchmark",
+    "find_deviation": "imaging.consistency",
     "load_model": "registry.ref",
     "read_provenance": "imaging.decode",
     "train": "training.train",

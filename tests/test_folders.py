@@ -177,19 +177,27 @@ def test_a_folder_without_images_says_what_it_holds(sr: Run, tmp_path: Path) -> 
     assert left_out(done)["unsupported"] == {".jp2": 1}
 
 
+def test_a_link_to_itself_among_images(sr: Run, tmp_path: Path) -> None:
+    save(tmp_path / "in/a.png")
+    (tmp_path / "in/loop.png").symlink_to("loop.png")
+    done = sr(*BICUBIC, "in", "-r")
+    assert done.returncode == 0 and (tmp_path / "in/a_x2.png").exists()
+    assert b"other files: 1" in done.stderr
+
+
 def test_a_folder_that_cannot_be_searched_is_an_error(
     sr: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save(tmp_path / "in/a.png")
     (tmp_path / "in/locked").mkdir()
-    real = Path.iterdir
+    real = os.scandir
 
     def deny(folder: Path) -> Any:
-        if folder.name == "locked":
+        if Path(folder).name == "locked":
             raise PermissionError(13, os.strerror(13))
         return real(folder)
 
-    monkeypatch.setattr(Path, "iterdir", deny)
+    monkeypatch.setattr(os, "scandir", deny)
     done = sr(*BICUBIC, "in", "-r")
     assert done.returncode == 1 and done.error_codes == ["unreadable-file"]
     assert (tmp_path / "in/a_x2.png").exists()

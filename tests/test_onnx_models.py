@@ -17,6 +17,9 @@ pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
+from sr_cli.errors import SrError  # noqa: E402
+from sr_cli.registry.onnx_graph import Graph, read_signature  # noqa: E402
+
 FLOAT = TensorProto.FLOAT
 ANY = ["n", 3, "h", "w"]
 NEAREST = {
@@ -248,3 +251,65 @@ def test_metadata_that_does_not_fit_the_graph_is_refused(sr: Run, tmp_path: Path
         onnx.save(made, tmp_path / "net.onnx")
         done = sr("upscale", lr, "-m", "net.onnx", "-o", "sr.png")
         assert (done.returncode, done.error_codes) == (1, ["unreadable-graph"])
+
+
+def test_cuda_requires_its_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    onnx.save(nearest(2), tmp_path / "net.onnx")
+    graph = Graph(tmp_path / "net.onnx", read_signature(tmp_path / "net.onnx"))
+    lr = np.zeros((1, 3, 4, 4), np.float32)
+    with pytest.raises(SrError) as refused:
+        graph.run(lr, "cuda:1")
+    assert refused.value.code == "provider-missing"
+
+    asked: list[Any] = []
+
+    class Session:
+        def __init__(self, content: str, options: Any, providers: list[Any]) -> None:
+            asked.extend(providers)
+
+        def get_providers(self) -> list[str]:
+            return working
+
+        def run(self, outputs: None, inputs: dict[str, Any]) -> list[Any]:
+            return [inputs["x"]]
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    monkeypatch.setattr(
+        onnxruntime,
+        "get_available_providers",
+        lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
+    )
+    # Where CUDA's libraries are missing, ONNX Runtime goes on with the CPU.
+    working = ["CPUExecutionProvider"]
+    with pytest.raises(SrError) as refused:
+        graph.run(lr, "cuda:1")
+    assert refused.value.code == "provider-missing"
+    working = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    asked.clear()
+    assert graph.run(lr, "cuda:1") is lr
+    assert asked == [("CUDAExecutionProvider", {"device_id": 1}), "CPUExecutionProvider"]
+
+
+def test_models_describes_what_goes_in_and_the_precision(sr: Run, tmp_path: Path) -> None:
+    onnx.save(in_bytes(), tmp_path / "net.onnx")
+    facts = sr("models", "net.onnx", "--json").document
+    assert (facts["input"], facts["precision"]) == ("uint8 nhwc", "as written")
+    onnx.save(in_half(), tmp_path / "net.onnx")
+    assert sr("models", "net.onnx", "--json").document["input"] == "float16 nchw"
+
+
+def test_8_bit_graph_says_that_it_rounds_deeper_images(sr: Run, tmp_path: Path) -> None:
+    onnx.save(in_bytes(), tmp_path / "net.onnx")
+    deep = np.arange(12 * 9, dtype=np.uint16).reshape(12, 9) * 601
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    save(tmp_path / "lr.png", 12, 9)
+    done = sr("upscale", "deep.png", "lr.png", "-m", "net.onnx", "-o", "out/", "--json")
+    assert done.returncode == 0, done.stderr
+    notes = {
+        record["input"]: [note["kind"] for note in record.get("notes", [])]
+        for record in done.records
+        if "input" in record
+    }
+    assert notes == {"deep.png": ["rounded-to-8-bit"], "lr.png": []}

@@ -42,7 +42,7 @@ TRAINABLE = [n for n in model_names() if n != "bicubic"]
         ("srgan", {"losses": {"perceptual": 1.0, "adversarial": 1e-3}, "steps": 200_000}),
         ("edsr", {"losses": {"l1": 1.0}, "learning_rate": 1e-4, "lr_patch": 48, "batch": 16}),
         ("rcan", {"losses": {"l1": 1.0}, "learning_rate": 1e-4, "lr_patch": 48, "batch": 16}),
-        ("span", {"losses": {"l1": 1.0}, "learning_rate": 5e-4, "lr_patch": 64, "batch": 64}),
+        ("swift", {"losses": {"l1": 1.0}, "learning_rate": 1e-3, "optimiser": "soap"}),
     ],
 )
 def test_defaults_are_the_papers(name: str, wanted: dict[str, object]) -> None:
@@ -50,7 +50,7 @@ def test_defaults_are_the_papers(name: str, wanted: dict[str, object]) -> None:
     assert {field: getattr(recipe, field) for field in wanted} == wanted
     first, middle, last = (learning_rate_factor(recipe, d, 999) for d in (0.0, 0.6, 1.0))
     ends = {"espcn": (0.01**0.6, 0.01), "vdsr": (0.01, 1e-4), "srgan": (0.1, 0.01)}
-    halved = {"edsr": (1.0, 0.5), "rcan": (0.125, 0.03125), "span": (0.125, 0.03125)}
+    halved = {"edsr": (1.0, 0.5), "rcan": (0.125, 0.03125)}
     assert first == 1.0
     assert (middle, last) == pytest.approx((ends | halved).get(name, (1.0, 1.0)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -257,3 +258,34 @@ def test_hdr10_is_kept(sr: Run, tmp_path: Path) -> None:
         assert after[kind] == before[kind]
     done = sr(*BICUBIC, source, "--json", "-o", "b.mp4", "--codec", "av1")
     assert "hdr-metadata-dropped" in done.note_kinds
+
+
+def dynamic_metadata() -> bytes:
+    """A prefix SEI of HEVC with HDR10+ for one window (CTA-861.4, annex S; ITU-T T.35)."""
+    bits = "01" + f"{4000:027b}" + "0" + "".join(f"{v:017b}" for v in (10000, 20000, 30000, 15000))
+    bits += "0000" + f"{5:010b}" + "000"
+    bits += "0" * (-len(bits) % 8)
+    content = bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8))
+    payload = b"\xb5\x00\x3c\x00\x01\x04\x01" + content
+    message = bytes([4, len(payload)]) + payload + b"\x80"
+    escaped = re.sub(rb"\x00\x00(?=[\x00-\x03])", b"\x00\x00\x03", message)
+    return b"\x00\x00\x00\x01" + bytes([39 << 1, 1]) + escaped
+
+
+def test_dynamic_hdr_metadata_is_dropped_with_a_note(sr: Run, tmp_path: Path) -> None:
+    tags = {"colorspace": 9, "color_range": 1, "color_primaries": 9, "color_trc": 16}
+    made = Made("libx265", "yuv420p10le", 64, 64, tags=tags)
+    with av.open(tmp_path / "a.mkv", "w") as container:
+        stream = made.add_to(container)
+        frames = [made.frame((300, 512, 512), pts) for pts in made.times]
+        for packet in [p for frame in (*frames, None) for p in stream.encode(frame)]:
+            marked = av.Packet(dynamic_metadata() + bytes(packet))
+            marked.pts, marked.dts, marked.time_base = packet.pts, packet.dts, packet.time_base
+            marked.stream, marked.is_keyframe = stream, packet.is_keyframe
+            container.mux(marked)
+    assert "DYNAMIC_HDR_PLUS" in side_data(tmp_path / "a.mkv")
+    done = sr(*BICUBIC, "a.mkv", "--json")
+    assert done.returncode == 0 and done.note_kinds == ["dynamic-hdr-dropped"]
+    assert "DYNAMIC_HDR_PLUS" not in side_data(tmp_path / "a_x2.mkv")
+    done = sr(*BICUBIC, "a.mkv", "--json", "-f", "png")
+    assert "dynamic-hdr-dropped" in done.note_kinds

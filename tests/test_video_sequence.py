@@ -153,6 +153,52 @@ def test_frames_out(arguments: tuple[str, ...], folder: str, sr: Run, tmp_path: 
         assert np.abs(pixels.astype(int) - colour).max() <= 2
 
 
+@pytest.mark.parametrize(
+    ("names", "first"),
+    [
+        ("out/%06d.png", "out/000001.png"),
+        ("out/shot_%02d_a.webp", "out/shot_01_a.webp"),
+        ("%d.jpg", "1.jpg"),
+    ],
+)
+def test_frames_out_with_numbers_in_their_names(
+    names: str, first: str, sr: Run, tmp_path: Path
+) -> None:
+    written_clip(tmp_path / "clip.mp4")
+    assert sr(*BICUBIC, "clip.mp4", "-o", names).returncode == 0
+    files = list((tmp_path / first).parent.glob("*" + Path(first).suffix))
+    assert len(files) == 3 and (tmp_path / first) in files
+    done = sr(*BICUBIC, "clip.mp4", "-o", names)
+    assert (done.returncode, done.error_codes) == (1, ["already-exists"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("clip.mp4", "b.mp4", "-o", "out/%06d.png"), "conflicting-options"),
+        (("clip.mp4", "-o", "out/%06d.png", "-f", "jpg"), "format-contradicts-name"),
+        (("clip.mp4", "-o", "%d/a.png"), "format-of-other-kind"),
+        (("clip.mp4", "-o", "out/%s.png"), "format-of-other-kind"),
+        (("clip.mp4", "-o", "out/%06d.png", "--preview", "2"), "conflicting-options"),
+        (("clip.mp4", "-f", "png", "--preview", "2"), "conflicting-options"),
+    ],
+)
+def test_refused_names_of_frames(
+    arguments: tuple[str, ...], code: str, sr: Run, tmp_path: Path
+) -> None:
+    for name in ("clip.mp4", "b.mp4"):
+        written_clip(tmp_path / name)
+    done = sr(*BICUBIC, *arguments)
+    assert (done.returncode, done.error_codes) == (2, [code])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["b.mp4", "clip.mp4"]
+
+
+def test_an_output_folder_keeps_a_clip(sr: Run, tmp_path: Path) -> None:
+    written_clip(tmp_path / "clip.mp4")
+    assert sr(*BICUBIC, "clip.mp4", "-o", "out/").returncode == 0
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["clip.mp4"]
+
+
 def test_frames_out_of_several_clips(sr: Run, tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
         written_clip(tmp_path / name)

@@ -60,6 +60,28 @@ def test_a_still_scene_with_noise_stays_still(
     assert steady < 0.1 * frame_wise
 
 
+def test_steady_by_default_with_photo_alone(sr: Run, tmp_path: Path) -> None:
+    source = written(tmp_path / "a.mkv", [noisy(scene(), 2, n) for n in range(3)])
+    photo = [
+        upscaled(sr, source, f"{n}.mkv", "-m", "photo", *a)
+        for n, a in enumerate(((), ("--steady",), ("--no-steady",)))
+    ]
+    assert (photo[0] == photo[1]).all()
+    assert photo[0].var(axis=0).mean() < 0.1 * photo[2].var(axis=0).mean()
+    fsrcnn = [
+        upscaled(sr, source, f"f{n}.mkv", "-m", "fsrcnn", *a)
+        for n, a in enumerate(((), ("--no-steady",)))
+    ]
+    assert (fsrcnn[0] == fsrcnn[1]).all()
+
+
+@pytest.mark.parametrize("arguments", [("-f", "png"), ("--preview", "2")])
+def test_single_frames_are_not_steady(arguments: tuple[str, ...], sr: Run, tmp_path: Path) -> None:
+    written(tmp_path / "a.mkv", [scene()])
+    done = sr("upscale", "a.mkv", "-m", "bicubic", "-x2", "--steady", *arguments)
+    assert (done.returncode, done.error_codes) == (2, ["conflicting-options"])
+
+
 def test_a_cut_does_not_bleed(sr: Run, tmp_path: Path) -> None:
     luma = [noisy(scene(seed), 2, 10 * seed + n) for seed in (1, 2) for n in range(3)]
     source = written(tmp_path / "a.mkv", luma)

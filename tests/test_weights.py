@@ -15,7 +15,8 @@ from helpers.networks import needs_bf16
 from PIL import Image
 from safetensors.torch import save_file
 
-from sr_cli.engine.upscaler import Upscaler, needed_halo
+from sr_cli.engine.budget import needed_halo
+from sr_cli.engine.upscaler import Upscaler
 from sr_cli.errors import SrError
 from sr_cli.evaluation.metrics import psnr_y
 from sr_cli.imaging.decode import read_picture

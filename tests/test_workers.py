@@ -24,7 +24,7 @@ from PIL import Image
 from sr_cli import SrError, WorkerOptions, read_provenance, upscale_files
 from sr_cli.engine.options import EngineOptions
 from sr_cli.registry.ref import parse_model
-from sr_cli.upscale.cluster import check, connect
+from sr_cli.upscale.cluster import check, connect, local
 from sr_cli.upscale.cluster.options import available_cores
 
 pytestmark = needs_dask
@@ -298,7 +298,7 @@ def test_what_a_worker_must_have(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     mark.touch()
     refs = (parse_model("espcn"),)
-    probe = check.Probe(refs, 3, EngineOptions("cpu"), (source,), tmp_path, mark)
+    probe = check.Probe(refs, 3, EngineOptions("cpu"), (source,), mark)
     here, found = check.describe_here(probe), check.describe_worker(probe)
     assert found.compute.startswith("cpu ") and check.difference(found, here) is None
     other = check.Facts(here.versions, ("0" * 64,), here.sizes)
@@ -367,7 +367,7 @@ def children_of(process: subprocess.Popen[bytes]) -> list[int]:
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = int(stat.read_text().rsplit(")", 1)[1].split()[1])
-            is_worker = b"spawn_main" in (stat.parent / "cmdline").read_bytes()
+            is_worker = b"cluster.local" in (stat.parent / "cmdline").read_bytes()
         except OSError:
             continue
         if parent == process.pid and is_worker:
@@ -408,6 +408,38 @@ def test_killed_workers_and_interruptions(tmp_path: Path, event: str) -> None:
     made = len(list(out.iterdir()))
     assert made == 24 if event == "kill" else 0 < made < 24
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+
+
+@needs_two_cores
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc")
+def test_workers_end_with_a_command_that_is_killed(tmp_path: Path) -> None:
+    for index in range(24):
+        save(tmp_path / f"in/{index:02}.png", 150, 150, seed=index)
+    process = start_process(
+        "upscale", "in", "-o", "out", "-m", "bicubic", "-x6", "--workers", "2", cwd=tmp_path
+    )
+    wait_for_results(process, tmp_path / "out", 1)
+    workers = children_of(process)
+    assert len(workers) == 2
+    process.kill()
+    process.communicate()
+    until = time.monotonic() + 60
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert all(size_of(path) == (900, 900) for path in (tmp_path / "out").iterdir())
+
+
+def test_processes_that_never_become_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    workers = local.LocalWorkers("tcp://127.0.0.1:1", 1)
+    until = time.monotonic() + 60
+    with pytest.raises(SrError) as error:
+        while time.monotonic() < until:
+            workers.start_missing(())
+            time.sleep(0.01)
+    workers.close()
+    assert error.value.code == "workers-not-started" and "1" in error.value.facts["reason"]
 
 
 def _certificates(folder: Path) -> tuple[str, ...]:

@@ -29,7 +29,8 @@ class Options:
         typer.Option("-x", "-s", "--scale", help="Scale. Default: 4, or the model's largest."),
     ] = None
     format: Annotated[
-        str | None, typer.Option("-f", "--format", help="onnx or pt2. Default: by -o, or onnx.")
+        str | None,
+        typer.Option("-f", "--format", help="onnx, pt2 or litert. Default: by -o, or onnx."),
     ] = None
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Output file. Default: MODEL-xN.onnx.")
@@ -40,6 +41,13 @@ class Options:
         typer.Option("--uint8", help="8-bit RGB pixels (N, h, w, 3) go in and come out."),
     ] = False
     opset: Annotated[int, typer.Option(help="Version of ONNX's operators, 17 to 24.")] = 18
+    tile: Annotated[
+        int | None,
+        typer.Option(help="Sides of what a LiteRT file takes, in lr pixels. Default: 128."),
+    ] = None
+    layout: Annotated[str | None, typer.Option(help="nhwc or nchw, for LiteRT. Default: nhwc.")] = (
+        None
+    )
     calibrate: Annotated[
         Path | None,
         typer.Option(help="Folder of images for int8. Default: a small built-in image."),
@@ -56,12 +64,13 @@ class Options:
 
 @takes(Options)
 def export(options: Options) -> None:
-    """Export a model for other runtimes: ONNX, or torch.export.
+    """Export a model for other runtimes: ONNX, torch.export or LiteRT.
 
     The file takes images of any size, lr (N, C, h, w) with values in [0, 1],
     and gives what sr upscale gives, to the last pixel. It is compared with
     PyTorch in its own runtime before it is written. ONNX requires the extra
-    onnx.
+    onnx. A LiteRT file takes tiles of one size, (1, tile, tile, C); it
+    requires the extra litert, best in an environment of its own.
 
     Exit codes: 0 written; 1 the model cannot be exported; 2 refused;
     130 interrupted; 143 terminated.
@@ -93,6 +102,8 @@ def _request(o: Options) -> ExportRequest:
         o.precision,
         o.uint8,
         o.opset,
+        o.tile,
+        o.layout,
         o.calibrate,
         o.force,
         o.overwrite,

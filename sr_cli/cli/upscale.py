@@ -26,8 +26,8 @@ def upscale(options: Options) -> None:
 
     Results are written next to their inputs as NAME_x4.EXT, or to -o.
     Existing files are not overwritten without -y. EXIF, XMP, ICC profile,
-    alpha, 16 bits, animation frames and TIFF pages are preserved; of
-    clips, times, colours, audio, subtitles, chapters and metadata.
+    alpha, 16 bits, animation frames, TIFF pages and the place of a GeoTIFF
+    are preserved; of clips, times, colours, audio, subtitles, chapters and metadata.
 
     Exit codes: 0 all done; 1 an image or checkpoint failed; 2 refused
     before any image was opened; 130 interrupted; 141 stdout closed;
@@ -53,6 +53,7 @@ def upscale(options: Options) -> None:
             if plan.left_out:
                 reporter.on_left_out(plan.left_out)
             _show_plan(plan, options)
+            plan.close()
             raise typer.Exit(ExitCode.FAILED if plan.problems else ExitCode.OK)
         for result in run_plan(plan, reporter.on_event, workers):
             reporter.on_result(result)
@@ -62,18 +63,21 @@ def upscale(options: Options) -> None:
 
 def _show_plan(plan: Plan, options: Options) -> None:
     """Print the outputs that the inputs would become (`--dry-run`)."""
+    from sr_cli.upscale.remote import named
+
     for name, problem in plan.problems:
         report_error(problem)
         if options.json:
             print_json({"input": name, "status": "failed", "error": as_record(problem)})
     for job in plan.jobs:
         exists = str(job.target) != "-" and os.path.exists(job.target)
+        source, target = named(job.source), named(job.target)
         if options.json:
-            record = {"input": str(job.source), "output": str(job.target)}
+            record = {"input": str(source), "output": str(target)}
             print_json(record | {"status": "planned", "exists": exists})
         else:
             note = (" (overwritten)" if options.overwrite else " (exists)") if exists else ""
-            typer.echo(f"{shown(job.source)} -> {shown(job.target)}{note}")
+            typer.echo(f"{shown(source)} -> {shown(target)}{note}")
     for path in plan.earlier_results:
         if options.json:
             record = {"input": str(path), "model": plan.model, "status": "skipped"}

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from sr_cli.upscale.cluster.options import WorkerOptions
     from sr_cli.upscale.request import UpscaleRequest
 
-_OUTPUT_HELP = "Output file, or folder if it exists or ends in /; - writes to stdout."
+_OUTPUT_HELP = (
+    "Output file, or folder if it exists or ends in /; - writes to stdout. "
+    "frames/%06d.png writes the frames of a clip, frames/ with -f png, too."
+)
 
 _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
 
@@ -44,7 +47,8 @@ class Options:
         list[str],
         typer.Argument(
             metavar="INPUT",
-            help="Images, clips, .cbz archives, folders or patterns; - reads stdin.",
+            help="Images, clips, .cbz archives, folders or patterns, or their addresses in a store "
+            "(s3://bucket/folder/); - reads stdin.",
         ),
     ]
     output: Annotated[str | None, typer.Option("-o", "--output", help=_OUTPUT_HELP)] = None
@@ -153,12 +157,29 @@ class Options:
             help="x, y or both: the image continues at its other end (textures, panoramas).",
         ),
     ] = "none"
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Reduce each result again with bicubic, and report the largest and the mean "
+            "deviation from the input, in 255ths of the range of values.",
+        ),
+    ] = False
+    consistent: Annotated[
+        bool,
+        typer.Option(
+            "--consistent",
+            help="Change each result as little as needed to give back the input when it is "
+            "reduced: nothing that was measured is lost. Computed in fp32.",
+        ),
+    ] = False
     download: Annotated[
         bool, typer.Option("--download", help="Download the public weights that -m needs.")
     ] = False
-    max_pixels: Annotated[int, typer.Option(help="Largest input or result, in pixels.")] = (
-        512_000_000
-    )
+    max_pixels: Annotated[
+        int,
+        typer.Option(help="Largest input or result, in pixels; of TIFF in windows, of a window."),
+    ] = 512_000_000
     allow_truncated: Annotated[
         bool, typer.Option("--allow-truncated", help="Read truncated files as far as possible.")
     ] = False
@@ -200,11 +221,13 @@ class Options:
         typer.Option("--fps", help="Frames a second of images that become a clip: -o clip.mp4."),
     ] = None
     steady: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--steady", help="Of clips: keep the result where nothing changes beyond noise."
+            "--steady/--no-steady",
+            help="Of clips: keep the result where nothing changes beyond noise. "
+            "Default: with photo.",
         ),
-    ] = False
+    ] = None
     preview: Annotated[
         int | None,
         typer.Option(
@@ -289,6 +312,7 @@ def as_request(o: Options) -> UpscaleRequest:
             skip_existing=o.skip_existing,
             flatten=o.flatten,
             compare=o.compare,
+            verify=o.verify,
             download=o.download,
             max_pixels=o.max_pixels,
             allow_truncated=o.allow_truncated,
@@ -304,7 +328,13 @@ def as_request(o: Options) -> UpscaleRequest:
                 steady=o.steady,
             ),
             engine=EngineOptions(
-                o.device.split(",")[0], o.threads, o.precision, o.tile, o.tta, o.wrap
+                o.device.split(",")[0],
+                o.threads,
+                o.precision,
+                o.tile,
+                o.tta,
+                o.wrap,
+                o.consistent,
             ),
         ),
     )

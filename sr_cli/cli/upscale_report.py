@@ -9,7 +9,7 @@ from typing import Any
 from sr_cli.cli.console import print_json, report_error, say, shown
 from sr_cli.cli.messages import as_record, note_sentence
 from sr_cli.cli.progress import DownloadBars, ImageBars
-from sr_cli.errors import SrError
+from sr_cli.errors import Note, SrError
 from sr_cli.upscale.request import (
     ClipProgress,
     Downloaded,
@@ -156,6 +156,9 @@ class Reporter:
             return
         for note in result.notes:
             say(f"{result.source}: {note_sentence(note)}", style="yellow")
+        if result.deviation is not None:
+            verified = Note("verified", asdict(result.deviation))
+            say(f"{result.source}: {note_sentence(verified)}", style="yellow")
         pages = f"pages: {result.pages}  " if result.pages else ""
         say(
             f"{result.target}  {pages}{result.width}x{result.height} -> "
@@ -222,6 +225,7 @@ def record_of(result: Result) -> dict[str, Any]:
         "device": result.device,
         "precision": result.precision,
         "tile": result.tile,
+        **({"deviation": asdict(result.deviation)} if result.deviation else {}),
         "seconds": round(result.seconds, 3),
         "notes": [n.as_dict() | {"message": note_sentence(n)} for n in result.notes],
     }

@@ -14,6 +14,7 @@ from sr_cli.errors import SrError
 from sr_cli.registry.checkpoint import is_sr_checkpoint, read_header
 from sr_cli.registry.loaded import LoadedModel
 from sr_cli.registry.manifest import load_manifest
+from sr_cli.registry.onnx_model import OnnxModel
 from sr_cli.registry.published import published_by_sha256
 from sr_cli.registry.ref import file_ref
 from sr_cli.system.files import sha256_of
@@ -65,6 +66,11 @@ def describe(path: Path) -> dict[str, Any]:
         facts["tile_difference"] = traits.tile_difference
     gray = "gray" if traits.value_range == (0.0, 1.0) else "luma"
     facts["channels"] = gray if network.channels == 1 else "RGB"
+    if isinstance(network, OnnxModel):
+        signature = network.graph.signature
+        facts["input"] = f"{signature.dtype} {signature.layout}"
+        # A graph computes in the precision that it was written in, whatever this machine can do.
+        measured = {"precision": signature.properties.get("sr.precision", "as written")}
     facts["parameters"] = network.count_parameters()
     return facts | measured
 

@@ -12,8 +12,16 @@ from numpy.typing import NDArray
 from sr_cli.engine.pipeline import BicubicPipeline, OnShare, Pipeline
 from sr_cli.engine.size import MAX_FACTOR, Size
 from sr_cli.errors import Note, SrError
+from sr_cli.imaging.consistency import Deviation, find_deviation, join_deviations
 from sr_cli.imaging.picture import Band, Frame, Picture
-from sr_cli.imaging.values import Span, find_missing, find_span, is_wide, join_spans
+from sr_cli.imaging.values import (
+    Span,
+    find_missing,
+    find_span,
+    is_wide,
+    join_spans,
+    restore_missing,
+)
 
 _BAND = 256
 _PIECE = 1 << 20
@@ -21,7 +29,12 @@ _WHITE = 65535
 
 
 def upscale_picture(
-    picture: Picture, pipeline: Pipeline, size: Size, on_share: OnShare | None = None
+    picture: Picture,
+    pipeline: Pipeline,
+    size: Size,
+    on_share: OnShare | None = None,
+    *,
+    verify: bool = False,
 ) -> Picture:
     """Upscale all frames of a picture; metadata is kept unchanged.
 
@@ -33,8 +46,11 @@ def upscale_picture(
         pipeline: What upscales the frames.
         size: The size of the result.
         on_share: Called with the share that is done, 0 to 1.
+        verify: Measure how far the result, reduced again, is from the picture: gray or colour
+            where it is visible, and bands. Frames that did not become larger are left out.
     """
     frames = []
+    deviations: list[Deviation] | None = [] if verify else None
     count = len(picture.frames)
     # 16 bits in a TIFF are often less, or measurements.
     measured = picture.format == "TIFF"
@@ -47,9 +63,15 @@ def upscale_picture(
         width, height = size.of(frame.width, frame.height)
         shrinks = only_shrinks(frame, pipeline, size)
         chosen = BicubicPipeline(pipeline.wrap) if shrinks else pipeline
-        frames.append(_upscale_frame(frame, chosen, (height, width), report, measured))
+        grows = width > frame.width or height > frame.height
+        compared = deviations if grows else None
+        frames.append(_upscale_frame(frame, chosen, (height, width), report, measured, compared))
     notes = [*picture.notes, *_notes_on_values(picture, measured)]
-    result = replace(picture, frames=frames, notes=notes)
+    is_deep = any(frame.pixels.dtype != np.uint8 for frame in picture.frames)
+    if is_deep and any(upscaler.eight_bit for upscaler in pipeline.upscalers):
+        notes.append(Note("rounded-to-8-bit"))
+    found = join_deviations(deviations) if deviations is not None else None
+    result = replace(picture, frames=frames, notes=notes, deviation=found)
     if picture.gain_map is not None:
         # Networks are not made for gains.
         bicubic = BicubicPipeline(pipeline.wrap)
@@ -82,7 +104,12 @@ def only_shrinks(frame: Frame, pipeline: Pipeline, size: Size) -> bool:
 
 
 def _upscale_frame(
-    frame: Frame, pipeline: Pipeline, size: tuple[int, int], on_share: OnShare, measured: bool
+    frame: Frame,
+    pipeline: Pipeline,
+    size: tuple[int, int],
+    on_share: OnShare,
+    measured: bool,
+    deviations: list[Deviation] | None,
 ) -> Frame:
     # Colour has the largest share; alpha and bands are done one by one.
     steps = 3 + (frame.alpha is not None) + len(frame.bands)
@@ -90,7 +117,10 @@ def _upscale_frame(
 
     def upscale(pixels: NDArray[Any], on_share: OnShare | None) -> NDArray[Any]:
         missing = find_missing(pixels, frame.nodata)
-        return _upscale_samples(pixels, missing, pipeline, size, on_share, measured)
+        hidden = None if pixels is not colour or frame.alpha is None else frame.alpha == 0
+        return _upscale_samples(
+            pixels, missing, frame.nodata, pipeline, size, on_share, measured, deviations, hidden
+        )
 
     pixels = upscale(colour, lambda share: on_share(share * 3 / steps))
     alpha = None if frame.alpha is None else _upscale_alpha(frame.alpha, pipeline, size)
@@ -106,12 +136,18 @@ def _upscale_frame(
 def _upscale_samples(
     pixels: NDArray[Any],
     missing: NDArray[np.bool_] | None,
+    nodata: float | None,
     pipeline: Pipeline,
     size: tuple[int, int],
     on_share: OnShare | None,
     measured: bool,
+    deviations: list[Deviation] | None,
+    hidden: NDArray[np.bool_] | None,
 ) -> NDArray[Any]:
-    """Upscale samples of any type; pixels without a value are filled meanwhile, and stay so."""
+    """Upscale samples of any type; pixels without a value are filled meanwhile, and stay so.
+
+    The deviation is added to `deviations`, of pixels that are neither missing nor hidden.
+    """
     if missing is not None and missing.all():
         nothing: NDArray[Any] = pixels[_nearest(pixels, size)]
         return nothing
@@ -122,20 +158,37 @@ def _upscale_samples(
     else:
         unit = pipeline.run(span.to_unit(filled), size, on_share)
         sr = span.from_unit(unit, pixels.dtype)
+    if deviations is not None:
+        left_out = [mask for mask in (missing, hidden) if mask is not None]
+        counted = ~np.logical_or.reduce(left_out) if left_out else None
+        size_of_span = (span.high - span.low) or 1.0 if span else None
+        deviations.append(
+            find_deviation(filled, sr, span=size_of_span, counted=counted, wrap=pipeline.wrap)
+        )
     if missing is not None:
         nearest = _nearest(pixels, size)
-        there = missing[nearest]
-        sr[there] = pixels[nearest][there]
+        restore_missing(sr, pixels[nearest], missing[nearest], nodata)
+    elif nodata is not None:
+        restore_missing(sr, sr, None, nodata)
     return sr
 
 
 def _span(pixels: NDArray[Any], missing: NDArray[np.bool_] | None, measured: bool) -> Span | None:
     """The range to map to [0, 1]; None for images that are upscaled as they are."""
-    if not is_wide(pixels.dtype) and not (measured and pixels.dtype == np.uint16):
+    if not needs_span(pixels.dtype, measured=measured):
         return None
-    span = find_span(pixels, missing)
+    return mapped_span(find_span(pixels, missing), pixels.dtype)
+
+
+def needs_span(dtype: np.dtype[Any], *, measured: bool) -> bool:
+    """Whether samples of a type may have to be mapped to [0, 1]."""
+    return is_wide(dtype) or (measured and dtype == np.uint16)
+
+
+def mapped_span(span: Span, dtype: np.dtype[Any]) -> Span | None:
+    """The range to map to [0, 1]; None for all of 16 bits, which are upscaled as they are."""
     is_whole = span.high in (_WHITE, span.low)
-    return None if pixels.dtype == np.uint16 and is_whole else span
+    return None if dtype == np.uint16 and is_whole else span
 
 
 def _nearest(pixels: NDArray[Any], size: tuple[int, int]) -> tuple[NDArray[Any], ...]:
@@ -200,8 +253,7 @@ def _upscale_alpha(alpha: NDArray[Any], pipeline: Pipeline, size: tuple[int, int
     sr = pipeline.run(alpha, size, exact=True)
     if size[0] < alpha.shape[0] or size[1] < alpha.shape[1]:
         return sr
-    window = np.ones((5, 5), np.uint8)
-    flat = cv2.erode(alpha, window) == cv2.dilate(alpha, window)
+    flat = is_flat(alpha)
     (h, w), (height, width) = alpha.shape, size
     columns = np.arange(width) * w // width
     for y in range(0, height, _BAND):
@@ -209,6 +261,18 @@ def _upscale_alpha(alpha: NDArray[Any], pipeline: Pipeline, size: tuple[int, int
         nearest = np.ix_(rows, columns)
         np.copyto(sr[y : y + _BAND], alpha[nearest], where=flat[nearest])
     return sr
+
+
+FLAT_REACH = 2
+"""How far around a pixel all must be equal to it where alpha is flat."""
+
+
+def is_flat(alpha: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where alpha keeps its exact value."""
+    side = 2 * FLAT_REACH + 1
+    window = np.ones((side, side), np.uint8)
+    flat: NDArray[np.bool_] = cv2.erode(alpha, window) == cv2.dilate(alpha, window)
+    return flat
 
 
 def check_result_size(picture: Picture, size: Size, max_pixels: int) -> tuple[int, int]:

@@ -25,6 +25,7 @@ class EngineOptions:
         tta: Average the results of eight flips and rotations (EDSR, section 3.4).
         wrap: `x`, `y` or `both` for images that continue at their other end, such as textures and
             panoramas, or `none`.
+        consistent: Project each result onto what gives back its input when it is reduced.
     """
 
     device: str = "auto"
@@ -33,6 +34,7 @@ class EngineOptions:
     tile: int | None = None
     tta: bool = False
     wrap: str = "none"
+    consistent: bool = False
 
     def check(self) -> None:
         """Check the values without importing torch.

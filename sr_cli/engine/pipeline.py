@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from sr_cli.engine.options import EngineOptions
+from sr_cli.engine.rows import RowSource
 from sr_cli.engine.size import best_scale, passes_for
 from sr_cli.engine.tiling import Axis, plan_spans
 from sr_cli.errors import RefusedError, SrError
+from sr_cli.imaging.consistency import project
 from sr_cli.imaging.resize import (
     Edges,
     bicubic_taps,
@@ -93,20 +97,47 @@ class BicubicPipeline:
         """As `Pipeline.run`."""
         h, w = lr.shape[:2]
         height, width = size
+        if not vertical_first(h, w, height, width):
+            return resize_bicubic(lr, height, width, edges=self.edges)
+        sr = empty_pixels((height, width, *lr.shape[2:]), lr.dtype)
+        stop = 0
+        for band in self.bands(lr, size, rows=_BAND):
+            sr[stop : stop + len(band)] = band
+            stop += len(band)
+            if on_share is not None:
+                on_share(stop / height)
+        return sr
+
+    @property
+    def edges(self) -> tuple[Edges, Edges]:
+        """What lies above and below an image, and at its sides."""
         vertical: Edges = "wrap" if self.wrap in ("y", "both") else "mirror"
         horizontal: Edges = "wrap" if self.wrap in ("x", "both") else "mirror"
-        if not vertical_first(h, w, height, width):
-            return resize_bicubic(lr, height, width, edges=(vertical, horizontal))
-        rows = bicubic_taps(h, height, height / h, edges=vertical)
-        columns = bicubic_taps(w, width, width / w, edges=horizontal)
-        sr = empty_pixels((height, width, *lr.shape[2:]), lr.dtype)
-        for span in plan_spans(Axis(height), tile=_BAND, halo=0):
-            tall = to_samples(rows.rows(span.start, span.stop).apply(lr), lr.dtype)
-            both = to_samples(columns.apply(tall.swapaxes(0, 1)), lr.dtype)
-            sr[span.start : span.stop] = both.swapaxes(0, 1)
-            if on_share is not None:
-                on_share(span.stop / height)
-        return sr
+        return vertical, horizontal
+
+    def bands(
+        self, lr: NDArray[Any] | RowSource, size: tuple[int, int], *, rows: int
+    ) -> Iterator[NDArray[Any]]:
+        """The rows of the result from top to bottom, in bands.
+
+        Args:
+            lr: As in `Pipeline.run`, or its rows.
+            size: (height, width) of the result.
+            rows: Of a band, at most.
+        """
+        (h, w), (height, width) = lr.shape[:2], size
+        down = bicubic_taps(h, height, height / h, edges=self.edges[0])
+        across = bicubic_taps(w, width, width / w, edges=self.edges[1])
+        for span in plan_spans(Axis(height), tile=rows, halo=0):
+            taps = down.rows(span.start, span.stop)
+            first = int(taps.index.min())
+            read = lr[first : int(taps.index.max()) + 1]
+            if vertical_first(h, w, height, width):
+                tall = to_samples(taps.apply(read, offset=first), lr.dtype)
+                yield to_samples(across.apply(tall.swapaxes(0, 1)), lr.dtype).swapaxes(0, 1)
+            else:
+                wide = to_samples(across.apply(read.swapaxes(0, 1)), lr.dtype).swapaxes(0, 1)
+                yield to_samples(taps.apply(wide, offset=first), lr.dtype)
 
 
 class NetworkPipeline:
@@ -179,8 +210,38 @@ class ChainPipeline:
         return lr if lr.shape[:2] == size else self.last.run(lr, size, on_share, exact=exact)
 
 
+class ConsistentPipeline:
+    """A pipeline whose results give back their input when they are reduced with bicubic."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self.restores = pipeline.restores
+        self.wrap = pipeline.wrap
+
+    @property
+    def upscalers(self) -> list[Upscaler]:
+        return self._pipeline.upscalers
+
+    def run(
+        self,
+        lr: NDArray[Any],
+        size: tuple[int, int],
+        on_share: OnShare | None = None,
+        *,
+        exact: bool = False,
+    ) -> NDArray[Any]:
+        """As `Pipeline.run`. Where nothing becomes larger, there is nothing to give back."""
+        if size[0] < lr.shape[0] or size[1] < lr.shape[1]:
+            return self._pipeline.run(lr, size, on_share, exact=exact)
+        # Rounded to 8 bits only once, at the end.
+        fine = lr.astype(np.uint16) * np.uint16(257) if lr.dtype == np.uint8 else lr
+        return project(lr, self._pipeline.run(fine, size, on_share, exact=exact), wrap=self.wrap)
+
+
 def build_pipeline(refs: Sequence[ModelRef], factor: float, options: EngineOptions) -> Pipeline:
     """Load models at the scale for a factor; several models are averaged.
+
+    Consistent results are computed in float32 unless a precision is named.
 
     For bicubic alone, torch is only imported if a device is named.
 
@@ -190,10 +251,19 @@ def build_pipeline(refs: Sequence[ModelRef], factor: float, options: EngineOptio
         options: How to compute.
 
     Raises:
-        RefusedError: `no-common-scale`, `chain-order`, `chain-in-average`,
-            `device-not-available`, `precision-not-supported`.
+        RefusedError: `no-common-scale`, `chain-order`, `chain-in-average`, `conflicting-options`
+            (consistent results of a model that restores), `device-not-available`,
+            `precision-not-supported`.
         SrError: What loading the weights raises.
     """
+    if options.consistent:
+        precision = "fp32" if options.precision == "auto" else options.precision
+        plain = replace(options, precision=precision, consistent=False)
+        pipeline = build_pipeline(refs, factor, plain)
+        if pipeline.restores:
+            # It would bring back what they remove.
+            raise RefusedError("conflicting-options", "consistent", other="a model that restores")
+        return ConsistentPipeline(pipeline)
     networks = [ref for ref in refs if not isinstance(ref, BicubicRef)]
     if not networks and options.device in ("auto", "cpu"):
         return BicubicPipeline(options.wrap)

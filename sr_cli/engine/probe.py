@@ -228,10 +228,32 @@ def _is_as_good(run: _Run, published: _Run) -> bool:
     return _agree(run.result, published.result) and not is_slower
 
 
+@torch.inference_mode()
+def compare_half(network: SRModel, dtype: torch.dtype, device: torch.device) -> HalfPrecision:
+    """Compare a half precision with float32 on the built-in image, away from its edges.
+
+    Args:
+        network: One of sr's own.
+        dtype: The half precision.
+        device: Where it runs.
+    """
+    image = textured_image(_SIDE, _SIDE, network.channels).to(device)
+    exact = _run(prepare(network, torch.float32, device), image)
+    return _compare_half(network, image, dtype, exact, edge=network.margin * network.scale)
+
+
 def _compare_half(
-    network: SRModel, image: Tensor, dtype: torch.dtype, exact: _Run
+    network: SRModel, image: Tensor, dtype: torch.dtype, exact: _Run, edge: int = 0
 ) -> HalfPrecision:
-    """Compare a half precision with float32, in the form in which images are computed."""
+    """Compare a half precision with float32, in the form in which images are computed.
+
+    Args:
+        network: Of any origin.
+        image: Its input.
+        dtype: The half precision.
+        exact: In float32.
+        edge: Outer pixels of the result that do not count.
+    """
     name = DTYPE_NAMES[dtype]
     try:
         half = _run(prepare(network, dtype, image.device), image)
@@ -239,6 +261,7 @@ def _compare_half(
         # Networks of other tools raise errors of any type.
         return HalfPrecision(name)
     difference = exact.result.clamp(0, 1) - half.result.clamp(0, 1)
+    difference = difference[..., edge : difference.shape[-2] - edge, edge : -edge or None]
     worst, square = float(difference.abs().max()), float(difference.square().mean())
     if not math.isfinite(square):
         return HalfPrecision(name)

@@ -65,6 +65,10 @@ class Span:
     first: int
     last: int
 
+    def core(self, around: int = 0) -> slice:
+        """The core in what is read, with `around` pixels more on both sides."""
+        return slice(self.start - self.first - around, self.stop - self.first + around)
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -72,6 +76,14 @@ class Tile:
 
     rows: Span
     columns: Span
+
+    @property
+    def least_halo(self) -> int:
+        """The fewest pixels that are read beyond a side of the core."""
+        return min(
+            min(span.start - span.first, span.last - span.stop)
+            for span in (self.rows, self.columns)
+        )
 
 
 def plan_spans(axis: Axis, *, tile: int, halo: int) -> list[Span]:

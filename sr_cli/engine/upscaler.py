@@ -13,9 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sr_cli.engine.budget import bytes_per_pixel, choose_tile, needed_halo, needed_margin
 from sr_cli.engine.device import DTYPE_NAMES, free_memory, pick_device, pick_precision
 from sr_cli.engine.findings import Place
 from sr_cli.engine.probe import prepare, probe_model
+from sr_cli.engine.rows import RowSource
 from sr_cli.engine.subpixels import Colours, store, values_of
 from sr_cli.engine.tiling import (
     Axis,
@@ -30,27 +32,15 @@ from sr_cli.errors import Note, SrError
 from sr_cli.imaging.colour import LUMA_RANGE, LUMA_WEIGHTS
 from sr_cli.imaging.edges import positions_beyond
 from sr_cli.imaging.resize import Taps, bicubic_taps, to_samples
-from sr_cli.layers.fusion import FusedConvolution
 from sr_cli.networks.base import InferenceNet, SRModel, SubpixelNet
 from sr_cli.networks.bicubic import RADIUS, upscale_bicubic
 from sr_cli.registry.loaded import LoadedModel, as_loaded
 from sr_cli.system.memory import empty_pixels, resident_memory, trim_freed_memory
 
-POOLING_HALO = 24
-"""The halo of networks that pool over the whole image and have no receptive radius."""
-
-_CPU_BUDGET = 180 << 20
-_STRETCHED_BUDGET = 3 * _CPU_BUDGET
-"""The budget for networks whose halo would otherwise cost more than the tile itself."""
-
 _GROWTH = 500 << 20
 """Resident bytes, in addition to the image, above which freed memory is returned."""
 
-_MIN_HALOS = 8
-"""The wanted side of a tile, in halos: it then computes 1.56 times its core."""
-
 _SMALLEST_TILE = 16
-_PROBE = 48
 
 OnTile = Callable[[int, int], None]
 
@@ -109,17 +99,20 @@ class Upscaler:
         self.dtype = pick_precision(self.device, precision)
         place = Place(self.device, self.dtype if precision == "auto" else torch.float32)
         loaded = [probe_model(m, place) for m in loaded]
+        self.loaded = loaded
         self._traits = [m.traits for m in loaded]
         self._file_notes = [note for m in loaded for note in m.notes]
         self.models = [m.network for m in loaded]
         (self.scale,) = {m.scale for m in self.models}
         if precision == "auto" and not all(t.half_is_safe for t in self._traits):
             self.dtype = torch.float32
+        self.precision = precision
         self._is_asked_for = precision != "auto"
         self.tta = tta
         self.halo = max(needed_halo(m) for m in loaded) if halo is None else halo
         self.margin = max(needed_margin(m) for m in loaded)
         self.grid = math.lcm(*(t.grid for t in self._traits))
+        self.wrap = wrap
         self.wraps = wrap in ("y", "both"), wrap in ("x", "both")
         self._nets = [prepare(m, self.dtype, self.device) for m in self.models]
         self._fp32_nets: dict[int, InferenceNet] = {}
@@ -135,6 +128,23 @@ class Upscaler:
         self._luma_weights = [weights * (r / LUMA_RANGE) for r in ranges]
         self._colours: dict[float, Colours] = {}
 
+    def with_models(self, models: Sequence[LoadedModel]) -> Upscaler:
+        """An upscaler with the same settings for other models, or for these with other traits."""
+        return Upscaler(
+            models,
+            device=str(self.device),
+            precision=self.precision,
+            tile=self.tile,
+            halo=self.halo,
+            tta=self.tta,
+            wrap=self.wrap,
+        )
+
+    @property
+    def eight_bit(self) -> bool:
+        """Whether a network rounds images to 8 bits."""
+        return any(traits.eight_bit for traits in self._traits)
+
     @property
     def notes(self) -> list[Note]:
         """What is to be known about the weights, and tiles that differ from the whole image."""
@@ -146,7 +156,7 @@ class Upscaler:
 
     def __call__(
         self,
-        lr: NDArray[Any],
+        lr: NDArray[Any] | RowSource,
         on_tile: OnTile | None = None,
         *,
         size: tuple[int, int] | None = None,
@@ -156,7 +166,8 @@ class Upscaler:
         """Upscale an image, or a band of its tiles.
 
         Args:
-            lr: (h, w) or (h, w, 3), uint8, uint16, or float32 in [0, 1].
+            lr: (h, w) or (h, w, 3), uint8, uint16, or float32 in [0, 1]; or its rows, which are
+                read as tiles need them.
             on_tile: Called after each tile with the tiles done and the total.
             size: (height, width) of the result, at most `scale` times the input, reached by
                 exact bicubic downscaling; None for `scale` times the input.
@@ -165,7 +176,7 @@ class Upscaler:
                 are whole rows of tiles (`tile_rows`); None computes all.
 
         Returns:
-            (height, width[, 3]) of the same type; what was not computed is undefined.
+            (height, width[, 3]) of the same type; of a band, its rows.
         """
         exact = exact or self.dtype_for(lr) != self.dtype
         h, w = lr.shape[:2]
@@ -173,18 +184,19 @@ class Upscaler:
         resampling = self._resampling(h, w, height, width)
         halo = self.halo + (resampling.extra_halo if resampling else 0)
         rows, columns = self._axis(h, halo, self.wraps[0]), self._axis(w, halo, self.wraps[1])
-        sr = empty_pixels((height, width, *lr.shape[2:]), lr.dtype)
         tile_side = self.tile or self._whole_side(rows, columns)
         waiting = plan_tiles(rows, columns, tile=tile_side, halo=halo)[::-1]
-        if lr_rows is not None:
-            waiting = [t for t in waiting if lr_rows.start <= t.rows.start < lr_rows.stop]
+        band = lr_rows or slice(0, h)
+        waiting = [t for t in waiting if band.start <= t.rows.start < band.stop]
+        top, bottom = (round(row * height / h) for row in (band.start, band.stop))
+        sr = empty_pixels((bottom - top, width, *lr.shape[2:]), lr.dtype)
         done = 0
         while waiting:
             tile = waiting.pop()
             fits = True
             try:
                 read = self._read(lr, tile)
-                self._compute_tile(sr, read, tile, (rows, columns), resampling, exact)
+                self._compute_tile(sr, top, read, tile, (rows, columns), resampling, exact)
             except SrError:
                 raise
             except Exception as error:
@@ -204,7 +216,7 @@ class Upscaler:
                 on_tile(done, done + len(waiting))
         return sr
 
-    def dtype_for(self, lr: NDArray[Any]) -> torch.dtype:
+    def dtype_for(self, lr: NDArray[Any] | RowSource) -> torch.dtype:
         """The dtype in which an image is computed.
 
         Half precision has 8 (bf16) or 11 significant bits: an image of more than 8 bits is computed
@@ -249,18 +261,18 @@ class Upscaler:
             )
         return max(height, width)
 
-    def _read(self, lr: NDArray[Any], tile: Tile) -> NDArray[Any]:
+    def _read(self, lr: NDArray[Any] | RowSource, tile: Tile) -> NDArray[Any]:
         """The pixels of a tile with its halo, continued beyond the edges of the image."""
-
-        for axis, span in enumerate((tile.rows, tile.columns)):
-            length = lr.shape[axis]
-            if span.first < 0 or span.last > length:
-                wrap = self.wraps[axis]
-                positions = positions_beyond(span.first, span.last, length, wrap=wrap)
-                lr = lr.take(positions, axis)
-            else:
-                lr = lr[span.first : span.last] if axis == 0 else lr[:, span.first : span.last]
-        return lr
+        places = [
+            positions_beyond(span.first, span.last, length, wrap=wrap)
+            if span.first < 0 or span.last > length
+            else slice(span.first, span.last)
+            for span, length, wrap in zip(
+                (tile.rows, tile.columns), lr.shape, self.wraps, strict=False
+            )
+        ]
+        rows = lr[places[0]]
+        return rows[:, places[1]]
 
     def _split(self, tile: Tile, rows: Axis, columns: Axis, halo: int) -> list[Tile]:
         """Divide a tile that did not fit into quarters; later images start with smaller tiles."""
@@ -288,27 +300,30 @@ class Upscaler:
     def _compute_tile(
         self,
         sr: NDArray[Any],
+        above: int,
         read: NDArray[Any],
         tile: Tile,
         axes: tuple[Axis, Axis],
         resampling: _Resampling | None,
         exact: bool,
     ) -> None:
-        """Compute one tile from the pixels read for it, and store its core in `sr`."""
+        """Compute one tile from the pixels read for it, and store its core in `sr`.
+
+        There are `above` rows of the result before those in `sr`.
+        """
         r, c, s = tile.rows, tile.columns, self.scale
         top = _white(read.dtype)
         x = self._to_tensor(read, top)
         if resampling is None:
-            target = sr[r.start * s : r.stop * s, c.start * s : c.stop * s]
+            target = sr[r.start * s - above : r.stop * s - above, c.start * s : c.stop * s]
             if self._store_subpixels(target, x, tile, exact):
                 return
             y = self._average(x, exact)
-            inner_r = slice((r.start - r.first) * s, (r.stop - r.first) * s)
-            inner_c = slice((c.start - c.first) * s, (c.stop - c.first) * s)
-            _store_core(y[0, :, inner_r, inner_c], target, top)
+            _store_core(y[0, :, _times(r.core(), s), _times(c.core(), s)], target, top)
             return
         y = self._average(x, exact)
-        (h, w), (height, width) = (axis.length for axis in axes), sr.shape[:2]
+        h, w = (axis.length for axis in axes)
+        height, width = len(resampling.rows.index), len(resampling.columns.index)
         rows = slice(round(r.start * height / h), round(r.stop * height / h))
         columns = slice(round(c.start * width / w), round(c.stop * width / w))
         whole = y[0].permute(1, 2, 0).clamp(0, 1).cpu().numpy()
@@ -316,7 +331,7 @@ class Upscaler:
         both = resampling.columns.rows(columns.start, columns.stop).apply(
             tall.swapaxes(0, 1), offset=c.first * s
         )
-        target = sr[rows, columns]
+        target = sr[rows.start - above : rows.stop - above, columns]
         limited = both.swapaxes(0, 1).clip(0, 1) * top
         target[...] = to_samples(limited, sr.dtype).reshape(target.shape)
 
@@ -326,32 +341,29 @@ class Upscaler:
         Returns:
             False if it is to be computed otherwise, also because a value is not finite.
         """
-        model, (black, white) = self.models[0], self._traits[0].value_range
-        r, c = tile.rows, tile.columns
-        gray = x.shape[1] == 1
-        room = min(r.start - r.first, r.last - r.stop, c.start - c.first, c.last - c.stop)
-        if not self._is_plain or target.dtype.kind == "f" or (gray and model.channels == 3):
+        model, top = self.models[0], _white(target.dtype)
+        in_colour = x.shape[1] == 3
+        adds_colours = in_colour and model.channels == 1
+        if not self._is_plain or target.dtype.kind == "f" or model.channels > x.shape[1]:
             return False
-        if not gray and model.channels == 1 and room < RADIUS:
+        if adds_colours and tile.least_halo < RADIUS:
             return False
         net = self._nets[0] if not exact else self._fp32_net(0)
         assert isinstance(net, SubpixelNet)
-        top = _white(target.dtype)
-        sr = net.subpixels(x if model.channels == 3 else self._luma(0, x))
+        black, white = self._traits[0].value_range if model.channels == 1 else (0.0, 1.0)
+        sr = net.subpixels(self._luma(0, x) if model.channels == 1 else x)
         k = self.scale // net.factor
-        rows = slice((r.start - r.first) * k, (r.stop - r.first) * k)
-        columns = slice((c.start - c.first) * k, (c.stop - c.first) * k)
-        sr = sr[:, :, rows, columns]
-        if model.channels == 3 or gray:
-            values = values_of(sr, *((0.0, 1.0) if model.channels == 3 else (black, white)), top)
+        rows, columns = tile.rows.core(), tile.columns.core()
+        sr = sr[:, :, _times(rows, k), _times(columns, k)]
+        if not adds_colours:
+            values = values_of(sr, black, white, top)
         else:
             if top not in self._colours:
                 self._colours[top] = Colours(
                     self._luma_weights[0], black=black, white=white, factor=net.factor, top=top
                 )
-            up, left = r.start - r.first - RADIUS, c.start - c.first - RADIUS
-            around = x[:, :, up : r.stop - r.first + RADIUS, left : c.stop - c.first + RADIUS]
-            values = self._colours[top].values(sr, around)
+            seen = x[:, :, tile.rows.core(RADIUS), tile.columns.core(RADIUS)]
+            values = self._colours[top].values(sr, seen)
         return store(values, sr.shape[2], sr.shape[3], target, net.factor)
 
     def _luma(self, index: int, x: Tensor) -> Tensor:
@@ -418,54 +430,21 @@ class Upscaler:
         return upscale_bicubic(rest, self.scale).add_(sr_luma, alpha=gain)
 
     def _choose_tile(self) -> int:
-        """The largest tile within the memory budget, 64 to 512 lr pixels (1024 on a GPU).
+        differs = any(t.tile_difference for t in self._traits)
+        return choose_tile(self._bytes_per_pixel(), self.halo, self.device, differs=differs)
 
-        Networks whose tiles can never equal the whole image get as large ones as fit.
-        """
-        free = free_memory(self.device)
-        if any(t.tile_difference for t in self._traits):
-            return max(64, self._side_within(free // 2))
-        on_cpu = self.device.type == "cpu"
-        if not on_cpu:
-            return max(64, min(self._side_within(min(free // 2, 4 << 30)), 1024))
-        side = self._side_within(min(_CPU_BUDGET, free // 4))
-        stretched = self._side_within(min(_STRETCHED_BUDGET, free // 4))
-        side = max(side, min(stretched, _MIN_HALOS * self.halo))
-        return max(64, min(side, 512))
-
-    def _side_within(self, budget: int) -> int:
-        return math.isqrt(budget // self._bytes_per_pixel()) - 2 * self.halo
-
-    @torch.inference_mode()
     def _bytes_per_pixel(self) -> int:
-        """Working memory per lr pixel, estimated from the tensors of a small tile."""
-        most = 0
-
-        def record(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            nonlocal most
-            tensors = [*(t for t in inputs if isinstance(t, Tensor)), output]
-            most = max(most, sum(t.numel() * t.element_size() for t in tensors))
-
-        for net, model in zip(self._nets, self.models, strict=True):
-            apart = set(net.in_strips.modules()) if net.in_strips else set()
-            layers = [
-                m
-                for m in net.modules()
-                if m not in apart and (isinstance(m, FusedConvolution) or not list(m.children()))
-            ]
-            hooks = [layer.register_forward_hook(record) for layer in layers]
-            net(torch.zeros(1, model.channels, _PROBE, _PROBE, device=self.device))
-            for hook in hooks:
-                hook.remove()
-            most = max(most, net.bytes_per_pixel * _PROBE**2)
-        # Plus, to the busiest layer, the skip connection and the result as float and integer.
-        result = 3 * 4 * self.scale**2 * (3 if self._is_plain else 8)
-        return int(1.5 * most / _PROBE**2) + result
+        channels = [model.channels for model in self.models]
+        return bytes_per_pixel(self._nets, channels, self.scale, self.device)
 
 
 def _rotate(image: Tensor, quarters: int) -> Tensor:
     """Rotate by quarter turns; for 0, rot90 would copy."""
     return torch.rot90(image, quarters, (2, 3)) if quarters else image
+
+
+def _times(part: slice, factor: int) -> slice:
+    return slice(part.start * factor, part.stop * factor)
 
 
 def _white(dtype: np.dtype[Any]) -> float:
@@ -484,19 +463,6 @@ def _store_core(core: Tensor, target: NDArray[Any], top: float) -> None:
     core = core.mul_(top).add_(half).clamp_(0, top)
     core = core.to(torch.uint8) if target.dtype == np.uint8 else core
     target[...] = cv2.merge([p.cpu().numpy().astype(target.dtype, copy=False) for p in core])
-
-
-def needed_halo(model: LoadedModel) -> int:
-    """The context in lr pixels that a tile of this network needs on each side."""
-    if model.traits.halo is not None:
-        return model.traits.halo
-    radius = model.network.receptive_radius
-    return max(POOLING_HALO if radius is None else radius, RADIUS)
-
-
-def needed_margin(model: LoadedModel) -> int:
-    """How far, in lr pixels, an image is continued beyond its edges for this network."""
-    return model.network.margin if model.traits.margin is None else model.traits.margin
 
 
 def _is_finite(image: Tensor) -> bool:

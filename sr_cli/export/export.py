@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,19 @@ from numpy.typing import NDArray
 
 from sr_cli.errors import SrError
 from sr_cli.export.graph import PixelNet
+from sr_cli.export.litert_file import TileGraph, convert_net, quantise_net
+from sr_cli.export.litert_file import with_metadata as with_tile_metadata
 from sr_cli.export.onnx_file import export_graph, with_metadata
 from sr_cli.export.pt2_file import export_program, open_program, write_program
-from sr_cli.export.quantise import ALLOWED_COST, choose_images, measure_cost, quantise
-from sr_cli.export.request import FORMATS, ExportRequest, check_output
+from sr_cli.export.quantise import (
+    ALLOWED_COST,
+    Images,
+    choose_images,
+    fitted,
+    measure_cost,
+    quantise,
+)
+from sr_cli.export.request import DEFAULT_TILE, FORMATS, ExportRequest, check_output
 from sr_cli.export.source import Source, choose_model, default_name, load_source
 from sr_cli.export.verify import TOLERANCES, largest_difference, largest_pixel_difference
 from sr_cli.imaging.colour import LUMA_RANGE, LUMA_WEIGHTS
@@ -37,7 +47,7 @@ class ExportResult:
     Attributes:
         path: The file.
         bytes: Its size.
-        format: `onnx` or `pt2`.
+        format: `onnx`, `pt2` or `litert`.
         metadata: What the file says about itself, with what the verification found.
     """
 
@@ -68,8 +78,7 @@ def export_model(request: ExportRequest) -> ExportResult:
     check_output(path, request.overwrite)
     source = load_source(ref, scale)
     try:
-        make = _as_pt2 if kind == "pt2" else _as_onnx
-        content, metadata = make(source, request)
+        content, metadata = _MAKERS[kind](source, request)
     except SrError as error:
         raise error.about(ref.name) from error.__cause__
     with atomic_write(path, overwrite=request.overwrite) as file:
@@ -82,6 +91,7 @@ def _as_onnx(source: Source, request: ExportRequest) -> tuple[bytes, GraphMetada
     metadata = msgspec.structs.replace(
         source.metadata,
         pixels="uint8" if request.uint8 else "float",
+        layout="nhwc" if request.uint8 else "nchw",
         precision=request.precision,
     )
     model = _trace(source, metadata, request.opset)
@@ -102,30 +112,72 @@ def _as_int8(
     Raises:
         SrError: `quantisation-cost` for more than 0.1 dB, unless it is forced.
     """
-    layers = _layers(model)[1:-1]
+    gates = _gates(model)
+    layers = [name for name in _layers(model)[1:-1] if name not in gates]
     if not layers:
         raise SrError("export-failed", reason="no layers between the first and the last")
     images = choose_images(request.calibrate)
     model = quantise(model, [_as_input(tile, metadata) for tile in images.calibration], layers)
     graph = open_graph(with_metadata(model, metadata), metadata)
+    metadata = _with_cost(source, graph, metadata, images, request.force)
+    return with_metadata(model, metadata), metadata
+
+
+def _with_cost(
+    source: Source, graph: Graph, metadata: GraphMetadata, images: Images, force: bool
+) -> GraphMetadata:
+    """The metadata with what int8 costs.
+
+    Raises:
+        SrError: `quantisation-cost` for more than 0.1 dB, unless it is forced.
+    """
     cost = measure_cost(source.loaded, as_model(graph, metadata), images.held_back)
-    if cost.psnr > ALLOWED_COST and not request.force:
+    if cost.psnr > ALLOWED_COST and not force:
         raise SrError("quantisation-cost", cost=cost.psnr, levels=cost.levels, allowed=ALLOWED_COST)
-    found = msgspec.structs.replace(
+    return msgspec.structs.replace(
         metadata, psnr_cost=round(cost.psnr, 4), largest_difference=cost.levels / 255
     )
-    return with_metadata(model, found), found
+
+
+def _as_litert(source: Source, request: ExportRequest) -> tuple[bytes, GraphMetadata]:
+    """The content of a LiteRT file, verified."""
+    metadata = msgspec.structs.replace(
+        source.metadata,
+        layout=request.layout or "nhwc",
+        tile=request.tile or DEFAULT_TILE,
+        precision=request.precision,
+    )
+    tile = request.tile or DEFAULT_TILE
+    images = choose_images(request.calibrate)
+    inputs = [_as_input(fitted(pixels, tile), metadata) for pixels in images.calibration]
+    example, difference = torch.from_numpy(inputs[0]), math.inf
+    for net in source.for_tile(tile, metadata.layout):
+        content = convert_net(net, example)
+        if request.precision == "int8":
+            content = quantise_net(content, inputs)
+        content = with_tile_metadata(content, metadata)
+        graph = TileGraph(content, metadata)
+        if request.precision == "int8":
+            metadata = _with_cost(source, graph, metadata, images, request.force)
+            return with_tile_metadata(content, metadata), metadata
+        difference = largest_difference(source.loaded, graph.run_image, [(3, tile, tile)])
+        if difference <= TOLERANCES["fp32"]:
+            break
+        # ESPCN's sigmoids, which make it fast in PyTorch, are not precise enough in XNNPACK.
+    metadata = _accepted(metadata, difference, TOLERANCES["fp32"])
+    return with_tile_metadata(content, metadata), metadata
 
 
 def _as_input(tile: NDArray[Any], metadata: GraphMetadata) -> NDArray[Any]:
     """Pixels (h, w, 3) as the graph takes them."""
     if metadata.pixels == "uint8":
         return tile[None]
-    if metadata.channels == 3:
-        return np.asarray(tile.transpose(2, 0, 1)[None] / 255, np.float32)
-    reach = (metadata.white - metadata.black) / LUMA_RANGE
-    luma = tile / 255 @ LUMA_WEIGHTS * reach + metadata.black
-    return np.asarray(luma[None, None], np.float32)
+    values = tile / 255
+    if metadata.channels == 1:
+        reach = (metadata.white - metadata.black) / LUMA_RANGE
+        values = (values @ LUMA_WEIGHTS * reach + metadata.black)[..., None]
+    values = values if metadata.layout == "nhwc" else values.transpose(2, 0, 1)
+    return np.ascontiguousarray(values[None], np.float32)
 
 
 def _as_pt2(source: Source, _: ExportRequest) -> tuple[bytes, GraphMetadata]:
@@ -140,13 +192,16 @@ def _as_pt2(source: Source, _: ExportRequest) -> tuple[bytes, GraphMetadata]:
     return write_program(program, metadata), metadata
 
 
+_MAKERS = {"onnx": _as_onnx, "pt2": _as_pt2, "litert": _as_litert}
+
+
 def _trace(source: Source, metadata: GraphMetadata, opset: int) -> Any:
     """The graph in float32."""
     net = source.continued()
     batch, h, w = _EXAMPLE
     if metadata.pixels == "float":
         example = torch.rand(batch, metadata.channels, h, w)
-        return export_graph(net, example, layout="nchw", opset=opset)
+        return export_graph(net, example, layout=metadata.layout, opset=opset)
     pixels = PixelNet(
         net,
         scale=metadata.scale,
@@ -155,7 +210,7 @@ def _trace(source: Source, metadata: GraphMetadata, opset: int) -> Any:
         white=metadata.white,
     ).eval()
     example = torch.randint(0, 256, (batch, h, w, 3), dtype=torch.uint8)
-    return export_graph(pixels, example, layout="nhwc", opset=opset)
+    return export_graph(pixels, example, layout=metadata.layout, opset=opset)
 
 
 def _in_half(model: Any) -> Any:
@@ -203,6 +258,16 @@ def _layers(model: Any) -> list[str]:
     ]
 
 
+def _gates(model: Any) -> set[str]:
+    """The layers of gates, which see one value per channel: nothing to gain, much to lose."""
+    points = {
+        value.name
+        for value in model.graph.value_info
+        if [d.dim_value for d in value.type.tensor_type.shape.dim[2:]] == [1, 1]
+    }
+    return {node.name for node in model.graph.node if points.intersection(node.output)}
+
+
 def _verified(source: Source, content: bytes, metadata: GraphMetadata) -> GraphMetadata:
     """The metadata with what running the file in ONNX Runtime finds.
 
@@ -236,7 +301,7 @@ def open_graph(content: bytes, metadata: GraphMetadata) -> Graph:
     signature = Signature(
         "lr",
         "uint8" if in_pixels else "float32",
-        "nhwc" if in_pixels else "nchw",
+        metadata.layout,
         3 if in_pixels else metadata.channels,
         0,
         {},

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sr_cli.engine.tiling import Axis
 from sr_cli.imaging.colour import LUMA_RANGE, LUMA_WEIGHTS
+from sr_cli.imaging.edges import positions_beyond
 from sr_cli.layers.edges import mirror_beyond
 from sr_cli.networks.bicubic import upscale_bicubic
 
@@ -48,6 +52,40 @@ class ContinuedNet(nn.Module):
             whole = torch.sym_max(whole, self.smallest)
         after: int = -(-whole // self.grid) * self.grid - self.before - side
         return after
+
+
+class TileNet(nn.Module):
+    """A network for one size of tile, from operations that runtimes for phones have.
+
+    lr (N, C, tile, tile) in [0, 1] -> {"sr": (N, C, tile*scale, tile*scale)}; with the channels
+    last if the layout is `nhwc`. Tiles continue beyond their edges as images do.
+
+    Args:
+        net: A network in its form for inference.
+        scale: Of the network.
+        axis: Both sides of a tile.
+        layout: `nchw` or `nhwc`.
+    """
+
+    def __init__(self, net: nn.Module, *, scale: int, axis: Axis, layout: str) -> None:
+        super().__init__()
+        self.net = net
+        self.layout = layout
+        positions = positions_beyond(axis.first, axis.last, axis.length)
+        # Slices, put together: runtimes for phones have no general gathering of rows.
+        starts = [0, *np.flatnonzero(np.diff(positions) != 1) + 1, len(positions)]
+        self.runs = [(int(positions[a]), int(b - a)) for a, b in pairwise(starts)]
+        first = axis.before * scale
+        self.core = slice(first, first + axis.length * scale)
+
+    def forward(self, lr: Tensor) -> dict[str, Tensor]:
+        if self.layout == "nhwc":
+            lr = lr.permute(0, 3, 1, 2)
+        if len(self.runs) > 1:
+            for side in (2, 3):
+                lr = torch.cat([lr.narrow(side, start, n) for start, n in self.runs], side)
+        sr: Tensor = self.net(lr)[:, :, self.core, self.core]
+        return {"sr": sr.permute(0, 2, 3, 1) if self.layout == "nhwc" else sr}
 
 
 class PixelNet(nn.Module):

@@ -107,6 +107,12 @@ def _tiles(image: Pixels, count: int) -> list[Pixels]:
     return [image[y : y + _SIDE, x : x + _SIDE] for y, x in places]
 
 
+def fitted(image: Pixels, side: int) -> Pixels:
+    """The top left of an image (h, w, 3), mirrored to a square of `side` pixels if it must be."""
+    missing = [(0, max(0, side - length)) for length in image.shape[:2]]
+    return np.pad(image, [*missing, (0, 0)], mode="symmetric")[:side, :side]
+
+
 def quantise(model: Any, inputs: Sequence[NDArray[Any]], layers: Sequence[str]) -> Any:
     """Compute layers in int8: weights per channel, values by their percentiles.
 
@@ -116,11 +122,18 @@ def quantise(model: Any, inputs: Sequence[NDArray[Any]], layers: Sequence[str]) 
         layers: The names of the convolutions.
 
     Returns:
-        The model with QuantizeLinear and DequantizeLinear around the layers.
+        The model with QuantizeLinear and DequantizeLinear around the layers. A ReLU becomes part
+        of its layer, whose values then begin at zero.
     """
     import onnx
     from onnxruntime import quantization as ort
 
+    results = {o for node in model.graph.node if node.name in set(layers) for o in node.output}
+    relus = [
+        node.name
+        for node in model.graph.node
+        if node.op_type == "Relu" and node.input[0] in results
+    ]
     waiting = iter([{model.graph.input[0].name: values} for values in inputs])
 
     class Reader(ort.CalibrationDataReader):  # type: ignore[misc]
@@ -137,8 +150,8 @@ def quantise(model: Any, inputs: Sequence[NDArray[Any]], layers: Sequence[str]) 
             per_channel=True,
             activation_type=ort.QuantType.QUInt8,
             weight_type=ort.QuantType.QInt8,
-            op_types_to_quantize=["Conv"],
-            nodes_to_quantize=list(layers),
+            op_types_to_quantize=["Conv", "Relu"],
+            nodes_to_quantize=[*layers, *relus],
             calibrate_method=ort.CalibrationMethod.Percentile,
         )
         return onnx.load(str(target))

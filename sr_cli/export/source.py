@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from sr_cli.engine.budget import needed_halo, needed_margin
 from sr_cli.engine.findings import Place
 from sr_cli.engine.probe import probe_model
-from sr_cli.engine.upscaler import needed_halo, needed_margin
-from sr_cli.errors import RefusedError
-from sr_cli.export.graph import ContinuedNet
+from sr_cli.engine.tiling import continued_axis
+from sr_cli.errors import RefusedError, SrError
+from sr_cli.export.graph import ContinuedNet, TileNet
 from sr_cli.registry.checkpoint import is_sr_checkpoint, read_header
 from sr_cli.registry.graph_metadata import GraphMetadata
 from sr_cli.registry.loaded import LoadedModel
@@ -53,6 +55,24 @@ class Source:
             smallest=traits.smallest_side,
         )
         return net.eval()
+
+    def for_tile(self, tile: int, layout: str) -> Iterator[TileNet]:
+        """The network as it is exported for one size of tile, then as its paper has it, in float32.
+
+        Raises:
+            SrError: `export-failed` if its tiles must begin on a grid.
+            RefusedError: `out-of-range` if the tile has no core.
+        """
+        network, traits, halo = self.loaded.network, self.loaded.traits, self.metadata.halo
+        if traits.grid > 1:
+            reason = f"its tiles begin at multiples of {traits.grid}"
+            raise SrError("export-failed", reason=reason)
+        if tile <= 2 * halo or tile < traits.smallest_side:
+            least = max(2 * halo + 1, traits.smallest_side)
+            raise RefusedError("out-of-range", "tile", value=tile, allowed=f"{least} and above")
+        axis = continued_axis(tile, margin=needed_margin(self.loaded))
+        for net in (network.for_inference(), network):
+            yield TileNet(net, scale=network.scale, axis=axis, layout=layout).eval()
 
 
 def choose_model(name: str | None, scale: int | None) -> tuple[ModelRef, int]:

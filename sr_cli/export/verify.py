@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sr_cli.engine.budget import needed_margin
 from sr_cli.engine.textured import textured_image
 from sr_cli.engine.tiling import continued_axis
-from sr_cli.engine.upscaler import Upscaler, needed_margin
+from sr_cli.engine.upscaler import Upscaler
 from sr_cli.errors import SrError
 from sr_cli.imaging.edges import positions_beyond
 from sr_cli.registry.loaded import LoadedModel
@@ -32,19 +33,23 @@ TOLERANCES = {"fp32": 1e-5, "fp16": 2e-3}
 
 
 @torch.inference_mode()
-def largest_difference(model: LoadedModel, runtime: Runtime) -> float:
+def largest_difference(
+    model: LoadedModel, runtime: Runtime, sizes: Sequence[tuple[int, int, int]] = SIZES
+) -> float:
     """The largest difference from the network as its paper has it, of values in [0, 1].
 
     Args:
         model: The network in PyTorch. Images are continued as the engine continues its arrays.
         runtime: The exported file.
+        sizes: Batch, height and width of what is compared.
 
     Raises:
         SrError: `export-failed` if the file gives an image of another size.
     """
-    image = textured_image(_SIDE, _SIDE, model.network.channels)
+    side = max(_SIDE, *(batch + max(h, w) for batch, h, w in sizes))
+    image = textured_image(side, side, model.network.channels)
     largest = 0.0
-    for batch, h, w in SIZES:
+    for batch, h, w in sizes:
         lr = torch.cat([image[:, :, n : n + h, n : n + w] for n in range(batch)])
         expected, found = run_continued(model, lr), runtime(lr)
         if found.shape != expected.shape:

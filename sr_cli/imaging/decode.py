@@ -86,6 +86,15 @@ def read_size(source: Path | bytes) -> tuple[int, int] | None:
     return None if facts is None else facts[0]
 
 
+def holds_measurements(source: Path | bytes) -> bool:
+    """Whether an image is measured, from the header of its file; see `Picture.measured`."""
+    with suppress(Exception), _opened(source) as file:
+        is_tiff = sniff_format(file.read(32)) is FORMATS["TIFF"]
+        file.seek(0)
+        return is_tiff and tiff.holds_measurements(file)
+    return False
+
+
 def is_readable(path: Path, max_pixels: int) -> bool:
     """Whether a file is there and holds a whole image; of a larger one, only headers are read."""
     try:

@@ -42,19 +42,30 @@ def write_picture(picture: Picture, file: BinaryIO, target: Format, encoding: En
         SrError: `extra-missing`, `encoding-failed`, `lossless-avif-animation`, without a subject.
         OSError: If writing to the file fails.
     """
-    fitted, notes = fit_metadata(picture, target, encoding)
-    metadata = adapt_metadata(fitted, picture.width, picture.height)
-    picture.notes += notes
-    described = _with_provenance(metadata, picture.provenance, target, encoding)
-    if described is None:
-        picture.notes.append(Note("provenance-not-written", {"format": target.name}))
-    metadata = described or metadata
+    metadata = prepare_metadata(picture, target, encoding)
     try:
         picture.notes += _WRITERS[target.name](picture, file, metadata, encoding)
     except (OSError, SrError):
         raise
     except (ValueError, TypeError, KeyError, RuntimeError, cv2.error) as error:
         raise SrError("encoding-failed", format=target.name, reason=str(error)) from error
+
+
+def prepare_metadata(picture: Picture, target: Format, encoding: Encoding) -> Metadata:
+    """The metadata of a result as it is written: fitted to format and size, with provenance.
+
+    Args:
+        picture: Of the result; notes are added for what could not be kept.
+        target: The format.
+        encoding: How it is written.
+    """
+    fitted, notes = fit_metadata(picture, target, encoding)
+    metadata = adapt_metadata(fitted, picture.width, picture.height)
+    picture.notes += notes
+    described = _with_provenance(metadata, picture.provenance, target, encoding)
+    if described is None:
+        picture.notes.append(Note("provenance-not-written", {"format": target.name}))
+    return described or metadata
 
 
 def _with_provenance(

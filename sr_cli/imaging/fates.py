@@ -23,6 +23,8 @@ class Kind(str, Enum):
     EXTENDED_XMP = "extended XMP"
     GAIN_MAP = "HDR gain map"
     VIDEO = "motion photo"
+    PLACE = "GeoTIFF tags"
+    CALIBRATION = "calibration"
     FURTHER = "further data"
 
 
@@ -62,6 +64,8 @@ _ROWS: Mapping[Kind, tuple[Fate, ...]] = {
     Kind.EXTENDED_XMP: (_K,  _D, _D,           _D,   _D,    _D,    _D, _D),
     Kind.GAIN_MAP:   (_K,    _D, _D,           _D,   _D,    _D,    _D, _D),
     Kind.VIDEO:      (_K,    _D, _D,           _D,   _D,    _D,    _D, _D),
+    Kind.PLACE:      (_D,    _D, _D,           _K,   _D,    _D,    _D, _D),
+    Kind.CALIBRATION: (_D,   _D, _D,           _K,   _D,    _D,    _D, _D),
     Kind.FURTHER:    (_D,    _D, _D,           _D,   _D,    _D,    _D, _D),
 }  # fmt: skip
 

@@ -37,6 +37,8 @@ _FIELDS = {
     Kind.IPTC: "iptc",
     Kind.RESOLUTION: "dpi",
     Kind.EXTENDED_XMP: "xmp_extension",
+    Kind.PLACE: "page_places",
+    Kind.CALIBRATION: "calibration",
     Kind.FURTHER: "further",
 }
 """The attribute of `Metadata` for each kind."""

@@ -239,6 +239,15 @@ class Encoding:
     strip: bool = False
 
 
+def is_lossy(target: Format, encoding: Encoding) -> bool:
+    """Whether a file has other pixels than what is written into it."""
+    if target.quality is None:
+        # Of GIF, the palette.
+        return not target.can_be_lossless
+    whole = target.name == "JXL" and encoding.quality == 100
+    return not encoding.lossless and not whole
+
+
 def holds_provenance(target: Format, encoding: Encoding) -> bool:
     """Whether a result says what made it: BMP has no place for XMP."""
     return not encoding.strip and target.name != "BMP"

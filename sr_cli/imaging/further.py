@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from typing import Any
 
 from sr_cli.imaging.codecs.png_chunks import SIGNATURE, read_chunks
 from sr_cli.imaging.codecs.tiff import describe
-from sr_cli.imaging.codecs.tiff_pages import GDAL_NODATA, GEOREFERENCE
+from sr_cli.imaging.codecs.tiff_pages import GDAL_NODATA
 from sr_cli.imaging.compound.segments import APP1, APP2, EXTENDED_XMP, XMP, parse_image
 from sr_cli.imaging.exif import DESCRIPTIVE, DIRECTORIES, EXIF_MARK
+from sr_cli.imaging.georeference import TAGS as GEOREFERENCE
 from sr_cli.imaging.metadata import (
     IPTC_RESOURCE,
     PHOTOSHOP,
@@ -47,13 +49,13 @@ _STRUCTURAL = {
 }
 """Tags that describe how a TIFF stores its pixels (TIFF 6.0, appendix A, and its supplements)."""
 
-_GEO_VALUES = (34736, 34737)
-"""What the keys of GeoTIFF refer to; a note of their own says that they are dropped."""
+_IMAGEJ = (50838, 50839)
+"""ImageJ's own block: labels, ranges, look-up tables; its overlays have a note of their own."""
 
 _READ_TAGS = (
     _STRUCTURAL
     | DESCRIPTIVE
-    | {*GEOREFERENCE, *_GEO_VALUES, *DIRECTORIES, TIFF_ICC, TIFF_IPTC, TIFF_XMP, GDAL_NODATA}
+    | {*GEOREFERENCE, *_IMAGEJ, *DIRECTORIES, TIFF_ICC, TIFF_IPTC, TIFF_XMP, GDAL_NODATA}
 )
 
 
@@ -112,7 +114,12 @@ def _riff_chunks(data: bytes) -> Iterator[str]:
 
 
 def _tags(data: bytes) -> Iterator[str]:
-    for page in describe(data):
+    return further_tags(describe(data))
+
+
+def further_tags(pages: Iterable[Any]) -> Iterator[str]:
+    """Names of the tags of TIFF pages that nothing reads, with repetitions."""
+    for page in pages:
         for tag in page.tags:
             if tag.code not in _READ_TAGS:
                 yield f"tag {tag.code}"

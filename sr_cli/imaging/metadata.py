@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import math
 import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -204,21 +203,23 @@ def _iptc_of_tags(tags: Any) -> bytes | None:
     return bytes(raw) if raw else None
 
 
-def read_tiff_metadata(data: bytes) -> tuple[Metadata, int]:
-    """Read metadata and orientation of a TIFF or BigTIFF that Pillow does not open."""
+def read_tiff_metadata(file: BinaryIO) -> tuple[Metadata, int]:
+    """Read metadata and orientation of a TIFF or BigTIFF, without Pillow's opening it."""
     stand_in = Image.new("L", (1, 1))
     iptc = None
     with suppress(Exception):
-        tags = _load_directory(data, _directory(data).next)
+        file.seek(0)
+        head = file.read(16)
+        tags = _load_directory(file, head, _directory(head).next)
         main = {t: tags[t] for t in (*DESCRIPTIVE, *LAYOUT) if t in tags}
         inner: dict[int, dict[int, Any]] = {
-            code: dict(_load_directory(data, tags[code], code))
+            code: dict(_load_directory(file, head, tags[code], code))
             for code in DIRECTORIES
             if code in tags
         }
         for entries in (main, *inner.values()):
             text_as_bytes(entries)
-        order = "<" if data[:2] == b"II" else ">"
+        order = "<" if head[:2] == b"II" else ">"
         stand_in.info |= {"icc_profile": tags.get(TIFF_ICC), "xmp": tags.get(TIFF_XMP)}
         iptc = _iptc_of_tags(tags)
         stand_in.info["exif"] = exif_block(main, inner, order)
@@ -227,17 +228,18 @@ def read_tiff_metadata(data: bytes) -> tuple[Metadata, int]:
     return found, orientation
 
 
-def _directory(data: bytes, code: int | None = None) -> ImageFileDirectory_v2:
+def _directory(head: bytes, code: int | None = None) -> ImageFileDirectory_v2:
     """An empty directory in the layout of this TIFF; `next` is the offset of its first one."""
     # Pillow recognises a BigTIFF only by the first byte of its version, as in little-endian files.
-    head = b"II\x2b\0" + data[4:16] if 43 in data[2:4] else data[:8]
-    return ImageFileDirectory_v2(head, data[:2], code)
+    start = b"II\x2b\0" + head[4:16] if 43 in head[2:4] else head[:8]
+    return ImageFileDirectory_v2(start, head[:2], code)
 
 
-def _load_directory(data: bytes, place: int, code: int | None = None) -> ImageFileDirectory_v2:
-    file = io.BytesIO(data)
+def _load_directory(
+    file: BinaryIO, head: bytes, place: int, code: int | None = None
+) -> ImageFileDirectory_v2:
     file.seek(place)
-    found = _directory(data, code)
+    found = _directory(head, code)
     found.load(file)
     return found
 

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from sr_cli.errors import Note
 from sr_cli.imaging.cicp import HLG, PQ, Cicp
+from sr_cli.imaging.consistency import Deviation
 from sr_cli.imaging.formats import Feature, Requirements
+from sr_cli.imaging.georeference import Georeference
 from sr_cli.imaging.provenance import Provenance
 from sr_cli.imaging.values import is_wide
 
@@ -65,6 +67,27 @@ class PageLabel:
     dpi: tuple[float, float] | None = None
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """What a microscope image says of its planes and of the size of its pixels.
+
+    Attributes:
+        kind: Its name in notes.
+        text: The description of the first page.
+        size: (width, height) of the first page.
+        resolution: Pixels per unit, across and down.
+        unit: A value of ResolutionUnit.
+        extra: What ImageJ stores beside its description, by name.
+    """
+
+    kind: str
+    text: bytes
+    size: tuple[int, int]
+    resolution: tuple[float, float] | None
+    unit: int
+    extra: dict[str, Any] = field(default_factory=dict, hash=False)
+
+
 @dataclass
 class Metadata:
     """The metadata of a file, as bytes ready to be written.
@@ -76,6 +99,7 @@ class Metadata:
         icc: A colour profile, of the first page where pages differ.
         page_icc: The profile of each TIFF page; empty if all have `icc`.
         page_labels: Of each TIFF page; empty if all have the description in `exif` and `dpi`.
+        page_places: Where each TIFF page lies on the ground; empty if no page says so.
         cicp: Colour by code points. It takes precedence over a profile.
         iptc: IIM records.
         dpi: Horizontal and vertical resolution, in pixels per inch.
@@ -84,6 +108,7 @@ class Metadata:
         png_colour: The chunks gAMA, cHRM and sRGB of PNG files without a profile, by name; of BMP
             files what means the same.
         mastering: The display of an HDR image, as the PNG chunks mDCV and cLLI, by name.
+        calibration: Of a microscope image.
         further: Names of what else the file has, which nothing writes.
     """
 
@@ -93,6 +118,7 @@ class Metadata:
     icc: bytes | None = None
     page_icc: tuple[bytes | None, ...] = ()
     page_labels: tuple[PageLabel, ...] = ()
+    page_places: tuple[Georeference | None, ...] = ()
     cicp: Cicp | None = None
     iptc: bytes | None = None
     dpi: tuple[float, float] | None = None
@@ -100,6 +126,7 @@ class Metadata:
     comment: bytes | None = None
     png_colour: dict[bytes, bytes] = field(default_factory=dict)
     mastering: dict[bytes, bytes] = field(default_factory=dict)
+    calibration: Calibration | None = None
     further: tuple[str, ...] = ()
 
 
@@ -165,6 +192,8 @@ class Picture:
         provenance: What made it; None for what was read from a file.
         gain_map: Makes an HDR picture of it; only in JPEG.
         video: Makes a motion photo of it; only in JPEG.
+        measured: Whether its samples are measurements, which no network may paint over.
+        deviation: Of a result, if it was asked for: how far it is, reduced again, from its input.
     """
 
     frames: list[Frame]
@@ -176,6 +205,8 @@ class Picture:
     provenance: Provenance | None = None
     gain_map: GainMap | None = None
     video: Video | None = None
+    measured: bool = False
+    deviation: Deviation | None = None
 
     @property
     def width(self) -> int:

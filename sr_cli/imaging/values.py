@@ -98,12 +98,42 @@ def find_span(pixels: NDArray[Any], missing: NDArray[np.bool_] | None = None) ->
         missing: The pixels that do not count.
     """
     known = pixels if missing is None else pixels[~missing]
-    low, high = known.min().item(), known.max().item()
-    for end in _ENDS[pixels.dtype.kind]:
-        fills = pixels.dtype.kind == "f" or (high - low) * _SHARE >= end
+    return span_between(known.min().item(), known.max().item(), pixels.dtype)
+
+
+def span_between(low: float, high: float, dtype: np.dtype[Any]) -> Span:
+    """As `find_span`, from the least and the largest value."""
+    for end in _ENDS[dtype.kind]:
+        fills = dtype.kind == "f" or (high - low) * _SHARE >= end
         if low >= 0 and high <= end and fills:
             return Span(0, end)
     return Span(low, high)
+
+
+def restore_missing(
+    sr: NDArray[Any], lr: NDArray[Any], missing: NDArray[np.bool_] | None, nodata: float | None
+) -> None:
+    """Put pixels without a value back into a result, in place, and make sure that no others are so.
+
+    Args:
+        sr: (h, w) or (h, w, 3), where missing pixels were filled.
+        lr: For each pixel of the result the nearest one of the input.
+        missing: Which of those have no value; None if all have one.
+        nodata: The value that means none, if there is one.
+    """
+    stored = stored_value(nodata, sr.dtype)
+    if stored is not None and np.isfinite(stored):
+        alike = sr == stored if sr.ndim == 2 else (sr == stored).all(2)
+        sr[alike] = _beside(stored)
+    if missing is not None:
+        sr[missing] = lr[missing]
+
+
+def _beside(value: Any) -> Any:
+    """The nearest other value of the same type, above it if there is one."""
+    if value.dtype.kind == "f":
+        return np.nextafter(value, value.dtype.type(np.inf if value <= 0 else 0))
+    return value - 1 if value == np.iinfo(value.dtype).max else value + 1
 
 
 def join_spans(spans: Sequence[Span]) -> Span:

@@ -28,7 +28,7 @@ class LastConvolution(nn.Module):
         super().__init__()
         self.layer = layer
         self.half_layer = copy.deepcopy(layer)
-        self.repeat = _repeating(channels, layer.out_channels // channels)
+        self.repeat = repeating(channels, layer.out_channels // channels)
         self.half_repeat = copy.deepcopy(self.repeat)
 
     def half_parts(self) -> list[nn.Module]:
@@ -49,7 +49,7 @@ class LastConvolution(nn.Module):
         return add_to(difference.float(), in_channels_last(level.float()), self.repeat)
 
 
-def _repeating(channels: int, times: int) -> nn.Conv2d:
+def repeating(channels: int, times: int) -> nn.Conv2d:
     """(N, channels, h, w) -> (N, channels*times, h, w), exactly; on a CPU faster than copying."""
     layer = nn.Conv2d(channels, channels * times, 1, bias=False).requires_grad_(False)
     with torch.no_grad():

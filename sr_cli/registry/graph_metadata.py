@@ -27,7 +27,9 @@ class GraphMetadata(msgspec.Struct, frozen=True, kw_only=True):
         version: The version of sr.
         scale: What the sides of an image are multiplied by.
         channels: 1 for luma, 3 for RGB.
-        pixels: `float` for values in [0, 1] as (N, C, h, w); `uint8` for (N, h, w, 3).
+        pixels: `float` for values in [0, 1], or `uint8`.
+        layout: `nchw` or `nhwc`.
+        tile: The sides of what the file takes, in lr pixels; None for any.
         precision: `fp32`, `fp16` or `int8`.
         black, white: Black and white for the network; BT.601's studio range for luma.
         halo: Context in lr pixels with which tiles equal the whole image.
@@ -47,6 +49,8 @@ class GraphMetadata(msgspec.Struct, frozen=True, kw_only=True):
     scale: Annotated[int, Meta(ge=1, le=16)]
     channels: Literal[1, 3]
     pixels: Literal["float", "uint8"] = "float"
+    layout: Literal["nchw", "nhwc"] = "nchw"
+    tile: int | None = None
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
     black: float = 0.0
     white: float = 1.0
@@ -79,6 +83,7 @@ class GraphMetadata(msgspec.Struct, frozen=True, kw_only=True):
             grid=self.grid,
             tile_difference=self.tile_difference,
             value_range=(self.black, self.white) if self.graph_channels == 1 else (0.0, 1.0),
+            eight_bit=self.pixels == "uint8",
         )
 
 

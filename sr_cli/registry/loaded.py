@@ -27,6 +27,7 @@ class Traits:
         smallest_side: The smallest side of an input, in lr pixels; smaller ones are padded.
         value_range: Black and white for the network: BT.601's studio range for networks on luma,
             0 and 1 for networks on RGB.
+        eight_bit: Whether it rounds what goes in and comes out to 8 bits.
     """
 
     architecture: str
@@ -38,6 +39,7 @@ class Traits:
     tile_difference: float = 0.0
     smallest_side: int = 1
     value_range: tuple[float, float] = (0.0, 1.0)
+    eight_bit: bool = False
 
 
 @dataclass(frozen=True)

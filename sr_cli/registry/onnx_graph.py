@@ -30,6 +30,8 @@ _TYPES = {1: "float32", 10: "float16", 2: "uint8"}
 _EXTERNAL = 1
 """TensorProto.DataLocation of tensors in another file."""
 
+_CUDA = "CUDAExecutionProvider"
+
 _PROBE = 48
 
 
@@ -181,7 +183,8 @@ class Graph:
         signature: What it takes and gives.
 
     Raises:
-        SrError: `unreadable-graph` if ONNX Runtime refuses it.
+        SrError: `unreadable-graph` if ONNX Runtime refuses it; when run, `provider-missing` if it
+            does not support the device.
     """
 
     def __init__(self, content: Path | bytes, signature: Signature) -> None:
@@ -210,7 +213,7 @@ class Graph:
         if self.signature.layout == "nhwc":
             values = values.transpose(0, 2, 3, 1)
         values = np.ascontiguousarray(values, dtype=self.signature.dtype)
-        result = self.run(values, lr.device.type)
+        result = self.run(values, str(lr.device))
         sr = torch.from_numpy(np.ascontiguousarray(result.astype(np.float32)))
         if result.dtype == np.uint8:
             sr = sr / 255
@@ -246,14 +249,22 @@ def _open(content: Path | bytes, device: str, profile: str | None = None) -> Any
     options.intra_op_num_threads = torch.get_num_threads()
     if profile is not None:
         options.enable_profiling, options.profile_file_prefix = True, profile
-    providers = ["CPUExecutionProvider"]
-    if device == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        providers.insert(0, "CUDAExecutionProvider")
+    kind, _, index = device.partition(":")
+    providers: list[Any] = ["CPUExecutionProvider"]
+    subject = content if isinstance(content, Path) else ""
+    missing = SrError("provider-missing", subject, device=device)
+    if kind == "cuda":
+        if _CUDA not in onnxruntime.get_available_providers():
+            raise missing
+        providers.insert(0, (_CUDA, {"device_id": int(index or 0)}))
     given = content if isinstance(content, bytes) else str(content)
     try:
-        return onnxruntime.InferenceSession(given, options, providers=providers)
+        session = onnxruntime.InferenceSession(given, options, providers=providers)
     except Exception as error:
         # ONNX Runtime raises a type of its own for each kind of failure.
         said = (str(error) or type(error).__name__).splitlines()[0][:200]
-        subject = content if isinstance(content, Path) else ""
         raise SrError("unreadable-graph", subject, reason=said) from error
+    # ONNX Runtime falls back to the CPU where CUDA's libraries are missing.
+    if kind == "cuda" and _CUDA not in session.get_providers():
+        raise missing
+    return session

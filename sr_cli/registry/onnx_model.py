@@ -107,7 +107,9 @@ def _load(path: Path, _: int) -> LoadedModel:
         raise SrError("unreadable-graph", path, reason="its metadata does not fit it")
     network = _probe(path, graph)
     # Networks of other tools with one channel are trained on gray from 0 to 255, not on luma.
-    return LoadedModel(network, Traits("onnx", half_is_safe=False), sha256_of(path))
+    eight_bit = signature.dtype == "uint8"
+    traits = Traits("onnx", half_is_safe=False, eight_bit=eight_bit)
+    return LoadedModel(network, traits, sha256_of(path))
 
 
 def as_model(graph: Graph, metadata: GraphMetadata) -> LoadedModel:

@@ -28,6 +28,9 @@ from sr_cli.system.files import sha256_of
 if TYPE_CHECKING:
     from sr_cli.registry.loaded import LoadedModel
 
+FAITHFUL = "edsr"
+"""The model for measured images when none is named: the general one paints over noise."""
+
 ONNX_SUFFIX = ".onnx"
 _CHECKPOINT_SUFFIXES = {".safetensors", ".pth", ".pt", ".ckpt", ".bin", ONNX_SUFFIX}
 
@@ -321,6 +324,22 @@ def parse_model(name: str | Path | None) -> ModelRef:
     if published := published_entry(name):
         return FamilyRef(name, (published,))
     raise _unknown_model(name, manifest)
+
+
+def is_faithful(ref: ModelRef) -> bool:
+    """Whether a model is known to invent nothing: trained for the least error on clean images.
+
+    These are bicubic and the shipped default variants, except for SRGAN. Of files and of public
+    weights it is not known.
+    """
+    return all(
+        isinstance(step, BicubicRef)
+        or (
+            isinstance(step, FamilyRef)
+            and all(e.default and not e.url and e.network != "srgan" for e in step.entries)
+        )
+        for step in ref.steps
+    )
 
 
 def is_network(name: str) -> bool:

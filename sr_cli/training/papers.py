@@ -93,14 +93,15 @@ PAPERS: dict[str, dict[str, Any]] = {
     "edsr": {"schedule": "step", "step_share": 2 / 3, "steps": 300_000},
     # Zhang et al., ECCV 2018, section 4.1: as EDSR, halved at every 2*10^5 updates.
     "rcan": {"schedule": "step", "steps": 1_000_000},
-    # Wan et al., CVPRW 2024, section 4.1: 64x64 of lr (at x4), batch 64, L1, Adam, 5e-4, halved at
-    # every 2*10^5 of 10^6 updates.
-    "span": {
-        "lr_patch": 64,
-        "batch": 64,
-        "learning_rate": 5e-4,
-        "schedule": "step",
-        "steps": 1_000_000,
+    # Ours.
+    "swift": {
+        "optimiser": "soap",
+        "momentum": 0.95,
+        "second_momentum": 0.95,
+        "learning_rate": 1e-3,
+        "schedule": "cosine",
+        "warmup": 100,
+        "steps": 60_000,
     },
 }
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sr_cli.engine.frames import upscale_picture
 from sr_cli.engine.pipeline import Pipeline
 from sr_cli.errors import Note, SrError
+from sr_cli.imaging.consistency import join_deviations
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.encode import write_picture
 from sr_cli.imaging.formats import Encoding, Format
@@ -20,7 +21,13 @@ from sr_cli.upscale.archive import Page, rewrite
 from sr_cli.upscale.inputs import STDIO
 from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.preparation import prepare_output
-from sr_cli.upscale.provenance import provenance_of, used_models, with_device, with_sizes
+from sr_cli.upscale.provenance import (
+    provenance_of,
+    used_models,
+    with_deviation,
+    with_device,
+    with_sizes,
+)
 from sr_cli.upscale.request import Event, Progress, Result
 
 if TYPE_CHECKING:
@@ -67,7 +74,11 @@ def upscale_archive_job(
                 first = picture.frames[0].pixels
                 result = with_device(replace(result, pages=page.count), pipeline, first)
                 result = with_sizes(result, picture, group.size)
-            made = upscale_picture(picture, pipeline, group.size, on_share)
+            made = upscale_picture(picture, pipeline, group.size, on_share, verify=options.verify)
+            if options.verify:
+                page_result = with_deviation(result, made, target, encoding)
+                parts = [d for d in (result.deviation, page_result.deviation) if d]
+                result = replace(result, deviation=join_deviations(parts))
             made.provenance = provenance_of(picture.frames, group, pipeline, used)
             trim_freed_memory(beyond=TRIM_ABOVE)
             write_picture(made, encoded := io.BytesIO(), target, encoding)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.conversion import opaque_8_bit
-from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.page import is_page
 from sr_cli.registry.ref import ModelRef, parse_model
 from sr_cli.upscale.inputs import STDIO
 from sr_cli.upscale.outputs import Job
+from sr_cli.upscale.preparation import read_input
+from sr_cli.upscale.request import UpscaleOptions
 
 TEXT = "text"
 """The model for pages of text; all other images get the general one."""
 
 
-def choose_model(job: Job, max_pixels: int) -> tuple[ModelRef, Note]:
+def choose_model(job: Job, options: UpscaleOptions) -> tuple[ModelRef, Note]:
     """The model for an image, and what is said about it.
 
     What cannot be seen before it is read (stdin, clips, archives) and what cannot be read gets the
@@ -22,20 +23,20 @@ def choose_model(job: Job, max_pixels: int) -> tuple[ModelRef, Note]:
 
     Args:
         job: The image.
-        max_pixels: Larger images are not decoded.
+        options: How images are read.
     """
-    if _shows_text(job, max_pixels):
+    if _shows_text(job, options):
         ref = parse_model(TEXT)
         return ref, Note("text-model-chosen", {"model": ref.name})
     ref = parse_model(None)
     return ref, Note("general-model-chosen", {"model": ref.name})
 
 
-def _shows_text(job: Job, max_pixels: int) -> bool:
+def _shows_text(job: Job, options: UpscaleOptions) -> bool:
     if job.source == STDIO or job.is_archive or job.is_clip:
         return False
     try:
-        picture = read_picture(job.source, max_pixels=max_pixels)
+        picture = read_input(job, options)
         return is_page(opaque_8_bit(picture.frames[0]))
     except SrError:
         # Its turn comes, and the error is told then.

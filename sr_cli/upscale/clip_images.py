@@ -59,18 +59,20 @@ class _Writer:
     Attributes:
         clip: From `probe`.
         folder: Of the images.
+        names: Of the images, with `%d` or `%06d` for their numbers.
         format: Of the images.
         options: Of the request.
     """
 
     clip: Clip
     folder: Path
+    names: str
     format: Format
     options: UpscaleOptions
 
     def path(self, number: int) -> Path:
         """The file of a frame, counted from 1."""
-        return self.folder / f"{number:06d}{self.format.suffixes[0]}"
+        return self.folder / (self.names % number)
 
     def check(self, width: int, height: int) -> None:
         """Check that the format holds the frames, and that none is there already.
@@ -144,7 +146,7 @@ def write_clip_images(
     clip = probe(job.source, options.clip)
     width, height = result_size(clip, group.size, options.max_pixels)
     assert isinstance(job.format, Format)
-    writer = _Writer(clip, job.target, job.format, options)
+    writer = _Writer(clip, job.target, job.names, job.format, options)
     writer.check(width, height)
     make_folder(job.target)
     grows = width > clip.width or height > clip.height or pipeline.restores
@@ -180,4 +182,6 @@ def _notes(clip: Clip, count: int, damaged: int) -> list[Note]:
         notes.append(Note("pixels-not-square", {"aspect": str(clip.aspect)}))
     if orientation_of(clip) is None:
         notes.append(Note("rotation-not-applied"))
+    if clip.dynamic:
+        notes.append(Note("dynamic-hdr-dropped", {"names": list(clip.dynamic)}))
     return notes + ([Note("damaged-frames", {"count": damaged})] if damaged else [])

@@ -54,6 +54,7 @@ def upscale_clip_job(
     if options.compare:
         raise SrError("compare-of-clips", job.source)
     engine = options.engine
+    names = [step.name for ref in group.refs for step in ref.steps]
     broken = options.skip_existing and os.path.isfile(job.target)
     request = ClipRequest(
         job.source,
@@ -65,7 +66,7 @@ def upscale_clip_job(
         strip=options.strip,
         flatten=options.flatten,
         overwrite=options.overwrite or broken,
-        options=options.clip,
+        options=replace(options.clip, steady=options.clip.steady_for(names)),
         computed_by=f"{__version__} {group.model} {engine.precision} {engine.tta} {engine.wrap}",
     )
     make_folder(job.target.parent)
@@ -82,8 +83,8 @@ def upscale_clip_job(
         output_width=plan.encoding.width,
         output_height=plan.encoding.height,
     )
-    dtype = choose_path(plan.clip, plan.encoding, pipeline).dtype
-    result = with_device(result, pipeline, np.empty(0, dtype))
+    path = choose_path(plan, pipeline)
+    result = with_device(result, path.pipeline, np.empty(0, path.dtype))
     replaced = [Note("unreadable-result-replaced", {"file": str(job.target)})] if broken else []
     if options.clip.preview is not None:
         _write_preview(plan, group, pipeline, options.clip.preview)
@@ -93,7 +94,7 @@ def upscale_clip_job(
     def on_progress(progress: video.ClipProgress) -> None:
         report(ClipProgress(job.source, progress.frames, progress.total, progress.rate))
 
-    made = video.upscale_clip(plan, pipeline, on_progress)
+    made = video.upscale_clip(plan, path, on_progress)
     return replace(result, notes=(*made, *replaced), seconds=time.perf_counter() - began)
 
 

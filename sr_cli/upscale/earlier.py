@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sr_cli.engine.size import Size
@@ -25,12 +25,16 @@ def is_result(path: Path) -> bool:
     return container_of_name(path) is None and read_provenance(representative(path)) is not None
 
 
-def is_named_as_result(path: Path, others: Sequence[Path], label: str) -> bool:
+Others = Mapping[str, Sequence[Path]]
+"""The files of a folder by their names without suffixes."""
+
+
+def is_named_as_result(path: Path, others: Others, label: str) -> bool:
     """Whether a file has the name of a result of one of the others: `a_x4.jpg` beside `a.jpg`."""
     return any(True for _ in _originals(path, others, label))
 
 
-def is_sized_as_result(path: Path, others: Sequence[Path], label: str, size: Size) -> bool:
+def is_sized_as_result(path: Path, others: Others, label: str, size: Size) -> bool:
     """Whether a file has the name and exactly the size of a result of one of the others.
 
     This tells results that cannot say what made them: BMP, clips, and files without metadata.
@@ -67,20 +71,17 @@ def _size_of(path: Path) -> tuple[int, int] | None:
     return read_clip_size(path)
 
 
-def _originals(
-    path: Path, others: Sequence[Path], label: str
-) -> Iterator[tuple[Path, Size | None]]:
+def _originals(path: Path, others: Others, label: str) -> Iterator[tuple[Path, Size | None]]:
     """The images whose result a file is by its name, with the size that the name tells, if any."""
     stem = path.stem.removesuffix(_COMPARE)
-    match = _RESULT.search(stem)
-    for other in others:
-        if (container_of_name(other) is None) != (container_of_name(path) is None):
-            continue
-        if match is not None and other.stem == stem[: match.start()]:
-            factor, width, height = match.groups()
-            if factor is not None:
-                yield other, Size(float(factor))
-            else:
-                yield other, Size(None, *(int(n) if n else None for n in (width, height)))
-        elif label and other.stem + label == stem:
-            yield other, None
+    by_name: dict[str, Size | None] = {}
+    if label and stem.endswith(label):
+        by_name[stem.removesuffix(label)] = None
+    if match := _RESULT.search(stem):
+        factor, width, height = match.groups()
+        bounds = (int(n) if n else None for n in (width, height))
+        by_name[stem[: match.start()]] = Size(float(factor)) if factor else Size(None, *bounds)
+    for name, size in by_name.items():
+        for other in others.get(name, ()):
+            if (container_of_name(other) is None) == (container_of_name(path) is None):
+                yield other, size

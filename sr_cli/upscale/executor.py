@@ -19,7 +19,7 @@ from sr_cli.engine.frames import upscale_picture
 from sr_cli.engine.pipeline import OnShare, Pipeline, build_pipeline
 from sr_cli.engine.size import passes_for
 from sr_cli.errors import Note, SrError
-from sr_cli.imaging.decode import is_readable, read_size
+from sr_cli.imaging.decode import read_size
 from sr_cli.imaging.encode import write_picture
 from sr_cli.imaging.formats import (
     Encoding,
@@ -27,6 +27,7 @@ from sr_cli.imaging.formats import (
 )
 from sr_cli.imaging.picture import Picture
 from sr_cli.imaging.provenance import UsedModel
+from sr_cli.registry.ref import FAITHFUL, is_faithful, parse_model
 from sr_cli.system.files import atomic_write
 from sr_cli.system.memory import TRIM_ABOVE, trim_freed_memory
 from sr_cli.upscale.archive_batch import upscale_archive_job
@@ -35,10 +36,25 @@ from sr_cli.upscale.clips import upscale_clip_job
 from sr_cli.upscale.comparison import side_by_side
 from sr_cli.upscale.inputs import STDIO
 from sr_cli.upscale.outputs import Job
-from sr_cli.upscale.plan import Group, output_exists
+from sr_cli.upscale.plan import Group, is_readable_result, output_exists
 from sr_cli.upscale.preparation import prepare_output, read_input
-from sr_cli.upscale.provenance import provenance_of, used_models, with_device, with_sizes
-from sr_cli.upscale.request import Event, OnEvent, PipelineReady, Progress, Result
+from sr_cli.upscale.provenance import (
+    provenance_of,
+    used_models,
+    with_deviation,
+    with_device,
+    with_sizes,
+)
+from sr_cli.upscale.raster_job import is_raster_job, upscale_raster_job
+from sr_cli.upscale.remote import address_of, fetched, send
+from sr_cli.upscale.request import (
+    Event,
+    OnEvent,
+    PipelineReady,
+    Progress,
+    Result,
+    UpscaleOptions,
+)
 
 _OVERLAP_PIXELS = 24_000_000
 """Larger images and results are processed one at a time, to limit memory."""
@@ -147,12 +163,14 @@ class Batch:
         try:
             if self._is_skipped(job):
                 result = replace(result, status="skipped", reason="exists")
-            elif run := _run_of(job):
+            elif run := _run_of(job, self._group, self._pipeline):
                 yield from self._wait_for_write()
-                result = run(job, self._group, self._pipeline, result, self._report)
+                result = self._run_whole(run, job, result)
                 result = replace(result, notes=(*job.notes, *result.notes))
             else:
                 picture = self._next_picture(job)
+                self._choose_faithful(picture)
+                result = replace(result, model=self._group.model)
                 target, (width, height) = prepare_output(picture, job, self._group)
                 result = with_sizes(result, picture, self._group.size)
                 result = with_device(result, self._pipeline, picture.frames[0].pixels)
@@ -164,11 +182,17 @@ class Batch:
                     ahead = self._readers.submit(read_input, following, self._options)
                     self._read_ahead = following, ahead
                 made = upscale_picture(
-                    picture, self._pipeline, self._group.size, self._reporter(job)
+                    picture,
+                    self._pipeline,
+                    self._group.size,
+                    self._reporter(job),
+                    verify=self._options.verify,
                 )
                 made.provenance = provenance_of(
                     picture.frames, self._group, self._pipeline, self._used
                 )
+                if self._options.verify:
+                    result = with_deviation(result, made, target, _encoding(self._options))
                 trim_freed_memory(beyond=TRIM_ABOVE)
                 original = picture if self._options.compare else None
                 del picture
@@ -191,6 +215,17 @@ class Batch:
             result = replace(result, status="failed", error=_as_sr_error(error, job))
         yield from self._wait_for_write()
         yield replace(result, seconds=time.perf_counter() - began)
+
+    def _run_whole(self, run: _RunJob, job: Job, result: Result) -> Result:
+        """Upscale an archive or a clip; archives also from and to a store."""
+        if job.is_clip and (address_of(job.source) or address_of(job.target)):
+            raise SrError("clip-in-store", job.source)
+        with fetched(job.source) as source:
+            result = run(
+                replace(job, source=source), self._group, self._pipeline, result, self._report
+            )
+        send(job.target, job.target, overwrite=self._options.overwrite)
+        return result
 
     def _wait_for_write(self) -> Iterator[Result]:
         """Wait for the image that is being written, and yield its result."""
@@ -222,9 +257,28 @@ class Batch:
         ahead, self._read_ahead = self._read_ahead, None
         return ahead[1].result() if ahead and ahead[0] is job else read_input(job, self._options)
 
+    def _choose_faithful(self, picture: Picture) -> None:
+        """Note which model a measured image gets, after another choice for one from stdin.
+
+        That of a file was made by its header.
+        """
+        group = self._group
+        if not picture.measured:
+            return
+        faithful = all(is_faithful(ref) for ref in group.refs)
+        if group.by_default and not faithful:
+            refs = (parse_model(FAITHFUL),)
+            factor = group.size.factor or group.factor
+            self._group = replace(group, refs=refs, model=refs[0].name, factor=factor)
+            self._pipeline = build_pipeline(refs, factor, self._options.engine)
+            self._used = used_models(self._group)
+        picture.notes += self._group.notes_on_measured()
+
     def _can_read_ahead(self, job: Job) -> bool:
         """Whether to read ahead: not stdin, which Ctrl-C must interrupt, and not large images."""
         if job.source == STDIO or job.is_archive or job.is_clip:
+            return False
+        if is_raster_job(job, self._options):
             return False
         if output_exists(job, self._options):
             return False
@@ -251,7 +305,7 @@ class Batch:
         began: float,
     ) -> Result:
         options = self._options
-        encoding = Encoding(options.quality, options.lossless, options.strip)
+        encoding = _encoding(options)
         sheet = side_by_side(original, made) if original is not None else None
         if job.target == STDIO:
             buffer = io.BytesIO()
@@ -264,7 +318,7 @@ class Batch:
         else:
             for path, content in ((job.target, made), (job.comparison, sheet)):
                 if content is None or (
-                    options.skip_existing and is_readable(path, options.max_pixels)
+                    options.skip_existing and is_readable_result(path, options.max_pixels)
                 ):
                     continue
                 broken = options.skip_existing and os.path.isfile(path)
@@ -272,6 +326,7 @@ class Batch:
                     made.notes.append(Note("unreadable-result-replaced", {"file": str(path)}))
                 with atomic_write(path, overwrite=options.overwrite or broken) as file:
                     write_picture(content, file, target, encoding)
+                send(path, path, overwrite=options.overwrite)
         return replace(
             result,
             notes=(*job.notes, *made.notes),
@@ -279,8 +334,14 @@ class Batch:
         )
 
 
-def _run_of(job: Job) -> _RunJob | None:
-    """What does a whole job that is not one image."""
+def _encoding(options: UpscaleOptions) -> Encoding:
+    return Encoding(options.quality, options.lossless, options.strip)
+
+
+def _run_of(job: Job, group: Group, pipeline: Pipeline) -> _RunJob | None:
+    """What does a whole job that is not one image in memory."""
+    if is_raster_job(job, group.options, pipeline):
+        return upscale_raster_job
     if job.is_archive:
         return upscale_archive_job
     if job.is_clip:

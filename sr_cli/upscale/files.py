@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from sr_cli.errors import SrError
 from sr_cli.upscale.cluster.options import WorkerOptions
 from sr_cli.upscale.executor import Executor, InProcess
 from sr_cli.upscale.plan import Group, Plan, group_jobs, plan_files
-from sr_cli.upscale.request import OnEvent, Planned, Result, UpscaleOptions, UpscaleRequest
+from sr_cli.upscale.remote import event_with_addresses, name_addresses, named, with_addresses
+from sr_cli.upscale.request import Event, OnEvent, Planned, Result, UpscaleOptions, UpscaleRequest
 
 
 def upscale_files(
@@ -29,9 +31,11 @@ def upscale_files(
     continue.
 
     Args:
-        inputs: Files (images and .cbz archives), folders and patterns.
+        inputs: Files (images and .cbz archives), folders and patterns; with fsspec also addresses
+            such as `s3://bucket/folder/`.
         output: A file, or a folder (existing, ending in a slash, or required for several
-            results); None writes results next to their inputs as `NAME_x4.EXT`.
+            results), or the address of one; None writes results next to their inputs as
+            `NAME_x4.EXT`.
         model: A network, an id, a checkpoint file, an address, or a chain `a+b`; the results of
             several models are averaged. None takes the general model.
         scale: The factor, above 1, up to 16. None takes the model's own scale, or 4.
@@ -83,10 +87,27 @@ def run_plan(
     Raises:
         RefusedError, SrError: As `group_jobs` and `Executor.run`.
     """
-    return _results(plan, group_jobs(plan, on_event), on_event, workers)
+
+    def notify(event: Event) -> None:
+        on_event(event_with_addresses(event))
+
+    return _results(plan, group_jobs(plan, notify), notify, workers)
 
 
 def _results(
+    plan: Plan, groups: list[Group], on_event: OnEvent, workers: WorkerOptions | None
+) -> Iterator[Result]:
+    """The results, with addresses in place of the paths that stand for them."""
+    try:
+        for result in _run_groups(plan, groups, on_event, workers):
+            yield with_addresses(result)
+    except SrError as error:
+        raise name_addresses(error)  # noqa: B904 - it is the same error
+    finally:
+        plan.close()
+
+
+def _run_groups(
     plan: Plan, groups: list[Group], on_event: OnEvent, workers: WorkerOptions | None
 ) -> Iterator[Result]:
     if plan.left_out:
@@ -94,7 +115,7 @@ def _results(
     for path in plan.earlier_results:
         yield Result(path, None, "skipped", plan.model, reason="earlier-result")
     for name, error in plan.problems:
-        yield Result(Path(name), None, "failed", plan.model, error=error)
+        yield Result(named(name), None, "failed", plan.model, error=error)
     on_event(Planned(len(plan.jobs)))
     with _executor(workers) as executor:
         for group in groups:

@@ -34,6 +34,7 @@ def upscale_image(
     tile: int | None = None,
     tta: bool = False,
     wrap: str = "none",
+    consistent: bool = False,
 ) -> Pixels:
     """Upscale an image in memory. Loaded networks are kept for the next call.
 
@@ -49,6 +50,7 @@ def upscale_image(
             free memory.
         tta: Average the results of eight flips and rotations.
         wrap: `x`, `y` or `both` for an image that continues at its other end, or `none`.
+        consistent: Project the result onto what gives back the image when it is reduced.
 
     Returns:
         The same type as `image`; a PIL image keeps its ICC profile and resolution, and one of
@@ -69,7 +71,8 @@ def upscale_image(
     if tile is not None and (isinstance(tile, bool) or not isinstance(tile, Integral)):
         raise RefusedError("wrong-type", "tile", value=repr(tile), wanted="a whole number")
     check_factor(float(scale))
-    options = EngineOptions(device, None, precision, None if tile is None else int(tile), tta, wrap)
+    side = None if tile is None else int(tile)
+    options = EngineOptions(device, None, precision, side, tta, wrap, consistent)
     options.check()
     if isinstance(image, Image.Image):
         frame = _frame_of_pillow(image)

@@ -13,7 +13,7 @@ from sr_cli.engine.size import Size
 from sr_cli.errors import SrError
 from sr_cli.imaging.formats import format_of_name, is_other_image
 from sr_cli.upscale.archive import is_archive, is_unsupported_archive
-from sr_cli.upscale.earlier import is_named_as_result, is_result, is_sized_as_result
+from sr_cli.upscale.earlier import Others, is_named_as_result, is_result, is_sized_as_result
 from sr_cli.upscale.request import LeftOut
 from sr_cli.video.containers import container_of_name
 
@@ -70,12 +70,12 @@ class Search:
     label: str
     size: Size
 
-    def writes_beside(self, file: InputFile) -> bool:
-        """Whether the result of a file is written into the folder that was searched for it.
+    def writes_into(self, base: Path) -> bool:
+        """Whether results are written into a folder that was searched.
 
         Elsewhere, a result of an earlier run is an input like any other.
         """
-        return self.output is None or _same(self.output, file.base)
+        return self.output is None or _same(self.output, base)
 
 
 @dataclass
@@ -119,7 +119,8 @@ def find_inputs(names: Sequence[str], search: Search) -> Inputs:
     once = {os.path.abspath(f.path) if f.path != STDIO else "-": f for f in reversed(found)}
     unique = list(once.values())[::-1]
     earlier = _earlier_results(unique, search)
-    files = [f for f in unique if f.path not in set(earlier)]
+    known = set(earlier)
+    files = [f for f in unique if f.path not in known]
     left_out = LeftOut(len(earlier), dict(passed.unsupported), passed.hidden, passed.other)
     return Inputs(files, earlier, problems, left_out)
 
@@ -178,34 +179,47 @@ def _in_folder(
             return
         seen.add(real)
         try:
-            entries = sorted(where.iterdir())
+            entries = sorted(os.scandir(where), key=lambda entry: entry.name)
         except OSError as error:
             reason = error.strerror or str(error)
             problems.append((str(where), SrError("unreadable-file", where, reason=reason)))
             return
         for entry in entries:
-            if entry.is_dir():
+            path = where / entry.name
+            if _is_folder(entry):
                 continue
-            if _is_input(entry) and not entry.name.startswith(".") and entry.is_file():
-                yield entry
+            if _is_input(path) and not entry.name.startswith(".") and path.is_file():
+                yield path
             else:
-                passed.add(entry)
+                passed.add(path)
         for entry in entries if search.recursive else ():
-            if entry.is_dir():
-                yield from walk(entry)
+            if _is_folder(entry):
+                yield from walk(where / entry.name)
 
     yield from walk(folder)
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """As `Path.is_dir`, mostly without a call of the system."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link to itself.
+        return False
+
+
 def _earlier_results(found: Sequence[InputFile], search: Search) -> list[Path]:
-    beside: dict[tuple[Path, bool], list[Path]] = {}
-    files = [f for f in found if f.path != STDIO and search.writes_beside(f)]
+    beside: dict[tuple[Path, bool], dict[str, list[Path]]] = {}
+    bases = {f.base for f in found if f.path != STDIO}
+    written = {base for base in bases if search.writes_into(base)}
+    files = [f for f in found if f.base in written and f.path != STDIO]
     for f in files:
-        beside.setdefault((f.path.parent, f.named), []).append(f.path)
+        others = beside.setdefault((f.path.parent, f.named), {})
+        others.setdefault(f.path.stem, []).append(f.path)
     return [f.path for f in files if _is_earlier(f, beside[f.path.parent, f.named], search)]
 
 
-def _is_earlier(file: InputFile, others: Sequence[Path], search: Search) -> bool:
+def _is_earlier(file: InputFile, others: Others, search: Search) -> bool:
     named_so = is_named_as_result(file.path, others, search.label)
     if (named_so or not file.named) and is_result(file.path):
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,9 @@ from sr_cli.video.containers import (
     writable_containers,
 )
 
+_NUMBER = re.compile(r"[^%]*%(0[1-9])?d[^%]*")
+"""A name with one number in it, as printf writes it."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -42,6 +46,7 @@ class Job:
         images: The images of which a clip is made, in order; empty for all other jobs.
         into_folder: Whether a clip becomes images, and the target is their folder.
         notes: What was decided about it before it is read.
+        names: Of these images, with `%d` or `%06d` for their numbers, which begin at 1.
     """
 
     source: Path
@@ -50,6 +55,7 @@ class Job:
     images: tuple[Path, ...] = ()
     into_folder: bool = False
     notes: tuple[Note, ...] = ()
+    names: str = ""
 
     @property
     def is_archive(self) -> bool:
@@ -113,6 +119,8 @@ def plan_jobs(
     folder = _output_folder(naming.output, several)
     jobs = [_job(f, naming, wanted, folder, several=several) for f in found]
     if naming.preview:
+        if any(job.into_folder for job in jobs):
+            raise RefusedError("conflicting-options", "preview", other="images of a clip")
         jobs = [_preview_of(job) if isinstance(job.format, Container) else job for job in jobs]
     targets: dict[str, Job] = {}
     sources = {_key(f.path): f.path for f in found if f.path != STDIO}
@@ -189,6 +197,10 @@ def _job(
     *,
     several: bool,
 ) -> Job:
+    if naming.output and _is_clip(found.path):
+        by_number = format_of_name(naming.output)
+        if by_number is not None and _NUMBER.fullmatch(as_path(naming.output).name):
+            return _numbered_job(found, naming.output, by_number, wanted, several=several)
     if found.named and isinstance(wanted, Format) and _is_clip(found.path):
         return _folder_job(found, naming, wanted, folder, several=several)
     if folder is None and naming.output is not None:
@@ -224,7 +236,27 @@ def _folder_job(
         target = found.path.parent / f"{found.path.stem}{label}"
     else:
         target = folder / f"{found.path.stem}{naming.suffix or ''}" if several else folder
-    return Job(found.path, target, wanted, into_folder=True)
+    names = f"%06d{wanted.suffixes[0]}"
+    return Job(found.path, target, wanted, into_folder=True, names=names)
+
+
+def _numbered_job(
+    found: InputFile,
+    output: str,
+    by_name: Format,
+    wanted: Format | Container | None,
+    *,
+    several: bool,
+) -> Job:
+    """The job of a clip whose frames become images with numbers in their names."""
+    if several:
+        raise RefusedError("conflicting-options", output, other="several inputs")
+    if wanted is not None and wanted != by_name:
+        raise RefusedError("format-contradicts-name", output, format=wanted.name)
+    if not by_name.writable:
+        raise RefusedError("format-not-in-name", output, known=["." + n for n in writable_names()])
+    target = as_path(output)
+    return Job(found.path, target.parent, by_name, into_folder=True, names=target.name)
 
 
 def _is_clip(path: Path) -> bool:

@@ -13,14 +13,23 @@ from pathlib import Path
 
 from sr_cli.engine.pipeline import check_chains, network_scale
 from sr_cli.engine.size import MAX_FACTOR, Size
-from sr_cli.errors import RefusedError, SrError
+from sr_cli.errors import Note, RefusedError, SrError
 from sr_cli.registry.downloads import fetch_download
-from sr_cli.registry.ref import AddressRef, BicubicRef, Download, ModelRef, parse_model
+from sr_cli.registry.ref import (
+    FAITHFUL,
+    AddressRef,
+    BicubicRef,
+    Download,
+    ModelRef,
+    is_faithful,
+    parse_model,
+)
 from sr_cli.store.pins import pinned
 from sr_cli.upscale.archive import is_archive, is_whole, page_contents
 from sr_cli.upscale.automatic import choose_model
 from sr_cli.upscale.inputs import STDIO, Search, find_inputs
 from sr_cli.upscale.outputs import Job, Naming, plan_jobs, plan_sequence_job
+from sr_cli.upscale.remote import Mirror, address_of, fetched, mirror, name_addresses
 from sr_cli.upscale.request import (
     AUTO,
     Downloaded,
@@ -47,6 +56,7 @@ class Group:
         factor: The factor for which the scale of the models is chosen.
         size: The size of each result.
         options: All other options.
+        by_default: Whether no model was named.
     """
 
     jobs: tuple[Job, ...]
@@ -55,6 +65,15 @@ class Group:
     factor: float
     size: Size
     options: UpscaleOptions
+    by_default: bool = False
+
+    def notes_on_measured(self) -> list[Note]:
+        """What is to be known about the models of a measured image."""
+        if self.by_default:
+            return [Note("faithful-model", {"model": self.model})]
+        if not all(is_faithful(ref) for ref in self.refs):
+            return [Note("may-invent", {"model": self.model})]
+        return []
 
 
 @dataclass(frozen=True)
@@ -71,6 +90,8 @@ class Plan:
         left_out: What folders and patterns hold that is not upscaled.
         chooses: Whether each image's model is chosen from its statistics; `refs` are the general
             model then, which has the same scales.
+        by_default: Whether no model was named.
+        mirror: Holds the names of stores as long as the plan is there; None without any.
     """
 
     jobs: tuple[Job, ...]
@@ -80,12 +101,19 @@ class Plan:
     earlier_results: tuple[Path, ...]
     problems: tuple[tuple[str, SrError], ...]
     left_out: LeftOut
+    by_default: bool = False
+    mirror: Mirror | None = None
     chooses: bool = False
 
     @property
     def model(self) -> str:
         """The names of the models, joined by `+`."""
         return AUTO if self.chooses else _names(self.refs)
+
+    def close(self) -> None:
+        """Forget the names of stores."""
+        if self.mirror is not None:
+            self.mirror.close()
 
 
 def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
@@ -99,9 +127,19 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
 
     Raises:
         RefusedError: For a request that cannot work, before any image is opened.
-        SrError: What downloading a checkpoint raises.
+        SrError: What downloading a checkpoint and listing a store raise.
     """
     request.check()
+    request, kept = mirror(request)
+    try:
+        return replace(_plan(request, on_event), mirror=kept)
+    except SrError as error:
+        if kept is not None:
+            kept.close()
+        raise name_addresses(error)  # noqa: B904 - it is the same error
+
+
+def _plan(request: UpscaleRequest, on_event: OnEvent) -> Plan:
     options = request.options
     chooses = AUTO in request.models
     if chooses and len(request.models) > 1:
@@ -140,28 +178,35 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
             several=several or any(os.path.isdir(name) for name in request.inputs),
             compare=options.compare,
         )
+    if options.clip.steady and any(job.into_folder for job in jobs):
+        raise RefusedError("conflicting-options", "steady", other="images of a clip")
     if options.compare and any(job.target == STDIO for job in jobs):
         raise RefusedError("conflicting-options", "compare", other="an output on stdout")
     if options.compare and any(job.is_archive for job in jobs):
         raise RefusedError("conflicting-options", "compare", other="an archive")
+    checks = {"verify": options.verify, "consistent": options.engine.consistent}
+    for name, asked in checks.items():
+        if asked and any(job.is_clip for job in jobs):
+            raise RefusedError("conflicting-options", name, other="a clip")
     return Plan(
         tuple(jobs),
         refs,
         size,
         options,
         tuple(found.earlier_results),
-        tuple(found.problems),
+        tuple((address_of(name) or name, name_addresses(e)) for name, e in found.problems),
         found.left_out,
-        chooses,
+        chooses or not request.models,
+        chooses=chooses,
     )
 
 
 def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
     """Group jobs by network, and download missing weights if the options allow it.
 
-    The network of an image depends only on its own factor and, with `-m auto`, on its own
-    statistics, not on the rest of the batch. Jobs with nothing to compute come first and need no
-    network.
+    The network of an image depends only on its own factor, on whether it is measured where no
+    model was named and, with `-m auto`, on its own statistics, not on the rest of the batch. Jobs
+    with nothing to compute come first and need no network.
 
     Args:
         plan: From `plan_files`.
@@ -175,7 +220,7 @@ def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
     for job in plan.jobs:
         if o.overwrite and job.source != STDIO and is_same_file(job.source, job.target):
             on_event(Replacing(job.source))
-    make = partial(Group, size=plan.size, options=o)
+    make = partial(Group, size=plan.size, options=o, by_default=plan.by_default)
     idle: list[Job] = []
     refs_of: dict[str, tuple[ModelRef, ...]] = {}
     waiting: dict[tuple[float, str], list[Job]] = {}
@@ -203,10 +248,21 @@ def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
 
 def _models_for(job: Job, plan: Plan) -> tuple[tuple[ModelRef, ...], Job]:
     """The models for an image, and its job with what is said about the choice."""
+    if plan.by_default and _is_measured(job):
+        return (parse_model(FAITHFUL),), job
     if not plan.chooses:
         return plan.refs, job
-    chosen, note = choose_model(job, plan.options.max_pixels)
+    chosen, note = choose_model(job, plan.options)
     return (chosen,), replace(job, notes=(*job.notes, note))
+
+
+def _is_measured(job: Job) -> bool:
+    """Whether the header of an image says that it is measured; that of stdin cannot be asked."""
+    from sr_cli.imaging.decode import holds_measurements
+
+    if job.source == STDIO or job.is_archive or job.is_clip:
+        return False
+    return holds_measurements(job.source)
 
 
 def _names(refs: Sequence[ModelRef]) -> str:
@@ -302,7 +358,8 @@ def _sizes(job: Job, max_pixels: int) -> Iterator[tuple[int, int] | None]:
 
         yield read_clip_size(job.source)
     elif job.source != STDIO:
-        yield read_size(job.source)
+        with fetched(job.source) as source:
+            yield read_size(source)
 
 
 def is_readable_result(output: Path, max_pixels: int) -> bool:
@@ -312,12 +369,15 @@ def is_readable_result(output: Path, max_pixels: int) -> bool:
         output: An image, which is decoded; an archive, whose checksums are compared; or a clip.
         max_pixels: Of an image; larger ones are not decoded.
     """
-    if container_of_name(output) is not None:
+    if container_of_name(output) is not None and not address_of(output):
         from sr_cli.video.probe import read_clip_size
 
         return read_clip_size(output) is not None
     from sr_cli.imaging.decode import is_readable, read_size
 
+    if address_of(output):
+        # What is in a store is complete.
+        return os.path.exists(output)
     if is_archive(output):
         return is_whole(output, max_pixels, lambda page: read_size(page) is not None)
     return is_readable(output, max_pixels)

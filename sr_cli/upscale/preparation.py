@@ -24,6 +24,7 @@ from sr_cli.system.files import check_replaceable, make_folder, mib_rounded_up
 from sr_cli.upscale.earlier import LABEL_ROOM
 from sr_cli.upscale.inputs import STDIO
 from sr_cli.upscale.outputs import Job
+from sr_cli.upscale.remote import fetched
 from sr_cli.upscale.request import UpscaleOptions
 
 if TYPE_CHECKING:
@@ -32,10 +33,11 @@ if TYPE_CHECKING:
 
 def read_input(job: Job, options: UpscaleOptions) -> Picture:
     """Decode the image of a job. Raises what `read_picture` does."""
-    source = sys.stdin.buffer.read() if job.source == STDIO else job.source
-    return read_picture(
-        source, max_pixels=options.max_pixels, allow_truncated=options.allow_truncated
-    )
+    with fetched(job.source) as file:
+        source = sys.stdin.buffer.read() if job.source == STDIO else file
+        return read_picture(
+            source, max_pixels=options.max_pixels, allow_truncated=options.allow_truncated
+        )
 
 
 def prepare_output(picture: Picture, job: Job, group: Group) -> tuple[Format, tuple[int, int]]:
@@ -51,7 +53,7 @@ def prepare_output(picture: Picture, job: Job, group: Group) -> tuple[Format, tu
 
     Raises:
         SrError: `never-lossless`, `not-a-regular-file`, `unwritable-file`, `disk-full`, and
-            what `check_result_size` and `check_supported` raise.
+            what `check_result_size`, `check_supported` and `Georeference.check` raise.
     """
     options = group.options
     assert job.format is None or isinstance(job.format, Format)
@@ -67,6 +69,9 @@ def prepare_output(picture: Picture, job: Job, group: Group) -> tuple[Format, tu
     if options.lossless and not target.can_be_lossless:
         raise SrError("never-lossless", job.source, format=target.name)
     check_supported(target, wanted, can_drop=not options.flatten)
+    if target.name == "TIFF" and not options.strip:
+        for place in filter(None, picture.metadata.page_places):
+            place.check()
     if options.compare:
         check_supported(target, Requirements(2 * width, height + LABEL_ROOM), can_drop=False)
     if job.target != STDIO:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from sr_cli.engine.frames import only_shrinks
 from sr_cli.engine.pipeline import Pipeline, network_scale
 from sr_cli.engine.size import Size
+from sr_cli.errors import Note
+from sr_cli.imaging.formats import Encoding, Format, is_lossy
 from sr_cli.imaging.picture import Frame, Picture
 from sr_cli.imaging.provenance import Provenance, UsedModel
 from sr_cli.registry.ref import BicubicRef
@@ -56,6 +58,22 @@ def with_sizes(result: Result, picture: Picture, size: Size) -> Result:
         output_width=width,
         output_height=height,
     )
+
+
+def with_deviation(result: Result, made: Picture, target: Format, encoding: Encoding) -> Result:
+    """A result with its deviation; `made` gets a note if the file has, or may have, another one.
+
+    Args:
+        result: To be completed.
+        made: The upscaled picture.
+        target: The format that is written.
+        encoding: How it is written.
+    """
+    if made.deviation is None:
+        made.notes.append(Note("not-verified"))
+    elif is_lossy(target, encoding):
+        made.notes.append(Note("verified-before-compression", {"format": target.name}))
+    return replace(result, deviation=made.deviation)
 
 
 def with_device(result: Result, pipeline: Pipeline, pixels: NDArray[Any]) -> Result:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from sr_cli.engine.options import EngineOptions, check_at_least_one
 from sr_cli.engine.size import MAX_FACTOR, Size
@@ -13,6 +13,9 @@ from sr_cli.errors import Note, RefusedError, SrError
 from sr_cli.imaging.formats import DEFAULT_MAX_PIXELS
 from sr_cli.system.types import check_types
 from sr_cli.video.options import ClipOptions
+
+if TYPE_CHECKING:
+    from sr_cli.imaging.consistency import Deviation
 
 AUTO = "auto"
 """Names no model: each image's is chosen from its own statistics."""
@@ -37,6 +40,7 @@ class UpscaleOptions:
         skip_existing: Skip images whose results exist.
         flatten: Drop what the format does not support: 16 bits, alpha (onto white), frames.
         compare: Also write NAME_compare, bicubic next to the result.
+        verify: Reduce each result again, and report how far it is from its input.
         download: Download the public weights that a model needs.
         max_pixels: The most pixels of an input or a result; of clips, of a frame.
         allow_truncated: Read truncated files as far as possible.
@@ -57,6 +61,7 @@ class UpscaleOptions:
     skip_existing: bool = False
     flatten: bool = False
     compare: bool = False
+    verify: bool = False
     download: bool = False
     max_pixels: int = DEFAULT_MAX_PIXELS
     allow_truncated: bool = False
@@ -147,6 +152,8 @@ class Result:
         width, height: The input's size in pixels, or that of the first page.
         output_width, output_height: The result's size in pixels, or that of the first page.
         device, precision, tile: How it was computed; precision and tile are None for bicubic.
+        deviation: How far the result, reduced again, is from the input; None if that was not asked
+            for, or if nothing became larger.
         seconds: From the start of reading to the end of writing.
     """
 
@@ -165,6 +172,7 @@ class Result:
     device: str = "cpu"
     precision: str | None = None
     tile: int | None = None
+    deviation: Deviation | None = None
     seconds: float = 0.0
 
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sr_cli.engine.pipeline import BicubicPipeline, Pipeline
+from sr_cli.engine.threads import divided_threads
 from sr_cli.errors import Note
 from sr_cli.video.encode import make_frame, open_encoder
 from sr_cli.video.frames import ClipFrame, ClipReader, Planes
 from sr_cli.video.join import join
-from sr_cli.video.paths import FramePath, choose_path
+from sr_cli.video.paths import FramePath
 from sr_cli.video.plan import ClipPlan
 from sr_cli.video.segments import SegmentFolder, SegmentWriter
 from sr_cli.video.sequence import SequenceReader
@@ -48,7 +48,7 @@ class ClipProgress:
 OnClipProgress = Callable[[ClipProgress], None]
 
 
-def upscale_clip(plan: ClipPlan, pipeline: Pipeline, on_progress: OnClipProgress) -> list[Note]:
+def upscale_clip(plan: ClipPlan, path: FramePath, on_progress: OnClipProgress) -> list[Note]:
     """Upscale a clip.
 
     Frames are decoded, upscaled and encoded at the same time, a few at once: memory does not grow
@@ -57,7 +57,7 @@ def upscale_clip(plan: ClipPlan, pipeline: Pipeline, on_progress: OnClipProgress
 
     Args:
         plan: From `plan_clip`.
-        pipeline: What upscales the frames.
+        path: From `choose_path`.
         on_progress: Called after each frame.
 
     Returns:
@@ -69,9 +69,7 @@ def upscale_clip(plan: ClipPlan, pipeline: Pipeline, on_progress: OnClipProgress
     request = plan.request
     folder = SegmentFolder(request.target)
     with folder.opened(_identity(plan), resume=request.options.resume, restart=request.overwrite):
-        grows = plan.grows or pipeline.restores
-        chosen = pipeline if grows else BicubicPipeline(pipeline.wrap)
-        _compute(plan, chosen, folder, on_progress)
+        _compute(plan, path, folder, on_progress)
         segments = folder.finished()
         join(plan, segments)
         folder.remove()
@@ -108,54 +106,77 @@ def _described(files: Sequence[Path]) -> str:
 
 
 def _compute(
-    plan: ClipPlan, pipeline: Pipeline, folder: SegmentFolder, on_progress: OnClipProgress
+    plan: ClipPlan, path: FramePath, folder: SegmentFolder, on_progress: OnClipProgress
 ) -> None:
     """Compute the segments that are missing."""
     done = folder.finished()
     before = sum(len(segment.shown) for segment in done)
     after = done[-1].shown[-1][0] if done else None
-    path = choose_path(plan.clip, plan.encoding, pipeline)
     reader = plan.reader(at_full_resolution=path.at_full_resolution, after=after)
     encoder = _SegmentEncoder(plan, path, folder, len(done), reader)
     steady = SteadyFrames(path) if plan.request.options.steady else None
-    last: tuple[Planes, Planes] | None = None
+    held: tuple[Planes, Future[Planes]] | None = None
     began = time.perf_counter()
-    with encoder, ThreadPoolExecutor(1, "encode") as pool:
+    with (
+        encoder,
+        divided_threads(path.workers if steady is None else 1) as workers,
+        cancelling_pool(workers, "compute") as computing,
+        cancelling_pool(1, "encode") as encoding,
+    ):
         waiting: deque[Future[None]] = deque()
         for count, frame in enumerate(read_ahead(_prepared(path, reader)), 1):
-            # A frame that is held, as in animation and slides, is not computed again.
             if steady is not None and (count - 1) % plan.request.options.segment == 0:
                 # Segments do not depend on each other, so that a resumed run is the same.
                 steady.reset()
-                last = None
-            if last is None or not all(map(np.array_equal, frame.planes, last[0])):
-                last = frame.planes, (steady or path).compute(frame.planes)
-            waiting.append(pool.submit(encoder.write, replace(frame, planes=last[1])))
-            if len(waiting) > _WRITE_BEHIND:
+                held = None
+            # A frame that is held, as in animation and slides, is not computed again.
+            if held is None or not all(map(np.array_equal, frame.planes, held[0])):
+                compute = (steady or path).compute
+                # One at a time is computed in this thread, which Ctrl-C interrupts.
+                made = (
+                    computing.submit(compute, frame.planes)
+                    if workers > 1
+                    else _done(compute(frame.planes))
+                )
+                held = frame.planes, made
+            waiting.append(encoding.submit(encoder.write, frame, held[1]))
+            if len(waiting) > workers + _WRITE_BEHIND:
                 waiting.popleft().result()
             rate = count / (time.perf_counter() - began)
             on_progress(ClipProgress(before + count, plan.clip.frames, rate))
         while waiting:
             waiting.popleft().result()
-        pool.submit(encoder.finish).result()
+        encoding.submit(encoder.finish).result()
 
 
-def _prepared(path: FramePath, reader: ClipReader | SequenceReader) -> Iterator[ClipFrame]:
+def _prepared(path: FramePath, reader: ClipReader | SequenceReader) -> Generator[ClipFrame]:
     for frame in reader.read():
         yield replace(frame, planes=path.prepare(frame.planes))
 
 
-def read_ahead(frames: Iterator[ClipFrame]) -> Iterator[ClipFrame]:
+def read_ahead(frames: Generator[ClipFrame]) -> Iterator[ClipFrame]:
     """The same frames, computed in a thread before they are asked for."""
-    with ThreadPoolExecutor(1, "decode") as pool:
-        try:
-            waiting = deque(pool.submit(next, frames, None) for _ in range(_READ_AHEAD))
-            while (frame := waiting.popleft().result()) is not None:
-                waiting.append(pool.submit(next, frames, None))
-                yield frame
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-            frames.close()  # type: ignore[attr-defined]
+    with closing(frames), cancelling_pool(1, "decode") as pool:
+        waiting = deque(pool.submit(next, frames, None) for _ in range(_READ_AHEAD))
+        while (frame := waiting.popleft().result()) is not None:
+            waiting.append(pool.submit(next, frames, None))
+            yield frame
+
+
+@contextmanager
+def cancelling_pool(workers: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """Threads; what they have not begun at the end of the block is not done."""
+    pool = ThreadPoolExecutor(workers, name)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _done(planes: Planes) -> Future[Planes]:
+    future: Future[Planes] = Future()
+    future.set_result(planes)
+    return future
 
 
 class _SegmentEncoder:
@@ -180,6 +201,7 @@ class _SegmentEncoder:
         self._stack = ExitStack()
         self._open: tuple[Any, SegmentWriter] | None = None
         self._counted = 0, 0
+        self._failed = False
 
     def __enter__(self) -> _SegmentEncoder:
         return self
@@ -190,15 +212,19 @@ class _SegmentEncoder:
             self._open = None
             self._stack.__exit__(kind, error, trace)
 
-    def write(self, frame: ClipFrame) -> None:
-        """Encode a frame that was computed."""
+    def write(self, frame: ClipFrame, computed: Future[Planes]) -> None:
+        """Encode a frame when it is computed; after an error, nothing more is written."""
+        if self._failed:
+            return
+        self._failed = True
+        planes = self._path.finish(computed.result())
         encoder, segment = self._open = self._open or self._begin()
-        planes = self._path.finish(frame.planes)
         made = make_frame(self._plan.encoding, planes, frame.pts, frame.duration)
         segment.shown.append((frame.pts, frame.duration))
         segment.write(encoder.encode(made))
         if len(segment.shown) == self._plan.request.options.segment:
             self.finish()
+        self._failed = False
 
     def finish(self) -> None:
         """Finish the segment, if one was begun."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -59,7 +59,7 @@ class ClipReader:
     _last: int | None = field(default=None, repr=False)
     _step: int = field(default=1, repr=False)
 
-    def read(self) -> Iterator[ClipFrame]:
+    def read(self) -> Generator[ClipFrame]:
         """Decode the clip.
 
         Raises:

@@ -1,4 +1,4 @@
-"""HDR: static metadata of HDR10 carried over, Dolby Vision recognised."""
+"""HDR: static metadata of HDR10 carried over, dynamic metadata and Dolby Vision recognised."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import Any
 from sr_cli.errors import SrError
 
 _CHROMA_STEP, _LUMINANCE_STEP = 50_000, 10_000
+
+_DYNAMIC = {"DYNAMIC_HDR_PLUS": "HDR10+", "DYNAMIC_HDR_VIVID": "HDR Vivid"}
+"""Metadata of each frame (SMPTE ST 2094-40, T/UWA 005.1), by FFmpeg's names of side data."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,11 @@ def mastering_of(side_data: dict[str, bytes]) -> Mastering | None:
     if block := side_data.get("CONTENT_LIGHT_LEVEL"):
         light = struct.unpack_from("=2I", block)
     return Mastering(display, light) if display or light else None
+
+
+def dynamic_metadata(side_data: dict[str, bytes]) -> tuple[str, ...]:
+    """The names of the dynamic metadata in a frame's side data."""
+    return tuple(name for kind, name in _DYNAMIC.items() if kind in side_data)
 
 
 def check_dolby_vision(frame: Any, stream: Any, source: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -12,6 +14,9 @@ COLOUR_NAMES = ("bt601", "bt709", "bt2020", "bt601-full", "bt709-full", "bt2020-
 MAX_CRF = 63
 MAX_PREVIEW = 20
 MAX_FPS = 1000
+
+STEADY_MODELS = ("photo",)
+"""Families that are made to invent detail, and do so from noise."""
 
 _BROADCAST = {
     "23.976": Fraction(24000, 1001),
@@ -37,7 +42,8 @@ class ClipOptions:
         resume: Continue an interrupted run.
         preview: Write a sheet of this many frames, bicubic beside the result, and no clip.
         fps: Frames a second of images that become a clip, such as `25` or `30000/1001`.
-        steady: Keep the result where a clip did not change beyond noise.
+        steady: Keep the result where a clip did not change beyond noise; None for the models
+            that make noise flicker (`STEADY_MODELS`).
         segment: Frames of a segment, the most that an interruption loses.
     """
 
@@ -49,7 +55,7 @@ class ClipOptions:
     resume: bool = False
     preview: int | None = None
     fps: str | None = None
-    steady: bool = False
+    steady: bool | None = None
     segment: int = 240
 
     @property
@@ -71,6 +77,12 @@ class ClipOptions:
             )
         return rate.limit_denominator(100_000)
 
+    def steady_for(self, models: Iterable[str]) -> bool:
+        """Whether clips of these models are steady."""
+        if self.steady is not None:
+            return self.steady
+        return any(re.fullmatch(rf"{f}(-x\d)?", m) for f in STEADY_MODELS for m in models)
+
     def check(self) -> None:
         """Check the values.
 
@@ -90,7 +102,11 @@ class ClipOptions:
             raise RefusedError(
                 "out-of-range", "preview", value=self.preview, allowed=f"1 to {MAX_PREVIEW}"
             )
-        for name, other in (("deinterlace", self.deinterlace), ("fps", self.fps)):
+        for name, other in (
+            ("deinterlace", self.deinterlace),
+            ("fps", self.fps),
+            ("steady", self.steady),
+        ):
             if self.preview is not None and other:
                 raise RefusedError("conflicting-options", "preview", other=name)
         if self.segment < 1:

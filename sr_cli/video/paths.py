@@ -8,11 +8,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_cli.engine.pipeline import Pipeline
+from sr_cli.engine.pipeline import BicubicPipeline, Pipeline
 from sr_cli.video.colour import FULL, Converter
-from sr_cli.video.encode import SITED_LEFT, Encoding, subsampled
+from sr_cli.video.encode import subsampled
+from sr_cli.video.encoding import SITED_LEFT, Encoding
 from sr_cli.video.frames import Planes
+from sr_cli.video.plan import ClipPlan
 from sr_cli.video.probe import Clip
+
+_MOST_WORKERS = 4
+"""Frames that are computed at the same time; more need more memory."""
 
 
 class FramePath(Protocol):
@@ -21,10 +26,15 @@ class FramePath(Protocol):
     Attributes:
         at_full_resolution: Whether planes are read without subsampling.
         dtype: Of the pixels that the networks get.
+        pipeline: What upscales them.
+        workers: How many frames are computed at the same time, each with its share of the threads:
+            that is faster for small networks, which leave threads waiting for each other.
     """
 
     at_full_resolution: bool
     dtype: Any
+    pipeline: Pipeline
+    workers: int
 
     def prepare(self, planes: Planes) -> Planes:
         """What the networks need of a decoded frame."""
@@ -35,24 +45,27 @@ class FramePath(Protocol):
         ...
 
     def finish(self, computed: Planes) -> Planes:
-        """The planes that are encoded, not rounded."""
+        """The planes that are encoded: integers, or floats that are not rounded."""
         ...
 
 
-def choose_path(clip: Clip, encoding: Encoding, pipeline: Pipeline) -> FramePath:
+def choose_path(plan: ClipPlan, pipeline: Pipeline) -> FramePath:
     """Luma for networks on luma alone, which need not see RGB; otherwise RGB.
 
     Args:
-        clip: From `probe`.
-        encoding: Of the result.
+        plan: From `plan_clip`. What does not become larger is resized with bicubic, unless the
+            pipeline restores.
         pipeline: What upscales frames.
     """
+    if not (plan.grows or pipeline.restores):
+        pipeline = BicubicPipeline(pipeline.wrap)
+    clip, encoding = plan.clip, plan.encoding
     networks = [model for upscaler in pipeline.upscalers for model in upscaler.models]
     on_luma = bool(networks) and all(network.channels == 1 for network in networks)
     same_samples = clip.layout == encoding.layout and not clip.is_rgb
     # Chroma is mirrored at the edges, and does not wrap.
     if on_luma and same_samples and pipeline.wrap == "none":
-        return LumaPath(clip, encoding, pipeline)
+        return LumaPath(clip, encoding, pipeline, lossy=not plan.is_lossless)
     return RgbPath(clip, encoding, pipeline)
 
 
@@ -62,11 +75,12 @@ class RgbPath:
     at_full_resolution = True
 
     def __init__(self, clip: Clip, encoding: Encoding, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self.workers = 1 if pipeline.upscalers else _MOST_WORKERS
         self._decoder = Converter(clip.colour, clip.layout.depth)
         self.dtype = self._decoder.dtype
         self._encoder = Converter(encoding.colour, encoding.layout.depth)
         self._encoding = encoding
-        self._pipeline = pipeline
 
     def prepare(self, planes: Planes) -> Planes:
         """As `FramePath.prepare`."""
@@ -75,7 +89,7 @@ class RgbPath:
     def compute(self, prepared: Planes) -> Planes:
         """As `FramePath.compute`."""
         size = self._encoding.height, self._encoding.width
-        return (self._pipeline.run(prepared[0], size),)
+        return (self.pipeline.run(prepared[0], size),)
 
     def finish(self, computed: Planes) -> Planes:
         """As `FramePath.finish`."""
@@ -92,30 +106,35 @@ class LumaPath:
     """
 
     at_full_resolution = False
-    dtype: Any = np.uint16
 
-    def __init__(self, clip: Clip, encoding: Encoding, pipeline: Pipeline) -> None:
+    def __init__(self, clip: Clip, encoding: Encoding, pipeline: Pipeline, *, lossy: bool) -> None:
+        from sr_cli.engine.luma import for_luma
+
         self._clip = clip
         self._encoding = encoding
-        self._pipeline = pipeline
-        levels = np.arange(1 << clip.layout.depth, dtype=np.float64)
-        black, white = _luma_range(clip)
-        scaled = (levels - black) / (white - black) * 65535
-        self._table = np.clip(np.rint(scaled), 0, 65535).astype(np.uint16)
-        self._black, self._step = np.float32(black), np.float32((white - black) / 65535)
+        depth = clip.layout.depth
+        self.dtype: Any = np.uint8 if depth == 8 else np.uint16
+        self._shift = 0 if depth == 8 else 16 - depth
+        top = 255 if depth == 8 else 65535
+        black, white = (level * 2**self._shift / top for level in _luma_range(clip))
+        self.pipeline = for_luma(pipeline, black, white, lossy=lossy and depth == 8)
+        on_cpu = all(upscaler.device.type == "cpu" for upscaler in self.pipeline.upscalers)
+        self.workers = _MOST_WORKERS if on_cpu else 1
 
     def prepare(self, planes: Planes) -> Planes:
-        """As `FramePath.prepare`: luma over the whole range of uint16."""
-        return (self._table[planes[0]], *planes[1:])
+        """As `FramePath.prepare`: luma in the upper bits of its type."""
+        return (planes[0] << self._shift, *planes[1:])
 
     def compute(self, prepared: Planes) -> Planes:
         """As `FramePath.compute`."""
         size = self._encoding.height, self._encoding.width
-        return (self._pipeline.run(prepared[0], size), *prepared[1:])
+        return (self.pipeline.run(prepared[0], size), *prepared[1:])
 
     def finish(self, computed: Planes) -> Planes:
         """As `FramePath.finish`."""
-        luma = computed[0].astype(np.float32) * self._step + self._black
+        luma = computed[0]
+        if self._shift:
+            luma = luma.astype(np.float32) / np.float32(2**self._shift)
         return (luma, *(self._resized(plane) for plane in computed[1:]))
 
     def _resized(self, plane: NDArray[Any]) -> NDArray[Any]:
@@ -135,7 +154,7 @@ class LumaPath:
         )
         size = -(-encoding.width // steps[0]), -(-encoding.height // steps[1])
         resized: NDArray[Any] = cv2.warpAffine(
-            plane.astype(np.float32),
+            plane if plane.dtype == np.uint8 else plane.astype(np.float32),
             inverse,
             size,
             flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,

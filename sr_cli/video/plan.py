@@ -10,7 +10,7 @@ from pathlib import Path
 from sr_cli.engine.size import MAX_FACTOR, Size
 from sr_cli.errors import Note, SrError
 from sr_cli.video.containers import Container
-from sr_cli.video.encode import Encoding, carries_mastering, plan_encoding
+from sr_cli.video.encoding import Encoding, carries_mastering, plan_encoding
 from sr_cli.video.frames import ClipReader
 from sr_cli.video.options import ClipOptions
 from sr_cli.video.probe import Clip, Layout, probe
@@ -74,6 +74,11 @@ class ClipPlan:
         if self.images:
             return SequenceReader(self.clip, self.images, self.request.flatten, after)
         return ClipReader(self.clip, self.request.options, at_full_resolution, after)
+
+    @property
+    def is_lossless(self) -> bool:
+        """Whether the result is encoded without loss."""
+        return self.request.lossless or self.encoding.codec == "ffv1"
 
     @property
     def grows(self) -> bool:
@@ -177,6 +182,8 @@ def _notes(clip: Clip, encoding: Encoding, request: ClipRequest) -> list[Note]:
         notes.append(Note("rgb-written-as-yuv", facts))
     if clip.mastering is not None and not carries_mastering(encoding.codec):
         notes.append(Note("hdr-metadata-dropped", {"codec": encoding.codec}))
+    if clip.dynamic:
+        notes.append(Note("dynamic-hdr-dropped", {"names": list(clip.dynamic)}))
     milliseconds = clip.time_base * 1000
     if request.container.muxer in ("matroska", "webm") and milliseconds.denominator > 1:
         notes.append(Note("times-rounded", {"container": request.container.name}))

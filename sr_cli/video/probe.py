@@ -11,7 +11,7 @@ from typing import Any
 from sr_cli.errors import SrError
 from sr_cli.imaging.formats import sniff_format
 from sr_cli.video.colour import FULL, RGB, UNSPECIFIED, Colour
-from sr_cli.video.hdr import Mastering, check_dolby_vision, mastering_of
+from sr_cli.video.hdr import Mastering, check_dolby_vision, dynamic_metadata, mastering_of
 from sr_cli.video.options import ClipOptions
 from sr_cli.video.pyav import open_clip, said
 from sr_cli.video.timing import in_words
@@ -66,6 +66,7 @@ class Clip:
         frames: How many, estimated; None if unknown.
         display_matrix: The nine numbers of the rotation; None if there is none.
         mastering: HDR10's static metadata.
+        dynamic: Names of the dynamic HDR metadata that frames have.
         is_mov: Whether the file is MP4 or QuickTime.
     """
 
@@ -84,6 +85,7 @@ class Clip:
     frames: int | None
     display_matrix: tuple[int, ...] | None
     mastering: Mastering | None
+    dynamic: tuple[str, ...]
     is_mov: bool
 
     @property
@@ -134,6 +136,7 @@ def probe(source: Path, options: ClipOptions) -> Clip:
             frames=stream.frames or _estimated_frames(container, stream, rate),
             display_matrix=struct.unpack("=9i", matrix) if matrix else None,
             mastering=mastering_of(side),
+            dynamic=dynamic_metadata(side),
             is_mov="mov" in container.format.name.split(","),
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -63,6 +63,7 @@ def sequence_as_clip(
         frames=len(frames),
         display_matrix=None,
         mastering=None,
+        dynamic=(),
         is_mov=False,
     )
 
@@ -86,7 +87,7 @@ class SequenceReader:
     damaged: int = 0
     repaired: int = 0
 
-    def read(self) -> Iterator[ClipFrame]:
+    def read(self) -> Generator[ClipFrame]:
         """Decode the images.
 
         Raises:

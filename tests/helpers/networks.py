@@ -21,7 +21,7 @@ SMALL = {
     "srresnet": {"blocks": 2, "features": 8},
     "srgan": {"blocks": 2, "features": 8},
     "vdsr": {"layers": 5, "features": 8},
-    "span": {"blocks": 2, "features": 8},
+    "swift": {"blocks": 2, "features": 8},
 }
 """Settings with which a network is quick, by its name."""
 

@@ -12,6 +12,10 @@ MESSAGES: dict[str, Message] = {
             "onnx": "it is an ONNX file already; the checkpoint that it was made from can be",
         },
     ),
+    "format-deprecated": Message(
+        "{subject} is deprecated in PyTorch, and does not support these networks",
+        "-f pt2 is its successor; -f onnx for C++ and other languages",
+    ),
     # facts: reason
     "export-failed": Message("{subject} cannot be exported ({reason})"),
     # facts: difference, allowed
@@ -27,6 +31,11 @@ MESSAGES: dict[str, Message] = {
     ),
     # facts: reason
     "unreadable-graph": Message("{subject}: not a usable ONNX file ({reason})"),
+    # facts: device
+    "provider-missing": Message(
+        "{subject}: the ONNX Runtime that is installed does not support {device}",
+        "install onnxruntime-gpu in its place, or use --device cpu",
+    ),
     # facts: reason
     "unsupported-graph": Message(
         "{subject}: not supported as an upscaler ({reason})",

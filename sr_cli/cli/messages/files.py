@@ -40,6 +40,7 @@ MESSAGES: dict[str, Message] = {
             "scheme": "an address begins with https:// or hf:// (http:// needs a known sha256)",
             "no-file": "an address names a host and ends in a file name: "
             "https://example.com/model.pth",
+            "store": "the name of an object has no empty part, no . and no ..",
             "cluster": "a scheduler has an address such as tcp://host:8786 or tls://host:8786",
         },
     ),

@@ -48,6 +48,18 @@ MESSAGES: dict[str, Message] = {
             "as-rgb": "convert them to RGB",
         },
     ),
+    # facts: reason
+    "bad-georeference": Message(
+        "{subject}: GeoTIFF tags do not place the image ({reason})",
+        "--strip drops them",
+        words={
+            "count": "a tag has the wrong number of values",
+            "keys": "the directory of keys is cut off",
+            "scale": "a pixel has no size",
+            "contradiction": "scale and tie points contradict the transformation",
+            "orientation": "the image is stored turned",
+        },
+    ),
     # facts: compression
     "unsupported-compression": Message(
         "{subject}: samples of this kind with {compression} compression are not supported",
@@ -101,16 +113,23 @@ NOTES: dict[str, str] = {
     "reduced-to-palette": "{format}: reduced to 256 colours, transparency to on or off",
     # facts: space
     "profile-unusable": "ICC profile for {space} dropped: it does not fit the pixels",
-    "georeference-dropped": "GeoTIFF tags dropped: they place the pixels of the input",
+    # facts: count
+    "statistics-dropped": "statistics of the values of the input dropped: {count}",
     # facts: block
     "calibration-dropped": (
-        "{block} dropped, with the resolution: they describe the pixels of the input"
+        "{block} dropped, with the resolution: not all of its pages are in the result"
     ),
+    # facts: count
+    "regions-dropped": "regions drawn at pixels of the input dropped: {count}",
     # facts: low, high
     "values-mapped": (
         "values from {low:.7g} to {high:.7g} mapped to 0 to 1 and back; "
         "the result stays within them"
     ),
+    # facts: count
+    "bands-alone": "bands upscaled one by one: {count}",
+    # facts: count
+    "bands-beside-colour": "RGB upscaled together, the other bands one by one: {count}",
     # facts: count
     "bands-dropped": "further bands dropped: {count}",
     # facts: low, high, top

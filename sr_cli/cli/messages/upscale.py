@@ -106,6 +106,12 @@ MESSAGES: dict[str, Message] = {
         "dask scheduler starts one; tls:// requires its authority and certificates",
     ),
     # facts: reason
+    "store-not-supported": Message("{subject}: not supported ({reason})"),
+    "clip-in-store": Message(
+        "{subject}: clips cannot be read from or written to a store",
+        "copy it to this machine first",
+    ),
+    # facts: reason
     "workers-not-started": Message("the worker processes did not start ({reason})"),
     # the scheduler ended or cannot be reached any more
     "cluster-lost": Message(
@@ -151,12 +157,28 @@ NOTES: dict[str, str] = {
     # facts: network, difference
     "tiles-differ": "tiles of {network} differ by up to {difference:g} of 255 from the whole "
     "image; --tile 0 upscales it at once",
+    "rounded-to-8-bit": "rounded to 8 bits: the model takes 8-bit pixels",
     # facts: count, suffixes
     "images-copied": "images of unsupported formats, copied as they are: {count} ({suffixes})",
     # facts: count
     "entries-copied": "entries that are not pages, copied as they are: {count}",
     # facts: entry
     "page-sizes-dropped": "{entry}: sizes of pages dropped, because they are no longer true",
+    # facts: model
+    "faithful-model": "measured values: upscaled with {model}, which invents nothing",
+    # facts: model
+    "may-invent": (
+        "warning: measured values, and {model} may invent some (-m edsr does not; --verify "
+        "measures it)"
+    ),
+    # facts: largest, mean, count
+    "verified": "reduced again, it deviates from the input by at most {largest:.3g} of 255, "
+    "{mean:.3g} on average",
+    "not-verified": "not verified: nothing that has a value became larger",
+    # facts: format
+    "verified-before-compression": (
+        "verified before compression: {format} changes pixels (-f png or tif does not)"
+    ),
     # facts: file
     "unreadable-result-replaced": "{file} was empty or damaged, and is made again",
     # facts: reason (model, frames, alpha, bands, values, factor, memory)

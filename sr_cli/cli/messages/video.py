@@ -88,6 +88,8 @@ NOTES: dict[str, str] = {
     "rgb-written-as-yuv": "RGB written as {layout} BT.709 by {codec} (--codec ffv1 writes RGB)",
     # facts: codec
     "hdr-metadata-dropped": "HDR10 metadata dropped: {codec} is written without it",
+    # facts: names
+    "dynamic-hdr-dropped": "dynamic HDR metadata dropped, which describes frames: {names}",
     # facts: container
     "times-rounded": "times rounded to milliseconds, which {container} counts in",
     # facts: streams

@@ -13,12 +13,14 @@ import numpy as np
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.codecs.pillow import BITS_PER_SAMPLE, PHOTOMETRIC, tiff_tag
 from sr_cli.imaging.codecs.source import OpenFile
+from sr_cli.imaging.codecs.tiff_calibration import planes_of_imagej, read_calibration
 from sr_cli.imaging.codecs.tiff_pages import (
     calibration_of,
+    georeference_of,
     is_mask,
+    is_measured,
     label_of,
     nodata_of,
-    notes_of,
 )
 from sr_cli.imaging.codecs.tiff_samples import SEPARATE, read_samples
 from sr_cli.imaging.conversion import orient_frame, unpremultiply
@@ -30,10 +32,10 @@ from sr_cli.imaging.profiles import srgb_profile
 from sr_cli.imaging.values import is_wide
 
 _NEW_SUBFILE_TYPE = 254
-_REDUCED = (1, 3, 5, 7)
+REDUCED = (1, 3, 5, 7)
 """Values of NewSubfileType with the lowest bit set; damaged values are ignored."""
 
-_UNSPECIFIED, _PREMULTIPLIED, _STRAIGHT = 0, 1, 2
+_UNSPECIFIED, PREMULTIPLIED, STRAIGHT = 0, 1, 2
 """Values of ExtraSamples; the last two are alpha."""
 
 _WHITE_IS_ZERO, _RGB = 0, 2
@@ -73,9 +75,11 @@ def read(source: OpenFile) -> Picture:
     profiles: list[bytes | None] = []
     described += [None] * (max(pages) + 1 - len(described))
     frames = list(_read_frames(source, pages, described, profiles))
-    _add_labels(metadata, source.data, [described[number] for number in pages])
+    full = [described[number] for number in pages]
+    for note in add_labels(metadata, full):
+        source.add_note(note)
     metadata.icc, metadata.page_icc = profiles[0], tuple(profiles)
-    return Picture(frames, "TIFF", metadata)
+    return Picture(frames, "TIFF", metadata, measured=any(map(is_measured, full)))
 
 
 def _full_pages(source: OpenFile, described: Sequence[Any]) -> list[int]:
@@ -94,7 +98,7 @@ def _full_pages(source: OpenFile, described: Sequence[Any]) -> list[int]:
     for number in numbers:
         image.seek(number)
         sizes[number] = image.size[0] * image.size[1]
-        if tiff_tag(image, _NEW_SUBFILE_TYPE, 0) not in _REDUCED:
+        if tiff_tag(image, _NEW_SUBFILE_TYPE, 0) not in REDUCED:
             full.append(number)
     full = full or numbers
     if len(numbers) < count:
@@ -116,8 +120,6 @@ def _read_frames(
         # Pillow keeps the profile of an earlier page for one without.
         profile = tiff_tag(source.image, TIFF_ICC, None)
         page = described[number]
-        for note in notes_of(page):
-            source.add_note(note)
         source.is_srgb = False
         if page is None or not _exceeds_pillow(page):
             frame = _read_plain(source, profile)
@@ -152,6 +154,12 @@ def read_header(file: BinaryIO) -> tuple[tuple[int, int], bytes | None]:
     return size[::-1] if turned else size, bytes(xmp) if isinstance(xmp, bytes | tuple) else None
 
 
+def holds_measurements(file: BinaryIO) -> bool:
+    """Whether the first page of a TIFF holds measurements, from its header."""
+    with _tifffile(file) as tiff:
+        return is_measured(tiff.pages[0])
+
+
 def _tifffile(file: BinaryIO) -> Any:
     """Open a file with tifffile, without its log messages."""
     import tifffile
@@ -176,23 +184,24 @@ def read_unopened(data: bytes, max_pixels: int, *, allow_truncated: bool) -> Pic
     """
     pages = describe(data)
     images = [page for page in pages if not is_mask(page)] or pages
-    full = [p for p in images if int(p.subfiletype) not in _REDUCED] or images
+    full = [p for p in images if int(p.subfiletype) not in REDUCED] or images
     if not full:
         return None
     for page in full:
         _check_photometric(page)
-    notes = list(dict.fromkeys(note for page in full for note in notes_of(page)))
+    notes: list[Note] = []
     if len(images) < len(pages):
         notes.append(Note("mask-pages-skipped", {"count": len(pages) - len(images)}))
     if len(full) < len(images):
         notes.append(Note("reduced-pages-skipped", {"count": len(images) - len(full)}))
     check_pixels(sum(_pixels_of(page) for page in full), max_pixels)
     frames = [_read_page(data, page, allow_truncated) for page in full]
-    metadata, _ = read_tiff_metadata(data)
-    metadata.page_icc = tuple(_profile_of(page) for page in full)
+    metadata, _ = read_tiff_metadata(io.BytesIO(data))
+    metadata.page_icc = tuple(profile_of(page) for page in full)
     metadata.icc = metadata.page_icc[0]
-    _add_labels(metadata, data, full)
-    return Picture(frames, "TIFF", metadata, notes=notes)
+    notes += add_labels(metadata, full)
+    measured = any(map(is_measured, full))
+    return Picture(frames, "TIFF", metadata, notes=notes, measured=measured)
 
 
 def _check_photometric(page: Any) -> None:
@@ -203,25 +212,45 @@ def _check_photometric(page: Any) -> None:
         raise SrError("unsupported-samples", hint="as-rgb", samples=samples)
 
 
-def _add_labels(metadata: Metadata, data: bytes, pages: Sequence[Any]) -> None:
-    """Add the labels of pages, and leave out of the first one's what is no longer true."""
-    metadata.page_labels = tuple(label_of(data, page) for page in pages)
-    if pages[0] is not None and calibration_of(pages[0]):
-        metadata.exif = without_description(metadata.exif)
-        metadata.dpi = None
+def add_labels(metadata: Metadata, pages: Sequence[Any]) -> list[Note]:
+    """Add labels and places of pages, and a calibration in place of what it describes.
+
+    Returns:
+        A note if the calibration cannot be made true of a result.
+    """
+    metadata.page_labels = tuple(label_of(page) for page in pages)
+    places = tuple(georeference_of(page) for page in pages)
+    metadata.page_places = places if any(places) else ()
+    block = None if pages[0] is None else calibration_of(pages[0])
+    if block is None:
+        return []
+    metadata.exif = without_description(metadata.exif)
+    metadata.dpi = None
+    metadata.calibration = read_calibration(pages)
+    missing = [Note("calibration-dropped", {"block": block})] if not metadata.calibration else []
+    # Stacks of ImageJ beyond 4 GB have a directory for the first image only.
+    further = planes_of_imagej(pages[0]) - len(pages)
+    dropped = Note("images-dropped", {"count": further, "kinds": ["other"]})
+    return [*missing, dropped] if further > 0 else missing
 
 
-def _profile_of(page: Any) -> bytes | None:
+def profile_of(page: Any) -> bytes | None:
+    """The ICC profile of a page."""
     tag = page.tags.get(TIFF_ICC)
     return None if tag is None else bytes(tag.value)
 
 
 def describe(data: bytes) -> list[Any]:
     """The pages as tifffile describes them; none if it cannot."""
+    return describe_file(io.BytesIO(data))
+
+
+def describe_file(file: BinaryIO) -> list[Any]:
+    """As `describe`, of an open file."""
     import tifffile
 
     try:
-        pages = _tifffile(io.BytesIO(data)).pages
+        pages = _tifffile(file).pages
         # Iterating over directories that form a circle never ends; their number is known.
         found = [pages[number] for number in range(len(pages))]
     except Exception:
@@ -234,8 +263,8 @@ def _exceeds_pillow(page: Any) -> bool:
     """Whether Pillow would not decode all bits and bands of a page."""
     if page.photometric not in _PLAIN or page.compression in _IMAGES:
         return False
-    kinds = _extra_kinds(page)
-    further = len(kinds) > 1 or any(kind not in (_PREMULTIPLIED, _STRAIGHT) for kind in kinds)
+    kinds = extra_kinds(page)
+    further = len(kinds) > 1 or any(kind not in (PREMULTIPLIED, STRAIGHT) for kind in kinds)
     if page.sampleformat not in _UNSIGNED or page.planarconfig == SEPARATE:
         return True
     if page.is_tiled and page.compression == 1:
@@ -246,16 +275,17 @@ def _exceeds_pillow(page: Any) -> bool:
     return page.samplesperpixel > 1 or page.bitspersample not in (12, 16)
 
 
-def _colours(page: Any) -> int:
+def colours_of(page: Any) -> int:
+    """Samples that are colour or gray."""
     return 3 if page.photometric == _RGB else 1
 
 
-def _extra_kinds(page: Any) -> tuple[int, ...]:
+def extra_kinds(page: Any) -> tuple[int, ...]:
     """What the samples beyond colour or gray are: values of ExtraSamples."""
-    count = page.samplesperpixel - _colours(page)
+    count = page.samplesperpixel - colours_of(page)
     stored: tuple[int, ...] = tuple(int(kind) for kind in page.extrasamples or ())
     if not stored and count == 1:
-        return (_STRAIGHT,)
+        return (STRAIGHT,)
     return (*stored, *[_UNSPECIFIED] * count)[: max(0, count)]
 
 
@@ -273,7 +303,7 @@ def _read_page(data: bytes, page: Any, allow_truncated: bool) -> Frame:
         raise
     except Exception as error:
         raise SrError("damaged-image", hint="allow-truncated", reason=str(error)) from error
-    colours, kinds = _colours(page), _extra_kinds(page)
+    colours, kinds = colours_of(page), extra_kinds(page)
     if values.shape[2] < colours:
         raise SrError("damaged-image", reason="samples are missing")
     colour = np.ascontiguousarray(values[..., :3] if colours == 3 else values[..., 0])
@@ -286,9 +316,9 @@ def _read_page(data: bytes, page: Any, allow_truncated: bool) -> Frame:
         colour = np.iinfo(colour.dtype).max - colour
     frame = Frame(colour, nodata=nodata)
     extra = values[..., colours:]
-    if kinds and kinds[0] in (_PREMULTIPLIED, _STRAIGHT) and not wide:
+    if kinds and kinds[0] in (PREMULTIPLIED, STRAIGHT) and not wide:
         frame.alpha = np.ascontiguousarray(extra[..., 0])
-        if kinds[0] == _PREMULTIPLIED:
+        if kinds[0] == PREMULTIPLIED:
             frame.pixels = unpremultiply(colour, frame.alpha)
         extra, kinds = extra[..., 1:], kinds[1:]
     frame.bands = [Band(np.ascontiguousarray(extra[..., i]), kind) for i, kind in enumerate(kinds)]

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
-from sr_cli.errors import Note
-from sr_cli.imaging.exif import RESOLUTION_UNIT, X_RESOLUTION, Y_RESOLUTION
+import numpy as np
+
+from sr_cli.errors import SrError
+from sr_cli.imaging.exif import ORIENTATION, RESOLUTION_UNIT, X_RESOLUTION, Y_RESOLUTION
+from sr_cli.imaging.georeference import PLACING, TAGS, Georeference
 from sr_cli.imaging.picture import PageLabel
+from sr_cli.imaging.values import is_wide
 
 GDAL_NODATA = 42113
-_DESCRIPTION, _ASCII = 270, 2
-_MASK = 4
-"""A value of PhotometricInterpretation."""
+_DESCRIPTION, _ASCII, _SHORT = 270, 2, 3
+_PALETTE, _MASK = 3, 4
+"""Values of PhotometricInterpretation."""
 
 _MASKS = (4, 6)
 """Values of NewSubfileType for masks of full size; damaged values are ignored."""
 
-GEOREFERENCE = (33550, 33922, 34264, 34735)
-"""Scale, tie points, transformation and keys of GeoTIFF 1.1 (sections 7.1 and 7.2)."""
-
-_CALIBRATIONS = {b"ImageJ=": "ImageJ calibration", b"openmicroscopy.org/Schemas/OME": "OME-XML"}
+IMAGEJ, OME = "ImageJ calibration", "OME-XML"
+_CALIBRATIONS = {b"ImageJ=": IMAGEJ, b"openmicroscopy.org/Schemas/OME": OME}
 """What marks a description that states the number or the physical size of pixels: the first line
 that ImageJ writes, and the namespace of OME-XML (OME-TIFF specification, "The OME-XML block")."""
 
@@ -34,15 +37,75 @@ def is_mask(page: Any) -> bool:
     return page is not None and (page.photometric == _MASK or int(page.subfiletype) in _MASKS)
 
 
-def notes_of(page: Any) -> list[Note]:
-    """What the result of a page cannot keep; `page` is None if tifffile cannot describe it."""
+@dataclass(frozen=True)
+class PageSize:
+    """A page that is written.
+
+    Attributes:
+        width, height: In pixels.
+        dtype: Of the samples.
+        nodata: The value of pixels without a value.
+    """
+
+    width: int
+    height: int
+    dtype: np.dtype[Any]
+    nodata: float | None
+
+
+def georeference_of(page: Any) -> Georeference | None:
+    """The tags of GeoTIFF and of GDAL's metadata that a page has; None if it has none."""
     if page is None:
-        return []
-    block = calibration_of(page)
-    located = any(tag in page.tags for tag in GEOREFERENCE)
-    return ([Note("georeference-dropped")] if located else []) + (
-        [Note("calibration-dropped", {"block": block})] if block else []
-    )
+        return None
+    found = {code: _value_of(page, code) for code in TAGS if code in page.tags}
+    if not found:
+        return None
+    return Georeference(page.imagewidth, page.imagelength, found, _problem_of(page))
+
+
+def _value_of(page: Any, code: int) -> Any:
+    """Numbers as a tuple, text as bytes."""
+    tag = page.tags[code]
+    if TAGS[code] == _ASCII:
+        return text_of(page, tag)
+    number = int if TAGS[code] == _SHORT else float
+    value = tag.value
+    with suppress(TypeError, ValueError):
+        return tuple(number(v) for v in (value if isinstance(value, tuple | list) else (value,)))
+    # Of another type: nothing that can be computed with.
+    return ()
+
+
+def text_of(page: Any, tag: Any) -> bytes:
+    """The bytes of a text, which tifffile would decode by guess."""
+    file = page.parent.filehandle
+    file.seek(tag.valueoffset)
+    return bytes(file.read(tag.count)).rstrip(b"\0")
+
+
+def _problem_of(page: Any) -> SrError | None:
+    """Why the samples of a page cannot be upscaled as measurements; None if they can.
+
+    Classes are not blended, numbers are not stretched to more bits, and nothing is turned.
+    """
+    bits = int(np.max(page.bitspersample))
+    if page.photometric == _PALETTE:
+        return SrError("unsupported-samples", hint="as-rgb", samples=f"{bits}-bit palette")
+    if bits % 8 and bits != 1:
+        return SrError("unsupported-samples", samples=f"georeferenced {bits}-bit")
+    if page.tags.valueof(ORIENTATION, 1) != 1:
+        return SrError("bad-georeference", reason="orientation")
+    return None
+
+
+def is_measured(page: Any) -> bool:
+    """Whether the samples of a page are measurements: placed, calibrated, or no plain integers."""
+    if page is None:
+        return False
+    located = any(tag in page.tags for tag in PLACING)
+    dtype = np.dtype(page.dtype or "u1")
+    # Pages of one bit are of tifffile's type for truth values.
+    return located or calibration_of(page) is not None or (dtype.kind != "b" and is_wide(dtype))
 
 
 def calibration_of(page: Any) -> str | None:
@@ -51,13 +114,13 @@ def calibration_of(page: Any) -> str | None:
     return next((name for mark, name in _CALIBRATIONS.items() if mark in text), None)
 
 
-def label_of(data: bytes, page: Any) -> PageLabel:
+def label_of(page: Any) -> PageLabel:
     """Description and resolution of a page, as far as they are true of its result."""
     if page is None or calibration_of(page):
         return PageLabel()
     tag = page.tags.get(_DESCRIPTION)
     is_text = tag is not None and tag.dtype == _ASCII
-    text = data[tag.valueoffset : tag.valueoffset + tag.count].rstrip(b"\0") if is_text else b""
+    text = text_of(page, tag) if is_text else b""
     dpi = None
     # A value that is no pair of positive numbers, or a unit that only gives an aspect ratio.
     with suppress(TypeError, ValueError, ZeroDivisionError, KeyError):

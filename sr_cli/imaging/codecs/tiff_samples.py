@@ -11,8 +11,8 @@ import io
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +21,14 @@ from PIL import Image
 from sr_cli.errors import SrError
 from sr_cli.imaging.values import stored_value
 
-_NONE = 1
-_BY_LIBTIFF = (5, 8, 32773, 32946, 34925, 50000)
-"""LZW, Deflate, PackBits, Deflate under its old number, LZMA, ZSTD."""
+NONE, DEFLATE = 1, 8
+READABLE = (NONE, 5, DEFLATE, 32773, 32946, 34925, 50000)
+"""None, LZW, Deflate, PackBits, Deflate under its old number, LZMA, ZSTD: libtiff decodes them."""
 
 SEPARATE = 2
 """The value of PlanarConfiguration for channels one after the other."""
 
-_HORIZONTAL, _FLOATING = 2, 3
+HORIZONTAL, FLOATING = 2, 3
 """Predictors."""
 
 _KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
@@ -70,40 +70,111 @@ class _Grid:
 def read_samples(
     data: bytes, page: Any, *, nodata: float | None = None, allow_truncated: bool = False
 ) -> NDArray[Any]:
-    """Decode a page.
+    """Decode a page: all rows, as `SampleReader`."""
+    reader = SampleReader(io.BytesIO(data), page, nodata=nodata, allow_truncated=allow_truncated)
+    return reader.read(0, page.imagelength)
+
+
+class SampleReader:
+    """Decodes rows of a page, and no more strips or tiles than they need.
 
     Args:
-        data: The file.
+        file: Opened for reading.
         page: The page as tifffile describes it.
         nodata: The value of segments that a sparse file leaves out, if it is not 0.
         allow_truncated: Whether what is missing from the file is 0; otherwise it is an error.
 
-    Returns:
-        (h, w, samples), not rotated. Integers of less than 8 or 16 bits are widened to them.
+    Attributes:
+        shape: (h, w, samples) of the page.
+        rows: Of a segment, which are best read together.
+        dtype: Of the samples. Integers of less than 8 or 16 bits are widened to them.
 
     Raises:
         SrError: `unsupported-samples`, `unsupported-compression`, `damaged-image`.
     """
-    if page.compression not in (_NONE, *_BY_LIBTIFF):
-        name = getattr(page.compression, "name", str(page.compression))
-        raise SrError("unsupported-compression", compression=name)
-    grid = _grid(page)
-    stored = list(zip(page.dataoffsets, page.databytecounts, strict=True))
-    each = grid.across * grid.down
-    if len(stored) < grid.planes * each:
-        raise SrError("damaged-image", reason="pixels are missing")
-    planes = []
-    for plane in range(grid.planes):
-        pieces = {}
-        for index, (offset, size) in enumerate(stored[plane * each : (plane + 1) * each]):
-            piece = data[offset : offset + size]
-            if len(piece) < size and not allow_truncated:
-                raise SrError("damaged-image", hint="allow-truncated", reason="pixels are missing")
-            # A part of a compressed segment cannot be decoded.
-            if piece and (len(piece) == size or page.compression == _NONE):
-                pieces[index] = piece.translate(_REVERSED) if page.fillorder == 2 else piece
-        planes.append(_read_plane(pieces, page, grid, nodata, pad=allow_truncated))
-    return planes[0] if grid.planes == 1 else np.concatenate(planes, axis=2)
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        page: Any,
+        *,
+        nodata: float | None = None,
+        allow_truncated: bool = False,
+    ) -> None:
+        if page.compression not in READABLE:
+            name = getattr(page.compression, "name", str(page.compression))
+            raise SrError("unsupported-compression", compression=name)
+        self._file = file
+        self._page = page
+        self._grid = grid = _grid(page)
+        self._nodata = nodata
+        self._pad = allow_truncated
+        self._places = page.dataoffsets, page.databytecounts
+        if min(map(len, self._places)) < grid.planes * grid.across * grid.down:
+            raise SrError("damaged-image", reason="pixels are missing")
+        if page.compression == NONE and grid.down == 1 and not page.is_tiled:
+            self._divide_strips(page.imagelength)
+        self.rows = self._grid.rows
+        self.dtype = _dtype_of(grid)
+        self.shape = page.imagelength, page.imagewidth, page.samplesperpixel
+
+    def read(self, first: int, last: int) -> NDArray[Any]:
+        """Decode the rows from `first` up to `last`.
+
+        Returns:
+            (rows, w, samples), not rotated.
+
+        Raises:
+            SrError: `unsupported-samples`, `damaged-image`.
+        """
+        try:
+            return self._read(first, last)
+        except (SrError, MemoryError):
+            raise
+        except Exception as error:
+            # libtiff and NumPy raise errors of any type for damaged segments.
+            raise SrError("damaged-image", hint="allow-truncated", reason=str(error)) from error
+
+    def _read(self, first: int, last: int) -> NDArray[Any]:
+        grid = self._grid
+        bands = range(first // grid.rows, -(-last // grid.rows))
+        each = grid.across * grid.down
+        planes = []
+        for plane in range(grid.planes):
+            pieces = {}
+            for index in range(bands.start * grid.across, bands.stop * grid.across):
+                if piece := self._piece(plane * each + index):
+                    pieces[index] = piece
+            planes.append(_read_plane(pieces, bands, self._page, grid, self._nodata, pad=self._pad))
+        whole = planes[0] if grid.planes == 1 else np.concatenate(planes, axis=2)
+        above = first - bands.start * grid.rows
+        return whole[above : above + last - first]
+
+    def _divide_strips(self, height: int) -> None:
+        """Read a strip of the whole image, as many files have it, as if it were several."""
+        grid, (offsets, sizes) = self._grid, self._places
+        if min(sizes[: grid.planes]) < height * grid.row_bytes:
+            return
+        tops = range(0, height, _ROWS)
+        self._grid = replace(grid, rows=_ROWS, down=len(tops))
+        self._places = (
+            [offset + y * grid.row_bytes for offset in offsets[: grid.planes] for y in tops],
+            [min(_ROWS, height - y) * grid.row_bytes for y in tops] * grid.planes,
+        )
+
+    def _piece(self, number: int) -> bytes:
+        """What is stored of a segment; nothing if it is left out, or cut off where that may be."""
+        offset, size = (values[number] for values in self._places)
+        if not size:
+            return b""
+        self._file.seek(offset)
+        piece = self._file.read(size)
+        if len(piece) < size and not self._pad:
+            raise SrError("damaged-image", hint="allow-truncated", reason="pixels are missing")
+        # A part of a compressed segment cannot be decoded.
+        if len(piece) < size and self._page.compression != NONE:
+            return b""
+        return piece.translate(_REVERSED) if self._page.fillorder == 2 else piece
 
 
 def _grid(page: Any) -> _Grid:
@@ -124,10 +195,17 @@ def _grid(page: Any) -> _Grid:
 
 
 def _read_plane(
-    pieces: Mapping[int, bytes], page: Any, grid: _Grid, nodata: float | None, *, pad: bool
+    pieces: Mapping[int, bytes],
+    bands: range,
+    page: Any,
+    grid: _Grid,
+    nodata: float | None,
+    *,
+    pad: bool,
 ) -> NDArray[Any]:
-    """Decode the segments of a plane, by number, to (h, w, samples together)."""
+    """Decode the segments of a plane, by number, to (rows of the bands, w, samples together)."""
     h, w = page.imagelength, page.imagewidth
+    start, stop = bands.start * grid.rows, min(h, bands.stop * grid.rows)
     # Strips end with the image, tiles are always whole.
     height = {
         index: grid.rows if page.is_tiled else min(grid.rows, h - index * grid.rows)
@@ -135,10 +213,11 @@ def _read_plane(
     }
     raw = _decompress(pieces, height, grid, page.compression, pad=pad)
     values = _undo_layout(raw, page, grid)
-    plane = np.full((h, w, grid.together), stored_value(nodata, values.dtype) or 0, values.dtype)
+    shape = stop - start, w, grid.together
+    plane = np.full(shape, stored_value(nodata, values.dtype) or 0, values.dtype)
     y = 0
     for index, length in height.items():
-        top, left = index // grid.across * grid.rows, index % grid.across * grid.columns
+        top, left = index // grid.across * grid.rows - start, index % grid.across * grid.columns
         place = plane[top : top + length, left : left + grid.columns]
         place[...] = values[y : y + place.shape[0], : place.shape[1]]
         y += length
@@ -159,6 +238,12 @@ def _type_of(page: Any) -> tuple[int, str]:
     if page.imagedepth != 1:
         raise SrError("unsupported-samples", samples="3-D")
     return bits, kind
+
+
+def _dtype_of(grid: _Grid) -> np.dtype[Any]:
+    """The type that samples have once they are decoded."""
+    bits = grid.bits if grid.kind != "u" or grid.bits == 32 else 8 if grid.bits <= 8 else 16
+    return np.dtype(f"{grid.kind}{bits // 8}")
 
 
 def _each(value: Any) -> Sequence[Any]:
@@ -189,7 +274,7 @@ def _decompress(
     rows = sum(height.values())
     if not pieces:
         return np.zeros((0, row_bytes), np.uint8)
-    if compression == _NONE:
+    if compression == NONE:
         sizes = [height[index] * row_bytes for index in pieces]
         cut = [piece[:size] for piece, size in zip(pieces.values(), sizes, strict=True)]
         if pad:
@@ -245,14 +330,14 @@ def _undo_layout(raw: NDArray[np.uint8], page: Any, grid: _Grid) -> NDArray[Any]
             raise SrError("unsupported-samples", samples=f"{bits}-bit uint with a predictor")
         return _unpack(raw, bits, math.prod(shape)).reshape(whole)
     dtype = np.dtype(f"{order}{kind}{bits // 8}")
-    if page.predictor == _FLOATING:
+    if page.predictor == FLOATING:
         split = np.cumsum(raw.reshape(len(raw), -1, shape[1]), axis=1, dtype=np.uint8)
         # All first bytes of a row's values, then all second ones, the most significant first.
         by_value = split.reshape(len(raw), bits // 8, -1).swapaxes(1, 2)
         joined = np.ascontiguousarray(by_value).view(f">{kind}{bits // 8}")
         return joined.reshape(whole).astype(dtype.newbyteorder("="))
     values = np.ascontiguousarray(raw).view(dtype).reshape(whole).astype(dtype.newbyteorder("="))
-    if page.predictor == _HORIZONTAL:
+    if page.predictor == HORIZONTAL:
         whole_numbers = values.view(f"u{bits // 8}")
         np.cumsum(whole_numbers, axis=1, dtype=whole_numbers.dtype, out=whole_numbers)
     elif page.predictor != 1:

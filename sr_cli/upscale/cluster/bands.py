@@ -99,7 +99,7 @@ def compute_band(
         lr, lambda done, total: on_share(done / total), size=(height, width), lr_rows=rows
     )
     start, stop = round(rows.start * height / h), round(rows.stop * height / h)
-    sr[start:stop].tofile(file)
+    sr.tofile(file)
     return Rows(file, start, stop, height)
 
 

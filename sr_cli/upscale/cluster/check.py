@@ -19,6 +19,7 @@ from sr_cli.store import store
 from sr_cli.system.cache import cache_folder
 from sr_cli.system.files import exclusive_lock, sha256_of
 from sr_cli.upscale.plan import Group
+from sr_cli.upscale.remote import address_of, size_of
 from sr_cli.version import __version__
 
 _LIBRARIES = ("torch", "numpy", "pillow")
@@ -34,16 +35,15 @@ class Probe:
         factor: For which their scale is chosen.
         engine: The options of this worker.
         sources: Some of the inputs.
-        folder: Where results are written, or the nearest folder above it that exists.
-        mark: A file in that folder, so that another folder of the same name is noticed.
+        mark: A file where results are written, or in the nearest folder above that exists, so that
+            another folder of the same name is noticed; None for results in a store.
     """
 
     refs: tuple[ModelRef, ...]
     factor: float
     engine: EngineOptions
     sources: tuple[Path, ...]
-    folder: Path
-    mark: Path
+    mark: Path | None
 
 
 @dataclass(frozen=True)
@@ -63,18 +63,18 @@ class Facts:
     compute: str = ""
 
 
-def make_probe(group: Group, mark: Path) -> Probe:
+def make_probe(group: Group, mark: Path | None) -> Probe:
     """The probe for a group: its first, middle and last input.
 
     Args:
         group: The images.
-        mark: A file in the nearest existing folder of the results.
+        mark: As in `Probe`.
     """
     jobs = group.jobs
     some = dict.fromkeys(jobs[i].source for i in (0, len(jobs) // 2, -1))
     # What cannot be read here fails as an image, not as a worker.
     readable = tuple(path.absolute() for path in some if os.path.isfile(path))
-    return Probe(group.refs, group.factor, group.options.engine, readable, mark.parent, mark)
+    return Probe(group.refs, group.factor, group.options.engine, readable, mark)
 
 
 def existing_folder(path: Path) -> Path:
@@ -89,7 +89,7 @@ def describe_here(probe: Probe) -> Facts:
     Raises:
         SrError: What reading the weights raises.
     """
-    return Facts(_versions(), _weights(probe), tuple(p.stat().st_size for p in probe.sources))
+    return Facts(_versions(), _weights(probe), tuple(size_of(path) for path in probe.sources))
 
 
 def describe_worker(probe: Probe) -> Facts:
@@ -100,19 +100,24 @@ def describe_worker(probe: Probe) -> Facts:
             what reading the weights raises; `device-not-available`, `precision-not-supported`.
     """
     for path in probe.sources:
-        if not os.access(path, os.R_OK):
+        if not address_of(path) and not os.access(path, os.R_OK):
             raise SrError("file-not-found", path)
-    if not os.path.exists(probe.mark):
-        raise SrError("folder-not-found", probe.folder)
-    try:
-        with tempfile.TemporaryFile(prefix=".sr-", suffix=".tmp", dir=probe.folder) as file:
-            file.write(b"\0" * 4096)
-    except OSError as error:
-        raise SrError(
-            "unwritable-file", probe.folder, reason=error.strerror or str(error)
-        ) from error
+    if probe.mark is not None:
+        _check_folder(probe.mark)
     here = describe_here(probe)
     return Facts(here.versions, here.weights, here.sizes, _compute(probe))
+
+
+def _check_folder(mark: Path) -> None:
+    """Check that this process sees a file, and can write beside it."""
+    folder = mark.parent
+    if not os.path.exists(mark):
+        raise SrError("folder-not-found", folder)
+    try:
+        with tempfile.TemporaryFile(prefix=".sr-", suffix=".tmp", dir=folder) as file:
+            file.write(b"\0" * 4096)
+    except OSError as error:
+        raise SrError("unwritable-file", folder, reason=error.strerror or str(error)) from error
 
 
 def difference(found: Facts, wanted: Facts) -> SrError | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sr_cli.errors import RefusedError, SrError
+from sr_cli.upscale.cluster.local import LocalWorkers
 from sr_cli.upscale.cluster.options import WorkerOptions
 
 PATIENCE = 10
@@ -28,16 +29,12 @@ _QUIET = (
     "tornado",
 )
 
-_CONFIG = {
-    # Results are small, and pictures are freed at once: nothing to spill, and no reason to pause.
-    "distributed.worker.memory.target": False,
-    "distributed.worker.memory.spill": False,
-    "distributed.worker.memory.pause": False,
-    "distributed.worker.memory.terminate": False,
+CONFIG = {
     "distributed.scheduler.work-stealing": False,
-    # The scheduler's log of 100,000 steps takes more memory than everything else in it.
+    # The logs of 100,000 steps take more memory than everything else, also in a worker.
     "distributed.admin.low-level-log-length": 1000,
 }
+"""Settings of Dask, for the scheduler and the workers of this machine."""
 
 
 @dataclass(frozen=True)
@@ -58,23 +55,29 @@ class Worker:
 
 
 @contextmanager
-def connect(options: WorkerOptions) -> Iterator[Any]:
-    """Start workers on this machine, or connect to the cluster; they are left or ended after.
+def connect(options: WorkerOptions) -> Iterator[tuple[Any, LocalWorkers | None]]:
+    """Connect to the cluster, or to a scheduler in this process.
 
     Yields:
-        A client of Dask.
+        A client of Dask, and the processes of this machine if they are the workers; none of them
+        is started yet, and all are ended at the end.
 
     Raises:
         RefusedError: `cluster-unreachable`, `unreadable-file` for TLS files.
+        SrError: `workers-not-started`.
     """
-    with _silenced():
+    with silenced():
         if options.cluster is None:
-            with _own_cluster(options.processes) as client:
-                yield client
+            with _own_scheduler() as client:
+                workers = LocalWorkers(client.scheduler.address, options.processes)
+                try:
+                    yield client, workers
+                finally:
+                    workers.close()
             return
         client = _remote_client(options)
         try:
-            yield client
+            yield client, None
         finally:
             client.close(timeout=5)
 
@@ -105,22 +108,18 @@ def value_of(future: Any) -> Any:
 
 
 @contextmanager
-def _own_cluster(processes: int) -> Iterator[Any]:
+def _own_scheduler() -> Iterator[Any]:
     import dask
     from distributed import Client, LocalCluster
 
-    with dask.config.set(_CONFIG):
+    with dask.config.set(CONFIG):
         try:
             cluster = LocalCluster(
-                n_workers=processes,
-                threads_per_worker=1,
-                processes=True,
+                n_workers=0,
                 host="127.0.0.1",
-                memory_limit=0,
                 # None would still open Dask's default port.
                 dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
-                preload=["sr_cli.upscale.cluster.preload"],
             )
         except (OSError, RuntimeError, asyncio.TimeoutError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -163,7 +162,7 @@ async def _find_scheduler(address: str, security: Any) -> None:
 
 
 @contextmanager
-def _silenced() -> Iterator[None]:
+def silenced() -> Iterator[None]:
     """Keep Dask's log off stderr: what concerns the user is said by `sr`."""
     before = {name: logging.getLogger(name).level for name in _QUIET}
     # Dask sets its own levels when it is imported.

@@ -22,14 +22,22 @@ from sr_cli.upscale.cluster.options import WorkerOptions
 from sr_cli.upscale.cluster.pool import Place, Pool
 from sr_cli.upscale.cluster.waiting import Item, Waiting
 from sr_cli.upscale.executor import InProcess
+from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.plan import Group, is_same_file, output_exists
+from sr_cli.upscale.remote import address_of
 from sr_cli.upscale.request import OnEvent, Progress, Result, WorkerRate
 
 _MOST_KILLS = 3
 """Workers that may be lost with an image before it is given up."""
 
 _AHEAD = 2
-"""Images at a worker: the one that it computes, and the next."""
+"""Attempts at a worker: the one that it computes, and the next."""
+
+_TOGETHER = 0.5
+"""Seconds of work in an attempt, if its images are small enough for several of them."""
+
+_MOST_TOGETHER = 100
+"""Images in an attempt."""
 
 _PULSE = 1.0
 """Seconds between looks at which workers are there."""
@@ -37,9 +45,9 @@ _PULSE = 1.0
 
 @dataclass(frozen=True)
 class _Sent:
-    """An item at a worker."""
+    """Items at a worker."""
 
-    item: Item
+    items: tuple[Item, ...]
     attempt: task.Attempt
     place: Place
     future: Any
@@ -48,8 +56,9 @@ class _Sent:
 class OnWorkers:
     """Upscales images on workers. A context manager; workers are started when first needed.
 
-    Each worker has one image to compute and the next one, so that the scheduler and the workers
-    hold little, however many images there are. When a worker is lost, its images go to others.
+    Each worker has one attempt to compute and the next one, so that the scheduler and the workers
+    hold little, however many images there are. An attempt is one image, or several small ones that
+    take half a second together. When a worker is lost, its images go to others.
     Results are yielded as they are written, not in the order of the inputs. Clips are upscaled in
     this process before the images.
 
@@ -65,6 +74,7 @@ class OnWorkers:
         self._sent: dict[int, _Sent] = {}
         self._finished: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._leftovers: set[Path] = set()
+        self._pace = _TOGETHER
 
     def __enter__(self) -> OnWorkers:
         return self
@@ -77,7 +87,8 @@ class OnWorkers:
                 self._pool.client.run(task.cancel, self._run, wait=False)
         self._pool.close()
         # Workers that were killed could not remove what they had begun.
-        self._leftovers.update(sent.attempt.folder for sent in self._sent.values())
+        for sent in self._sent.values():
+            self._leftovers |= sent.attempt.folders
         for folder in self._leftovers:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -137,18 +148,23 @@ class OnWorkers:
                 # The last ones go to workers that are free, not into a queue.
                 several = depth == 1 or len(waiting) > len(pool.places)
                 if waiting and several and len(place.attempts) < depth:
-                    self._send(waiting.pop(), place, group, pool)
+                    share = len(waiting) // (_AHEAD * len(pool.places))
+                    most = min(int(_TOGETHER / self._pace), _MOST_TOGETHER, share)
+                    self._send(waiting.pop(max(1, most)), place, group, pool)
 
-    def _send(self, item: Item, place: Place, group: Group, pool: Pool) -> None:
+    def _send(self, items: tuple[Item, ...], place: Place, group: Group, pool: Pool) -> None:
         self._number += 1
-        number, worker, job = self._number, place.worker, item.job
-        job = replace(job, source=job.source.absolute(), target=job.target.absolute())
+        number, worker, item = self._number, place.worker, items[0]
+        jobs = tuple(
+            replace(job, source=job.source.absolute(), target=job.target.absolute())
+            for job in (item.job for item in items)
+        )
         engine = pool.engine_for(worker, group.options.engine)
         options = replace(group.options, engine=engine)
         attempt = task.Attempt(
             self._run,
             number,
-            replace(group, jobs=(job,), options=options),
+            replace(group, jobs=jobs, options=options),
             worker.sharing,
             item.again,
             item.band,
@@ -159,7 +175,7 @@ class OnWorkers:
         )
         if item.band is not None:
             self._leftovers.add(item.band.folder)
-        self._sent[number] = _Sent(item, attempt, place, future)
+        self._sent[number] = _Sent(items, attempt, place, future)
         place.attempts.append(number)
         future.add_done_callback(lambda _: self._finished.put(number))
 
@@ -184,12 +200,15 @@ class OnWorkers:
             outcome = _failure(sent, SrError("image-failed", reason=said))
         if outcome is not None:
             self._forget(number)
+            if outcome.seconds:
+                pace = outcome.seconds / len(sent.items)
+                self._pace = max(1e-3, (self._pace + pace) / 2)
             return sent, outcome
         if sent.future.status == "cancelled":
             # The connection to the scheduler was interrupted.
-            self._leftovers.add(sent.attempt.folder)
+            self._leftovers |= sent.attempt.folders
             self._forget(number)
-            waiting.give_back(sent.item)
+            waiting.give_back(sent.items)
         elif sent.future.status == "finished":
             self._finished.put(number)
         # Otherwise its worker was lost, as `Pool.refresh` will find.
@@ -199,28 +218,33 @@ class OnWorkers:
         self._sent.pop(number).place.attempts.remove(number)
 
     def _take_back(self, place: Place, waiting: Waiting) -> Iterator[tuple[_Sent, task.Outcome]]:
-        """The items of a lost worker wait again; yields one that was lost too often."""
+        """The items of a lost worker wait again; yields one that was lost too often.
+
+        Of several images, nobody knows with which one the worker was lost: no one is counted.
+        """
         for index, number in enumerate(place.attempts):
             sent = self._sent.pop(number)
             sent.future.cancel()
-            self._leftovers.add(sent.attempt.folder)
-            sent.item.kills += index == 0
-            if index == 0 and sent.item.kills >= _MOST_KILLS:
+            self._leftovers |= sent.attempt.folders
+            item = sent.items[0]
+            item.kills += index == 0 and len(sent.items) == 1
+            if item.kills >= _MOST_KILLS:
                 yield sent, _failure(sent, SrError("worker-killed", kills=_MOST_KILLS))
             else:
-                waiting.give_back(sent.item)
+                waiting.give_back(sent.items)
 
     def _settle(
         self, sent: _Sent, outcome: task.Outcome, waiting: Waiting, on_event: OnEvent
     ) -> Iterator[Result]:
         """The result of an image, or the next step of one that is computed in bands."""
-        item, split = sent.item, sent.item.split
+        item, split = sent.items[0], sent.items[0].split
         if split is None or item.joins:
-            if outcome.result is not None:
+            there = sent.attempt.group.jobs
+            for one, job, result in zip(sent.items, there, outcome.results, strict=True):
                 sent.place.images += 1
-                if split is not None:
-                    shutil.rmtree(split.folder, ignore_errors=True)
-                yield _as_planned(outcome.result, sent)
+                yield _as_planned(result, one, job)
+            if split is not None:
+                shutil.rmtree(split.folder, ignore_errors=True)
             return
         if split.ended:
             return
@@ -231,8 +255,8 @@ class OnWorkers:
                 return
         split.ended = True
         waiting.drop(split)
-        if outcome.result is not None:
-            yield _as_planned(outcome.result, sent)
+        if outcome.results:
+            yield _as_planned(outcome.results[0], item, sent.attempt.group.jobs[0])
         elif bands := split.joined():
             waiting.add(Item(item.job, split=split, joins=bands))
         else:
@@ -245,8 +269,11 @@ def _failure(sent: _Sent, error: SrError) -> task.Outcome:
 
 
 @contextmanager
-def _mark(group: Group) -> Iterator[Path]:
-    """A file in the folder of the results, by which workers recognise it."""
+def _mark(group: Group) -> Iterator[Path | None]:
+    """A file in the folder of the results, by which workers recognise it; None in a store."""
+    if address_of(group.jobs[0].target):
+        yield None
+        return
     folder = existing_folder(group.jobs[0].target)
     try:
         with tempfile.NamedTemporaryFile(prefix=".sr-", suffix=".tmp", dir=folder) as file:
@@ -269,9 +296,9 @@ def _absolute(ref: ModelRef) -> ModelRef:
     return replace(ref, path=ref.path.absolute()) if isinstance(ref, FileRef) else ref
 
 
-def _as_planned(result: Result, sent: _Sent) -> Result:
+def _as_planned(result: Result, item: Item, there: Job) -> Result:
     """The result with the names as they were planned, not as the worker saw them."""
-    planned, there = sent.item.job, sent.attempt.job
+    planned = item.job
     names = {there.source: planned.source, there.target.parent: planned.target.parent}
 
     def as_planned(name: str) -> str:
@@ -285,7 +312,7 @@ def _as_planned(result: Result, sent: _Sent) -> Result:
         error.subject = as_planned(error.subject)
     notes = [
         Note(n.kind, {k: as_planned(v) if k == "file" else v for k, v in n.facts.items()})
-        for n in (*result.notes, *sent.item.notes)
+        for n in (*result.notes, *item.notes)
     ]
     return replace(
         result, source=planned.source, target=planned.target, error=error, notes=tuple(notes)

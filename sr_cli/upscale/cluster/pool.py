@@ -61,7 +61,7 @@ class Pool:
     def __init__(self, options: WorkerOptions) -> None:
         self._options = options
         self._stack = ExitStack()
-        self.client = self._stack.enter_context(connect(options))
+        self.client, self._processes = self._stack.enter_context(connect(options))
         self.places: dict[str, Place] = {}
         self._asked: dict[str, _Asked] = {}
         self._known: set[str] = set()
@@ -92,8 +92,11 @@ class Pool:
             known.clear()
         until = time.monotonic() + _NO_WORKERS
         facts: dict[Worker, Facts] = {}
-        while self._asked or not (facts or self._unfit):
-            if not self._ask_new_workers() and time.monotonic() > until:
+        while self._asked or len(facts) + len(self._unfit) < self._options.processes:
+            self._ask_new_workers()
+            if not self._asked and time.monotonic() > until:
+                if facts:
+                    break
                 raise self._no_workers()
             time.sleep(_BLINK)
             facts |= self._answers(on_event)
@@ -163,6 +166,8 @@ class Pool:
             if self.client.status == "closed" or self._absent() > _NO_WORKERS:
                 raise SrError("cluster-lost", self.address)
             return None
+        if self._processes is not None:
+            self._processes.start_missing({worker.name for worker in found.values()})
         for gone in self._asked.keys() - found.keys():
             del self._asked[gone]
         assert self._probe is not None

@@ -1,4 +1,4 @@
-"""What a worker does: one image, written to a folder of its own first.
+"""What a worker does: a few images, written to a folder of their own first.
 
 A task that runs twice is harmless: its result appears under its name at once, and only if it is
 complete.
@@ -9,7 +9,10 @@ from __future__ import annotations
 import filecmp
 import os
 import shutil
+import tempfile
 import threading
+import time
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,10 +28,12 @@ from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.plan import Group, is_readable_result, output_exists
 from sr_cli.upscale.preparation import prepare_output, read_input
 from sr_cli.upscale.provenance import used_models
+from sr_cli.upscale.remote import address_of, send
 from sr_cli.upscale.request import Event, OnEvent, PipelineReady, Progress, Result, UpscaleOptions
 
 _one_at_a_time = threading.Lock()
 _cancelled: set[str] = set()
+_ending = threading.Event()
 _pipelines: list[tuple[Any, tuple[Pipeline, tuple[UsedModel, ...]]]] = []
 
 
@@ -38,16 +43,16 @@ class _CancelledError(Exception):
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try of one image, or of a band of it, on one worker.
+    """One try of a few images, or of a band of one, on one worker.
 
     Attributes:
         run: A token of the run.
         number: Of the attempt within the run.
-        group: The image as a group of one, with the options for this worker.
+        group: The images, with the options for this worker.
         sharing: Processes that share the memory of the worker's machine.
         again: Whether an earlier attempt may have written the result.
-        band: The part to compute; None for the whole image.
-        joins: The bands of the image, if they are done and have to be joined.
+        band: The part of the only image to compute; None for whole images.
+        joins: The bands of the only image, if they are done and have to be joined.
     """
 
     run: str
@@ -59,14 +64,14 @@ class Attempt:
     joins: tuple[Rows, ...] = ()
 
     @property
-    def job(self) -> Job:
-        """The image."""
-        return self.group.jobs[0]
+    def folders(self) -> set[Path]:
+        """The folders of this attempt, next to the results."""
+        return {self.folder_of(job) for job in self.group.jobs}
 
-    @property
-    def folder(self) -> Path:
-        """The folder of this attempt, next to the result."""
-        return self.job.target.parent / f".sr-{self.run}-{self.number}"
+    def folder_of(self, job: Job) -> Path:
+        """The folder of this attempt next to a result."""
+        parent = tempfile.gettempdir() if address_of(job.target) else job.target.parent
+        return Path(parent, f".sr-{self.run}-{self.number}")
 
 
 @dataclass(frozen=True)
@@ -74,69 +79,94 @@ class Outcome:
     """What an attempt returns; nothing if the run was given up.
 
     Attributes:
-        result: Of the image.
+        results: Of the images, in order.
         ready: How the network computes; None for bicubic.
         rows: The band that was computed.
         not_split: Why the image cannot be computed in bands.
+        seconds: That it took.
     """
 
-    result: Result | None = None
+    results: tuple[Result, ...] = ()
     ready: PipelineReady | None = None
     rows: Rows | None = None
     not_split: str | None = None
+    seconds: float = 0.0
 
 
 def upscale(attempt: Attempt) -> Outcome:
-    """Upscale an image, or a band of it, on this worker."""
+    """Upscale images, or a band of one, on this worker."""
     with _one_at_a_time:
+        began = time.perf_counter()
         _prepare(attempt)
         try:
             pipeline, used = _loaded_pipeline(attempt)
             if attempt.band is not None:
-                return _compute_band(attempt, attempt.band, pipeline)
-            return _upscale_image(attempt, pipeline, used)
+                outcome = _compute_band(attempt, attempt.band, pipeline)
+            else:
+                outcome = _upscale_images(attempt, pipeline, used)
         except _CancelledError:
             return Outcome()
         except SrError as error:
             return Outcome(failed(attempt, error))
         finally:
-            shutil.rmtree(attempt.folder, ignore_errors=True)
+            for folder in attempt.folders:
+                shutil.rmtree(folder, ignore_errors=True)
+        return replace(outcome, seconds=time.perf_counter() - began)
 
 
-def _upscale_image(attempt: Attempt, pipeline: Pipeline, used: tuple[UsedModel, ...]) -> Outcome:
-    """Upscale an image, or the pages of an archive."""
-    job, options = attempt.job, attempt.group.options
+def _upscale_images(attempt: Attempt, pipeline: Pipeline, used: tuple[UsedModel, ...]) -> Outcome:
+    """Upscale images and the pages of archives; each appears under its name when it is done."""
+    group = attempt.group
     if attempt.joins:
-        attempt.folder.mkdir(exist_ok=True)
-        pipeline = JoinedPipeline(pipeline, attempt.joins, attempt.folder / ".pixels")
-    staged = attempt.folder / f".image{job.target.suffix}"
+        folder = attempt.folder_of(group.jobs[0])
+        folder.mkdir(exist_ok=True)
+        pipeline = JoinedPipeline(pipeline, attempt.joins, folder / ".pixels")
+    staged = replace(group, jobs=tuple(_staged(attempt, index) for index in range(len(group.jobs))))
+    made = Batch(staged, pipeline, used, _watch(attempt.run)).run()
+    results = [
+        _published(result, job, group.options, again=attempt.again)
+        for job, result in zip(group.jobs, made, strict=True)
+    ]
+    return Outcome(tuple(results), describe_pipeline(pipeline, group))
+
+
+def _staged(attempt: Attempt, index: int) -> Job:
+    """A job with its result in the folder of the attempt."""
+    job = attempt.group.jobs[index]
     # On the first attempt, an existing result is another program's: skipped or refused.
-    if not attempt.again and output_exists(job, options):
-        staged = job.target
-    else:
-        options = replace(options, overwrite=True)
-    group = replace(attempt.group, jobs=(replace(job, target=staged),), options=options)
-    (result,) = Batch(group, pipeline, used, _watch(attempt.run)).run()
-    if result.status == "done":
-        replaced = _publish(staged, job, attempt.group.options)
-        result = replace(result, notes=(*result.notes, *replaced))
+    if not attempt.again and output_exists(job, attempt.group.options):
+        return job
+    return replace(job, target=attempt.folder_of(job) / f".{index}{job.target.suffix}")
+
+
+def _published(result: Result, job: Job, options: UpscaleOptions, *, again: bool) -> Result:
+    """The result of an image whose files have their names."""
+    staged = result.target
+    assert staged is not None
+    if result.status == "done" and staged != job.target:
+        try:
+            notes = _publish(staged, job, options, again=again)
+            result = replace(result, notes=(*result.notes, *notes))
+        except SrError as error:
+            result = failed_result(job, result.model, error)
     if result.error is not None:
         names = {str(staged): job.target, str(staged.parent): job.target.parent}
         result.error.subject = str(names.get(result.error.subject, result.error.subject))
-    return Outcome(replace(result, target=job.target), describe_pipeline(pipeline, group))
+    return replace(result, target=job.target)
 
 
 def _compute_band(attempt: Attempt, band: Band, pipeline: Pipeline) -> Outcome:
     group, on_event = attempt.group, _watch(attempt.run)
-    picture = read_input(attempt.job, group.options)
-    prepare_output(picture, attempt.job, group)
+    (job,) = group.jobs
+    picture = read_input(job, group.options)
+    prepare_output(picture, job, group)
     if reason := reason_against(picture, pipeline, group.size):
         return Outcome(not_split=reason)
     band.folder.mkdir(exist_ok=True)
     file = band.folder / f"{band.index}-{attempt.number}"
 
     def report(share: float) -> None:
-        on_event(Progress(attempt.job.source, share))
+        on_event(Progress(job.source, share))
 
     try:
         rows = compute_band(picture, pipeline.upscalers[0], group.size, band, file, report)
@@ -148,6 +178,16 @@ def _compute_band(attempt: Attempt, band: Band, pipeline: Pipeline) -> Outcome:
 def cancel(run: str) -> None:
     """Let the tasks of a run on this worker end after their current tile."""
     _cancelled.add(run)
+
+
+def end(patience: float) -> None:
+    """Let all tasks on this worker end after their current tile, and wait for that.
+
+    Args:
+        patience: The longest time to wait, in seconds.
+    """
+    _ending.set()
+    _one_at_a_time.acquire(timeout=patience)
 
 
 def _loaded_pipeline(attempt: Attempt) -> tuple[Pipeline, tuple[UsedModel, ...]]:
@@ -168,18 +208,21 @@ def _watch(run: str) -> OnEvent:
     """A receiver of events that ends a task whose run was given up."""
 
     def on_event(_: Event) -> None:
-        if run in _cancelled:
+        if run in _cancelled or _ending.is_set():
             raise _CancelledError
 
     return on_event
 
 
-def failed(attempt: Attempt, error: SrError) -> Result:
+def failed(attempt: Attempt, error: SrError) -> tuple[Result, ...]:
+    """The results of images that failed for one reason."""
+    group = attempt.group
+    return tuple(failed_result(job, group.model, copy(error)) for job in group.jobs)
+
+
+def failed_result(job: Job, model: str, error: SrError) -> Result:
     """The result of an image that failed."""
-    job = attempt.job
-    return Result(
-        job.source, job.target, "failed", attempt.group.model, error=error.about(job.source)
-    )
+    return Result(job.source, job.target, "failed", model, error=error.about(job.source))
 
 
 def _prepare(attempt: Attempt) -> None:
@@ -192,7 +235,7 @@ def _prepare(attempt: Attempt) -> None:
         cv2.setNumThreads(threads)
 
 
-def _publish(staged: Path, job: Job, options: UpscaleOptions) -> list[Note]:
+def _publish(staged: Path, job: Job, options: UpscaleOptions, *, again: bool) -> list[Note]:
     """Give the files of an attempt their names.
 
     Returns:
@@ -203,22 +246,28 @@ def _publish(staged: Path, job: Job, options: UpscaleOptions) -> list[Note]:
             an earlier attempt.
     """
     outputs = job.outputs(compare=options.compare)
-    notes = []
+    notes: list[Note] = []
     for made, path in zip(
         Job(job.source, staged, job.format).outputs(compare=options.compare), outputs, strict=True
     ):
         broken = (
             options.skip_existing
+            and not address_of(path)
             and os.path.isfile(path)
             and not is_readable_result(path, options.max_pixels)
         )
         if broken:
             notes.append(Note("unreadable-result-replaced", {"file": str(path)}))
         try:
-            move_into_place(made, path, overwrite=options.overwrite or broken)
+            if address_of(path):
+                send(made, path, overwrite=options.overwrite or again)
+            else:
+                move_into_place(made, path, overwrite=options.overwrite or broken)
         except SrError as error:
             if error.code != "already-exists":
                 raise
-            if not options.skip_existing and not filecmp.cmp(made, path, shallow=False):
+            if address_of(path) or (
+                not options.skip_existing and not filecmp.cmp(made, path, shallow=False)
+            ):
                 raise
     return notes

@@ -11,6 +11,7 @@ from sr_cli.errors import Note
 from sr_cli.imaging.decode import read_size
 from sr_cli.upscale.cluster.bands import Band, Rows
 from sr_cli.upscale.outputs import Job
+from sr_cli.upscale.remote import address_of, fetched
 
 
 @dataclass
@@ -64,6 +65,14 @@ class Item:
     joins: tuple[Rows, ...] = ()
     notes: tuple[Note, ...] = ()
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is not sent together with others.
+
+        If a worker was lost with several images, each of them is tried by itself.
+        """
+        return self.again or self.split is not None or self.job.is_archive
+
 
 class Waiting:
     """A queue; what was begun comes first, so that few images are begun at a time.
@@ -85,17 +94,32 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._begun) + len(self._jobs) - self._next
 
-    def pop(self) -> Item:
-        """The next item."""
+    def pop(self, most: int) -> tuple[Item, ...]:
+        """The next items, to be sent together.
+
+        Args:
+            most: How many at most; at least one.
+        """
+        items = [self._pop()]
+        while len(items) < most and self and not items[-1].is_alone:
+            item = self._pop()
+            if item.is_alone:
+                self.add(item)
+                break
+            items.append(item)
+        return tuple(items)
+
+    def _pop(self) -> Item:
         if not self._begun:
             self._next += 1
             self._begun.extend(self._items_of(self._jobs[self._next - 1]))
         return self._begun.popleft()
 
-    def give_back(self, item: Item) -> None:
-        """An item whose worker was lost."""
-        item.again = True
-        self._begun.append(item)
+    def give_back(self, items: Sequence[Item]) -> None:
+        """Items whose worker was lost."""
+        for item in items:
+            item.again = True
+            self._begun.append(item)
 
     def add(self, item: Item) -> None:
         """An item that became possible, before all others."""
@@ -107,9 +131,11 @@ class Waiting:
 
     def _items_of(self, job: Job) -> list[Item]:
         """The image, or its bands; an archive is one item."""
-        splits = self._split_pixels and not job.is_archive
-        size = read_size(job.source) if splits else None
-        if size is None or self._split_pixels is None or size[0] * size[1] <= self._split_pixels:
+        if not self._split_pixels or job.is_archive or address_of(job.target):
+            return [Item(job)]
+        with fetched(job.source) as source:
+            size = read_size(source)
+        if size is None or size[0] * size[1] <= self._split_pixels:
             return [Item(job)]
         count = -(-size[0] * size[1] // self._split_pixels)
         folder = job.target.absolute().parent / f".sr-{self._run}-bands-{self._next}"

@@ -1,0 +1,154 @@
+"""A TIFF that is read and written in windows as one job among images."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sr_cli.engine.frames import only_shrinks
+from sr_cli.engine.pipeline import BicubicPipeline, OnShare, Pipeline
+from sr_cli.engine.raster import Findings, RasterSource, examine, upscale_raster
+from sr_cli.engine.windows import can_stream
+from sr_cli.errors import Note
+from sr_cli.imaging.codecs.tiff_samples import SampleReader
+from sr_cli.imaging.codecs.tiff_tiles import Layout
+from sr_cli.imaging.encode import prepare_metadata
+from sr_cli.imaging.formats import FORMATS, Encoding
+from sr_cli.imaging.picture import Frame
+from sr_cli.imaging.raster import (
+    Raster,
+    RasterWriter,
+    has_alpha,
+    is_raster,
+    opened_raster,
+)
+from sr_cli.system.files import atomic_write
+from sr_cli.upscale.inputs import STDIO
+from sr_cli.upscale.outputs import Job
+from sr_cli.upscale.preparation import prepare_output
+from sr_cli.upscale.provenance import provenance_of, used_models, with_device, with_sizes
+from sr_cli.upscale.request import Event, Progress, Result, UpscaleOptions
+
+if TYPE_CHECKING:
+    from sr_cli.upscale.plan import Group
+
+
+def is_raster_job(job: Job, options: UpscaleOptions, pipeline: Pipeline | None = None) -> bool:
+    """Whether a job is done in windows: a file that becomes a TIFF, and all that it needs.
+
+    Args:
+        job: The job.
+        options: Of the request; a comparison shows whole images, and a check needs them.
+        pipeline: That upscales it, if it is known.
+    """
+    return (
+        job.format is FORMATS["TIFF"]
+        and STDIO not in (job.source, job.target)
+        and not (job.is_archive or job.is_clip or options.compare or options.verify)
+        and (pipeline is None or can_stream(pipeline))
+        and is_raster(job.source)
+    )
+
+
+def upscale_raster_job(
+    job: Job, group: Group, pipeline: Pipeline, result: Result, report: Callable[[Event], None]
+) -> Result:
+    """Upscale a TIFF in windows.
+
+    Args:
+        job: For which `is_raster_job` is true.
+        group: Of the job.
+        pipeline: Of the group.
+        result: To be completed.
+        report: Called with progress.
+
+    Raises:
+        SrError: What `opened_raster`, `prepare_output` and `atomic_write` raise.
+    """
+    began = time.perf_counter()
+    options = group.options
+    # The limit is for what is decoded at once.
+    unlimited = replace(group, options=replace(options, max_pixels=sys.maxsize))
+    broken = options.skip_existing and os.path.isfile(job.target)
+    with opened_raster(
+        job.source, options.max_pixels, allow_truncated=options.allow_truncated
+    ) as raster:
+        picture = raster.picture
+        target, (width, height) = prepare_output(picture, job, unlimited)
+        frame = picture.frames[0]
+        result = with_device(with_sizes(result, picture, group.size), pipeline, frame.pixels)
+        made = replace(picture, frames=[_stand_in(frame, width, height)])
+        if picture.measured:
+            made.notes += group.notes_on_measured()
+        made.provenance = provenance_of(picture.frames, group, pipeline, used_models(group))
+        encoding = Encoding(options.quality, options.lossless, options.strip)
+        if only_shrinks(frame, pipeline, group.size):
+            pipeline = BicubicPipeline(pipeline.wrap)
+        with atomic_write(job.target, overwrite=options.overwrite or broken) as file:
+            metadata = prepare_metadata(made, target, encoding)
+            writer = RasterWriter(file, raster.layout, metadata, frame.nodata)
+            findings = _write(
+                writer,
+                raster,
+                pipeline,
+                (height, width),
+                lambda share: report(Progress(job.source, share)),
+            )
+    notes = [*made.notes, *writer.notes, *findings.notes, *_notes_on_bands(frame)]
+    if broken:
+        notes.append(Note("unreadable-result-replaced", {"file": str(job.target)}))
+    return replace(result, notes=tuple(notes), seconds=time.perf_counter() - began)
+
+
+def _write(
+    writer: RasterWriter,
+    raster: Raster,
+    pipeline: Pipeline,
+    size: tuple[int, int],
+    on_share: OnShare,
+) -> Findings:
+    """Write the result, and reduced copies where the input has them, each from the one before."""
+    nodata = raster.picture.frames[0].nodata
+    source = _samples_of(raster.reader, raster.layout, nodata)
+    findings = examine(source)
+    writer.write(size, upscale_raster(source, findings, pipeline, size, on_share).read)
+    for factor in raster.overviews:
+        smaller = -(-size[0] // factor), -(-size[1] // factor)
+        with writer.last_page() as page:
+            above = _samples_of(page, raster.layout, nodata)
+            writer.write(smaller, upscale_raster(above, findings, BicubicPipeline(), smaller).read)
+    return findings
+
+
+def _samples_of(reader: SampleReader, layout: Layout, nodata: float | None) -> RasterSource:
+    return RasterSource(
+        reader.shape,
+        reader.dtype,
+        layout.colours,
+        has_alpha(layout),
+        nodata,
+        reader.rows,
+        reader.read,
+    )
+
+
+def _stand_in(frame: Frame, width: int, height: int) -> Frame:
+    """A frame of the size of the result, without memory for its pixels."""
+    shape = height, width, *frame.pixels.shape[2:]
+    return replace(frame, pixels=np.broadcast_to(frame.pixels.dtype.type(0), shape))
+
+
+def _notes_on_bands(frame: Frame) -> list[Note]:
+    """How samples are upscaled, where there are bands."""
+    count = len(frame.bands)
+    if not count:
+        return []
+    if frame.pixels.ndim == 3:
+        return [Note("bands-beside-colour", {"count": count})]
+    return [Note("bands-alone", {"count": 1 + count})]
