@@ -92,7 +92,11 @@ def test_commands_parse(arguments: list[str]) -> None:
     for model in [asked] if isinstance(asked, str) else asked or []:
         for part in [model] if is_address(model) else model.split("+"):
             is_file = Path(part).suffix in (".pth", ".safetensors", ".onnx")
-            assert is_address(part) or is_file or part in names | {"bicubic", "my-net", "my-net-x4"}
+            assert (
+                is_address(part)
+                or is_file
+                or part in names | {"auto", "bicubic", "my-net", "my-net-x4"}
+            )
 
 
 def test_the_pages_have_commands() -> None:

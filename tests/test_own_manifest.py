@@ -168,7 +168,7 @@ def test_an_installation_without_its_manifest_says_so(
     package = tmp_path / "site" / "sr_cli"
     package.mkdir(parents=True)
     monkeypatch.setattr(manifest_module, "_PACKAGE", package)
-    read = manifest_module._installed_manifest.__wrapped__
+    read = manifest_module.installed_manifest.__wrapped__
     with pytest.raises(SrError) as caught:
         read()
     assert (caught.value.code, caught.value.hint) == ("invalid-manifest", "reinstall")

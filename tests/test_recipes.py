@@ -60,7 +60,7 @@ def test_defaults_are_the_papers(name: str, wanted: dict[str, object]) -> None:
 @pytest.mark.parametrize("name", sorted(shipped_recipes()))
 def test_shipped_recipes_are_read_by_name(name: str) -> None:
     recipe = make_recipe(read_recipe(Path(name)))
-    assert name.startswith("photo" if recipe.degradation == "photo" else recipe.model)
+    assert name.startswith(("photo", "text") if recipe.degradation == "photo" else recipe.model)
     assert len(recipe.scales) > 1 or name.endswith(f"x{recipe.scales[0]}")
 
 

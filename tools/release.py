@@ -30,7 +30,7 @@ from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic
 from sr_cli.networks.base import SRModel
 from sr_cli.registry.checkpoint import Header, load_checkpoint, save_checkpoint
-from sr_cli.registry.manifest import FOLDER, Entry, as_json, load_manifest
+from sr_cli.registry.manifest import FOLDER, Entry, as_json, installed_manifest, load_manifest
 from sr_cli.registry.ref import load_model
 from sr_cli.training.flat import calibrate_flat, flat_error
 from sr_cli.training.network import round_all_to_bf16
@@ -220,7 +220,7 @@ def publish(
     )
     save_checkpoint(target, replace(header, figures=told), tensors)
     content = target.read_bytes()
-    load_manifest.cache_clear()
+    installed_manifest.cache_clear()
     manifest = load_manifest()
     defaults = {e.id for e in manifest.weights if e.default}
     ours = [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import typer
 
 from sr_cli.cli.benchmark_check import print_checks
+from sr_cli.cli.benchmark_ocr import print_ocr
 from sr_cli.cli.benchmark_options import Options, check_options, parse_region
 from sr_cli.cli.benchmark_report import BenchmarkProgress, print_report, report_failures
 from sr_cli.cli.console import say, shown
@@ -29,7 +30,8 @@ def benchmark(given: Options) -> None:
 
     Models are measured on what sr upscale writes, by the papers' protocol:
     lr by MATLAB's bicubic, PSNR and SSIM on luma, without a border as wide
-    as the scale. Test sets are downloaded once and verified.
+    as the scale. Test sets are downloaded once and verified. With --ocr,
+    models are measured by what Tesseract reads in images of text.
 
     Exit codes: 0 all measured (with --check: all figures hold);
     1 an image, a set, a model or a figure failed; 2 refused before anything
@@ -40,6 +42,8 @@ def benchmark(given: Options) -> None:
     engine = _engine_options(given)
     if given.check:
         raise typer.Exit(print_checks(given, scale, engine))
+    if given.ocr is not None:
+        raise typer.Exit(print_ocr(given, given.ocr, scale or 2, engine))
     region = parse_region(given.region)
     if given.plot is not None:
         from sr_cli.evaluation.plot import require_matplotlib

@@ -88,6 +88,14 @@ class Options:
             "--degradation", help="How lr is made: bicubic, noise or photo. Several only with --ab."
         ),
     ] = None
+    ocr: Annotated[
+        str | None,
+        typer.Option(
+            "--ocr",
+            metavar="LANGUAGE",
+            help="Let Tesseract read folders of text (FILE.png with FILE.gt.txt): eng, deu+fra.",
+        ),
+    ] = None
     check: Annotated[
         bool,
         typer.Option(
@@ -143,6 +151,8 @@ def _conflicts(given: Options) -> list[tuple[str, str]]:
     if len(given.degradations) > 1:
         files = ("--plot", given.plot), ("--compare", given.compare), ("--save", given.save)
         found += [(name, "several degradations") for name, path in files if path is not None]
+    if given.ocr is not None:
+        found += [("--ocr", other) for other in _not_for_ocr(given)]
     return found + ([("--check", other) for other in _not_for_check(given)] if given.check else [])
 
 
@@ -157,26 +167,37 @@ def _missing(given: Options) -> list[tuple[str, str]]:
         found.append(("--region", "--compare"))
     if len(given.degradations) > 1 and given.ab is None:
         found.append(("more than one --degradation", "--ab"))
+    if given.ocr is not None and not given.sets:
+        found.append(("--ocr", "a folder"))
     return found
 
 
 def _not_for_check(given: Options) -> list[str]:
     """Options that `--check` does not support: it follows the papers and needs none of them."""
+    others = {"--csv": given.csv, "--markdown": given.markdown, "--per-image": given.per_image,
+              "--precision": given.precision != "auto", "--ocr": given.ocr}  # fmt: skip
+    return [*_of_other_measures(given), *(name for name, value in others.items() if value)]
+
+
+def _not_for_ocr(given: Options) -> list[str]:
+    """Options that `--ocr` does not support: it compares texts, not images."""
+    others = {"--lr": given.lr, "--data-dir": given.data_dir, "--check": given.check}
+    return [*_of_other_measures(given), *(name for name, value in others.items() if value)]
+
+
+def _of_other_measures(given: Options) -> list[str]:
+    """Options about comparing images with their originals, as far as they are given."""
     others = {
         "--hr": given.hr,
         "--rgb": given.rgb,
         "--lpips": given.lpips,
         "--lpips-weights": given.lpips_weights,
-        "--csv": given.csv,
-        "--markdown": given.markdown,
-        "--per-image": given.per_image,
         "--plot": given.plot,
         "--save": given.save,
         "--compare": given.compare,
         "--ab": given.ab,
         "--degradation": given.degradation,
         "--luma": given.luma != "unrounded",
-        "--precision": given.precision != "auto",
     }
     return [name for name, value in others.items() if value]
 

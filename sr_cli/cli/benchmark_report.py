@@ -63,13 +63,19 @@ class BenchmarkProgress:
 
 def print_report(report: Report, given: Options) -> None:
     """Print the report on stdout, in the requested format."""
-    from sr_cli.evaluation.table import as_csv, as_document, as_markdown, table_of
+    from sr_cli.evaluation.table import as_document, table_of
 
     if given.json:
         document = as_document(report, per_image=given.per_image, record=as_record)
         print_json(document, indent=1)
         return
-    table = table_of(report, per_image=given.per_image)
+    print_lines(table_of(report, per_image=given.per_image), given)
+
+
+def print_lines(table: Table, given: Options) -> None:
+    """Print a table on stdout, as CSV or Markdown where it is requested."""
+    from sr_cli.evaluation.table import as_csv, as_markdown
+
     if given.csv:
         typer.echo(as_csv(table), nl=False)
     elif given.markdown:

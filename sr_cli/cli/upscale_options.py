@@ -58,7 +58,7 @@ class Options:
             "-m",
             "--model",
             help="Network, id, checkpoint or ONNX file, or address. a+b applies two in turn; "
-            "repeat -m to average several.",
+            "repeat -m to average several. auto: text for pages, photo for all other images.",
         ),
     ] = None
     scale: Annotated[
@@ -286,7 +286,7 @@ def as_request(o: Options) -> UpscaleRequest:
     """The request that the options describe, checked before anything heavy is imported."""
     from sr_cli.engine.options import EngineOptions
     from sr_cli.registry.ref import parse_model
-    from sr_cli.upscale.request import UpscaleOptions, UpscaleRequest
+    from sr_cli.upscale.request import AUTO, UpscaleOptions, UpscaleRequest
     from sr_cli.video.options import ClipOptions
 
     factors = {parse_scale(text) for text in o.scale or []}
@@ -341,7 +341,8 @@ def as_request(o: Options) -> UpscaleRequest:
     request.check()
     for name in request.models:
         # Refuses unknown names before anything heavy is imported.
-        parse_model(name)
+        if name != AUTO:
+            parse_model(name)
     return request
 
 

@@ -88,7 +88,7 @@ def open_set(name: str, *, data_dir: Path | None = None, on_file: OnFile | None 
         return _named_set(known, data_dir, on_file)
     folder = Path(os.path.abspath(name))
     if folder.is_dir():
-        files = _images_in(Path(name))
+        files = images_in(Path(name))
         stems = Counter(p.stem for p in files)
         images = tuple(TestImage(p.stem if stems[p.stem] == 1 else p.name, p) for p in files)
         if _is_full_copy(folder, len(images)):
@@ -107,13 +107,18 @@ def open_pairs(hr: Path, lr: Path, scale: int) -> TestSet:
         if not folder.is_dir():
             raise RefusedError("folder-not-found", folder)
     try:
-        pairs = pair_by_name(_images_in(hr), _images_in(lr), scale)
+        pairs = pair_by_name(images_in(hr), images_in(lr), scale)
     except SrError as error:
         raise RefusedError(error.code, error.subject, hint=error.hint, **error.facts) from error
     return TestSet(hr.name, tuple(TestImage(h.stem, h, low) for h, low in pairs))
 
 
-def _images_in(folder: Path) -> list[Path]:
+def images_in(folder: Path) -> list[Path]:
+    """The image files of a folder, by name.
+
+    Raises:
+        RefusedError: `no-images-in-folder`.
+    """
     found = sorted(
         p
         for p in folder.iterdir()

@@ -153,14 +153,14 @@ def load_sample(image: TestImage, scale: int, degradation: str = "bicubic") -> S
     Raises:
         SrError: `image-too-small` for the scale, `lr-size-mismatch`, and what decoding raises.
     """
-    hr = _read_8_bit(image.hr)
+    hr = read_8_bit(image.hr)
     height, width = hr.shape[:2]
     if image.lr is None:
         hr = crop_to_multiple(hr, scale)
         if not hr.size:
             raise SrError("image-too-small", image.hr, width=width, height=height, needed=scale)
         return Sample(_make_lr(hr, scale, degradation, image.name), hr)
-    lr = _read_8_bit(image.lr)
+    lr = read_8_bit(image.lr)
     h, w = lr.shape[:2]
     if (height // scale, width // scale) != (h, w):
         raise SrError(
@@ -189,7 +189,12 @@ def _make_lr(hr: Pixels, scale: int, degradation: str, name: str) -> Pixels:
     return lr if hr.ndim == 3 else np.rint(lr.mean(2)).astype(np.uint8)
 
 
-def _read_8_bit(path: Path) -> Pixels:
+def read_8_bit(path: Path) -> Pixels:
+    """The first frame of a file as uint8, composited over white.
+
+    Raises:
+        SrError: What decoding raises.
+    """
     picture = read_picture(path)
     try:
         return opaque_8_bit(picture.frames[0])

@@ -122,7 +122,7 @@ def load_manifest() -> Manifest:
             file.
     """
     own = os.environ.get("SR_MANIFEST")
-    installed = _installed_manifest()
+    installed = installed_manifest()
     if not own:
         return installed
     first = read_manifest(Path(own))
@@ -165,7 +165,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 @lru_cache
-def _installed_manifest() -> Manifest:
+def installed_manifest() -> Manifest:
     for path in (_PACKAGE / "weights_manifest.json", _PACKAGE.parent / "weights_manifest.json"):
         if path.is_file():
             return parse_manifest(path.read_text(encoding="utf-8"), str(path))

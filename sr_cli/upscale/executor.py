@@ -166,6 +166,7 @@ class Batch:
             elif run := _run_of(job, self._group, self._pipeline):
                 yield from self._wait_for_write()
                 result = self._run_whole(run, job, result)
+                result = replace(result, notes=(*job.notes, *result.notes))
             else:
                 picture = self._next_picture(job)
                 self._choose_faithful(picture)
@@ -328,7 +329,7 @@ class Batch:
                 send(path, path, overwrite=options.overwrite)
         return replace(
             result,
-            notes=tuple(made.notes),
+            notes=(*job.notes, *made.notes),
             seconds=time.perf_counter() - began,
         )
 

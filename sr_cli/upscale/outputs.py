@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sr_cli.errors import RefusedError
+from sr_cli.errors import Note, RefusedError
 from sr_cli.imaging.codecs import jxl
 from sr_cli.imaging.formats import (
     FORMATS,
@@ -45,6 +45,7 @@ class Job:
             of each page of an archive.
         images: The images of which a clip is made, in order; empty for all other jobs.
         into_folder: Whether a clip becomes images, and the target is their folder.
+        notes: What was decided about it before it is read.
         names: Of these images, with `%d` or `%06d` for their numbers, which begin at 1.
     """
 
@@ -53,6 +54,7 @@ class Job:
     format: Format | Container | None
     images: tuple[Path, ...] = ()
     into_folder: bool = False
+    notes: tuple[Note, ...] = ()
     names: str = ""
 
     @property

@@ -26,10 +26,12 @@ from sr_cli.registry.ref import (
 )
 from sr_cli.store.pins import pinned
 from sr_cli.upscale.archive import is_archive, is_whole, page_contents
+from sr_cli.upscale.automatic import choose_model
 from sr_cli.upscale.inputs import STDIO, Search, find_inputs
 from sr_cli.upscale.outputs import Job, Naming, plan_jobs, plan_sequence_job
 from sr_cli.upscale.remote import Mirror, address_of, fetched, mirror, name_addresses
 from sr_cli.upscale.request import (
+    AUTO,
     Downloaded,
     DownloadProgress,
     LeftOut,
@@ -86,6 +88,8 @@ class Plan:
         earlier_results: Inputs that are results of earlier runs, which are skipped.
         problems: Inputs that were not found, with the error.
         left_out: What folders and patterns hold that is not upscaled.
+        chooses: Whether each image's model is chosen from its statistics; `refs` are the general
+            model then, which has the same scales.
         by_default: Whether no model was named.
         mirror: Holds the names of stores as long as the plan is there; None without any.
     """
@@ -99,11 +103,12 @@ class Plan:
     left_out: LeftOut
     by_default: bool = False
     mirror: Mirror | None = None
+    chooses: bool = False
 
     @property
     def model(self) -> str:
         """The names of the models, joined by `+`."""
-        return _names(self.refs)
+        return AUTO if self.chooses else _names(self.refs)
 
     def close(self) -> None:
         """Forget the names of stores."""
@@ -136,7 +141,11 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
 
 def _plan(request: UpscaleRequest, on_event: OnEvent) -> Plan:
     options = request.options
-    refs = tuple(parse_model(name) for name in (request.models or (None,)))
+    chooses = AUTO in request.models
+    if chooses and len(request.models) > 1:
+        raise RefusedError("conflicting-options", f"-m {AUTO}", other="another model")
+    named_models = () if chooses else request.models
+    refs = tuple(parse_model(name) for name in (named_models or (None,)))
     for ref in refs:
         addresses = [part for part in ref.steps if isinstance(part, AddressRef)]
         fetch([d for part in addresses for d in part.missing(1)], on_event)
@@ -187,16 +196,17 @@ def _plan(request: UpscaleRequest, on_event: OnEvent) -> Plan:
         tuple(found.earlier_results),
         tuple((address_of(name) or name, name_addresses(e)) for name, e in found.problems),
         found.left_out,
-        not request.models,
+        chooses or not request.models,
+        chooses=chooses,
     )
 
 
 def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
     """Group jobs by network, and download missing weights if the options allow it.
 
-    The network of an image depends only on its own factor, and on whether it is measured where no
-    model was named, not on the rest of the batch. Jobs with nothing to compute come first and need
-    no network.
+    The network of an image depends only on its own factor, on whether it is measured where no
+    model was named and, with `-m auto`, on its own statistics, not on the rest of the batch. Jobs
+    with nothing to compute come first and need no network.
 
     Args:
         plan: From `plan_files`.
@@ -212,31 +222,38 @@ def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
             on_event(Replacing(job.source))
     make = partial(Group, size=plan.size, options=o, by_default=plan.by_default)
     idle: list[Job] = []
-    waiting: dict[tuple[float, bool], list[Job]] = {}
+    refs_of: dict[str, tuple[ModelRef, ...]] = {}
+    waiting: dict[tuple[float, str], list[Job]] = {}
     for job in plan.jobs:
         if output_exists(job, o):
             idle.append(job)
             continue
-        measured = plan.by_default and _is_measured(job)
+        refs, noted = _models_for(job, plan)
+        model = _names(refs)
+        refs_of[model] = refs
         factor = _network_factor(job, plan.size, o.max_pixels)
-        waiting.setdefault((factor, measured), []).append(job)
-    refs_for = {
-        False: plan.refs,
-        True: (parse_model(FAITHFUL),) if plan.by_default else plan.refs,
-    }
+        waiting.setdefault((factor, model), []).append(noted)
     if o.download:
-        for factor, measured in waiting:
-            fetch([d for ref in refs_for[measured] for d in ref.missing(factor)], on_event)
-    by_scale: dict[tuple[int | None, bool], list[Job]] = {}
-    for (factor, measured), jobs in waiting.items():
-        scale = network_scale(refs_for[measured], factor)
-        by_scale.setdefault((scale, measured), []).extend(jobs)
+        for factor, model in waiting:
+            fetch([d for ref in refs_of[model] for d in ref.missing(factor)], on_event)
+    by_scale: dict[tuple[int | None, str], list[Job]] = {}
+    for (factor, model), jobs in waiting.items():
+        by_scale.setdefault((network_scale(refs_of[model], factor), model), []).extend(jobs)
     groups = [make(tuple(idle), (BicubicRef(),), plan.model, factor=1.0)] if idle else []
-    for (scale, measured), jobs in by_scale.items():
+    for (scale, model), jobs in by_scale.items():
         factor = scale or plan.size.factor or DEFAULT_SCALE
-        refs = refs_for[measured]
-        groups.append(make(tuple(jobs), refs, _names(refs), factor=factor))
+        groups.append(make(tuple(jobs), refs_of[model], model, factor=factor))
     return groups
+
+
+def _models_for(job: Job, plan: Plan) -> tuple[tuple[ModelRef, ...], Job]:
+    """The models for an image, and its job with what is said about the choice."""
+    if plan.by_default and _is_measured(job):
+        return (parse_model(FAITHFUL),), job
+    if not plan.chooses:
+        return plan.refs, job
+    chosen, note = choose_model(job, plan.options)
+    return (chosen,), replace(job, notes=(*job.notes, note))
 
 
 def _is_measured(job: Job) -> bool:

@@ -17,6 +17,9 @@ from sr_cli.video.options import ClipOptions
 if TYPE_CHECKING:
     from sr_cli.imaging.consistency import Deviation
 
+AUTO = "auto"
+"""Names no model: each image's is chosen from its own statistics."""
+
 
 @dataclass(frozen=True)
 class UpscaleOptions:

@@ -56,6 +56,19 @@ MESSAGES: dict[str, Message] = {
     ),
     # facts: network
     "lpips-weights-modified": Message("{subject}: not the published weights of LPIPS ({network})"),
+    # --ocr
+    "tesseract-not-found": Message(
+        "{subject} requires the program tesseract, which was not found",
+        "install it (Debian: apt install tesseract-ocr), or add it to PATH",
+    ),
+    # facts: reason
+    "tesseract-failed": Message("{subject} failed: {reason}"),
+    "text-missing": Message(
+        "{subject}: the text of this image is missing",
+        "beside FILE.png, FILE.gt.txt holds what is written in it",
+    ),
+    # facts: reason
+    "unreadable-text": Message("{subject}: the text cannot be read: {reason}"),
 }
 
 NOTES: dict[str, str] = {}
