@@ -10,7 +10,6 @@ reduced by one of five filters), with 6 to 15 lr pixels from line to line. `judg
 with FILE.gt.txt beside FILE.png for `sr benchmark --ocr`, one folder a language, in fonts and words
 that `train` never uses.
 
-Fonts and words come from Debian's packages; `--packages` lists them. Complex scripts are shaped by
 HarfBuzz through Pillow's Raqm. The same seed, packages and versions make the same files.
 """
 
