@@ -344,8 +344,8 @@ def test_a_result_that_was_written_before_its_worker_was_lost(
     setup = (
         "import os, pathlib\n"
         "publish = task._publish\n"
-        "def dies_once(staged, job, options):\n"
-        "    notes = publish(staged, job, options)\n"
+        "def dies_once(staged, job, options, **more):\n"
+        "    notes = publish(staged, job, options, **more)\n"
         f"    mark = pathlib.Path({str(tmp_path / 'died')!r})\n"
         "    if not mark.exists():\n"
         "        mark.touch()\n"
