@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,31 @@ def print_table(table: Table) -> None:
     console = Console(emoji=False, highlight=False)
     console.width = max(console.width, needed)
     console.print(table)
+
+
+def names_on_stdin() -> Iterator[str]:
+    """The names on stdin, one a line, each as soon as its line is there; no blank lines.
+
+    Raises:
+        SrError: `unreadable-file`.
+    """
+    if sys.stdin is None:
+        raise SrError("unreadable-file", "stdin", reason="it is closed")
+    try:
+        for line in sys.stdin.buffer:
+            name = os.fsdecode(line.rstrip(b"\r\n"))
+            if name.strip():
+                yield name
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SrError("unreadable-file", "stdin", reason=reason) from error
+
+
+def print_name(path: Path | None) -> None:
+    """Print the name of a file on stdout, byte for byte, or an empty line."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(os.fsencode(path or "") + b"\n")
+    sys.stdout.buffer.flush()
 
 
 def shown(path: Path | str) -> str:

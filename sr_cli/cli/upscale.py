@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from sr_cli.cli.console import print_json, report_error, say, shown
+from sr_cli.cli.console import names_on_stdin, print_json, report_error, say, shown
 from sr_cli.cli.messages import as_record
 from sr_cli.cli.options import takes
 from sr_cli.cli.upscale_options import Options, as_request, as_workers
@@ -40,9 +40,19 @@ def upscale(options: Options) -> None:
         workers.check(request)
 
     from sr_cli.upscale.files import run_plan
+    from sr_cli.upscale.listed import upscale_listed
     from sr_cli.upscale.plan import plan_files
 
-    with Reporter(json=options.json, quiet=options.quiet, verbose=options.verbose) as reporter:
+    with Reporter(
+        json=options.json,
+        quiet=options.quiet,
+        verbose=options.verbose,
+        names=options.stdin_list,
+    ) as reporter:
+        if options.stdin_list:
+            for result in upscale_listed(names_on_stdin(), request, reporter.on_event):
+                reporter.on_result(result)
+            _end(reporter, began)
         plan = plan_files(request, reporter.on_event)
         if any(str(job.target) == "-" for job in plan.jobs):
             if options.json:
@@ -57,6 +67,11 @@ def upscale(options: Options) -> None:
             raise typer.Exit(ExitCode.FAILED if plan.problems else ExitCode.OK)
         for result in run_plan(plan, reporter.on_event, workers):
             reporter.on_result(result)
+    _end(reporter, began)
+
+
+def _end(reporter: Reporter, began: float) -> NoReturn:
+    """Print the summary, and end with the exit code."""
     reporter.summary(time.perf_counter() - began)
     raise typer.Exit(ExitCode.FAILED if reporter.failed else ExitCode.OK)
 

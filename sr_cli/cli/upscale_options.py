@@ -44,13 +44,13 @@ class Options:
     """The command line of `sr upscale`."""
 
     inputs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="INPUT",
             help="Images, clips, .cbz archives, folders or patterns, or their addresses in a store "
             "(s3://bucket/folder/); - reads stdin.",
         ),
-    ]
+    ] = None
     output: Annotated[str | None, typer.Option("-o", "--output", help=_OUTPUT_HELP)] = None
     model: Annotated[
         list[str] | None,
@@ -272,6 +272,14 @@ class Options:
         bool,
         typer.Option("--insecure", help="Allow a scheduler on another machine without TLS."),
     ] = False
+    stdin_list: Annotated[
+        bool,
+        typer.Option(
+            "--stdin-list",
+            help="Read names of files from stdin, one a line, and upscale each as it comes. "
+            "Prints one line for each on stdout: the result, or nothing if it failed.",
+        ),
+    ] = False
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be written, and exit.")
     ] = False
@@ -289,12 +297,13 @@ def as_request(o: Options) -> UpscaleRequest:
     from sr_cli.upscale.request import AUTO, UpscaleOptions, UpscaleRequest
     from sr_cli.video.options import ClipOptions
 
+    _check_inputs(o)
     factors = {parse_scale(text) for text in o.scale or []}
     if len(factors) > 1:
         first, second, *_ = sorted(factors)
         raise RefusedError("conflicting-options", f"scale {first:g}", other=f"scale {second:g}")
     request = UpscaleRequest(
-        tuple(o.inputs),
+        tuple(o.inputs or ()),
         o.output,
         tuple(o.model or ()),
         factors.pop() if factors else None,
@@ -344,6 +353,25 @@ def as_request(o: Options) -> UpscaleRequest:
         if name != AUTO:
             parse_model(name)
     return request
+
+
+def _check_inputs(o: Options) -> None:
+    """Check that the inputs are either arguments or names on stdin."""
+    if not o.stdin_list:
+        if not o.inputs:
+            raise RefusedError("missing-option", "INPUT", example="sr upscale photo.jpg")
+        return
+    others = {
+        "an input": o.inputs,
+        "an output on stdout": o.output == "-",
+        "workers": o.workers is not None,
+        "cluster": o.cluster is not None,
+        "several devices": "," in o.device,
+        "dry-run": o.dry_run,
+    }
+    for other, is_given in others.items():
+        if is_given:
+            raise RefusedError("conflicting-options", "stdin-list", other=other)
 
 
 def as_workers(o: Options) -> WorkerOptions | None:

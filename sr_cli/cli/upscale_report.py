@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from sr_cli.cli.console import print_json, report_error, say, shown
+from sr_cli.cli.console import print_json, print_name, report_error, say, shown
 from sr_cli.cli.messages import as_record, note_sentence
 from sr_cli.cli.progress import DownloadBars, ImageBars
 from sr_cli.errors import Note, SrError
@@ -35,10 +35,12 @@ class Reporter:
         json: Print a JSON object per result on stdout, and for clips their progress.
         quiet: Print only errors.
         verbose: Also print skipped images and how each network runs.
+        names: Print one line per result on stdout, as JSON or with the name of its file.
     """
 
-    def __init__(self, *, json: bool, quiet: bool, verbose: bool) -> None:
+    def __init__(self, *, json: bool, quiet: bool, verbose: bool, names: bool = False) -> None:
         self._json = json
+        self._names = names and not json
         self._quiet = quiet
         self._verbose = verbose
         self._downloads = DownloadBars(quiet)
@@ -140,6 +142,8 @@ class Reporter:
             self._print_done(result)
         if self._json:
             print_json(record_of(result))
+        if self._names:
+            print_name(None if result.error else result.target)
 
     def _print_skipped(self, result: Result) -> None:
         self.skipped += 1

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -161,6 +162,11 @@ class FileRef(ModelRef):
     path: Path
 
     def scales(self) -> list[int]:
+        return self._scales
+
+    @cached_property
+    def _scales(self) -> list[int]:
+        """Read once: of files of other tools, this means to load them."""
         from sr_cli.registry.checkpoint import is_sr_checkpoint, read_header
         from sr_cli.registry.foreign import load_foreign
 
@@ -183,7 +189,8 @@ class FileRef(ModelRef):
 class OnnxRef(FileRef):
     """An ONNX file, of `sr export` or of another tool."""
 
-    def scales(self) -> list[int]:
+    @cached_property
+    def _scales(self) -> list[int]:
         return [self.load().network.scale]
 
     def load(self, scale: int | None = None) -> LoadedModel:
@@ -213,6 +220,10 @@ class AddressRef(ModelRef):
         return file_ref(self.name, self.remote.path)
 
     def scales(self) -> list[int]:
+        return self._scales
+
+    @cached_property
+    def _scales(self) -> list[int]:
         with about_address(self.remote):
             return self._file().scales()
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sr_cli.engine.frames import upscale_picture
+from sr_cli.engine.options import EngineOptions
 from sr_cli.engine.pipeline import OnShare, Pipeline, build_pipeline
 from sr_cli.engine.size import passes_for
 from sr_cli.errors import Note, SrError
@@ -27,7 +28,7 @@ from sr_cli.imaging.formats import (
 )
 from sr_cli.imaging.picture import Picture
 from sr_cli.imaging.provenance import UsedModel
-from sr_cli.registry.ref import FAITHFUL, is_faithful, parse_model
+from sr_cli.registry.ref import FAITHFUL, ModelRef, is_faithful, parse_model
 from sr_cli.system.files import atomic_write
 from sr_cli.system.memory import TRIM_ABOVE, trim_freed_memory
 from sr_cli.upscale.archive_batch import upscale_archive_job
@@ -59,6 +60,7 @@ from sr_cli.upscale.request import (
 _OVERLAP_PIXELS = 24_000_000
 """Larger images and results are processed one at a time, to limit memory."""
 
+_PipelineKey = tuple[tuple[ModelRef, ...], float, EngineOptions]
 _RunJob = Callable[[Job, Group, Pipeline, Result, Callable[[Event], None]], Result]
 
 
@@ -84,14 +86,35 @@ class InProcess:
     While one image is upscaled, the next is decoded and the previous one encoded; large images are
     processed one at a time. An interruption finishes the file that is being written, and leaves no
     partial files.
+
+    Args:
+        keep: How many pipelines stay loaded for later groups.
     """
+
+    def __init__(self, keep: int = 0) -> None:
+        self._keep = keep
+        self._kept: list[tuple[_PipelineKey, Pipeline, tuple[UsedModel, ...]]] = []
 
     def run(self, group: Group, on_event: OnEvent) -> Iterator[Result]:
         """As `Executor.run`."""
-        pipeline = build_pipeline(group.refs, group.factor, group.options.engine)
+        pipeline, used = self._load(group, on_event)
+        yield from Batch(group, pipeline, used, on_event).run()
+
+    def _load(self, group: Group, on_event: OnEvent) -> tuple[Pipeline, tuple[UsedModel, ...]]:
+        """The pipeline of a group and the models in it; described where it was not kept."""
+        key = group.refs, group.factor, group.options.engine
+        for kept, pipeline, used in self._kept:
+            if kept == key:
+                return pipeline, used
+        if self._keep:
+            # Before the next one is loaded: both might not fit into memory.
+            del self._kept[: max(0, 1 + len(self._kept) - self._keep)]
+        pipeline, used = build_pipeline(*key), used_models(group)
         if ready := describe_pipeline(pipeline, group):
             on_event(ready)
-        yield from Batch(group, pipeline, used_models(group), on_event).run()
+        if self._keep:
+            self._kept.append((key, pipeline, used))
+        return pipeline, used
 
 
 def describe_pipeline(pipeline: Pipeline, group: Group) -> PipelineReady | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from sr_cli.imaging.formats import (
     writable_names,
 )
 from sr_cli.upscale.archive import is_archive
+from sr_cli.upscale.claims import Claims
 from sr_cli.upscale.inputs import STDIO, InputFile, as_path
 from sr_cli.video.containers import (
     Container,
@@ -122,18 +122,12 @@ def plan_jobs(
         if any(job.into_folder for job in jobs):
             raise RefusedError("conflicting-options", "preview", other="images of a clip")
         jobs = [_preview_of(job) if isinstance(job.format, Container) else job for job in jobs]
-    targets: dict[str, Job] = {}
-    sources = {_key(f.path): f.path for f in found if f.path != STDIO}
+    claims = Claims()
+    for f in found:
+        claims.read(f.path)
     for job in jobs:
         for path in job.outputs(compare=compare) if job.target != STDIO else ():
-            key = _key(path)
-            if key in targets:
-                raise RefusedError(
-                    "outputs-collide", path, first=targets[key].source, second=job.source
-                )
-            if key in sources and _key(job.source) != key:
-                raise RefusedError("output-is-an-input", path, source=job.source)
-            targets[key] = job
+            claims.write(path, job.source)
     if sum(job.target == STDIO for job in jobs) and len(jobs) > 1:
         raise RefusedError("one-image-on-stdout")
     return jobs
@@ -335,9 +329,3 @@ def _own_format(source: Path) -> Format | Container:
         return result_container(found)
     found = found or FORMATS["PNG"]
     return found if found.writable else FORMATS["JPEG"]
-
-
-def _key(path: Path) -> str:
-    """A key that is equal for paths of the same file on this system: links are written through."""
-    key = os.path.normcase(os.path.realpath(path))
-    return key.casefold() if sys.platform == "darwin" else key

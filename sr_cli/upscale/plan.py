@@ -116,7 +116,13 @@ class Plan:
             self.mirror.close()
 
 
-def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
+def plan_files(
+    request: UpscaleRequest,
+    on_event: OnEvent,
+    *,
+    refs: tuple[ModelRef, ...] = (),
+    several: bool = False,
+) -> Plan:
     """Find the inputs, name the outputs, and determine model and factor.
 
     Checkpoints at addresses are downloaded, because they determine the factor.
@@ -124,6 +130,8 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
     Args:
         request: What to do.
         on_event: Called with the progress of downloads.
+        refs: The models of the request, from an earlier plan; empty if there was none.
+        several: Whether there are results of other requests, so that an output must be a folder.
 
     Raises:
         RefusedError: For a request that cannot work, before any image is opened.
@@ -132,15 +140,16 @@ def plan_files(request: UpscaleRequest, on_event: OnEvent) -> Plan:
     request.check()
     request, kept = mirror(request)
     try:
-        return replace(_plan(request, on_event), mirror=kept)
+        refs = refs or _parse_models(request, on_event)
+        return replace(_plan(request, refs, several=several), mirror=kept)
     except SrError as error:
         if kept is not None:
             kept.close()
         raise name_addresses(error)  # noqa: B904 - it is the same error
 
 
-def _plan(request: UpscaleRequest, on_event: OnEvent) -> Plan:
-    options = request.options
+def _parse_models(request: UpscaleRequest, on_event: OnEvent) -> tuple[ModelRef, ...]:
+    """The models of a request; checkpoints at addresses are downloaded."""
     chooses = AUTO in request.models
     if chooses and len(request.models) > 1:
         raise RefusedError("conflicting-options", f"-m {AUTO}", other="another model")
@@ -150,6 +159,12 @@ def _plan(request: UpscaleRequest, on_event: OnEvent) -> Plan:
         addresses = [part for part in ref.steps if isinstance(part, AddressRef)]
         fetch([d for part in addresses for d in part.missing(1)], on_event)
     check_chains(refs)
+    return refs
+
+
+def _plan(request: UpscaleRequest, refs: tuple[ModelRef, ...], *, several: bool) -> Plan:
+    options = request.options
+    chooses = AUTO in request.models
     factor = _factor(request, refs)
     size = request.bounds or Size(factor, max_side=options.max_side)
     label = _label(factor, options)
@@ -157,8 +172,9 @@ def _plan(request: UpscaleRequest, on_event: OnEvent) -> Plan:
     output = Path(request.output) if named and request.output else None
     search = Search(options.recursive, output, options.suffix or label, size)
     found = find_inputs(request.inputs, search)
-    several = len(request.inputs) > 1 or len(found.files) > 1
-    sequence = plan_sequence_job(found.files, request.inputs[0], request.output or "")
+    several = several or len(request.inputs) > 1 or len(found.files) > 1
+    first = next(iter(request.inputs), "")
+    sequence = plan_sequence_job(found.files, first, request.output or "")
     if options.clip.fps is not None and sequence is None:
         raise RefusedError("fps-without-images")
     if sequence is not None:
