@@ -170,6 +170,23 @@ for arguments in (["--help"], ["upscale", "--help"], ["upscale", "x", "-x", "99"
     assert done.returncode == 0, done.stderr.decode()
 
 
+def test_what_an_image_does_not_need_is_not_imported(tmp_path: Path) -> None:
+    save(tmp_path / "a.png")
+    code = """
+import sys
+import sr_cli.cli.main as m
+sys.argv = ["sr", "upscale", "-m", "bicubic", "-x2", "a.png"]
+try:
+    m.app()
+except SystemExit as end:
+    assert end.code == 0
+unused = {"torch", "cv2", "filelock", "http.client", "sr_cli.upscale.clips", "PIL.ImageDraw"}
+assert not unused & set(sys.modules), unused & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+    assert size_of(tmp_path / "a_x2.png") == (32, 24)
+
+
 def test_upscaling_does_not_import_the_compiler(tmp_path: Path) -> None:
     """torch._dynamo takes as long to import as torch; operations on the meta device import it."""
     code = """

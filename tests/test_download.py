@@ -28,7 +28,7 @@ from sr_cli.errors import SrError
 from sr_cli.store import store, transfer
 from sr_cli.store.pins import all_pins, pin, pinned
 from sr_cli.store.remote import Remote
-from sr_cli.store.transfer import partial_of
+from sr_cli.store.store import partial_of
 
 CONTENT = bytes(range(256)) * 4000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -124,7 +124,7 @@ def test_a_half_is_fetched_again_where_the_hub_knows_the_hash(
 ) -> None:
     url = server.put("/a", CONTENT)
     monkeypatch.setattr(
-        "sr_cli.store.store.find_source",
+        "sr_cli.store.transfer.find_source",
         lambda r: transfer.TransferSource(r, url, len(CONTENT), DIGEST),
     )
     wanted = Remote("hf://owner/repo/file", "a")
@@ -224,7 +224,7 @@ def test_the_hubs_token_stays_with_the_hub(server: Server, monkeypatch: pytest.M
     url = server.url + "/hub"
     headers = {"Authorization": "Bearer hf_secret"}
     monkeypatch.setattr(
-        "sr_cli.store.store.find_source",
+        "sr_cli.store.transfer.find_source",
         lambda r: transfer.TransferSource(r, url, len(CONTENT), DIGEST, headers),
     )
     with serving() as storage:

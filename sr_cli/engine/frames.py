@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -227,6 +226,9 @@ def bleed_colour(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     hidden = alpha == 0
     if not hidden.any() or hidden.all():
         return pixels
+
+    import cv2
+
     _, labels = cv2.distanceTransformWithLabels(
         hidden.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
@@ -269,6 +271,8 @@ FLAT_REACH = 2
 
 def is_flat(alpha: NDArray[Any]) -> NDArray[np.bool_]:
     """Where alpha keeps its exact value."""
+    import cv2
+
     side = 2 * FLAT_REACH + 1
     window = np.ones((side, side), np.uint8)
     flat: NDArray[np.bool_] = cv2.erode(alpha, window) == cv2.dilate(alpha, window)

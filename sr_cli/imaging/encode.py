@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import BinaryIO
 
-import cv2
-
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.codecs import avif, bmp_writer, gif, jpeg, jxl, png, tiff_writer, webp
 from sr_cli.imaging.fit import fit_metadata
@@ -47,7 +45,7 @@ def write_picture(picture: Picture, file: BinaryIO, target: Format, encoding: En
         picture.notes += _WRITERS[target.name](picture, file, metadata, encoding)
     except (OSError, SrError):
         raise
-    except (ValueError, TypeError, KeyError, RuntimeError, cv2.error) as error:
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
         raise SrError("encoding-failed", format=target.name, reason=str(error)) from error
 
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from html import escape
 from typing import Literal
 from xml.etree import ElementTree
 from xml.parsers import expat
-from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 
-from sr_cli.imaging.xmp import EMPTY_PACKET
+from sr_cli.imaging.xmp import EMPTY_PACKET, quoted
 from sr_cli.version import __version__
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -122,7 +122,7 @@ def add_provenance(packet: bytes | None, made: Provenance) -> bytes:
     parts: list[tuple[_Place, str]] = []
     properties = ""
     if not places.has_creator:
-        tool = escape(made.tool)
+        tool = escape(made.tool, quote=False)
         properties += f'<xmp:CreatorTool xmlns:xmp="{_XMP}">{tool}</xmp:CreatorTool>'
     if places.history is None:
         properties += (
@@ -132,7 +132,7 @@ def add_provenance(packet: bytes | None, made: Provenance) -> bytes:
     else:
         parts.append((places.history, _entry(made)))
     if properties:
-        about = quoteattr(places.about)
+        about = quoted(places.about)
         described = f'<rdf:Description xmlns:rdf="{_RDF}" rdf:about={about}>{properties}'
         parts.append((places.descriptions, described + "</rdf:Description>"))
     for place, text in sorted(parts, key=lambda part: part[0].start, reverse=True):
@@ -151,7 +151,7 @@ def _entry(made: Provenance) -> str:
         "softwareAgent": made.tool,
         "parameters": parameters,
     }
-    inner = "".join(f"<stEvt:{n}>{escape(v)}</stEvt:{n}>" for n, v in fields.items())
+    inner = "".join(f"<stEvt:{n}>{escape(v, quote=False)}</stEvt:{n}>" for n, v in fields.items())
     return (
         f'<rdf:li xmlns:rdf="{_RDF}" xmlns:stEvt="{_EVENT}" rdf:parseType="Resource">{inner}'
         "</rdf:li>"

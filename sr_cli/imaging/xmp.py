@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from xml.sax.saxutils import escape, quoteattr
+from html import escape
 
 NAMESPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",
@@ -43,10 +43,21 @@ def add_to_xmp(packet: bytes | None, properties: Mapping[str, str]) -> bytes | N
     about = re.search(rb"""rdf:about\s*=\s*("[^"]*"|'[^']*')""", packet)
     subject = about[1].decode("utf-8", "replace") if about else '""'
     used = {name.partition(":")[0] for name in properties}
-    declared = "".join(f" xmlns:{p}={quoteattr(NAMESPACES[p])}" for p in sorted(used))
+    declared = "".join(f" xmlns:{p}={quoted(NAMESPACES[p])}" for p in sorted(used))
     added = f"<rdf:Description rdf:about={subject}{declared}>"
     added += "".join(_element(name, text) for name, text in properties.items())
     return packet[:end] + f"{added}</rdf:Description>".encode() + packet[end:]
+
+
+def quoted(value: str) -> str:
+    """A value as XML has it in a tag, in quotes, so that reading it gives the same text.
+
+    `xml.sax.saxutils` has a function for it, and imports HTTP and TLS.
+    """
+    # Plain white space in a value is read as spaces (XML 1.0, section 3.3.3).
+    spaces = {ord(character): f"&#{ord(character)};" for character in "\t\n\r"}
+    inner = escape(value, quote=False).replace('"', "&quot;").translate(spaces)
+    return f'"{inner}"'
 
 
 def _has(packet: bytes, name: str) -> bool:
@@ -55,5 +66,5 @@ def _has(packet: bytes, name: str) -> bool:
 
 def _element(name: str, text: str) -> str:
     kind, language = ("Seq", "") if name in _ORDERED else ("Alt", ' xml:lang="x-default"')
-    content = escape(_NOT_XML.sub("\ufffd", text))
+    content = escape(_NOT_XML.sub("\ufffd", text), quote=False)
     return f"<{name}><rdf:{kind}><rdf:li{language}>{content}</rdf:li></rdf:{kind}></{name}>"

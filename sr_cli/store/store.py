@@ -6,13 +6,16 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sr_cli.errors import SrError
 from sr_cli.store.pins import all_pins, pin, pinned, unpin
 from sr_cli.store.remote import Remote, is_address
-from sr_cli.store.transfer import OnBytes, TransferSource, find_source, partial_of, transfer
 from sr_cli.system.cache import cache_folder
 from sr_cli.system.files import exclusive_lock, mib_rounded_up, sha256_of
+
+if TYPE_CHECKING:
+    from sr_cli.store.transfer import OnBytes, TransferSource
 
 
 def get(
@@ -81,6 +84,11 @@ def is_intact(remote: Remote) -> bool:
     return bool(known) and _matches(remote, sha256_of(remote.path))
 
 
+def partial_of(path: Path) -> Path:
+    """The file that holds a partial download."""
+    return path.with_name(f"{path.name}.part")
+
+
 def remove(remote: Remote) -> list[Path]:
     """Remove a file and its partial download from the cache; its pin stays.
 
@@ -132,6 +140,9 @@ def _fetch(
     on_bytes: OnBytes | None,
     validate: Callable[[Path], None] | None,
 ) -> None:
+    # With HTTP and TLS, which cached files do not need.
+    from sr_cli.store.transfer import find_source, transfer
+
     source = find_source(remote)
     partial = partial_of(path)
     _check_disk_space(source, path)

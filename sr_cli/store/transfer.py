@@ -65,11 +65,6 @@ class _TransientError(Exception):
         self.wait = wait
 
 
-def partial_of(path: Path) -> Path:
-    """The file that holds a partial download."""
-    return path.with_name(f"{path.name}.part")
-
-
 def find_source(remote: Remote) -> TransferSource:
     """Where to download a remote: the hub for hf://, SR_MIRROR/host/path if set, else its address.
 

@@ -11,8 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from filelock import FileLock, Timeout
-
 from sr_cli.errors import SrError
 
 _LOCK_PATIENCE = 3600.0
@@ -132,6 +130,9 @@ def exclusive_lock(path: Path) -> Iterator[None]:
     Raises:
         SrError: `locked` after an hour, `unwritable-file`.
     """
+    # It imports asyncio, which takes longer than to read a small image.
+    from filelock import FileLock, Timeout
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock"), timeout=_LOCK_PATIENCE):

@@ -31,10 +31,6 @@ from sr_cli.imaging.provenance import UsedModel
 from sr_cli.registry.ref import FAITHFUL, ModelRef, is_faithful, parse_model
 from sr_cli.system.files import atomic_write
 from sr_cli.system.memory import TRIM_ABOVE, trim_freed_memory
-from sr_cli.upscale.archive_batch import upscale_archive_job
-from sr_cli.upscale.clip_images import write_clip_images
-from sr_cli.upscale.clips import upscale_clip_job
-from sr_cli.upscale.comparison import side_by_side
 from sr_cli.upscale.inputs import STDIO
 from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.plan import Group, is_readable_result, output_exists
@@ -329,7 +325,11 @@ class Batch:
     ) -> Result:
         options = self._options
         encoding = _encoding(options)
-        sheet = side_by_side(original, made) if original is not None else None
+        sheet = None
+        if original is not None:
+            from sr_cli.upscale.comparison import side_by_side
+
+            sheet = side_by_side(original, made)
         if job.target == STDIO:
             buffer = io.BytesIO()
             write_picture(made, buffer, target, encoding)
@@ -362,13 +362,21 @@ def _encoding(options: UpscaleOptions) -> Encoding:
 
 
 def _run_of(job: Job, group: Group, pipeline: Pipeline) -> _RunJob | None:
-    """What does a whole job that is not one image in memory."""
+    """What does a whole job that is not one image in memory; imported for such jobs alone."""
     if is_raster_job(job, group.options, pipeline):
         return upscale_raster_job
     if job.is_archive:
+        from sr_cli.upscale.archive_batch import upscale_archive_job
+
         return upscale_archive_job
+    if job.into_folder:
+        from sr_cli.upscale.clip_images import write_clip_images
+
+        return write_clip_images
     if job.is_clip:
-        return write_clip_images if job.into_folder else upscale_clip_job
+        from sr_cli.upscale.clips import upscale_clip_job
+
+        return upscale_clip_job
     return None
 
 

@@ -1,4 +1,7 @@
-"""OpenCV, where Pillow decodes only the upper 8 of 16 bits, or is not lossless."""
+"""OpenCV, where Pillow decodes only the upper 8 of 16 bits, or is not lossless.
+
+It is imported where it is used: most images do not need it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,6 +28,8 @@ def decode_frames(data: bytes) -> Sequence[NDArray[Any]]:
     Raises:
         SrError: `unsupported-16-bit-image`.
     """
+    import cv2
+
     with _silent():
         ok, frames = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if not ok:
@@ -67,18 +71,23 @@ def encode_lossless_avif(frame: Frame, blocks: Mapping[str, bytes]) -> tuple[byt
     Raises:
         SrError: `encoding-failed`.
     """
+    import cv2
+
     colour = frame.pixels if frame.pixels.ndim == 3 else np.dstack([frame.pixels] * 3)
     parts = [colour[..., ::-1]] + ([] if frame.alpha is None else [frame.alpha])
     pixels, options = np.dstack(parts), [cv2.IMWRITE_AVIF_QUALITY, 100]
     with_metadata = getattr(cv2, "imencodeWithMetadata", None)
     has_kinds = all(hasattr(cv2, f"IMAGE_METADATA_{name}") for name in blocks)
-    if blocks and with_metadata is not None and has_kinds:
-        kinds = [getattr(cv2, f"IMAGE_METADATA_{name}") for name in blocks]
-        contents = [np.frombuffer(block, np.uint8)[None] for block in blocks.values()]
-        ok, encoded = with_metadata(".avif", pixels, kinds, contents, options)
-    else:
-        has_kinds = not blocks
-        ok, encoded = cv2.imencode(".avif", pixels, options)
+    try:
+        if blocks and with_metadata is not None and has_kinds:
+            kinds = [getattr(cv2, f"IMAGE_METADATA_{name}") for name in blocks]
+            contents = [np.frombuffer(block, np.uint8)[None] for block in blocks.values()]
+            ok, encoded = with_metadata(".avif", pixels, kinds, contents, options)
+        else:
+            has_kinds = not blocks
+            ok, encoded = cv2.imencode(".avif", pixels, options)
+    except cv2.error as error:
+        raise SrError("encoding-failed", format="AVIF", reason=str(error)) from error
     if not ok:
         raise SrError("encoding-failed", format="AVIF", reason="OpenCV cannot encode it")
     return encoded.tobytes(), has_kinds
@@ -87,6 +96,8 @@ def encode_lossless_avif(frame: Frame, blocks: Mapping[str, bytes]) -> tuple[byt
 @contextmanager
 def _silent() -> Iterator[None]:
     """Silence OpenCV's log: damaged files are reported as errors."""
+    import cv2
+
     # OpenCV 4 has these functions in cv2.utils.logging, OpenCV 5 in cv2.
     log: Any = getattr(cv2.utils, "logging", cv2)
     level = log.getLogLevel()

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from xml.dom.minidom import Attr, Document, Element, parseString
 from xml.parsers.expat import ExpatError
-from xml.sax.saxutils import quoteattr
 
 from sr_cli.imaging.compound.promises import Item, Promises
 from sr_cli.imaging.picture import CameraProperty
+from sr_cli.imaging.xmp import quoted
 
 GAIN_MAP_URI = "http://ns.adobe.com/hdr-gain-map/1.0/"
 _CONTAINER = "http://ns.google.com/photos/1.0/container/"
@@ -109,8 +109,8 @@ def _description(promises: Promises, about: str) -> str:
         spaces |= {"Container": _CONTAINER, "Item": _ITEM}
         entries = "".join(_entry(item) for item in promises.items)
         directory = f"<Container:Directory><rdf:Seq>{entries}</rdf:Seq></Container:Directory>"
-    names = "".join(f" xmlns:{prefix}={quoteattr(uri)}" for prefix, uri in spaces.items())
-    values_text = "".join(f" {name}={quoteattr(value)}" for name, value in values.items())
+    names = "".join(f" xmlns:{prefix}={quoted(uri)}" for prefix, uri in spaces.items())
+    values_text = "".join(f" {name}={quoted(value)}" for name, value in values.items())
     return f"<rdf:Description{names}{values_text}>{directory}</rdf:Description>"
 
 
@@ -120,7 +120,7 @@ def _entry(item: Item) -> str:
         values["Length"] = str(item.length)
     if item.padding:
         values["Padding"] = str(item.padding)
-    text = "".join(f" Item:{name}={quoteattr(value)}" for name, value in values.items())
+    text = "".join(f" Item:{name}={quoted(value)}" for name, value in values.items())
     return f'<rdf:li rdf:parseType="Resource"><Container:Item{text}/></rdf:li>'
 
 
