@@ -17,16 +17,16 @@ from helpers.networks import compact
 from PIL import Image
 from safetensors.torch import save_file
 
-from sr_cli import UpscaleOptions, upscale_files
+from sr_cli import Adaptation, UpscaleOptions, upscale_files
 from sr_cli.engine import adapt
 from sr_cli.engine.adapt import adapt_model
-from sr_cli.engine.options import Adaptation
 from sr_cli.errors import RefusedError
 from sr_cli.evaluation.metrics import psnr_y
 from sr_cli.imaging.resize import downscale_bicubic
 from sr_cli.registry.checkpoint import Header, save_checkpoint
 from sr_cli.registry.loaded import as_loaded
 from sr_cli.registry.ref import load_model
+from sr_cli.upscale.request import Event, Progress
 
 CPU = torch.device("cpu")
 
@@ -90,6 +90,22 @@ def test_a_time_decides_the_number_of_steps(sr: Run, tmp_path: Path, too_bright:
     (note,) = done.notes
     assert note["steps"] >= 1
     assert done.records[0]["seconds"] > 0.3
+
+
+def test_progress_goes_on_through_both_parts(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", 90, 70)
+    shares: list[float] = []
+
+    def note(event: Event) -> None:
+        if isinstance(event, Progress):
+            shares.append(event.share)
+
+    options = UpscaleOptions(adapt=Adaptation(steps=4))
+    (result,) = upscale_files(path, model="espcn", scale=2, options=options, on_event=note)
+    assert result.status == "done"
+    assert shares[:4] == pytest.approx([0.225, 0.45, 0.675, 0.9])
+    assert shares == sorted(shares)
+    assert len(shares) > 4 and shares[-1] == 1
 
 
 @pytest.mark.parametrize("kind", ["gray", "alpha", "deep", "float", "nothing"])
@@ -198,6 +214,7 @@ def test_neither_steps_nor_a_time(sr: Run, tmp_path: Path, text: str) -> None:
         (Adaptation(1, 1.0), "conflicting-options"),
         (Adaptation(steps=0), "out-of-range"),
         (Adaptation(seconds=float("inf")), "out-of-range"),
+        (Adaptation(steps="5"), "invalid-request"),  # type: ignore[arg-type]
         ("60s", "invalid-request"),
     ],
 )
@@ -233,3 +250,14 @@ def test_what_was_held_back_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     model = load_model("espcn", scale=2)
     monkeypatch.setattr(adapt, "_LEARNING_RATE", 1.0)
     assert adapt_model(model, smooth(80, 80), Adaptation(3), CPU).model is None
+
+
+def test_small_gains_and_chance_are_not_taken() -> None:
+    before = np.full(9, 1.0)
+    assert adapt._is_better(before * 0.98, before)
+    assert not adapt._is_better(before * 0.995, before)
+    uneven = before.copy()
+    uneven[:2] = 0.5, 1.2
+    assert not adapt._is_better(uneven, before)
+    uneven[:4] = 0.5
+    assert adapt._is_better(uneven, before)

@@ -52,8 +52,7 @@ _CHECK_EVERY = 25
 """Steps between measurements on the part that is held back."""
 
 _LEAST_GAIN = 0.05
-"""In dB. About a third of what is gained on the reduction is gained on the image itself: less than
-this would not be worth the risk."""
+"""In dB. What gains less on the reduction may as well lose on the image itself."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from sr_cli.errors import RefusedError
+from sr_cli.system.types import check_types
 
 PRECISION_NAMES = ("fp32", "bf16", "fp16")
 WRAPS = ("none", "x", "y", "both")
@@ -29,8 +30,10 @@ class Adaptation:
         """Check that there is one value, above 0.
 
         Raises:
-            RefusedError: `missing-option`, `conflicting-options` or `out-of-range`.
+            RefusedError: `invalid-request`, `missing-option`, `conflicting-options` or
+                `out-of-range`.
         """
+        check_types(self, "adapt.")
         if self.steps is None and self.seconds is None:
             raise RefusedError("missing-option", "adapt", example="--adapt 60s")
         if self.steps is not None and self.seconds is not None:
