@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sr_cli.version import __version__
 
 if TYPE_CHECKING:
-    from sr_cli.engine.options import EngineOptions
+    from sr_cli.engine.options import Adaptation, EngineOptions
     from sr_cli.errors import Note, RefusedError, SrError
     from sr_cli.evaluation.benchmark import benchmark
     from sr_cli.evaluation.plan import BenchmarkOptions, Pairs
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sr_cli.upscale.request import Result, UpscaleOptions
 
 __all__ = [
+    "Adaptation",
     "BenchmarkOptions",
     "Deviation",
     "EngineOptions",
@@ -59,6 +60,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "Adaptation": "engine.options",
     "BenchmarkOptions": "evaluation.plan",
     "Deviation": "imaging.consistency",
     "EngineOptions": "engine.options",

@@ -86,6 +86,7 @@ def _provenance_of(image: Path) -> dict[str, Any]:
         "factor": made.factor,
         "models": [{"id": m.id, "sha256": m.sha256} for m in made.models],
         "combined": made.combined,
+        "adapted": made.adapted,
     }
 
 

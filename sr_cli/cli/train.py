@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sr_cli.cli.console import print_json, say, shown
+from sr_cli.cli.durations import parse_duration
 from sr_cli.cli.options import takes
 from sr_cli.cli.upscale_options import parse_scale
 from sr_cli.errors import ExitCode, RefusedError
@@ -18,24 +18,6 @@ from sr_cli.errors import ExitCode, RefusedError
 if TYPE_CHECKING:
     from sr_cli.training.recipe import Recipe
     from sr_cli.training.request import TrainingRequest, TrainingResult
-
-_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
-
-
-def parse_duration(text: str) -> float:
-    """`90`, `45s`, `30m`, `8h`, `1h30m` as seconds.
-
-    Raises:
-        RefusedError: `invalid-duration` for anything else.
-    """
-    compact = text.strip().lower().replace(" ", "")
-    if re.fullmatch(r"\d+(\.\d+)?", compact):
-        compact += "s"
-    parts = re.findall(r"(\d+(?:\.\d+)?)(min|[smhd])", compact)
-    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    if "".join(n + u for n, u in parts) != compact or seconds <= 0:
-        raise RefusedError("invalid-duration", text)
-    return seconds
 
 
 def parse_scales(texts: list[str]) -> list[int]:

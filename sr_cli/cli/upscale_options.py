@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sr_cli.cli.durations import parse_duration
 from sr_cli.errors import RefusedError
 
 if TYPE_CHECKING:
+    from sr_cli.engine.options import Adaptation
     from sr_cli.upscale.cluster.options import WorkerOptions
     from sr_cli.upscale.request import UpscaleRequest
 
@@ -37,6 +39,20 @@ def parse_scale(text: str) -> float:
         )
     check_factor(factor := float(match[1] or match[2]))
     return factor
+
+
+def parse_adaptation(text: str) -> Adaptation:
+    """`200` as steps; `60s`, `2m`, `1h30m` as a time.
+
+    Raises:
+        RefusedError: `invalid-duration` for anything else.
+    """
+    from sr_cli.engine.options import Adaptation
+
+    steps = re.fullmatch(r"\d{1,9}", text.strip(), re.ASCII)
+    if steps and int(text):
+        return Adaptation(steps=int(text))
+    return Adaptation(seconds=parse_duration(text, hint="steps"))
 
 
 @dataclass(frozen=True)
@@ -173,6 +189,15 @@ class Options:
             "reduced: nothing that was measured is lost. Computed in fp32.",
         ),
     ] = False
+    adapt: Annotated[
+        str | None,
+        typer.Option(
+            "--adapt",
+            metavar="TIME|STEPS",
+            help="Tune the network to each image before upscaling it, for 60s or 2m, or in 200 "
+            "steps. For images of repeated structure; see docs/photos.md.",
+        ),
+    ] = None
     download: Annotated[
         bool, typer.Option("--download", help="Download the public weights that -m needs.")
     ] = False
@@ -322,6 +347,7 @@ def as_request(o: Options) -> UpscaleRequest:
             flatten=o.flatten,
             compare=o.compare,
             verify=o.verify,
+            adapt=None if o.adapt is None else parse_adaptation(o.adapt),
             download=o.download,
             max_pixels=o.max_pixels,
             allow_truncated=o.allow_truncated,

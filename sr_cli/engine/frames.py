@@ -96,6 +96,22 @@ def maps_values(picture: Picture) -> bool:
     return False
 
 
+def colour_of(frame: Frame, *, measured: bool) -> NDArray[Any]:
+    """The gray or colour of a frame as a pipeline gets it: filled, and mapped to [0, 1] if needed.
+
+    Args:
+        frame: It is not changed.
+        measured: Whether 16 bits may be measurements.
+    """
+    colour = frame.pixels if frame.alpha is None else bleed_colour(frame.pixels, frame.alpha)
+    missing = find_missing(colour, frame.nodata)
+    if missing is not None and missing.all():
+        return np.zeros(colour.shape, np.float32)
+    filled = colour if missing is None else bleed_colour(colour, ~missing)
+    span = _span(filled, None, measured)
+    return filled if span is None else span.to_unit(filled)
+
+
 def only_shrinks(frame: Frame, pipeline: Pipeline, size: Size) -> bool:
     """Whether a frame does not become larger, so that bicubic alone resizes it."""
     width, height = size.of(frame.width, frame.height)

@@ -2,14 +2,50 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
 from sr_cli.errors import RefusedError
+from sr_cli.system.types import check_types
 
 PRECISION_NAMES = ("fp32", "bf16", "fp16")
 WRAPS = ("none", "x", "y", "both")
 MAX_THREADS = 1024
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """How long a network is tuned to an image: a number of steps, or a time.
+
+    Attributes:
+        steps: Of the optimiser; None for a time.
+        seconds: The time; None for a number of steps.
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+
+    def check(self) -> None:
+        """Check that there is one value, above 0.
+
+        Raises:
+            RefusedError: `invalid-request`, `missing-option`, `conflicting-options` or
+                `out-of-range`.
+        """
+        check_types(self, "adapt.")
+        if self.steps is None and self.seconds is None:
+            raise RefusedError("missing-option", "adapt", example="--adapt 60s")
+        if self.steps is not None and self.seconds is not None:
+            raise RefusedError("conflicting-options", "adapt in steps", other="a time")
+        check_at_least_one(adapt=self.steps)
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
+            raise RefusedError("out-of-range", "adapt", value=self.seconds, allowed="above 0")
+
+    def share(self, steps: int, seconds: float) -> float:
+        """The share that is spent, 0 to 1."""
+        spent = steps / self.steps if self.steps else seconds / (self.seconds or seconds)
+        return min(1.0, spent)
 
 
 @dataclass(frozen=True)

@@ -214,13 +214,13 @@ class ConsistentPipeline:
     """A pipeline whose results give back their input when they are reduced with bicubic."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
+        self.pipeline = pipeline
         self.restores = pipeline.restores
         self.wrap = pipeline.wrap
 
     @property
     def upscalers(self) -> list[Upscaler]:
-        return self._pipeline.upscalers
+        return self.pipeline.upscalers
 
     def run(
         self,
@@ -232,10 +232,10 @@ class ConsistentPipeline:
     ) -> NDArray[Any]:
         """As `Pipeline.run`. Where nothing becomes larger, there is nothing to give back."""
         if size[0] < lr.shape[0] or size[1] < lr.shape[1]:
-            return self._pipeline.run(lr, size, on_share, exact=exact)
+            return self.pipeline.run(lr, size, on_share, exact=exact)
         # Rounded to 8 bits only once, at the end.
         fine = lr.astype(np.uint16) * np.uint16(257) if lr.dtype == np.uint8 else lr
-        return project(lr, self._pipeline.run(fine, size, on_share, exact=exact), wrap=self.wrap)
+        return project(lr, self.pipeline.run(fine, size, on_share, exact=exact), wrap=self.wrap)
 
 
 def build_pipeline(refs: Sequence[ModelRef], factor: float, options: EngineOptions) -> Pipeline:

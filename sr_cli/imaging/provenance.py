@@ -51,12 +51,14 @@ class Provenance:
         factor: By which the sides were multiplied.
         models: The models, in order.
         combined: How several models were used: their `average`, or a `chain` of them in turn.
+        adapted: Steps in which the weights were tuned to the image; 0 if they are the file's.
         tool: The name and version of this tool.
     """
 
     factor: float
     models: tuple[UsedModel, ...]
     combined: Literal["", "average", "chain"] = ""
+    adapted: int = 0
     tool: str = TOOL
 
 
@@ -66,6 +68,7 @@ class _Parameters(msgspec.Struct, omit_defaults=True):
     factor: float
     models: tuple[UsedModel, ...]
     combined: Literal["", "average", "chain"] = ""
+    adapted: int = 0
 
 
 def find_provenance(packet: bytes) -> Provenance | None:
@@ -87,7 +90,7 @@ def find_provenance(packet: bytes) -> Provenance | None:
                 found = msgspec.convert(json.loads(_field(entry, "parameters")), _Parameters)
             except (msgspec.ValidationError, ValueError, RecursionError):
                 continue
-            return Provenance(found.factor, found.models, found.combined, agent)
+            return Provenance(found.factor, found.models, found.combined, found.adapted, agent)
     return None
 
 
@@ -144,7 +147,7 @@ def add_provenance(packet: bytes | None, made: Provenance) -> bytes:
 def _entry(made: Provenance) -> str:
     # In ASCII: XML does not allow every character that the name of a file may have.
     parameters = json.dumps(
-        msgspec.to_builtins(_Parameters(made.factor, made.models, made.combined))
+        msgspec.to_builtins(_Parameters(made.factor, made.models, made.combined, made.adapted))
     )
     fields = {
         "action": "resized",

@@ -214,7 +214,8 @@ class AddressRef(ModelRef):
 
     remote: Remote
 
-    def _file(self) -> FileRef:
+    def file(self) -> FileRef:
+        """The file in the cache. Raises `not-downloaded` if it is not there."""
         if not store.is_intact(self.remote):
             raise RefusedError("not-downloaded", self.remote.address, hint="address")
         return file_ref(self.name, self.remote.path)
@@ -225,14 +226,14 @@ class AddressRef(ModelRef):
     @cached_property
     def _scales(self) -> list[int]:
         with about_address(self.remote):
-            return self._file().scales()
+            return self.file().scales()
 
     def load(self, scale: int | None = None) -> LoadedModel:
         with about_address(self.remote):
-            return self._file().load(scale)
+            return self.file().load(scale)
 
     def used(self, scale: int | None) -> tuple[UsedModel, ...]:
-        return self._file().used(scale)
+        return self.file().used(scale)
 
     def missing(self, factor: float) -> list[Download]:
         if store.is_intact(self.remote):
@@ -337,14 +338,38 @@ def parse_model(name: str | Path | None) -> ModelRef:
     raise _unknown_model(name, manifest)
 
 
-def is_faithful(ref: ModelRef) -> bool:
+def is_own(ref: ModelRef) -> bool:
+    """Whether all weights are of sr: shipped with it, or in a checkpoint of `sr train`.
+
+    Raises:
+        SrError: What reading a file raises; `not-downloaded`.
+    """
+    from sr_cli.registry.checkpoint import is_sr_checkpoint
+
+    for step in ref.steps:
+        file = step.file() if isinstance(step, AddressRef) else step
+        if isinstance(file, OnnxRef):
+            return False
+        if isinstance(file, FileRef) and not is_sr_checkpoint(file.path):
+            return False
+        if isinstance(file, FamilyRef) and any(e.url for e in file.entries):
+            return False
+    return True
+
+
+def is_faithful(ref: ModelRef, *, unknown: bool = False) -> bool:
     """Whether a model is known to invent nothing: trained for the least error on clean images.
 
     These are bicubic and the shipped default variants, except for SRGAN. Of files and of public
     weights it is not known.
+
+    Args:
+        ref: The model.
+        unknown: What to assume of files.
     """
     return all(
         isinstance(step, BicubicRef)
+        or (unknown and isinstance(step, FileRef | AddressRef))
         or (
             isinstance(step, FamilyRef)
             and all(e.default and not e.url and e.network != "srgan" for e in step.entries)

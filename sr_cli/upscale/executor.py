@@ -31,6 +31,7 @@ from sr_cli.imaging.provenance import UsedModel
 from sr_cli.registry.ref import FAITHFUL, ModelRef, is_faithful, parse_model
 from sr_cli.system.files import atomic_write
 from sr_cli.system.memory import TRIM_ABOVE, trim_freed_memory
+from sr_cli.upscale.adaptation import SHARE, adapt_to
 from sr_cli.upscale.inputs import STDIO
 from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.plan import Group, is_readable_result, output_exists
@@ -200,15 +201,16 @@ class Batch:
                 elif following and self._can_read_ahead(following):
                     ahead = self._readers.submit(read_input, following, self._options)
                     self._read_ahead = following, ahead
+                pipeline, steps = self._adapted(picture, job)
                 made = upscale_picture(
                     picture,
-                    self._pipeline,
+                    pipeline,
                     self._group.size,
-                    self._reporter(job),
+                    self._reporter(job, SHARE if self._options.adapt else 0.0),
                     verify=self._options.verify,
                 )
                 made.provenance = provenance_of(
-                    picture.frames, self._group, self._pipeline, self._used
+                    picture.frames, self._group, self._pipeline, self._used, adapted=steps
                 )
                 if self._options.verify:
                     result = with_deviation(result, made, target, _encoding(self._options))
@@ -304,8 +306,17 @@ class Batch:
         size = read_size(job.source)
         return size is None or size[0] * size[1] <= _OVERLAP_PIXELS
 
-    def _reporter(self, job: Job) -> OnShare:
-        return lambda share: self._report(Progress(job.source, share))
+    def _adapted(self, picture: Picture, job: Job) -> tuple[Pipeline, int]:
+        """The pipeline for an image, and the steps in which its network is tuned to it."""
+
+        def report(share: float) -> None:
+            self._report(Progress(job.source, share * SHARE))
+
+        return adapt_to(picture, self._pipeline, self._group, report)
+
+    def _reporter(self, job: Job, before: float) -> OnShare:
+        """What reports the share of an image that is done, after the share of what came before."""
+        return lambda share: self._report(Progress(job.source, before + share * (1 - before)))
 
     def _report(self, event: Event) -> None:
         try:

@@ -25,6 +25,7 @@ from sr_cli.registry.ref import (
     parse_model,
 )
 from sr_cli.store.pins import pinned
+from sr_cli.upscale.adaptation import check_adaptable
 from sr_cli.upscale.archive import is_archive, is_whole, page_contents
 from sr_cli.upscale.automatic import choose_model
 from sr_cli.upscale.inputs import STDIO, Search, find_inputs
@@ -159,6 +160,8 @@ def _parse_models(request: UpscaleRequest, on_event: OnEvent) -> tuple[ModelRef,
         addresses = [part for part in ref.steps if isinstance(part, AddressRef)]
         fetch([d for part in addresses for d in part.missing(1)], on_event)
     check_chains(refs)
+    if request.options.adapt is not None:
+        check_adaptable(refs)
     return refs
 
 
@@ -200,7 +203,10 @@ def _plan(request: UpscaleRequest, refs: tuple[ModelRef, ...], *, several: bool)
         raise RefusedError("conflicting-options", "compare", other="an output on stdout")
     if options.compare and any(job.is_archive for job in jobs):
         raise RefusedError("conflicting-options", "compare", other="an archive")
-    checks = {"verify": options.verify, "consistent": options.engine.consistent}
+    adapts = options.adapt is not None
+    if adapts and any(job.is_archive for job in jobs):
+        raise RefusedError("conflicting-options", "adapt", other="an archive")
+    checks = {"verify": options.verify, "consistent": options.engine.consistent, "adapt": adapts}
     for name, asked in checks.items():
         if asked and any(job.is_clip for job in jobs):
             raise RefusedError("conflicting-options", name, other="a clip")

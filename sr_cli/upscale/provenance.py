@@ -29,7 +29,12 @@ def used_models(group: Group) -> tuple[UsedModel, ...]:
 
 
 def provenance_of(
-    frames: Sequence[Frame], group: Group, pipeline: Pipeline, used: tuple[UsedModel, ...]
+    frames: Sequence[Frame],
+    group: Group,
+    pipeline: Pipeline,
+    used: tuple[UsedModel, ...],
+    *,
+    adapted: int = 0,
 ) -> Provenance:
     """What makes the result of an image: the models, or bicubic where nothing grows.
 
@@ -38,13 +43,14 @@ def provenance_of(
         group: Of the image.
         pipeline: Of the group.
         used: From `used_models`.
+        adapted: Steps in which the weights were tuned to the image.
     """
     first, size = frames[0], group.size
     if all(only_shrinks(f, pipeline, size) for f in frames):
         used = BicubicRef().used(None)
     factor = round(size.factor_for(first.width, first.height), 6)
     if len(used) == 1:
-        return Provenance(factor, used)
+        return Provenance(factor, used, adapted=adapted)
     return Provenance(factor, used, "average" if len(group.refs) > 1 else "chain")
 
 

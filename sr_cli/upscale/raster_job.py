@@ -44,13 +44,14 @@ def is_raster_job(job: Job, options: UpscaleOptions, pipeline: Pipeline | None =
 
     Args:
         job: The job.
-        options: Of the request; a comparison shows whole images, and a check needs them.
+        options: Of the request; a comparison shows whole images, and a check and tuning need them.
         pipeline: That upscales it, if it is known.
     """
     return (
         job.format is FORMATS["TIFF"]
         and STDIO not in (job.source, job.target)
-        and not (job.is_archive or job.is_clip or options.compare or options.verify)
+        and not (job.is_archive or job.is_clip)
+        and not (options.compare or options.verify or options.adapt)
         and (pipeline is None or can_stream(pipeline))
         and is_raster(job.source)
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from sr_cli.engine.options import EngineOptions, check_at_least_one
+from sr_cli.engine.options import Adaptation, EngineOptions, check_at_least_one
 from sr_cli.engine.size import MAX_FACTOR, Size
 from sr_cli.errors import Note, RefusedError, SrError
 from sr_cli.imaging.formats import DEFAULT_MAX_PIXELS
@@ -41,6 +41,8 @@ class UpscaleOptions:
         flatten: Drop what the format does not support: 16 bits, alpha (onto white), frames.
         compare: Also write NAME_compare, bicubic next to the result.
         verify: Reduce each result again, and report how far it is from its input.
+        adapt: How long to tune the network to each image before it is upscaled; None for not at
+            all.
         download: Download the public weights that a model needs.
         max_pixels: The most pixels of an input or a result; of clips, of a frame.
         allow_truncated: Read truncated files as far as possible.
@@ -62,6 +64,7 @@ class UpscaleOptions:
     flatten: bool = False
     compare: bool = False
     verify: bool = False
+    adapt: Adaptation | None = None
     download: bool = False
     max_pixels: int = DEFAULT_MAX_PIXELS
     allow_truncated: bool = False
@@ -93,7 +96,7 @@ class UpscaleRequest:
 
         Raises:
             RefusedError: `invalid-request`, `empty-value`, `out-of-range`, `unknown-value`,
-                `conflicting-options`.
+                `conflicting-options`, `missing-option`.
         """
         o = self.options
         check_types(self)
@@ -111,6 +114,8 @@ class UpscaleRequest:
             raise RefusedError("conflicting-options", "scale", other="width and height")
         if o.overwrite and o.skip_existing:
             raise RefusedError("conflicting-options", "overwrite", other="skip-existing")
+        if o.adapt is not None:
+            o.adapt.check()
         o.clip.check()
         o.engine.check()
 

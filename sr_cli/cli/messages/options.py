@@ -13,6 +13,11 @@ MESSAGES: dict[str, Message] = {
     "wrong-type": Message("{subject} {value}: must be {wanted}"),
     # facts: wanted, given (types)
     "invalid-request": Message("invalid request: {subject} must be {wanted}, not {given}"),
+    "invalid-duration": Message(
+        "'{subject}' is not a duration above 0",
+        "for example: 90m or 8h",
+        {"steps": "for example: 60s, 2m, or a number of steps: 200"},
+    ),
     "empty-value": Message("{subject} is empty"),
     # facts: other
     "conflicting-options": Message("{subject} and {other} cannot be used together"),

@@ -40,7 +40,6 @@ MESSAGES: dict[str, Message] = {
         "{subject}: not the weights of {network} ({tensor} is missing or has another shape)"
     ),
     # Requests.
-    "invalid-duration": Message("'{subject}' is not a duration above 0", "for example: 90m or 8h"),
     # facts: suffix
     "wrong-suffix": Message("{subject}: the name must end in {suffix}"),
     # facts: batch, processes

@@ -100,6 +100,27 @@ MESSAGES: dict[str, Message] = {
     ),
     # facts: reason
     "image-failed": Message("{subject}: {reason}"),
+    # facts: reason
+    "not-adaptable": Message(
+        "{subject} cannot be tuned to an image ({reason})",
+        "-m edsr can, and checkpoints of sr train",
+        words={
+            "bicubic": "it has no weights",
+            "chain": "it is a chain",
+            "foreign": "its weights are not of sr",
+            "perceptual": "it is not trained for the least error, and would unlearn what it is for",
+        },
+    ),
+    # facts: size, smallest
+    "too-small-to-adapt": Message(
+        "{subject}: too small to tune a network to it ({size}; both sides need {smallest} pixels)",
+        "leave out --adapt",
+    ),
+    # facts: frames
+    "one-frame-to-adapt": Message(
+        "{subject}: --adapt is for images of one frame or page; this one has {frames}",
+        "leave out --adapt, or use --flatten with a format that holds one",
+    ),
     # facts: seconds, reason
     "cluster-unreachable": Message(
         "{subject}: no scheduler answers within {seconds} s ({reason})",
@@ -179,6 +200,11 @@ NOTES: dict[str, str] = {
     "verified-before-compression": (
         "verified before compression: {format} changes pixels (-f png or tif does not)"
     ),
+    # facts: steps, gain
+    "adapted": "tuned to the image in {steps} steps: {gain:+.2f} dB on the part that was held back",
+    # facts: steps
+    "not-adapted": "not better on the part that was held back, after {steps} steps of tuning: "
+    "upscaled with the weights as they are",
     # facts: file
     "unreadable-result-replaced": "{file} was empty or damaged, and is made again",
     # facts: reason (model, frames, alpha, bands, values, factor, memory)

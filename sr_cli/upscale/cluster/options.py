@@ -56,6 +56,8 @@ class WorkerOptions:
         check_at_least_one(workers=self.workers, split_pixels=self.split_pixels)
         if "-" in request.inputs or request.output == "-":
             raise RefusedError("conflicting-options", "workers", other="stdin and stdout")
+        if request.options.adapt is not None:
+            raise RefusedError("conflicting-options", "workers", other="adapt")
         if self.cluster is None:
             self._check_cores(request.options.engine.threads)
         else:
