@@ -8,7 +8,17 @@ from typing import BinaryIO
 import cv2
 
 from sr_cli.errors import Note, SrError
-from sr_cli.imaging.codecs import avif, bmp_writer, gif, jpeg, jxl, png, tiff_writer, webp
+from sr_cli.imaging.codecs import (
+    avif,
+    bmp_writer,
+    dicom_writer,
+    gif,
+    jpeg,
+    jxl,
+    png,
+    tiff_writer,
+    webp,
+)
 from sr_cli.imaging.fit import fit_metadata
 from sr_cli.imaging.formats import Encoding, Format, holds_provenance
 from sr_cli.imaging.metadata import adapt_metadata
@@ -24,6 +34,7 @@ _WRITERS = {
     "GIF": gif.write,
     "AVIF": avif.write,
     "JXL": jxl.write,
+    "DICOM": dicom_writer.write,
 }
 
 
