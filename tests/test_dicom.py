@@ -145,7 +145,13 @@ def test_the_result_lies_where_the_input_lay(sr: Run, tmp_path: Path) -> None:
         NominalScannedPixelSpacing=[1, 2], ImagePositionPatient=[-10, 20, 30],
         ImageOrientationPatient=rotated, SliceThickness="3", SliceLocation="7",
     )  # fmt: skip
+    detector = Dataset()
+    detector.ImagePositionPatient = source.ImagePositionPatient
+    detector.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    source.DetectorInformationSequence = [detector]
     made, _ = upscaled(sr, tmp_path, source)
+    (detector,) = made.DetectorInformationSequence
+    assert list(detector.ImagePositionPatient) == [-10.2, 19.875, 30]
     assert list(made.PixelSpacing) == [0.25, 0.4]
     assert list(made.ImagerPixelSpacing) == [0.3, 0.45]
     assert list(made.NominalScannedPixelSpacing) == [0.5, 1]
@@ -167,13 +173,14 @@ def test_the_result_lies_where_the_input_lay(sr: Run, tmp_path: Path) -> None:
 def test_padding_is_never_blended(sr: Run, tmp_path: Path) -> None:
     pixels = gray("int16", 100, 3000)
     pixels[:6, :7] = -2000
-    # The sign is wrong in many files: 63536 is -2000 in 16 bits.
-    source = slice_of(pixels, PixelPaddingValue=-2000)
+    source = slice_of(pixels)
+    # As many files have it: -2000 in 16 bits, as a number without sign.
+    source.add_new("PixelPaddingValue", "US", 63536)
     made, done = upscaled(sr, tmp_path, source)
     values = made.pixel_array
     assert np.array_equal(values == -2000, (pixels == -2000).repeat(2, 0).repeat(2, 1))
     assert values[values != -2000].min() >= 100 - 30
-    assert "missing-values" in done.note_kinds and made.PixelPaddingValue == -2000
+    assert "missing-values" in done.note_kinds and made.PixelPaddingValue in (-2000, 63536)
     full = gray("uint16", 0, 4000)
     full[5:15, 5:15] = 4094
     full[:6, :7] = 4095

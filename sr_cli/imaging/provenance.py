@@ -118,13 +118,14 @@ def provenance_as_text(made: Provenance, most: int) -> str:
 
 def find_provenance_in_text(text: str) -> Provenance | None:
     """The last entry of this tool in a text, or None."""
-    entries = re.findall(r"resized by (sr \S+) (\{[^;]*\})", text)
-    for tool, parameters in reversed(entries):
+    entries = re.finditer(r"resized by (sr \S+) (?=\{)", text)
+    for entry in reversed(list(entries)):
         try:
-            found = msgspec.json.decode(parameters, type=_Parameters)
-        except (msgspec.DecodeError, RecursionError):
+            parameters, _ = json.JSONDecoder().raw_decode(text, entry.end())
+            found = msgspec.convert(parameters, _Parameters)
+        except (msgspec.ValidationError, ValueError, RecursionError):
             continue
-        return Provenance(found.factor, found.models, found.combined, tool)
+        return Provenance(found.factor, found.models, found.combined, entry[1])
     return None
 
 

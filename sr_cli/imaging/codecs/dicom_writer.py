@@ -76,10 +76,13 @@ def _odd(content: bytes) -> int:
 
 def _drop_untrue(found: Any) -> list[str]:
     """Drop what is about the pixels of the input; the names of what was there."""
+    from pydicom.datadict import keyword_for_tag
+
     names: dict[str, None] = {}
     for tag in list(found.keys()):
         group = _DRAWN_GROUPS.get(tag.group >> 8) if tag.group % 2 == 0 else None
-        keyword = found[tag].keyword
+        # Values are not looked at: others than these may be damaged, and stay as they are.
+        keyword = keyword_for_tag(tag)
         if group or keyword in _UNTRUE or any(tag in part for part in _IN_PIXELS):
             names[group or keyword] = None
             del found[tag]
