@@ -273,6 +273,29 @@ def test_pictures_without_a_window_take_their_range(sr: Run, tmp_path: Path) -> 
     assert Image.open(tmp_path / "a_x2.png").mode == "I;16"
 
 
+@pytest.mark.parametrize(("depth", "stored"), [(8, "u1"), (8, "<u2"), (12, "<u2")])
+@pytest.mark.parametrize("table", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_tables_are_applied_where_there_is_no_window(
+    sr: Run, tmp_path: Path, depth: int, stored: str, table: str
+) -> None:
+    pixels = gray("uint16", 0, 4000)
+    source = slice_of(pixels, stored=12)
+    del source.WindowCenter, source.WindowWidth, source.RescaleSlope, source.RescaleIntercept
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [4096, 0, depth])
+    item.add_new("LUTData", "OW", (np.arange(4096) >> (12 - depth)).astype(stored).tobytes())
+    setattr(source, table, [item])
+    if table == "ModalityLUTSequence":
+        middle = (2**depth - 1) / 2
+        source.WindowCenter, source.WindowWidth = middle, 2 * middle
+        source.VOILUTFunction = "LINEAR_EXACT"
+    write(tmp_path / "a.dcm", source)
+    shown = read_picture(tmp_path / "a.dcm", as_shown=True).frames[0].pixels
+    assert np.abs(shown - pixels / 4095 * 255).max() <= 1
+    note = "voi-lut-applied" if table == "VOILUTSequence" else "window-applied"
+    assert note in sr(*BICUBIC, "a.dcm", "-f", "png", "--json").note_kinds
+
+
 def test_measurements_get_a_faithful_model(sr: Run, tmp_path: Path) -> None:
     write(tmp_path / "a.dcm", slice_of(gray()))
     content = (tmp_path / "a.dcm").read_bytes()

@@ -1,6 +1,6 @@
 """DICOM images as they are shown: through rescaling and window, black to white.
 
-DICOM PS3.3 (2024), C.11.1 (Modality LUT) and C.11.2 (VOI LUT). The computation is pydicom's.
+DICOM PS3.3 (2024), C.11.1 (Modality LUT) and C.11.2 (VOI LUT). Windows are applied by pydicom.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def _shares(
     found: Any, values: NDArray[Any], frames: list[Frame], top: int
 ) -> tuple[NDArray[np.float64], Note]:
     """The share of white of each stored value, and the note on it."""
-    from pydicom.pixels.processing import apply_modality_lut, apply_voi, apply_windowing
+    from pydicom.pixels.processing import apply_windowing
 
-    measured = np.asarray(apply_modality_lut(values, found), np.float64)
+    measured = _rescale(found, values)
     if "WindowCenter" in found and "WindowWidth" in found:
         center, width = (_first(found[name].value) for name in ("WindowCenter", "WindowWidth"))
         ends = np.array([center - _FAR * width, center + _FAR * width])
@@ -71,12 +71,38 @@ def _shares(
         note = Note("window-applied", {"center": center, "width": width, "top": top})
         return np.clip((shown - black) / (white - black), 0, 1), note
     if "VOILUTSequence" in found:
-        shown = apply_voi(np.rint(measured).astype(np.int32), found)
-        white = 2 ** int(found.VOILUTSequence[0].LUTDescriptor[2]) - 1
-        return np.clip(shown / white, 0, 1), Note("voi-lut-applied", {"top": top})
+        entries, white = _look_up(found.VOILUTSequence[0], np.rint(measured).astype(np.int64))
+        return np.clip(entries / white, 0, 1), Note("voi-lut-applied", {"top": top})
     black, white = _range(values, measured, frames)
     note = Note("values-narrowed", {"low": black, "high": white, "top": top})
     return np.clip((measured - black) / ((white - black) or 1), 0, 1), note
+
+
+def _rescale(found: Any, values: NDArray[Any]) -> NDArray[np.float64]:
+    """What stored values measure (C.11.1.1)."""
+    if found.get("ModalityLUTSequence"):
+        return _look_up(found.ModalityLUTSequence[0], values)[0]
+    slope, intercept = found.get("RescaleSlope"), found.get("RescaleIntercept")
+    if slope is None or intercept is None:
+        return values.astype(np.float64)
+    return values * float(slope) + float(intercept)
+
+
+def _look_up(item: Any, values: NDArray[Any]) -> tuple[NDArray[np.float64], int]:
+    """The entries of a table for values, and the largest that it can have (C.11.1.1.1, C.11.2.1.1).
+
+    pydicom 3.0 takes the positions in a table of 8 bits for 8 bits as well.
+    """
+    count, first, depth = (int(n) for n in item.LUTDescriptor)
+    count = count or 1 << 16
+    data = item.LUTData
+    if isinstance(data, bytes):
+        # The header is little endian. Entries of 8 bits may be packed.
+        data = np.frombuffer(data, "<u2" if len(data) >= 2 * count else np.uint8)
+    if values.min() < 0 and first >= 1 << 15:
+        first -= 1 << 16
+    entries = np.asarray(data, np.float64)[np.clip(values - first, 0, count - 1)]
+    return entries, 2**depth - 1
 
 
 def _first(value: Any) -> float:
