@@ -91,7 +91,7 @@ def _rescale(found: Any, values: NDArray[Any]) -> NDArray[np.float64]:
 def _look_up(item: Any, values: NDArray[Any]) -> tuple[NDArray[np.float64], int]:
     """The entries of a table for values, and the largest that it can have (C.11.1.1.1, C.11.2.1.1).
 
-    pydicom 3.0 takes the positions in a table of 8 bits for 8 bits as well.
+    pydicom 3.0 keeps the positions in a VOI LUT of 8 bits in 8 bits as well.
     """
     count, first, depth = (int(n) for n in item.LUTDescriptor)
     count = count or 1 << 16
