@@ -34,7 +34,7 @@ from sr_cli.imaging.formats import (
 )
 from sr_cli.imaging.picture import Frame, Picture
 
-WRITABLE = [f for f in FORMATS.values() if f.writable]
+WRITABLE = [f for f in FORMATS.values() if f.writable and not f.only_from_itself]
 
 
 @pytest.mark.parametrize("name", list(FORMATS))
@@ -50,7 +50,7 @@ def test_other_suffixes_name_none() -> None:
 
 
 def test_formats_that_can_be_asked_for() -> None:
-    assert writable_names() == ["jpg", "png", "webp", "tif", "bmp", "gif", "avif", "jxl"]
+    assert writable_names() == ["jpg", "png", "webp", "tif", "bmp", "gif", "avif", "jxl", "dcm"]
 
 
 @pytest.mark.parametrize("target", WRITABLE, ids=lambda f: f.name)
@@ -66,6 +66,7 @@ def test_what_is_written_is_recognised_by_its_content(target: Format) -> None:
         (b"MM\0*....", "TIFF"), (b"II+\0....", "TIFF"), (b"MM\0+....", "TIFF"),
         (b"GIF87a..", "GIF"), (b"\0\0\0\x18ftypheic", "HEIF"), (b"\0\0\0\x18ftypmif1", "HEIF"),
         (b"\0\0\0\x20ftypavis", "AVIF"), (b"\0\0\0\x20ftypavif", "AVIF"),
+        (b"II*\0" + bytes(124) + b"DICM", "DICOM"),
     ],
 )  # fmt: skip
 def test_kinds_that_are_never_written_are_recognised(start: bytes, name: str) -> None:

@@ -95,8 +95,9 @@ class Options:
         typer.Option(
             "-f",
             "--format",
-            help="Output format: jpg, png, webp, tif, bmp, gif, avif or jxl; of clips mp4, mkv, "
-            "webm or mov. With an image format, a clip becomes a folder of images.",
+            help="Output format: jpg, png, webp, tif, bmp, gif, avif, jxl, or dcm of DICOM files; "
+            "of clips mp4, mkv, webm or mov. With an image format, a clip becomes a folder of "
+            "images.",
         ),
     ] = None
     quality: Annotated[

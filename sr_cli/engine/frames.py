@@ -51,8 +51,7 @@ def upscale_picture(
     frames = []
     deviations: list[Deviation] | None = [] if verify else None
     count = len(picture.frames)
-    # 16 bits in a TIFF are often less, or measurements.
-    measured = picture.format == "TIFF"
+    measured = picture.has_any_range
     for index, frame in enumerate(picture.frames):
 
         def report(share: float, done: int = index) -> None:
@@ -88,7 +87,10 @@ def _resize_gain_map(gain_map: Frame, bicubic: Pipeline, base: Frame, made: Fram
 
 def maps_values(picture: Picture) -> bool:
     """Whether pixels are mapped to another range, or filled, before a pipeline gets them."""
-    measured = picture.format == "TIFF"
+    measured = picture.has_any_range
+    if picture.metadata.dicom is not None:
+        # They may become those of a display.
+        return True
     for frame in picture.frames:
         missing = find_missing(frame.pixels, frame.nodata)
         if missing is not None or _span(frame.pixels, None, measured) is not None:

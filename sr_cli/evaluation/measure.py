@@ -195,7 +195,7 @@ def read_8_bit(path: Path) -> Pixels:
     Raises:
         SrError: What decoding raises.
     """
-    picture = read_picture(path)
+    picture = read_picture(path, as_shown=True)
     try:
         return opaque_8_bit(picture.frames[0])
     except SrError as error:

@@ -87,7 +87,7 @@ def choose_images(folder: Path | None) -> Images:
 
 
 def _read(file: Path) -> Pixels:
-    pixels = opaque_8_bit(read_picture(file).frames[0])
+    pixels = opaque_8_bit(read_picture(file, as_shown=True).frames[0])
     return pixels if pixels.ndim == 3 else np.stack([pixels] * 3, axis=2)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
@@ -16,13 +17,14 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from sr_cli.errors import Note, SrError
-from sr_cli.imaging.codecs import bmp, gif, jxl, png, tiff
+from sr_cli.imaging.codecs import bmp, dicom, gif, jxl, png, tiff
+from sr_cli.imaging.codecs.dicom_window import show
 from sr_cli.imaging.codecs.png_chunks import read_chunks, read_texts
 from sr_cli.imaging.codecs.source import OpenFile
 from sr_cli.imaging.compound.attach import attach_parts
 from sr_cli.imaging.conversion import orient_frame
 from sr_cli.imaging.exif import ORIENTATION
-from sr_cli.imaging.formats import DEFAULT_MAX_PIXELS, FORMATS, sniff_format
+from sr_cli.imaging.formats import DEFAULT_MAX_PIXELS, FORMATS, SNIFFED, sniff_format
 from sr_cli.imaging.further import find_further
 from sr_cli.imaging.isobmff import read_colour, read_depth
 from sr_cli.imaging.metadata import read_metadata, read_png_colour, without_blocks
@@ -37,6 +39,7 @@ def read_picture(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     allow_truncated: bool = False,
     name: object = "stdin",
+    as_shown: bool = False,
 ) -> Picture:
     """Decode a file with all its frames or pages.
 
@@ -45,15 +48,17 @@ def read_picture(
         max_pixels: The most pixels that all frames together may have.
         allow_truncated: Decode what is left of a damaged or truncated file.
         name: What errors call bytes.
+        as_shown: Give what a display shows of measurements that have a window (DICOM), in 8 bits.
 
     Returns:
         Frames rotated upright, gray or RGB, with notes on what was converted.
 
     Raises:
         SrError: `file-not-found`, `unreadable-file`, `empty-file`, `unknown-image-format`,
-            `unsupported-image`, `extra-missing` (HEIC, JPEG XL), `damaged-image`,
+            `unsupported-image`, `extra-missing` (HEIC, JPEG XL, DICOM), `damaged-image`,
             `too-many-pixels`, `animation-not-supported`, `unsupported-samples`,
-            `unsupported-compression`, `unsupported-16-bit-image`, `image-out-of-memory`.
+            `unsupported-compression`, `unsupported-16-bit-image`, `unsupported-dicom`,
+            `undecodable-pixels`, `image-out-of-memory`.
     """
     name = str(name if isinstance(source, bytes) else source)
     try:
@@ -68,6 +73,8 @@ def read_picture(
         with _own_settings(allow_truncated):
             picture = _decode(data, max_pixels, allow_truncated)
             picture.metadata.further = find_further(data, picture.format)
+            if as_shown:
+                show(picture, deep=False)
             return picture
     except SrError as error:
         raise error.about(name) from error.__cause__
@@ -89,9 +96,10 @@ def read_size(source: Path | bytes) -> tuple[int, int] | None:
 def holds_measurements(source: Path | bytes) -> bool:
     """Whether an image is measured, from the header of its file; see `Picture.measured`."""
     with suppress(Exception), _opened(source) as file:
-        is_tiff = sniff_format(file.read(32)) is FORMATS["TIFF"]
+        found = sniff_format(file.read(SNIFFED))
         file.seek(0)
-        return is_tiff and tiff.holds_measurements(file)
+        is_tiff = found is FORMATS["TIFF"]
+        return found is FORMATS["DICOM"] or (is_tiff and tiff.holds_measurements(file))
     return False
 
 
@@ -119,7 +127,9 @@ def _is_whole(path: Path, max_pixels: int, _state: tuple[int, ...]) -> bool:
 def missing_extra(source: Path | bytes) -> str | None:
     """The extra that is needed to read a file, and that is not installed; or None."""
     with suppress(OSError), _own_settings(), _opened(source) as file:
-        found = sniff_format(file.read(32))
+        found = sniff_format(file.read(SNIFFED))
+        if found is FORMATS["DICOM"] and not dicom.is_available():
+            return "dicom"
         if found is FORMATS["JXL"] and not jxl.is_available():
             return "jxl"
         if found is FORMATS["HEIF"] and "HEIF" not in Image.OPEN:
@@ -142,7 +152,12 @@ def read_provenance(source: str | Path | bytes) -> Provenance | None:
         ...     print(read_provenance(result.target).models[0].id)
         espcn-x2
     """
-    facts = _read_facts(source if isinstance(source, bytes) else Path(source), with_xmp=True)
+    source = source if isinstance(source, bytes) else Path(source)
+    with suppress(Exception), _opened(source) as file:
+        if sniff_format(file.read(SNIFFED)) is FORMATS["DICOM"]:
+            file.seek(0)
+            return dicom.read_provenance(file)
+    facts = _read_facts(source, with_xmp=True)
     with suppress(Exception):
         return find_provenance(facts[1]) if facts and facts[1] else None
     return None
@@ -153,10 +168,12 @@ def _read_facts(
 ) -> tuple[tuple[int, int], bytes | None] | None:
     """Upright (width, height) and XMP packet from the headers of a file; None if unreadable."""
     with suppress(Exception), _own_settings(), _opened(source) as file:
-        is_jxl = sniff_format(file.read(32)) is FORMATS["JXL"]
+        found = sniff_format(file.read(SNIFFED))
         file.seek(0)
-        if is_jxl:
+        if found is FORMATS["JXL"]:
             return jxl.read_facts(file)
+        if found is FORMATS["DICOM"]:
+            return dicom.read_size(file), None
         try:
             with Image.open(file, formats=_readable()) as image:
                 orientation = image.getexif().get(ORIENTATION, 1)
@@ -182,7 +199,7 @@ def _opened(source: Path | bytes) -> BinaryIO:
 
 def _readable() -> list[str]:
     """The formats to open with Pillow, by its names."""
-    absent = {"JXL"} if "HEIF" in Image.OPEN else {"JXL", "HEIF"}
+    absent = {"JXL", "DICOM"} if "HEIF" in Image.OPEN else {"JXL", "DICOM", "HEIF"}
     return [n for n in (*FORMATS, "DIB") if n not in absent]
 
 
@@ -229,15 +246,17 @@ def _prepare_pillow() -> None:
 
 
 def _decode(data: bytes, max_pixels: int, allow_truncated: bool) -> Picture:
-    sniffed = sniff_format(data[:32])
+    sniffed = sniff_format(data[:SNIFFED])
     if sniffed is FORMATS["BMP"]:
         return bmp.read(data, max_pixels, allow_truncated=allow_truncated)
     if sniffed is FORMATS["JXL"]:
         return jxl.read(data, max_pixels)
+    if sniffed is FORMATS["DICOM"]:
+        return dicom.read(data, max_pixels)
     try:
         image = Image.open(io.BytesIO(data), formats=_readable())
     except UnidentifiedImageError:
-        if sniff_format(data[:32]) is FORMATS["TIFF"]:
+        if sniffed is FORMATS["TIFF"]:
             picture = tiff.read_unopened(data, max_pixels, allow_truncated=allow_truncated)
             if picture is not None:
                 picture.notes += attach_parts(data, picture)
@@ -252,12 +271,23 @@ def _decode(data: bytes, max_pixels: int, allow_truncated: bool) -> Picture:
 
 def _unidentified(data: bytes) -> SrError:
     """The error for a file that Pillow does not open."""
-    found = sniff_format(data[:32])
+    found = sniff_format(data[:SNIFFED])
     if found is FORMATS["HEIF"] and "HEIF" not in Image.OPEN:
         return SrError("extra-missing", extra="heif")
     if found is not None:
         return SrError("unsupported-image", format=found.name)
+    if _is_nifti(data):
+        return SrError("not-supported-format", format="NIfTI")
     return SrError("unknown-image-format", known=list(FORMATS))
+
+
+def _is_nifti(data: bytes) -> bool:
+    """Whether a file is NIfTI-1 or NIfTI-2, by the magic of its header, also compressed."""
+    start = data[:352]
+    if start.startswith(b"\x1f\x8b"):
+        with suppress(zlib.error):
+            start = zlib.decompressobj(wbits=31).decompress(data, 352)
+    return start[344:348] in (b"n+1\0", b"ni1\0") or start[4:8] in (b"n+2\0", b"ni2\0")
 
 
 def _read_tiff(source: OpenFile) -> Picture:

@@ -6,7 +6,17 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from sr_cli.errors import Note, SrError
-from sr_cli.imaging.codecs import avif, bmp_writer, gif, jpeg, jxl, png, tiff_writer, webp
+from sr_cli.imaging.codecs import (
+    avif,
+    bmp_writer,
+    dicom_writer,
+    gif,
+    jpeg,
+    jxl,
+    png,
+    tiff_writer,
+    webp,
+)
 from sr_cli.imaging.fit import fit_metadata
 from sr_cli.imaging.formats import Encoding, Format, holds_provenance
 from sr_cli.imaging.metadata import adapt_metadata
@@ -22,6 +32,7 @@ _WRITERS = {
     "GIF": gif.write,
     "AVIF": avif.write,
     "JXL": jxl.write,
+    "DICOM": dicom_writer.write,
 }
 
 

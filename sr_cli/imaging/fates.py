@@ -25,6 +25,7 @@ class Kind(str, Enum):
     VIDEO = "motion photo"
     PLACE = "GeoTIFF tags"
     CALIBRATION = "calibration"
+    DICOM = "DICOM attributes"
     FURTHER = "further data"
 
 
@@ -43,30 +44,32 @@ class Fate(str, Enum):
     """The format has nothing of this kind, and needs nothing."""
 
 
-_COLUMNS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JXL")
+_COLUMNS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JXL", "DICOM")
 
 _K, _D, _NONE = Fate.KEPT, Fate.DROPPED, Fate.NOT_THERE
 _ICC, _XMP, _SRGB = Fate.AS_PROFILE, Fate.AS_XMP, Fate.TO_SRGB
+_EXIF = Fate.AS_EXIF
 
 _ROWS: Mapping[Kind, tuple[Fate, ...]] = {
-    #                JPEG  PNG  WEBP           TIFF  BMP    GIF   AVIF  JXL
-    Kind.CICP:       (_ICC, _K, _ICC,          _ICC, _SRGB, _SRGB, _K, _ICC),
-    Kind.GAMMA:      (_ICC, _K, _ICC,          _ICC, _SRGB, _SRGB, _ICC, _ICC),
-    Kind.PROFILE:    (_K,   _K, _K,            _K,   _SRGB, _SRGB, _K, _K),
-    Kind.MASTERING:  (_D,   _K, _D,            _D,   _D,    _D,    _K, _D),
-    Kind.TEXT:       (_XMP, _K, _XMP,          _XMP, _D, Fate.AS_COMMENT, _XMP, _XMP),
-    Kind.COMMENT:    (_K, Fate.AS_TEXT, _XMP,  _XMP, _D,    _K,    _XMP, _XMP),
-    Kind.EXIF:       (_K,   _K, _K,            _K,   _D,    _D,    _K, _K),
-    Kind.XMP:        (_K,   _K, _K,            _K,   _D,    _K,    _K, _K),
-    Kind.IPTC:       (_K,   _D, _D,            _K,   _D,    _D,    _D, _D),
-    Kind.RESOLUTION: (_K,   _K, Fate.AS_EXIF,  _K,   _K,    _D,    Fate.AS_EXIF, Fate.AS_EXIF),
-    Kind.LOOP:       (_NONE, _K, _K,           _NONE, _NONE, _K,   _D, _NONE),
-    Kind.EXTENDED_XMP: (_K,  _D, _D,           _D,   _D,    _D,    _D, _D),
-    Kind.GAIN_MAP:   (_K,    _D, _D,           _D,   _D,    _D,    _D, _D),
-    Kind.VIDEO:      (_K,    _D, _D,           _D,   _D,    _D,    _D, _D),
-    Kind.PLACE:      (_D,    _D, _D,           _K,   _D,    _D,    _D, _D),
-    Kind.CALIBRATION: (_D,   _D, _D,           _K,   _D,    _D,    _D, _D),
-    Kind.FURTHER:    (_D,    _D, _D,           _D,   _D,    _D,    _D, _D),
+    #                JPEG  PNG  WEBP           TIFF  BMP    GIF   AVIF  JXL DICOM
+    Kind.CICP:       (_ICC, _K, _ICC,          _ICC, _SRGB, _SRGB, _K, _ICC, _NONE),
+    Kind.GAMMA:      (_ICC, _K, _ICC,          _ICC, _SRGB, _SRGB, _ICC, _ICC, _NONE),
+    Kind.PROFILE:    (_K,   _K, _K,            _K,   _SRGB, _SRGB, _K, _K, _NONE),
+    Kind.MASTERING:  (_D,   _K, _D,            _D,   _D,    _D,    _K, _D, _NONE),
+    Kind.TEXT:       (_XMP, _K, _XMP,          _XMP, _D, Fate.AS_COMMENT, _XMP, _XMP, _NONE),
+    Kind.COMMENT:    (_K, Fate.AS_TEXT, _XMP,  _XMP, _D,    _K,    _XMP, _XMP, _NONE),
+    Kind.EXIF:       (_K,   _K, _K,            _K,   _D,    _D,    _K, _K, _NONE),
+    Kind.XMP:        (_K,   _K, _K,            _K,   _D,    _K,    _K, _K, _NONE),
+    Kind.IPTC:       (_K,   _D, _D,            _K,   _D,    _D,    _D, _D, _NONE),
+    Kind.RESOLUTION: (_K,   _K, _EXIF,         _K,   _K,    _D,    _EXIF, _EXIF, _NONE),
+    Kind.LOOP:       (_NONE, _K, _K,           _NONE, _NONE, _K,   _D, _NONE, _NONE),
+    Kind.EXTENDED_XMP: (_K,  _D, _D,           _D,   _D,    _D,    _D, _D, _NONE),
+    Kind.GAIN_MAP:   (_K,    _D, _D,           _D,   _D,    _D,    _D, _D, _NONE),
+    Kind.VIDEO:      (_K,    _D, _D,           _D,   _D,    _D,    _D, _D, _NONE),
+    Kind.PLACE:      (_D,    _D, _D,           _K,   _D,    _D,    _D, _D, _NONE),
+    Kind.CALIBRATION: (_D,   _D, _D,           _K,   _D,    _D,    _D, _D, _NONE),
+    Kind.DICOM:      (_D,    _D, _D,           _D,   _D,    _D,    _D, _D, _K),
+    Kind.FURTHER:    (_D,    _D, _D,           _D,   _D,    _D,    _D, _D, _NONE),
 }  # fmt: skip
 
 FATES: Mapping[Kind, Mapping[str, Fate]] = {

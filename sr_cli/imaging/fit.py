@@ -39,6 +39,7 @@ _FIELDS = {
     Kind.EXTENDED_XMP: "xmp_extension",
     Kind.PLACE: "page_places",
     Kind.CALIBRATION: "calibration",
+    Kind.DICOM: "dicom",
     Kind.FURTHER: "further",
 }
 """The attribute of `Metadata` for each kind."""

@@ -53,6 +53,7 @@ class Format:
         quality: The default of `-q`; None if the format has no quality.
         can_be_lossless: Whether it is lossless, always or on request.
         writable: Whether results can be written in it.
+        only_from_itself: Whether its results are made of inputs in the same format only.
         max_pixels: Most pixels of an image; None if only the sides are limited.
         max_block: Most bytes of a block of metadata; None if they are not limited.
     """
@@ -65,6 +66,7 @@ class Format:
     quality: int | None = None
     can_be_lossless: bool = True
     writable: bool = True
+    only_from_itself: bool = False
     max_pixels: int | None = None
     max_block: int | None = None
 
@@ -126,6 +128,15 @@ FORMATS = {
             frozenset({Feature.SIXTEEN_BIT, Feature.ALPHA}),
             quality=90,
         ),
+        # Sides are 16 bits.
+        Format(
+            "DICOM",
+            (".dcm", ".dicom"),
+            65_535,
+            0.5,
+            frozenset({Feature.SIXTEEN_BIT, Feature.WIDE, Feature.PAGES}),
+            only_from_itself=True,
+        ),
         Format("HEIF", (".heic", ".heif", ".hif"), 16_384, 0.03, writable=False),
     )
 }
@@ -163,8 +174,15 @@ def format_by_option(option: str) -> Format | None:
     return _BY_SUFFIX.get("." + option.lower().lstrip("."))
 
 
+SNIFFED = 132
+"""Bytes of a file by which its format is known."""
+
+
 def sniff_format(start: bytes) -> Format | None:
-    """The format of a file by its first 32 bytes, or None."""
+    """The format of a file by its first bytes, or None."""
+    # What comes before may look like a TIFF (PS3.10, 7.1).
+    if start[128:132] == b"DICM":
+        return FORMATS["DICOM"]
     for signature, name in _SIGNATURES:
         if start.startswith(signature):
             return FORMATS[name]
@@ -181,7 +199,7 @@ _OTHER_SUFFIXES = {
     ".dds", ".qoi", ".pcx", ".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".pfm", ".xbm", ".xpm", ".sgi",
     ".rgb", ".ras", ".fits", ".fit", ".svg", ".svgz", ".xcf", ".kra", ".ora", ".bpg", ".flif",
     ".emf", ".wmf", ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".orf", ".rw2", ".raf",
-    ".pef", ".srw", ".x3f", ".3fr", ".iiq", ".erf", ".mrw", ".dcr", ".kdc",
+    ".pef", ".srw", ".x3f", ".3fr", ".iiq", ".erf", ".mrw", ".dcr", ".kdc", ".nii",
 }  # fmt: skip
 """Of images in formats that are not supported, cameras' raw files among them."""
 
@@ -209,7 +227,7 @@ def is_other_image(path: Path) -> bool:
         return True
     try:
         with path.open("rb") as file:
-            start = file.read(32)
+            start = file.read(SNIFFED)
     except OSError:
         return False
     found = sniff_format(start)
@@ -317,6 +335,7 @@ def check_supported(target: Format, wanted: Requirements, *, can_drop: bool) -> 
         f.name.lower()
         for f in FORMATS.values()
         if f.writable
+        and not f.only_from_itself
         and fits(f, wanted.width, wanted.height)
         and not unsupported_features(f, wanted.features)
     ]

@@ -109,6 +109,7 @@ class Metadata:
             files what means the same.
         mastering: The display of an HDR image, as the PNG chunks mDCV and cLLI, by name.
         calibration: Of a microscope image.
+        dicom: A DICOM file without its pixels.
         further: Names of what else the file has, which nothing writes.
     """
 
@@ -127,6 +128,7 @@ class Metadata:
     png_colour: dict[bytes, bytes] = field(default_factory=dict)
     mastering: dict[bytes, bytes] = field(default_factory=dict)
     calibration: Calibration | None = None
+    dicom: bytes | None = None
     further: tuple[str, ...] = ()
 
 
@@ -217,6 +219,11 @@ class Picture:
     def height(self) -> int:
         """Of the first frame."""
         return self.frames[0].height
+
+    @property
+    def has_any_range(self) -> bool:
+        """Whether 16 bits are often less: measurements, and what comes in a TIFF."""
+        return self.measured or self.format == "TIFF"
 
     @property
     def features(self) -> frozenset[Feature]:

@@ -104,6 +104,34 @@ def _field(entry: ElementTree.Element, name: str) -> str:
     return ""
 
 
+def provenance_as_text(made: Provenance, most: int) -> str:
+    """What made a result as text in ASCII, for formats without XMP.
+
+    Args:
+        made: What to say.
+        most: The most characters; models that have no room are left out.
+    """
+    for models in (made.models, tuple(UsedModel(m.id) for m in made.models), ()):
+        parameters = _Parameters(made.factor, models, made.combined if models else "")
+        text = f"resized by {made.tool} {json.dumps(msgspec.to_builtins(parameters))}"
+        if len(text) <= most:
+            break
+    return text
+
+
+def find_provenance_in_text(text: str) -> Provenance | None:
+    """The last entry of this tool in a text, or None."""
+    entries = re.finditer(r"resized by (sr \S+) (?=\{)", text)
+    for entry in reversed(list(entries)):
+        try:
+            parameters, _ = json.JSONDecoder().raw_decode(text, entry.end())
+            found = msgspec.convert(parameters, _Parameters)
+        except (msgspec.ValidationError, ValueError, RecursionError):
+            continue
+        return Provenance(found.factor, found.models, found.combined, entry[1])
+    return None
+
+
 def add_provenance(packet: bytes | None, made: Provenance) -> bytes:
     """Add an entry to the history of an XMP packet.
 

@@ -33,7 +33,7 @@ from sr_cli.imaging.codecs.tiff_samples import READABLE, SampleReader
 from sr_cli.imaging.codecs.tiff_tiles import Layout, ReadRows, layout_like, write_tiled
 from sr_cli.imaging.codecs.tiff_writer import append_directories, describe_pages
 from sr_cli.imaging.exif import ORIENTATION
-from sr_cli.imaging.formats import FORMATS, check_pixels, sniff_format
+from sr_cli.imaging.formats import FORMATS, SNIFFED, check_pixels, sniff_format
 from sr_cli.imaging.further import further_tags
 from sr_cli.imaging.metadata import read_tiff_metadata
 from sr_cli.imaging.picture import Band, Frame, Metadata, Picture
@@ -150,7 +150,7 @@ class RasterWriter:
 
 def _page_of(file: BinaryIO) -> tuple[Any, list[Any]] | None:
     """The image of a file that is read in windows, and its reduced copies; None for others."""
-    if sniff_format(file.read(32)) is not FORMATS["TIFF"]:
+    if sniff_format(file.read(SNIFFED)) is not FORMATS["TIFF"]:
         return None
     file.seek(0)
     pages = describe_file(file)

@@ -152,8 +152,8 @@ def read_images(
 def _decode(source: Source, multiple: int, scales: Sequence[int]) -> Pair | SrError:
     """Decode a pair; an error that only affects this image is returned."""
     try:
-        hr = rgb(read_picture(source.hr))
-        lr = None if source.lr is None else rgb(read_picture(source.lr))
+        hr = rgb(read_picture(source.hr, as_shown=True))
+        lr = None if source.lr is None else rgb(read_picture(source.lr, as_shown=True))
     except SrError as error:
         return error.about(source.hr)
     if lr is not None:

@@ -12,6 +12,7 @@ from sr_cli.errors import Note, RefusedError
 from sr_cli.imaging.codecs import jxl
 from sr_cli.imaging.formats import (
     FORMATS,
+    SNIFFED,
     Format,
     format_by_option,
     format_of_name,
@@ -321,7 +322,7 @@ def _own_format(source: Path) -> Format | Container:
     if found is None:
         try:
             with source.open("rb") as file:
-                start = file.read(32)
+                start = file.read(SNIFFED)
             found = sniff_container(start) or sniff_format(start)
         except OSError:
             found = None

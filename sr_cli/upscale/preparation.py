@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sr_cli.engine.frames import check_result_size
 from sr_cli.errors import SrError
+from sr_cli.imaging.codecs.dicom_window import show
 from sr_cli.imaging.conversion import drop_features
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.formats import (
@@ -52,13 +53,17 @@ def prepare_output(picture: Picture, job: Job, group: Group) -> tuple[Format, tu
         The format and (width, height) of a result that fits it.
 
     Raises:
-        SrError: `never-lossless`, `not-a-regular-file`, `unwritable-file`, `disk-full`, and
-            what `check_result_size`, `check_supported` and `Georeference.check` raise.
+        SrError: `only-from-itself`, `conflicting-options`, `never-lossless`,
+            `not-a-regular-file`, `unwritable-file`, `disk-full`, and what `check_result_size`,
+            `check_supported` and `Georeference.check` raise.
     """
     options = group.options
     assert job.format is None or isinstance(job.format, Format)
     target = job.format or FORMATS[picture.format]
     target = target if target.writable else FORMATS["JPEG"]
+    _check_made_of_itself(picture, target, options)
+    if target.name != picture.format:
+        show(picture, deep=Feature.SIXTEEN_BIT in target.features)
     if options.flatten:
         missing = unsupported_features(target, picture.features)
         deep = Feature.SIXTEEN_BIT in target.features
@@ -77,6 +82,17 @@ def prepare_output(picture: Picture, job: Job, group: Group) -> tuple[Format, tu
     if job.target != STDIO:
         _prepare_folder(job.target, target, wanted, len(picture.frames))
     return target, (width, height)
+
+
+def _check_made_of_itself(picture: Picture, target: Format, options: UpscaleOptions) -> None:
+    """Check that a result in DICOM has an input whose data set it can have, and keeps it."""
+    if not target.only_from_itself:
+        return
+    if picture.format != target.name:
+        raise SrError("only-from-itself", format=target.name)
+    for name, asked in (("compare", options.compare), ("strip", options.strip)):
+        if asked:
+            raise SrError("conflicting-options", name, other=f"results in {target.name}")
 
 
 def _prepare_folder(path: Path, target: Format, wanted: Requirements, frames: int) -> None:

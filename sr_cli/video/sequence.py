@@ -110,7 +110,7 @@ class SequenceReader:
 
 def _read(path: Path, flatten: bool) -> NDArray[Any]:
     """An image as RGB (h, w, 3)."""
-    picture = read_picture(path)
+    picture = read_picture(path, as_shown=True)
     if len(picture.frames) > 1:
         raise SrError("several-frames", path, count=len(picture.frames))
     others = picture.features - {Feature.SIXTEEN_BIT, Feature.ALPHA}

@@ -24,6 +24,8 @@ MESSAGES: dict[str, Message] = {
         "{subject}: not an image in a known format", "known formats: {known}"
     ),
     # facts: format
+    "not-supported-format": Message("{subject}: {format} is not supported"),
+    # facts: format
     "unsupported-image": Message("{subject}: damaged, or an unsupported kind of {format}"),
     # facts: reason
     "damaged-image": Message(
@@ -47,6 +49,31 @@ MESSAGES: dict[str, Message] = {
             "black-is-zero": "store them with 0 as black",
             "as-rgb": "convert them to RGB",
         },
+    ),
+    # facts: kind
+    "unsupported-dicom": Message(
+        "{subject}: DICOM of this kind is not supported ({kind})",
+        words={
+            "no-image": "no image of integers in it",
+            "enhanced": "enhanced multi-frame, with functional groups",
+            "colour": "colour",
+            "rt-image": "RT image",
+            "padding-range": "padding with a range of values",
+            "bits": "other than 8 to 16 bits",
+            "high-bit": "the high bit is not the last of the stored bits",
+            "no-identity": "no SOP class or no instance UID",
+            "position": "a position without orientation and pixel spacing",
+        },
+    ),
+    # facts: syntax
+    "undecodable-pixels": Message(
+        "{subject}: pixels cannot be decoded ({syntax}: damaged, or no decoder is installed)",
+        "pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg adds decoders",
+    ),
+    # facts: format
+    "only-from-itself": Message(
+        "{subject}: results in {format} are only made of {format} files",
+        "-f png or tif writes an image",
     ),
     # facts: reason
     "bad-georeference": Message(
@@ -134,6 +161,14 @@ NOTES: dict[str, str] = {
     "bands-dropped": "further bands dropped: {count}",
     # facts: low, high, top
     "values-narrowed": "values from {low:.7g} to {high:.7g} became 0 to {top}",
+    # facts: center, width, top
+    "window-applied": (
+        "not the stored values: window with center {center:.7g} and width {width:.7g}, 0 to {top}"
+    ),
+    # facts: top
+    "voi-lut-applied": "not the stored values: shown through the VOI LUT, 0 to {top}",
+    # facts: attributes
+    "attributes-dropped": "DICOM attributes that were true of the input dropped: {attributes}",
     # facts: count
     "missing-values": (
         "pixels without a value (NaN, infinite or nodata), filled while upscaling and restored: "
