@@ -112,7 +112,7 @@ def provenance_as_text(made: Provenance, most: int) -> str:
         most: The most characters; models that have no room are left out.
     """
     for models in (made.models, tuple(UsedModel(m.id) for m in made.models), ()):
-        parameters = _Parameters(made.factor, models, made.combined if models else "")
+        parameters = _Parameters(made.factor, models, made.combined if models else "", made.adapted)
         text = f"resized by {made.tool} {json.dumps(msgspec.to_builtins(parameters))}"
         if len(text) <= most:
             break
@@ -128,7 +128,7 @@ def find_provenance_in_text(text: str) -> Provenance | None:
             found = msgspec.convert(parameters, _Parameters)
         except (msgspec.ValidationError, ValueError, RecursionError):
             continue
-        return Provenance(found.factor, found.models, found.combined, entry[1])
+        return Provenance(found.factor, found.models, found.combined, found.adapted, entry[1])
     return None
 
 
