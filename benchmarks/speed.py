@@ -1,21 +1,25 @@
 """How fast the engine is: ratios to plain PyTorch and to OpenVINO, each side timed in turn.
 
     python benchmarks/speed.py [--models edsr srresnet espcn rcan rrdb] [--size 256] [--openvino]
+                               [--against FOLDER]
 
 Every side runs in a process of its own (the allocator's settings are per process), in rounds,
 one side after the other; the median of the rounds counts. The networks have their shipped weights,
-or random ones where none ship. `plain` is the network as its paper has it, float32, NCHW.
+or random ones where none ship. `plain` is the network as its paper has it, float32, NCHW; `before`
+is the engine of another checkout, and `openvino ours` OpenVINO on the network as it is rewritten.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 SIDES = ("plain", "fp32", "auto", "engine")
@@ -56,7 +60,7 @@ def measure(side: str, name: str, size: int) -> float:
     """Seconds for one side on one network, in this process."""
     import numpy as np
 
-    if side not in ("plain", "openvino"):
+    if side not in ("plain", "openvino", "openvino ours"):
         from sr_cli.engine.device import prepare_cpu
 
         prepare_cpu()
@@ -75,7 +79,9 @@ def measure(side: str, name: str, size: int) -> float:
             return median_seconds(lambda: model(x))
         if side == "openvino":
             return measure_openvino(model, x)
-        if side == "engine":
+        if side == "openvino ours":
+            return measure_openvino(model.for_inference(), x)
+        if side in ("engine", "before"):
             upscaler = Upscaler(loaded)
             pixels = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
             return median_seconds(lambda: upscaler(pixels))
@@ -104,20 +110,27 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--openvino", action="store_true")
+    parser.add_argument("--against", type=Path, help="another checkout, timed as the side `before`")
     parser.add_argument("--side", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side:
         print(json.dumps(measure(options.side, options.models[0], options.size)))
         return
-    sides = [*SIDES, "openvino"] if options.openvino else list(SIDES)
+    sides = [*SIDES, *(["openvino", "openvino ours"] if options.openvino else [])]
+    sides += ["before"] if options.against else []
     print(f"x{SCALE}, {options.size}x{options.size} lr; ratio to plain fp32 NCHW PyTorch (seconds)")
     for name in options.models:
         seconds: dict[str, list[float]] = {side: [] for side in sides}
         for _ in range(options.rounds):
             for side in sides:
                 command = [sys.executable, __file__, "--models", name, "--size", str(options.size)]
+                changed = {"PYTHONPATH": str(options.against)} if side == "before" else {}
                 done = subprocess.run(
-                    [*command, "--side", side], capture_output=True, text=True, check=True
+                    [*command, "--side", side],
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                    env=os.environ | changed,
                 )
                 seconds[side].append(float(done.stdout.splitlines()[-1]))
         median = {side: statistics.median(s) for side, s in seconds.items()}
