@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sr_cli.layers.fusion import add_to, fusion_works
+from sr_cli.layers.fusion import add_to, convolve, fusion_works
 from sr_cli.networks.bicubic import RADIUS, bicubic_kernels
 
 _STRIP = 1 << 20
@@ -124,10 +124,11 @@ class Colours:
         """
 
         def compute(first: int, last: int) -> Tensor:
-            lumas: Tensor = self.spread(sr_luma[:, :, first:last])
+            luma = sr_luma[:, :, first:last]
             seen = lr[:, :, first : last + 2 * RADIUS]
             if fusion_works():
-                return add_to(lumas, seen, self.colours)
-            return lumas.add_(F.conv2d(seen, self.colours.weight))
+                return add_to(convolve(luma, self.spread), seen, self.colours)
+            spread: Tensor = self.spread(luma)
+            return spread.add_(F.conv2d(seen, self.colours.weight))
 
         return compute

@@ -63,6 +63,11 @@ class FusedConvolution(nn.Module):
         return _run(x, self.layer, self.name, self.numbers)
 
 
+def convolve(x: Tensor, layer: nn.Conv2d) -> Tensor:
+    """`layer(x)` by oneDNN, which PyTorch does not use for 1x1 kernels on one thread. CPU only."""
+    return _run(x, layer, "none", [])
+
+
 class Residual(nn.Module):
     """x + branch(x)."""
 
@@ -141,11 +146,19 @@ def _fuse_activations(net: nn.Module) -> None:
                 layers[-1] = FusedConvolution(before, *named)
             else:
                 layers.append(layer)
-        if len(layers) < len(part):
+        layers = [_by_onednn(layer) for layer in layers]
+        if layers != list(part):
             for name in list(part._modules):
                 del part._modules[name]
             for index, layer in enumerate(layers):
                 part._modules[str(index)] = layer
+
+
+def _by_onednn(layer: nn.Module) -> nn.Module:
+    """A 1x1 convolution as `convolve` computes it; any other layer unchanged."""
+    if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) and _can_fuse(layer):
+        return FusedConvolution(layer, "none", [])
+    return layer
 
 
 @lru_cache
@@ -160,6 +173,7 @@ def fusion_works() -> bool:
             torch.allclose(_run(x, layer, "tanh", []), layer(x).tanh(), atol=1e-5),
             torch.allclose(_run(x, layer, "sigmoid", []), layer(x).sigmoid(), atol=1e-5),
             torch.allclose(_run(x, layer, "relu", []), layer(x).relu(), atol=1e-5),
+            torch.allclose(convolve(x, layer), layer(x), atol=1e-5),
             torch.allclose(
                 _run(x, layer, "leaky_relu", [0.2]),
                 nn.functional.leaky_relu(layer(x), 0.2),

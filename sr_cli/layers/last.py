@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from sr_cli.layers.fusion import add_to, in_channels_last, runs_in_half
+from sr_cli.layers.fusion import add_to, convolve, in_channels_last, runs_in_half
 
 
 class LastConvolution(nn.Module):
@@ -45,7 +45,8 @@ class LastConvolution(nn.Module):
     def beyond(self, features: Tensor, lr: Tensor) -> Tensor:
         """`forward` by way of the difference to the lr pixel. CPU only."""
         level = in_channels_last(lr.to(features.dtype))
-        difference = add_to(self.half_repeat(in_channels_last(-level)), features, self.half_layer)
+        below = convolve(in_channels_last(-level), self.half_repeat)
+        difference = add_to(below, features, self.half_layer)
         return add_to(difference.float(), in_channels_last(level.float()), self.repeat)
 
 
