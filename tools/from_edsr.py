@@ -23,8 +23,7 @@ from torch import Tensor, nn
 from sr_cli.imaging.formats import format_of_name
 from sr_cli.imaging.resize import crop_to_multiple, downscale_bicubic
 from sr_cli.networks import create_model
-from sr_cli.networks.edsr import EDSR
-from sr_cli.networks.edsr import ResidualBlock as EDSRBlock
+from sr_cli.networks.edsr import EDSR, folded
 from sr_cli.networks.rcan import RCAN
 from sr_cli.networks.srresnet import SRResNet
 from sr_cli.registry.checkpoint import read_header, save_checkpoint
@@ -44,12 +43,11 @@ def to_srresnet(edsr: EDSR, lr: Tensor) -> SRResNet:
     _through(made.head[1])
     x = made.head(lr)
     for block, own in zip(edsr.body[:-1], made.body[:-2], strict=True):
-        assert isinstance(block, EDSRBlock)
-        block.fold_scaling()
+        branch = folded(block).branch
         c1, n1, act, c2, n2 = own.branch
         act.weight.zero_()
-        _copy(block.branch[0], c1)
-        _copy(block.branch[2], c2)
+        _copy(branch[0], c1)
+        _copy(branch[2], c2)
         inner = act(_settle(n1, c1(x)))
         x = x + _settle(n2, c2(inner))
     _copy(edsr.body[-1], made.body[-2])
@@ -84,12 +82,10 @@ def to_rcan(edsr: EDSR, groups: int) -> RCAN:
     *made_groups, end = made.body
     for group in made_groups:
         for own in group.branch[:-1]:
-            block = next(ours)
-            assert isinstance(block, EDSRBlock)
-            block.fold_scaling()
+            branch = folded(next(ours)).branch
             first, _, second, attention = own.branch
-            _copy(block.branch[0], first)
-            _copy(block.branch[2], second, gain=1 / gate)
+            _copy(branch[0], first)
+            _copy(branch[2], second, gain=1 / gate)
             attention.gate[2].weight.mul_(0.1)
             attention.gate[2].bias.fill_(OPEN)
     _copy(edsr.body[-1], end)

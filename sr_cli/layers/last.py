@@ -35,19 +35,26 @@ class LastConvolution(nn.Module):
         """What runs in half precision; see `InferenceNet`."""
         return [self.half_layer, self.half_repeat]
 
-    def forward(self, features: Tensor, lr: Tensor) -> Tensor:
-        """Compute the pixels before the shuffle; lr (N, C, h, w) is what the network got."""
+    def forward(self, features: Tensor, lr: Tensor, *, saw_rounded: bool = False) -> Tensor:
+        """Compute the pixels before the shuffle.
+
+        Args:
+            features: (N, inputs, h, w).
+            lr: (N, C, h, w), which the network got.
+            saw_rounded: Whether it got lr in half precision: what rounding took is then given back.
+        """
         if features.dtype == torch.float32 or not runs_in_half(features):
             plain: Tensor = self.layer(features.float())
             return plain
-        return self.beyond(features, lr)
+        return self.beyond(features, lr, saw_rounded=saw_rounded)
 
-    def beyond(self, features: Tensor, lr: Tensor) -> Tensor:
+    def beyond(self, features: Tensor, lr: Tensor, *, saw_rounded: bool = False) -> Tensor:
         """`forward` by way of the difference to the lr pixel. CPU only."""
         level = in_channels_last(lr.to(features.dtype))
         below = convolve(in_channels_last(-level), self.half_repeat)
         difference = add_to(below, features, self.half_layer)
-        return add_to(difference.float(), in_channels_last(level.float()), self.repeat)
+        added = lr if saw_rounded else level.float()
+        return add_to(difference.float(), in_channels_last(added), self.repeat)
 
 
 def repeating(channels: int, times: int) -> nn.Conv2d:

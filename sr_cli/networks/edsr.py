@@ -81,7 +81,7 @@ class EDSR(SRModel):
     def for_inference(self) -> InferenceNet:
         frozen = self.frozen_copy()
         *blocks, last = frozen.body
-        body = nn.Sequential(*(_folded(b) for b in blocks), last)
+        body = nn.Sequential(*(folded(b) for b in blocks), last)
         return FastResidualNet(frozen, body).eval()
 
 
@@ -122,7 +122,7 @@ class FastResidualNet(SubpixelNet):
         return sr
 
 
-def _folded(block: nn.Module) -> Residual:
+def folded(block: nn.Module) -> Residual:
     """A residual block with its scaling folded into the weights of the last convolution."""
     assert isinstance(block, ResidualBlock)
     *first, last = block.branch

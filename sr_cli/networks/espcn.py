@@ -94,7 +94,7 @@ class _FastESPCN(SubpixelNet):
             features = self.middle(self.half_first(lr.to(self.half_dtype)))
         else:
             features = self.middle(self.first(lr).to(self.half_dtype)).float()
-        sr: Tensor = self.last(features, lr)
+        sr: Tensor = self.last(features, lr, saw_rounded=True)
         return sr
 
 
