@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class InferenceNet(nn.Module):
     """A network for inference: rewritten exactly, frozen, partly in half precision.
 
-    `half_parts` run in the dtype given to `set_precision`. Everything else stays in float32,
-    because the first and last layers and the global skip cause most of the rounding error.
+    `half_parts` run in the dtype given to `set_precision`. Everything else stays in float32:
+    what carries most of the image, as the first layers and the global skip do, must not be rounded.
     `channels_last` says whether the network is faster in that memory format, `bytes_per_pixel` how
     much its busiest operation needs per lr pixel where that does not show in its layers,
     `in_strips` which layers never see the whole tile.
