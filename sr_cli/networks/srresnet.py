@@ -13,6 +13,7 @@ from sr_cli.layers.rewrites import convolution_before_shuffle
 from sr_cli.networks.base import InferenceNet, SRModel, SubpixelNet, conv, shuffle_upsampler
 
 _STRIP = 12288
+_GPU_STRIP = 64 * _STRIP
 _LEAST_ROWS = 24
 """Lr pixels and rows of a strip after the body."""
 
@@ -115,7 +116,9 @@ class _FastSRResNet(SubpixelNet):
     def subpixels(self, lr: Tensor) -> Tensor:
         features = self.body(self.head(lr).to(self.half_dtype))
         h, w = lr.shape[2:]
-        rows = max(_LEAST_ROWS, _STRIP // w)
+        # A GPU wants more work at a time, and has no cache to stay in.
+        pixels = _STRIP if lr.device.type == "cpu" else _GPU_STRIP
+        rows = max(_LEAST_ROWS, pixels // w)
         if rows >= h or torch.compiler.is_compiling():
             return self._enlarge(features, lr)
         k = self.before_last

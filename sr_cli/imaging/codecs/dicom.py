@@ -37,7 +37,7 @@ _ENCODED = ("PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths")
 def is_available() -> bool:
     """Whether the extra `dicom` is installed."""
     try:
-        import pydicom  # noqa: F401
+        import pydicom  # noqa: F401  # only whether it is installed
     except ImportError:
         return False
     return True

@@ -33,8 +33,8 @@ _HEAD = 1 << 20
 def is_available() -> bool:
     """Whether the extra `jxl` is installed."""
     try:
-        import brotli  # noqa: F401
-        import OpenImageIO  # noqa: F401
+        import brotli  # noqa: F401  # only whether it is installed
+        import OpenImageIO  # noqa: F401  # only whether it is installed
     except ImportError:
         return False
     return True

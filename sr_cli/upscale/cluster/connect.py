@@ -167,7 +167,7 @@ def silenced() -> Iterator[None]:
     before = {name: logging.getLogger(name).level for name in _QUIET}
     # Dask sets its own levels when it is imported.
     try:
-        import distributed  # noqa: F401
+        import distributed  # noqa: F401  # only whether it is installed
     except ImportError as error:
         raise SrError("extra-missing", "--workers", extra="cluster") from error
     for name in _QUIET:
