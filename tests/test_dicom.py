@@ -421,3 +421,24 @@ def test_nothing_about_the_patient_is_ever_said(
 
 
 WINDOWS = ("number", "window")
+
+
+def test_a_network_is_tuned_to_the_values_in_their_range(
+    sr: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sr_cli.engine import adapt
+
+    seen, real = [], adapt.adapt_model
+
+    def recorded(model: Any, image: Any, *rest: Any) -> Any:
+        seen.append(image)
+        return real(model, image, *rest)
+
+    monkeypatch.setattr(adapt, "adapt_model", recorded)
+    stored = gray("uint16", 0, 4000, 70, 72)
+    write(tmp_path / "a.dcm", slice_of(stored, stored=12))
+    done = sr("upscale", "a.dcm", "-m", "espcn", "-x2", "--adapt", "2", "-o", "b.dcm")
+    assert done.returncode == 0, done.stderr
+    (image,) = seen
+    # 12 bits are stored: as they are, they would be a nearly black 16-bit image.
+    assert np.allclose(image, stored / 4095, atol=1e-6)

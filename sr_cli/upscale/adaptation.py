@@ -73,7 +73,7 @@ def adapt_to(
 
     (upscaler,) = pipeline.upscalers
     (model,) = upscaler.loaded
-    colour = colour_of(first, measured=picture.format == "TIFF")
+    colour = colour_of(first, measured=picture.has_any_range)
     found = adapt_model(model, colour, budget, upscaler.device, on_share)
     if found.model is None:
         picture.notes.append(Note("not-adapted", {"steps": found.steps}))
