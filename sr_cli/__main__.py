@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 
+from sr_cli.system.start import without_collection
+
 
 def main() -> None:
     """Run the command. Ctrl-C while it is imported ends it as it does later."""
     try:
-        from sr_cli.cli.main import main as run
+        with without_collection():
+            from sr_cli.cli.main import main as run
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.stderr.flush()

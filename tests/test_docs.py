@@ -82,8 +82,8 @@ def test_commands_parse(arguments: list[str]) -> None:
     if name.startswith("-"):
         assert name in {option for p in group.params for option in p.opts} | {"--help"}
         return
-    command = group.commands[name]  # type: ignore[attr-defined]  # a group's
     with group.make_context("sr", [name], resilient_parsing=True) as outer:
+        command = group.get_command(outer, name)  # type: ignore[attr-defined]  # a group's
         parsed = command.make_context(name, rest, parent=outer).params
     known = load_manifest().weights
     names = {e.id for e in known} | {e.family for e in known} | {e.network for e in known}

@@ -35,6 +35,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
         return Console(file=shown, force_terminal=True, width=100, emoji=False)
 
     monkeypatch.setattr(progress, "stderr_console", stderr_console)
+    monkeypatch.setattr(progress, "is_terminal", lambda: True)
     return shown
 
 

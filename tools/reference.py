@@ -19,7 +19,7 @@ from typing import Any, get_type_hints
 from typer.models import ArgumentInfo
 
 from sr_cli.cli import messages
-from sr_cli.cli.main import app
+from sr_cli.cli.commands import COMMANDS, load_command
 from sr_cli.cli.messages import MESSAGES
 from sr_cli.cli.messages.template import Message
 from sr_cli.imaging.fates import FATES
@@ -56,11 +56,10 @@ def cli_page() -> str:
         "`sr COMMAND --help` prints the same in a terminal. `sr --version` prints the version, and "
         "`sr --install-completion` sets up completion for the current shell.\n",
     ]
-    for command in app.registered_commands:
-        assert command.callback is not None
-        name = command.name or command.callback.__name__
-        parts += [f"## sr {name}\n", inspect.cleandoc(command.callback.__doc__ or "") + "\n"]
-        rows = list(_options(command.callback))
+    for name in COMMANDS:
+        command = load_command(name)
+        parts += [f"## sr {name}\n", inspect.cleandoc(command.__doc__ or "") + "\n"]
+        rows = list(_options(command))
         arguments = [(n, text) for n, text, is_argument in rows if is_argument]
         options = [(n, text) for n, text, is_argument in rows if not is_argument]
         if arguments:

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from sr_cli.cli.console import print_json, print_table, report_error, say, shown, stderr_console
+from sr_cli.cli.console import (
+    is_terminal,
+    print_json,
+    print_table,
+    report_error,
+    say,
+    shown,
+    stderr_console,
+)
 from sr_cli.cli.messages import as_record
 
 if TYPE_CHECKING:
@@ -22,7 +30,7 @@ class BenchmarkProgress:
     """Bars for downloads and for the measurement, on a terminal."""
 
     def __init__(self, quiet: bool) -> None:
-        self._shows = stderr_console().is_terminal and not quiet
+        self._shows = not quiet and is_terminal()
         self._progress: Any = None
         self._tasks: dict[str, Any] = {}
 

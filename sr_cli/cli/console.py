@@ -6,16 +6,18 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from sr_cli.cli.messages import advice, sentence
 from sr_cli.errors import SrError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_DECIDED_BY_RICH = {"FORCE_COLOR", "TTY_COMPATIBLE"}
+"""Variables that make of a stream a terminal, or the contrary."""
 
 
 def prepare_streams() -> None:
@@ -28,7 +30,12 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    # Rich would exit with 1, also from the help that Typer prints.
+
+
+def raise_broken_pipes() -> None:
+    """Let Rich raise BrokenPipeError, also for the help that Typer prints: it would exit with 1."""
+    from rich.console import Console
+
     Console.on_broken_pipe = _raise_broken_pipe  # type: ignore[assignment, method-assign]
 
 
@@ -36,13 +43,26 @@ def _raise_broken_pipe(_: Console) -> None:
     raise BrokenPipeError
 
 
+def is_terminal() -> bool:
+    """Whether stderr shows colours and bars. Only then is Rich imported."""
+    if not sys.stderr.isatty() and not _DECIDED_BY_RICH & os.environ.keys():
+        return False
+    return stderr_console().is_terminal
+
+
 def stderr_console() -> Console:
     """A console on stderr, for everything that is not data."""
+    from rich.console import Console
+
+    raise_broken_pipes()
     return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def print_table(table: Table) -> None:
     """Print a table on stdout, as wide as it needs to be."""
+    from rich.console import Console
+
+    raise_broken_pipes()
     wide = Console(emoji=False, highlight=False, width=10_000)
     needed = wide.measure(table).maximum
     console = Console(emoji=False, highlight=False)
@@ -81,23 +101,33 @@ def shown(path: Path | str) -> str:
 
 
 def _on_one_line(text: str) -> str:
-    """Text with control characters as escapes: an error is one line, whatever it names."""
+    """Text with control characters as escapes: a message is one line, whatever it names."""
     return re.sub(r"[\x00-\x1f\x7f]", lambda match: repr(match[0])[1:-1], shown(text))
 
 
 def say(text: str, *, style: str | None = None) -> None:
     """Print one line on stderr, without markup."""
-    stderr_console().print(escape(shown(text)), style=style)
+    _print([(_on_one_line(text), style)])
 
 
 def report_error(error: SrError) -> None:
     """Print `error[code]: message` on stderr, with the hint below."""
-    console = stderr_console()
-    # Escaped, because Rich would read the brackets as markup.
-    head = escape(f"error[{error.code}]:")
-    console.print(f"[bold red]{head}[/] {escape(_on_one_line(sentence(error)))}")
+    from sr_cli.cli.messages import advice, sentence
+
+    _print([(f"error[{error.code}]:", "bold red"), (f" {_on_one_line(sentence(error))}", None)])
     if hint := advice(error):
-        console.print(f"  [dim]{escape(_on_one_line(hint))}[/]")
+        _print([("  ", None), (_on_one_line(hint), "dim")])
+
+
+def _print(parts: Sequence[tuple[str, str | None]]) -> None:
+    """Print one line on stderr, of parts with their styles."""
+    if is_terminal():
+        from rich.text import Text
+
+        stderr_console().print(Text.assemble(*[(text, style or "") for text, style in parts]))
+    else:
+        sys.stderr.write("".join(text for text, _ in parts) + "\n")
+        sys.stderr.flush()
 
 
 def print_json(value: Any, *, indent: int | None = None) -> None:

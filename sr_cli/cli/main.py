@@ -1,4 +1,4 @@
-"""`sr`: the commands, and the conversion of errors to messages and exit codes."""
+"""`sr`: the application, and the conversion of errors to messages and exit codes."""
 
 from __future__ import annotations
 
@@ -12,16 +12,10 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
-from sr_cli.cli.benchmark import benchmark
+from sr_cli.cli.commands import SETTINGS, Commands
 from sr_cli.cli.console import prepare_streams, report_error, say
-from sr_cli.cli.download_weights import download_weights
-from sr_cli.cli.export import export
-from sr_cli.cli.models import models
-from sr_cli.cli.train import train
-from sr_cli.cli.upscale import upscale
-from sr_cli.errors import ExitCode, RefusedError, SrError
+from sr_cli.errors import ExitCode, SrError
 from sr_cli.version import __version__
 
 EPILOG = (
@@ -30,15 +24,11 @@ EPILOG = (
 )
 
 
-_MAY_BE_EMPTY = {"suffix", "licence"}
-"""Parameters whose empty value says something."""
-
-
 class _Terminated(BaseException):
     """Raised on SIGTERM, so that temporary files are removed."""
 
 
-class _Group(TyperGroup):
+class _Group(Commands):
     """Converts every error that reaches the top to a message and an exit code."""
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
@@ -69,24 +59,6 @@ class _Group(TyperGroup):
             raise SystemExit(int(ExitCode.FAILED)) from None
 
 
-class _Command(TyperCommand):
-    """Refuses empty values, which a shell makes of variables that are not set.
-
-    An empty path would be the current folder.
-    """
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
-        for parameter in self.params:
-            value = given.get(parameter.name or "")
-            values = value if isinstance(value, list | tuple) else [value]
-            if "" in values and parameter.name not in _MAY_BE_EMPTY:
-                is_option = parameter.param_type_name == "option"
-                name = parameter.opts[-1] if is_option else parameter.metavar
-                raise RefusedError("empty-value", name or "")
-        return super().parse_args(ctx, args)
-
-
 def _discard_stdout() -> None:
     """stdout is unusable, also for what is flushed at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -108,16 +80,8 @@ app = typer.Typer(
     help="Upscale images with neural networks.",
     epilog=EPILOG,
     no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    **SETTINGS,
 )
-app.command(cls=_Command)(upscale)
-app.command(cls=_Command)(train)
-app.command(cls=_Command)(benchmark)
-app.command("download-weights", cls=_Command)(download_weights)
-app.command(cls=_Command)(export)
-app.command(cls=_Command)(models)
 
 
 def _version(wanted: bool) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sr_cli.cli.console import shown, stderr_console
+from sr_cli.cli.console import is_terminal, shown, stderr_console
 
 
 class DownloadBars:
     """A bar for each download. A context manager that removes the bars at its end."""
 
     def __init__(self, quiet: bool = False) -> None:
-        self._shows = stderr_console().is_terminal and not quiet
+        self._shows = not quiet and is_terminal()
         self._progress: Any = None
         self._tasks: dict[str, Any] = {}
 
@@ -66,7 +66,7 @@ class ImageBars:
         self._progress: Any = None
         self._done = 0
         self._current: Path | None = None
-        if not stderr_console().is_terminal or quiet or total == 0:
+        if quiet or total == 0 or not is_terminal():
             return
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 

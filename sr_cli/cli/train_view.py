@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from sr_cli.cli.console import say, shown, stderr_console
+from sr_cli.cli.console import is_terminal, say, shown, stderr_console
 from sr_cli.cli.messages import note_sentence
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class TrainingView:
         self._last_figure: float | None = None
 
     def __enter__(self) -> TrainingView:
-        if stderr_console().is_terminal and not self._quiet:
+        if not self._quiet and is_terminal():
             from rich.live import Live
 
             self._live = Live(console=stderr_console(), refresh_per_second=4, transient=False)

@@ -15,6 +15,7 @@ from sr_cli.cli.options import takes
 from sr_cli.cli.upscale_options import Options, as_request, as_workers
 from sr_cli.cli.upscale_report import Reporter
 from sr_cli.errors import ExitCode, RefusedError, SrError
+from sr_cli.system.start import without_collection
 
 if TYPE_CHECKING:
     from sr_cli.upscale.plan import Plan
@@ -34,14 +35,14 @@ def upscale(options: Options) -> None:
     143 terminated.
     """
     began = time.perf_counter()
-    request = as_request(options)
-    workers = as_workers(options)
-    if workers is not None:
-        workers.check(request)
+    with without_collection():
+        request = as_request(options)
+        workers = as_workers(options)
+        if workers is not None:
+            workers.check(request)
 
-    from sr_cli.upscale.files import run_plan
-    from sr_cli.upscale.listed import upscale_listed
-    from sr_cli.upscale.plan import plan_files
+        from sr_cli.upscale.files import run_plan
+        from sr_cli.upscale.plan import plan_files
 
     with Reporter(
         json=options.json,
@@ -50,6 +51,8 @@ def upscale(options: Options) -> None:
         names=options.stdin_list,
     ) as reporter:
         if options.stdin_list:
+            from sr_cli.upscale.listed import upscale_listed
+
             for result in upscale_listed(names_on_stdin(), request, reporter.on_event):
                 reporter.on_result(result)
             _end(reporter, began)

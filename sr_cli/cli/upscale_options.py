@@ -403,25 +403,16 @@ def _check_inputs(o: Options) -> None:
 
 def as_workers(o: Options) -> WorkerOptions | None:
     """The workers that the options describe; None for this process alone."""
+    devices = tuple(o.device.split(",")) if "," in o.device else ()
+    others = (o.split_pixels, o.tls_ca, o.tls_cert, o.tls_key, o.some, o.insecure)
+    if o.workers is None and o.cluster is None and not devices:
+        if any(value is not None and value is not False for value in others):
+            raise RefusedError("missing-option", "--workers or --cluster", example="--workers 4")
+        return None
+
     from sr_cli.engine.options import EngineOptions
     from sr_cli.upscale.cluster.options import WorkerOptions
 
-    devices = tuple(o.device.split(",")) if "," in o.device else ()
     for device in devices:
         EngineOptions(device).check()
-    found = WorkerOptions(
-        o.workers,
-        devices,
-        o.cluster,
-        o.split_pixels,
-        o.tls_ca,
-        o.tls_cert,
-        o.tls_key,
-        o.some,
-        o.insecure,
-    )
-    if o.workers is None and o.cluster is None and not devices:
-        if found != WorkerOptions():
-            raise RefusedError("missing-option", "--workers or --cluster", example="--workers 4")
-        return None
-    return found
+    return WorkerOptions(o.workers, devices, o.cluster, *others)

@@ -17,11 +17,8 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from sr_cli.errors import Note, SrError
-from sr_cli.imaging.codecs import bmp, dicom, gif, jxl, png, tiff
-from sr_cli.imaging.codecs.dicom_window import show
-from sr_cli.imaging.codecs.png_chunks import read_chunks, read_texts
+from sr_cli.imaging import codecs
 from sr_cli.imaging.codecs.source import OpenFile
-from sr_cli.imaging.compound.attach import attach_parts
 from sr_cli.imaging.conversion import orient_frame
 from sr_cli.imaging.exif import ORIENTATION
 from sr_cli.imaging.formats import DEFAULT_MAX_PIXELS, FORMATS, SNIFFED, sniff_format
@@ -74,7 +71,7 @@ def read_picture(
             picture = _decode(data, max_pixels, allow_truncated)
             picture.metadata.further = find_further(data, picture.format)
             if as_shown:
-                show(picture, deep=False)
+                codecs.dicom_window.show(picture, deep=False)
             return picture
     except SrError as error:
         raise error.about(name) from error.__cause__
@@ -99,7 +96,7 @@ def holds_measurements(source: Path | bytes) -> bool:
         found = sniff_format(file.read(SNIFFED))
         file.seek(0)
         is_tiff = found is FORMATS["TIFF"]
-        return found is FORMATS["DICOM"] or (is_tiff and tiff.holds_measurements(file))
+        return found is FORMATS["DICOM"] or (is_tiff and codecs.tiff.holds_measurements(file))
     return False
 
 
@@ -128,9 +125,9 @@ def missing_extra(source: Path | bytes) -> str | None:
     """The extra that is needed to read a file, and that is not installed; or None."""
     with suppress(OSError), _own_settings(), _opened(source) as file:
         found = sniff_format(file.read(SNIFFED))
-        if found is FORMATS["DICOM"] and not dicom.is_available():
+        if found is FORMATS["DICOM"] and not codecs.dicom.is_available():
             return "dicom"
-        if found is FORMATS["JXL"] and not jxl.is_available():
+        if found is FORMATS["JXL"] and not codecs.jxl.is_available():
             return "jxl"
         if found is FORMATS["HEIF"] and "HEIF" not in Image.OPEN:
             return "heif"
@@ -156,7 +153,7 @@ def read_provenance(source: str | Path | bytes) -> Provenance | None:
     with suppress(Exception), _opened(source) as file:
         if sniff_format(file.read(SNIFFED)) is FORMATS["DICOM"]:
             file.seek(0)
-            return dicom.read_provenance(file)
+            return codecs.dicom.read_provenance(file)
     facts = _read_facts(source, with_xmp=True)
     with suppress(Exception):
         return find_provenance(facts[1]) if facts and facts[1] else None
@@ -171,9 +168,9 @@ def _read_facts(
         found = sniff_format(file.read(SNIFFED))
         file.seek(0)
         if found is FORMATS["JXL"]:
-            return jxl.read_facts(file)
+            return codecs.jxl.read_facts(file)
         if found is FORMATS["DICOM"]:
-            return dicom.read_size(file), None
+            return codecs.dicom.read_size(file), None
         try:
             with Image.open(file, formats=_readable()) as image:
                 orientation = image.getexif().get(ORIENTATION, 1)
@@ -182,11 +179,11 @@ def _read_facts(
                 is_gif, xmp = image.format == "GIF", image.info.get("xmp")
         except UnidentifiedImageError:
             file.seek(0)
-            return tiff.read_header(file)
+            return codecs.tiff.read_header(file)
         if is_gif and with_xmp:
             metadata = Metadata()
             file.seek(0)
-            gif.read_extensions(file.read(), metadata)
+            codecs.gif.read_extensions(file.read(), metadata)
             xmp = metadata.xmp
         size = (height, width) if turned else (width, height)
         return size, xmp.encode() if isinstance(xmp, str) else xmp
@@ -248,18 +245,18 @@ def _prepare_pillow() -> None:
 def _decode(data: bytes, max_pixels: int, allow_truncated: bool) -> Picture:
     sniffed = sniff_format(data[:SNIFFED])
     if sniffed is FORMATS["BMP"]:
-        return bmp.read(data, max_pixels, allow_truncated=allow_truncated)
+        return codecs.bmp.read(data, max_pixels, allow_truncated=allow_truncated)
     if sniffed is FORMATS["JXL"]:
-        return jxl.read(data, max_pixels)
+        return codecs.jxl.read(data, max_pixels)
     if sniffed is FORMATS["DICOM"]:
-        return dicom.read(data, max_pixels)
+        return codecs.dicom.read(data, max_pixels)
     try:
         image = Image.open(io.BytesIO(data), formats=_readable())
     except UnidentifiedImageError:
         if sniffed is FORMATS["TIFF"]:
-            picture = tiff.read_unopened(data, max_pixels, allow_truncated=allow_truncated)
+            picture = codecs.tiff.read_unopened(data, max_pixels, allow_truncated=allow_truncated)
             if picture is not None:
-                picture.notes += attach_parts(data, picture)
+                picture.notes += _attach_parts(data, picture)
                 return picture
         raise _unidentified(data) from None
     with image:
@@ -291,8 +288,8 @@ def _is_nifti(data: bytes) -> bool:
 
 
 def _read_tiff(source: OpenFile) -> Picture:
-    picture = tiff.read(source)
-    source.notes += attach_parts(source.data, picture)
+    picture = codecs.tiff.read(source)
+    source.notes += _attach_parts(source.data, picture)
     return picture
 
 
@@ -312,7 +309,7 @@ def _read(source: OpenFile) -> Picture:
     if first:
         source.add_note(Note("default-image-dropped"))
     if name == "PNG":
-        frames = list(png.read_frames(source, range(first, count)))
+        frames = list(codecs.png.read_frames(source, range(first, count)))
     else:
         frames = _read_frames(source, count)
     # The metadata of a PNG may follow its pixels.
@@ -326,15 +323,17 @@ def _read(source: OpenFile) -> Picture:
         _give_all_alpha(frames)
     loop = _loop(source, name) if animation else None
     picture = Picture(frames, name, metadata, animation, loop)
-    source.notes += attach_parts(source.data, picture, orientation)
+    source.notes += _attach_parts(source.data, picture, orientation)
     return picture
 
 
 def _read_the_rest(source: OpenFile, name: str, metadata: Metadata) -> None:
     """Read what Pillow does not: colour by code points, extensions, and depths that it reduces."""
     if name == "PNG":
-        source.notes += read_png_colour(metadata, read_chunks(source.data, until=b"IDAT"))
-        metadata.text = without_blocks(read_texts(source.data))
+        source.notes += read_png_colour(
+            metadata, codecs.png_chunks.read_chunks(source.data, until=b"IDAT")
+        )
+        metadata.text = without_blocks(codecs.png_chunks.read_texts(source.data))
     elif name in ("AVIF", "HEIF"):
         cicp, metadata.mastering = read_colour(source.data)
         # A profile has precedence over code points, except for those that no profile can express.
@@ -343,9 +342,19 @@ def _read_the_rest(source: OpenFile, name: str, metadata: Metadata) -> None:
         if (bits := read_depth(source.data)) > 8:
             source.add_note(Note("depth-reduced", {"bits": bits}))
     elif name == "GIF":
-        gif.read_extensions(source.data, metadata)
+        codecs.gif.read_extensions(source.data, metadata)
     elif source.is_srgb:
         metadata.icc = srgb_profile()
+
+
+def _attach_parts(data: bytes, picture: Picture, orientation: int = 1) -> list[Note]:
+    """As `attach_parts`, imported where a file may have parts."""
+    if picture.metadata.xmp is None and picture.format not in ("JPEG", "AVIF", "HEIF"):
+        return []
+
+    from sr_cli.imaging.compound.attach import attach_parts
+
+    return attach_parts(data, picture, orientation)
 
 
 def _read_frames(source: OpenFile, count: int) -> list[Frame]:
@@ -377,4 +386,4 @@ def _loop(source: OpenFile, name: str) -> int | None:
     # Pillow does not report the loop count of AVIF; nearly all loop for ever.
     unknown = 0 if name == "AVIF" else None
     loop = source.image.info.get("loop", unknown)
-    return gif.plays_from_repeats(loop) if name == "GIF" else loop
+    return codecs.gif.plays_from_repeats(loop) if name == "GIF" else loop

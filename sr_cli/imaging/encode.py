@@ -6,17 +6,7 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from sr_cli.errors import Note, SrError
-from sr_cli.imaging.codecs import (
-    avif,
-    bmp_writer,
-    dicom_writer,
-    gif,
-    jpeg,
-    jxl,
-    png,
-    tiff_writer,
-    webp,
-)
+from sr_cli.imaging import codecs
 from sr_cli.imaging.fit import fit_metadata
 from sr_cli.imaging.formats import Encoding, Format, holds_provenance
 from sr_cli.imaging.metadata import adapt_metadata
@@ -24,16 +14,17 @@ from sr_cli.imaging.picture import Metadata, Picture
 from sr_cli.imaging.provenance import Provenance, add_provenance
 
 _WRITERS = {
-    "JPEG": jpeg.write,
-    "PNG": png.write,
-    "WEBP": webp.write,
-    "TIFF": tiff_writer.write,
-    "BMP": bmp_writer.write,
-    "GIF": gif.write,
-    "AVIF": avif.write,
-    "JXL": jxl.write,
-    "DICOM": dicom_writer.write,
+    "JPEG": "jpeg",
+    "PNG": "png",
+    "WEBP": "webp",
+    "TIFF": "tiff_writer",
+    "BMP": "bmp_writer",
+    "GIF": "gif",
+    "AVIF": "avif",
+    "JXL": "jxl",
+    "DICOM": "dicom_writer",
 }
+"""The module of `codecs` that writes each format."""
 
 
 def write_picture(picture: Picture, file: BinaryIO, target: Format, encoding: Encoding) -> None:
@@ -53,7 +44,8 @@ def write_picture(picture: Picture, file: BinaryIO, target: Format, encoding: En
     """
     metadata = prepare_metadata(picture, target, encoding)
     try:
-        picture.notes += _WRITERS[target.name](picture, file, metadata, encoding)
+        writer = getattr(codecs, _WRITERS[target.name])
+        picture.notes += writer.write(picture, file, metadata, encoding)
     except (OSError, SrError):
         raise
     except (ValueError, TypeError, KeyError, RuntimeError) as error:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+from sr_cli.imaging import codecs
 from sr_cli.imaging.codecs.png_chunks import SIGNATURE, read_chunks
-from sr_cli.imaging.codecs.tiff import describe
 from sr_cli.imaging.codecs.tiff_pages import GDAL_NODATA
 from sr_cli.imaging.compound.segments import APP1, APP2, EXTENDED_XMP, XMP, parse_image
 from sr_cli.imaging.exif import DESCRIPTIVE, DIRECTORIES, EXIF_MARK
@@ -114,7 +114,7 @@ def _riff_chunks(data: bytes) -> Iterator[str]:
 
 
 def _tags(data: bytes) -> Iterator[str]:
-    return further_tags(describe(data))
+    return further_tags(codecs.tiff.describe(data))
 
 
 def further_tags(pages: Iterable[Any]) -> Iterator[str]:

@@ -21,8 +21,8 @@ EMPTY_PACKET = (
 )
 """An empty packet (XMP part 1, section 7.3)."""
 
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 does not allow (section 2.2)."""
+_NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+"""Characters that XML 1.0 does not allow (section 2.2); compiled when it is needed."""
 
 
 def add_to_xmp(packet: bytes | None, properties: Mapping[str, str]) -> bytes | None:
@@ -66,5 +66,5 @@ def _has(packet: bytes, name: str) -> bool:
 
 def _element(name: str, text: str) -> str:
     kind, language = ("Seq", "") if name in _ORDERED else ("Alt", ' xml:lang="x-default"')
-    content = escape(_NOT_XML.sub("\ufffd", text), quote=False)
+    content = escape(re.sub(_NOT_XML, "\ufffd", text), quote=False)
     return f"<{name}><rdf:{kind}><rdf:li{language}>{content}</rdf:li></rdf:{kind}></{name}>"

@@ -31,11 +31,12 @@ from sr_cli.imaging.provenance import UsedModel
 from sr_cli.registry.ref import FAITHFUL, ModelRef, is_faithful, parse_model
 from sr_cli.system.files import atomic_write
 from sr_cli.system.memory import TRIM_ABOVE, trim_freed_memory
+from sr_cli.system.start import without_collection
 from sr_cli.upscale.adaptation import SHARE, adapt_to
 from sr_cli.upscale.inputs import STDIO
 from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.plan import Group, is_readable_result, output_exists
-from sr_cli.upscale.preparation import prepare_output, read_input
+from sr_cli.upscale.preparation import is_raster_job, prepare_output, read_input
 from sr_cli.upscale.provenance import (
     provenance_of,
     used_models,
@@ -43,7 +44,6 @@ from sr_cli.upscale.provenance import (
     with_device,
     with_sizes,
 )
-from sr_cli.upscale.raster_job import is_raster_job, upscale_raster_job
 from sr_cli.upscale.remote import address_of, fetched, send
 from sr_cli.upscale.request import (
     Event,
@@ -106,7 +106,9 @@ class InProcess:
         if self._keep:
             # Before the next one is loaded: both might not fit into memory.
             del self._kept[: max(0, 1 + len(self._kept) - self._keep)]
-        pipeline, used = build_pipeline(*key), used_models(group)
+        with without_collection():
+            # PyTorch is imported here, if it is needed.
+            pipeline, used = build_pipeline(*key), used_models(group)
         if ready := describe_pipeline(pipeline, group):
             on_event(ready)
         if self._keep:
@@ -375,6 +377,8 @@ def _encoding(options: UpscaleOptions) -> Encoding:
 def _run_of(job: Job, group: Group, pipeline: Pipeline) -> _RunJob | None:
     """What does a whole job that is not one image in memory; imported for such jobs alone."""
     if is_raster_job(job, group.options, pipeline):
+        from sr_cli.upscale.raster_job import upscale_raster_job
+
         return upscale_raster_job
     if job.is_archive:
         from sr_cli.upscale.archive_batch import upscale_archive_job

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sr_cli.errors import SrError
-from sr_cli.upscale.cluster.options import WorkerOptions
 from sr_cli.upscale.executor import Executor, InProcess
 from sr_cli.upscale.plan import Group, Plan, group_jobs, plan_files
 from sr_cli.upscale.remote import event_with_addresses, name_addresses, named, with_addresses
 from sr_cli.upscale.request import Event, OnEvent, Planned, Result, UpscaleOptions, UpscaleRequest
+
+if TYPE_CHECKING:
+    from sr_cli.upscale.cluster.options import WorkerOptions
 
 
 def upscale_files(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sr_cli.errors import Note, RefusedError
-from sr_cli.imaging.codecs import jxl
+from sr_cli.imaging import codecs
 from sr_cli.imaging.formats import (
     FORMATS,
     SNIFFED,
@@ -167,7 +167,7 @@ def _format_option(option: str | None) -> Format | Container | None:
 def _check_extra(wanted: Format | Container | None, output: str | None) -> None:
     """Refuse a requested format whose extra is not installed."""
     by_name = format_of_name(output) if output else None
-    if FORMATS["JXL"] in (wanted, by_name) and not jxl.is_available():
+    if FORMATS["JXL"] in (wanted, by_name) and not codecs.jxl.is_available():
         raise RefusedError("extra-missing", "JPEG XL", extra="jxl")
 
 

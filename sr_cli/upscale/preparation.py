@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sr_cli.engine.frames import check_result_size
 from sr_cli.errors import SrError
-from sr_cli.imaging.codecs.dicom_window import show
+from sr_cli.imaging import codecs
 from sr_cli.imaging.conversion import drop_features
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.formats import (
@@ -29,7 +29,27 @@ from sr_cli.upscale.remote import fetched
 from sr_cli.upscale.request import UpscaleOptions
 
 if TYPE_CHECKING:
+    from sr_cli.engine.pipeline import Pipeline
     from sr_cli.upscale.plan import Group
+
+
+def is_raster_job(job: Job, options: UpscaleOptions, pipeline: Pipeline | None = None) -> bool:
+    """Whether a job is done in windows: a file that becomes a TIFF, and all that it needs.
+
+    Args:
+        job: The job.
+        options: Of the request; a comparison shows whole images, and a check and tuning need them.
+        pipeline: That upscales it, if it is known.
+    """
+    if job.format is not FORMATS["TIFF"] or STDIO in (job.source, job.target):
+        return False
+    if job.is_archive or job.is_clip or options.compare or options.verify or options.adapt:
+        return False
+
+    from sr_cli.engine.windows import can_stream
+    from sr_cli.imaging.raster import is_raster
+
+    return (pipeline is None or can_stream(pipeline)) and is_raster(job.source)
 
 
 def read_input(job: Job, options: UpscaleOptions) -> Picture:
@@ -63,7 +83,7 @@ def prepare_output(picture: Picture, job: Job, group: Group) -> tuple[Format, tu
     target = target if target.writable else FORMATS["JPEG"]
     _check_made_of_itself(picture, target, options)
     if target.name != picture.format:
-        show(picture, deep=Feature.SIXTEEN_BIT in target.features)
+        codecs.dicom_window.show(picture, deep=Feature.SIXTEEN_BIT in target.features)
     if options.flatten:
         missing = unsupported_features(target, picture.features)
         deep = Feature.SIXTEEN_BIT in target.features

@@ -14,47 +14,26 @@ import numpy as np
 from sr_cli.engine.frames import only_shrinks
 from sr_cli.engine.pipeline import BicubicPipeline, OnShare, Pipeline
 from sr_cli.engine.raster import Findings, RasterSource, examine, upscale_raster
-from sr_cli.engine.windows import can_stream
 from sr_cli.errors import Note
 from sr_cli.imaging.codecs.tiff_samples import SampleReader
 from sr_cli.imaging.codecs.tiff_tiles import Layout
 from sr_cli.imaging.encode import prepare_metadata
-from sr_cli.imaging.formats import FORMATS, Encoding
+from sr_cli.imaging.formats import Encoding
 from sr_cli.imaging.picture import Frame
 from sr_cli.imaging.raster import (
     Raster,
     RasterWriter,
     has_alpha,
-    is_raster,
     opened_raster,
 )
 from sr_cli.system.files import atomic_write
-from sr_cli.upscale.inputs import STDIO
 from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.preparation import prepare_output
 from sr_cli.upscale.provenance import provenance_of, used_models, with_device, with_sizes
-from sr_cli.upscale.request import Event, Progress, Result, UpscaleOptions
+from sr_cli.upscale.request import Event, Progress, Result
 
 if TYPE_CHECKING:
     from sr_cli.upscale.plan import Group
-
-
-def is_raster_job(job: Job, options: UpscaleOptions, pipeline: Pipeline | None = None) -> bool:
-    """Whether a job is done in windows: a file that becomes a TIFF, and all that it needs.
-
-    Args:
-        job: The job.
-        options: Of the request; a comparison shows whole images, and a check and tuning need them.
-        pipeline: That upscales it, if it is known.
-    """
-    return (
-        job.format is FORMATS["TIFF"]
-        and STDIO not in (job.source, job.target)
-        and not (job.is_archive or job.is_clip)
-        and not (options.compare or options.verify or options.adapt)
-        and (pipeline is None or can_stream(pipeline))
-        and is_raster(job.source)
-    )
 
 
 def upscale_raster_job(
@@ -63,7 +42,7 @@ def upscale_raster_job(
     """Upscale a TIFF in windows.
 
     Args:
-        job: For which `is_raster_job` is true.
+        job: For which `preparation.is_raster_job` is true.
         group: Of the job.
         pipeline: Of the group.
         result: To be completed.
