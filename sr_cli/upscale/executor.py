@@ -10,6 +10,7 @@ import io
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from sr_cli.imaging.formats import (
 from sr_cli.imaging.picture import Picture
 from sr_cli.imaging.provenance import UsedModel
 from sr_cli.registry.ref import FAITHFUL, ModelRef, is_faithful, parse_model
+from sr_cli.system.cores import available_cores
 from sr_cli.system.files import atomic_write
 from sr_cli.system.memory import TRIM_ABOVE, trim_freed_memory
 from sr_cli.system.start import without_collection
@@ -55,7 +57,8 @@ from sr_cli.upscale.request import (
 )
 
 _OVERLAP_PIXELS = 24_000_000
-"""Larger images and results are processed one at a time, to limit memory."""
+"""Larger images and results are processed one at a time, to limit memory; as many pixels wait to
+be written."""
 
 _PipelineKey = tuple[tuple[ModelRef, ...], float, EngineOptions]
 _RunJob = Callable[[Job, Group, Pipeline, Result, Callable[[Event], None]], Result]
@@ -80,7 +83,7 @@ class Executor(Protocol):
 class InProcess:
     """Upscales images in this process.
 
-    While one image is upscaled, the next is decoded and the previous one encoded; large images are
+    While one image is upscaled, the next is decoded and those before are encoded; large images are
     processed one at a time. An interruption finishes the file that is being written, and leaves no
     partial files.
 
@@ -138,9 +141,10 @@ def describe_pipeline(pipeline: Pipeline, group: Group) -> PipelineReady | None:
 
 @dataclass(frozen=True)
 class _Writing:
-    """An image that is being encoded, with its result so far."""
+    """An image that is being encoded, with its result so far and its pixels."""
 
     result: Result
+    pixels: int
     done: Future[Result]
 
 
@@ -162,9 +166,9 @@ class Batch:
         self._pipeline = pipeline
         self._on_event = on_event
         self._readers = ThreadPoolExecutor(1, "decode")
-        self._writers = ThreadPoolExecutor(1, "encode")
+        self._writers = ThreadPoolExecutor(available_cores(), "encode")
         self._read_ahead: tuple[Job, Future[Picture]] | None = None
-        self._writing: _Writing | None = None
+        self._writing: deque[_Writing] = deque()
         self._used = used
 
     def run(self) -> Iterator[Result]:
@@ -173,7 +177,7 @@ class Batch:
             for index, job in enumerate(jobs):
                 following = jobs[index + 1] if index + 1 < len(jobs) else None
                 yield from self._process(job, following)
-            yield from self._wait_for_write()
+            yield from self._finish_writes(None)
         finally:
             for pool in (self._readers, self._writers):
                 pool.shutdown(wait=True, cancel_futures=True)
@@ -186,7 +190,7 @@ class Batch:
             if self._is_skipped(job):
                 result = replace(result, status="skipped", reason="exists")
             elif run := _run_of(job, self._group, self._pipeline):
-                yield from self._wait_for_write()
+                yield from self._finish_writes(None)
                 result = self._run_whole(run, job, result)
                 result = replace(result, notes=(*job.notes, *result.notes))
             else:
@@ -197,9 +201,10 @@ class Batch:
                 result = with_sizes(result, picture, self._group.size)
                 result = with_device(result, self._pipeline, picture.frames[0].pixels)
                 larger = max(width * height, *(f.width * f.height for f in picture.frames))
-                overlaps = larger * len(picture.frames) <= _OVERLAP_PIXELS
+                pixels = larger * len(picture.frames)
+                overlaps = pixels <= _OVERLAP_PIXELS
                 if not overlaps:
-                    yield from self._wait_for_write()
+                    yield from self._finish_writes(None)
                 elif following and self._can_read_ahead(following):
                     ahead = self._readers.submit(read_input, following, self._options)
                     self._read_ahead = following, ahead
@@ -219,14 +224,14 @@ class Batch:
                 trim_freed_memory(beyond=TRIM_ABOVE)
                 original = picture if self._options.compare else None
                 del picture
-                yield from self._wait_for_write()
+                yield from self._finish_writes(pixels)
                 write = self._writers.submit(
                     self._write, made, original, job, target, result, began
                 )
-                self._writing = _Writing(result, write)
+                self._writing.append(_Writing(result, pixels, write))
                 del made, original
                 if not overlaps:
-                    yield from self._wait_for_write()
+                    yield from self._finish_writes(None)
                 return
         except _CallerError as error:
             assert error.__cause__ is not None
@@ -236,7 +241,7 @@ class Batch:
             raise
         except Exception as error:
             result = replace(result, status="failed", error=_as_sr_error(error, job))
-        yield from self._wait_for_write()
+        yield from self._finish_writes(None)
         yield replace(result, seconds=time.perf_counter() - began)
 
     def _run_whole(self, run: _RunJob, job: Job, result: Result) -> Result:
@@ -250,19 +255,27 @@ class Batch:
         send(job.target, job.target, overwrite=self._options.overwrite)
         return result
 
-    def _wait_for_write(self) -> Iterator[Result]:
-        """Wait for the image that is being written, and yield its result."""
-        writing, self._writing = self._writing, None
-        if writing is None:
-            return
-        result = writing.result
-        try:
-            yield writing.done.result()
-        except BrokenPipeError:
-            raise
-        except Exception as error:
-            job = Job(result.source, result.target or STDIO, None)
-            yield replace(result, status="failed", error=_as_sr_error(error, job))
+    def _finish_writes(self, pixels: int | None) -> Iterator[Result]:
+        """Yield the results of images that are written, in order.
+
+        Args:
+            pixels: Of an image that is to be written next: waits until there is room for it. None
+                waits for all that are being written.
+        """
+        while self._writing:
+            waiting = sum(writing.pixels for writing in self._writing)
+            has_room = pixels is not None and waiting + pixels <= _OVERLAP_PIXELS
+            if has_room and not self._writing[0].done.done():
+                return
+            writing = self._writing.popleft()
+            try:
+                yield writing.done.result()
+            except BrokenPipeError:
+                raise
+            except Exception as error:
+                result = writing.result
+                job = Job(result.source, result.target or STDIO, None)
+                yield replace(result, status="failed", error=_as_sr_error(error, job))
 
     def _is_skipped(self, job: Job) -> bool:
         """Whether to skip an existing result. Raises SrError if it must not be overwritten."""
