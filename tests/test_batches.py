@@ -18,7 +18,8 @@ from helpers.images import pixels_of, save, size_of, smooth
 from PIL import Image
 
 from sr_cli import EngineOptions, RefusedError, UpscaleOptions, upscale_files
-from sr_cli.upscale import executor
+from sr_cli.imaging.picture import Picture
+from sr_cli.upscale import writing
 from sr_cli.upscale.request import Event, Planned, Progress
 
 
@@ -170,17 +171,21 @@ def test_ctrl_c_while_waiting_for_stdin(tmp_path: Path) -> None:
 def test_an_unexpected_failure_of_one_image_does_not_end_the_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inputs = [save(tmp_path / f"{n}.png") for n in "abcd"]
-    real = executor.write_picture
-    failures = iter([MemoryError(), None, RuntimeError("odd\nthing"), OSError(5, "broken disk")])
+    inputs = [save(tmp_path / f"{n}.png", width=8 + i) for i, n in enumerate("abcd")]
+    real = writing.write_picture
+    # By width: several images are encoded at once.
+    failures = {
+        16: MemoryError(),
+        20: RuntimeError("odd\nthing"),
+        22: OSError(5, "broken disk"),
+    }
 
-    def sometimes(*arguments: Any) -> None:
-        failure = next(failures)
-        if failure:
+    def sometimes(made: Picture, *arguments: Any) -> None:
+        if failure := failures.get(made.width):
             raise failure
-        real(*arguments)
+        real(made, *arguments)
 
-    monkeypatch.setattr(executor, "write_picture", sometimes)
+    monkeypatch.setattr(writing, "write_picture", sometimes)
     told: list[Event] = []
     results = list(upscale_files(inputs, model="bicubic", scale=2, on_event=told.append))
     errors = [r.error for r in results]

@@ -12,8 +12,9 @@ import typer
 from sr_cli.cli.console import names_on_stdin, print_json, report_error, say, shown
 from sr_cli.cli.messages import as_record
 from sr_cli.cli.options import takes
-from sr_cli.cli.upscale_options import Options, as_request, as_workers
+from sr_cli.cli.upscale_options import Options
 from sr_cli.cli.upscale_report import Reporter
+from sr_cli.cli.upscale_request import as_request, as_workers
 from sr_cli.errors import ExitCode, RefusedError, SrError
 from sr_cli.system.start import without_collection
 

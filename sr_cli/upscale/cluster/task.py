@@ -22,8 +22,9 @@ from sr_cli.errors import Note, SrError
 from sr_cli.imaging.provenance import UsedModel
 from sr_cli.system.files import move_into_place
 from sr_cli.system.memory import share_memory
+from sr_cli.upscale.batch import Batch
 from sr_cli.upscale.cluster.bands import Band, JoinedPipeline, Rows, compute_band, reason_against
-from sr_cli.upscale.executor import Batch, describe_pipeline
+from sr_cli.upscale.executor import describe_pipeline
 from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.plan import Group, is_readable_result, output_exists
 from sr_cli.upscale.preparation import prepare_output, read_input
