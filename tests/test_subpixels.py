@@ -13,10 +13,10 @@ from torch import nn
 
 from sr_cli.engine import subpixels
 from sr_cli.engine.upscaler import Upscaler
+from sr_cli.layers import strips
 from sr_cli.layers.fusion import Residual, fuse, fusion_works
 from sr_cli.layers.rewrites import joined
 from sr_cli.networks import create_model
-from sr_cli.networks import srresnet as srresnet_module
 
 NAMES = ["edsr", "rcan", "espcn", "fsrcnn", "srresnet"]
 

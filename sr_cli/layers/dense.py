@@ -1,4 +1,4 @@
-"""Residual-in-residual dense blocks (Wang et al., ESRGAN, 2018, section 3.1) without concatenations.
+"""Dense blocks of ESRGAN (Wang et al., 2018, section 3.1) without concatenations.
 
 In a dense block, every convolution reads all feature maps before it. Stored as slices of one depth,
 each as wide as the growth, they lie side by side without being copied, and a convolution over k of
@@ -92,12 +92,14 @@ class _DenseBlock(nn.Module):
     def grow(self, slices: Tensor, known: int, slope: float) -> None:
         """Compute the slices after the first `known` ones."""
         for index, layer in enumerate(self.growing, known):
+            assert isinstance(layer, nn.Conv3d)
             grown = run_fused(_as_depth(slices[:index]), layer, "leaky_relu", [slope])
             slices[index] = grown[0, :, 0].permute(1, 2, 0)
 
     def add_result(self, total: Tensor, slices: Tensor) -> None:
         """Add what the last convolution makes of all slices."""
         for index, layer in enumerate(self.last):
+            assert isinstance(layer, nn.Conv3d)
             add_to(_as_depth(total[index : index + 1]), _as_depth(slices), layer)
 
 
@@ -111,14 +113,12 @@ def _over_slices(
 ) -> nn.Conv3d:
     """A convolution, or some of its outputs, over slices of `growth` inputs each, scaled."""
     weight, bias = layer.weight[outputs], layer.bias
-    many, inputs, *kernel = weight.shape
-    depth = inputs // growth
-    deep = nn.Conv3d(
-        growth, many, (depth, *kernel), padding=(0, *(k // 2 for k in kernel)), dtype=weight.dtype
-    )
+    many, inputs, k, _ = weight.shape
+    depth, around = inputs // growth, k // 2
+    deep = nn.Conv3d(growth, many, (depth, k, k), padding=(0, around, around), dtype=weight.dtype)
     assert bias is not None and deep.bias is not None
     with torch.no_grad():
-        deep.weight.copy_(weight.unflatten(1, (depth, growth)).transpose(1, 2))
+        deep.weight.copy_(weight.view(many, depth, growth, k, k).transpose(1, 2))
         deep.weight.mul_(scaling)
         deep.bias.copy_(bias[outputs] * scaling)
     return deep.requires_grad_(False).to(memory_format=torch.channels_last_3d)

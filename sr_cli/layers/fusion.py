@@ -12,9 +12,7 @@ import torch
 from torch import Tensor, nn
 
 
-def run_fused(
-    x: Tensor, layer: nn.Conv2d | nn.Conv3d, name: str, numbers: list[float]
-) -> Tensor:
+def run_fused(x: Tensor, layer: nn.Conv2d | nn.Conv3d, name: str, numbers: list[float]) -> Tensor:
     """Compute a convolution and the operation after it, by its name in oneDNN. CPU only."""
     fused: Tensor = torch.ops.mkldnn._convolution_pointwise(
         x,

@@ -62,9 +62,8 @@ def accelerate(net: nn.Module) -> _StripwiseTail | None:
 
 def _join_blocks(body: nn.Sequential) -> None:
     """Replace the blocks at the beginning of the body, if they are all of the usual form."""
-    blocks, others = [], []
-    for part in body:
-        (blocks if type(part).__name__ == "RRDB" else others).append(part)
+    blocks = [part for part in body if type(part).__name__ == "RRDB"]
+    others = [part for part in body if part not in blocks]
     found = [_dense_blocks_of(block) for block in blocks]
     on_cpu = all(p.device.type == "cpu" for p in body.parameters())
     if not (on_cpu and fusion_works() and _are_usual(found)):
