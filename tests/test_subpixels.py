@@ -13,10 +13,10 @@ from torch import nn
 
 from sr_cli.engine import subpixels
 from sr_cli.engine.upscaler import Upscaler
+from sr_cli.layers import strips
 from sr_cli.layers.fusion import Residual, fuse, fusion_works
 from sr_cli.layers.rewrites import joined
 from sr_cli.networks import create_model
-from sr_cli.networks import srresnet as srresnet_module
 
 NAMES = ["edsr", "rcan", "espcn", "fsrcnn", "srresnet"]
 
@@ -80,8 +80,8 @@ def test_srresnet_is_the_same_in_strips(scale: int, monkeypatch: pytest.MonkeyPa
     net = small("srresnet", scale).for_inference()
     x = torch.rand(1, 3, 40, 20)
     whole = net(x)
-    monkeypatch.setattr(srresnet_module, "_STRIP", 20 * 7)
-    monkeypatch.setattr(srresnet_module, "_LEAST_ROWS", 7)
+    monkeypatch.setattr(strips, "STRIP", 20 * 7)
+    monkeypatch.setattr(strips, "LEAST_ROWS", 7)
     assert torch.allclose(net(x), whole, atol=1e-6)
 
 

@@ -83,7 +83,7 @@ def bytes_per_pixel(
         most = max(most, sum(t.numel() * t.element_size() for t in tensors))
 
     for net, inputs in zip(nets, channels, strict=True):
-        apart = set(net.in_strips.modules()) if net.in_strips else set()
+        apart = set(net.seen_in_strips.modules()) if net.seen_in_strips else set()
         layers = [
             m
             for m in net.modules()

@@ -16,7 +16,6 @@ from sr_cli.engine.findings import Findings, HalfPrecision, Place
 from sr_cli.engine.textured import textured_image
 from sr_cli.engine.tiling_probe import TileNeeds, measure_tile_needs
 from sr_cli.errors import SrError
-from sr_cli.layers.fusion import fuse
 from sr_cli.networks.base import InferenceNet, SRModel
 from sr_cli.registry.foreign import ForeignModel, Needs
 from sr_cli.registry.loaded import LoadedModel
@@ -41,7 +40,7 @@ def prepare(model: SRModel, dtype: torch.dtype, device: torch.device) -> Inferen
     net = model.for_inference().set_precision(dtype).to(device)
     if net.channels_last:
         net = net.to(memory_format=torch.channels_last)
-        fuse(net)
+        net.fuse()
     return net
 
 

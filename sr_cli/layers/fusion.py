@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 
-def _run(x: Tensor, layer: nn.Conv2d, name: str, numbers: list[float]) -> Tensor:
+def run_fused(x: Tensor, layer: nn.Conv2d | nn.Conv3d, name: str, numbers: list[float]) -> Tensor:
+    """Compute a convolution and the operation after it, by its name in oneDNN. CPU only."""
     fused: Tensor = torch.ops.mkldnn._convolution_pointwise(
         x,
         layer.weight,
@@ -35,12 +36,12 @@ def in_channels_last(x: Tensor) -> Tensor:
     return x if c > 1 or torch.compiler.is_compiling() else x.as_strided(x.shape, (h * w, 1, w, 1))
 
 
-def add_to(total: Tensor, x: Tensor, layer: nn.Conv2d) -> Tensor:
+def add_to(total: Tensor, x: Tensor, layer: nn.Conv2d | nn.Conv3d) -> Tensor:
     """Compute `total + layer(x)` in place, summed before rounding. CPU only.
 
     Args:
-        total: (N, outputs, h, w), channels_last, of the dtype of `x`; it is overwritten.
-        x: (N, inputs, h, w).
+        total: (N, outputs[, d], h, w), channels_last, of the dtype of `x`; it is overwritten.
+        x: (N, inputs[, d], h, w).
         layer: The convolution.
     """
     added: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
@@ -60,12 +61,12 @@ class FusedConvolution(nn.Module):
         self.numbers = numbers
 
     def forward(self, x: Tensor) -> Tensor:
-        return _run(x, self.layer, self.name, self.numbers)
+        return run_fused(x, self.layer, self.name, self.numbers)
 
 
 def convolve(x: Tensor, layer: nn.Conv2d) -> Tensor:
     """`layer(x)` by oneDNN, which PyTorch does not use for 1x1 kernels on one thread. CPU only."""
-    return _run(x, layer, "none", [])
+    return run_fused(x, layer, "none", [])
 
 
 class Residual(nn.Module):
@@ -170,12 +171,12 @@ def fusion_works() -> bool:
     other = torch.linspace(0, 1, 4 * 6 * 5).view(1, 4, 6, 5)
     try:
         same = [
-            torch.allclose(_run(x, layer, "tanh", []), layer(x).tanh(), atol=1e-5),
-            torch.allclose(_run(x, layer, "sigmoid", []), layer(x).sigmoid(), atol=1e-5),
-            torch.allclose(_run(x, layer, "relu", []), layer(x).relu(), atol=1e-5),
+            torch.allclose(run_fused(x, layer, "tanh", []), layer(x).tanh(), atol=1e-5),
+            torch.allclose(run_fused(x, layer, "sigmoid", []), layer(x).sigmoid(), atol=1e-5),
+            torch.allclose(run_fused(x, layer, "relu", []), layer(x).relu(), atol=1e-5),
             torch.allclose(convolve(x, layer), layer(x), atol=1e-5),
             torch.allclose(
-                _run(x, layer, "leaky_relu", [0.2]),
+                run_fused(x, layer, "leaky_relu", [0.2]),
                 nn.functional.leaky_relu(layer(x), 0.2),
                 atol=1e-5,
             ),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sr_cli.layers.blocks import block_side, from_blocks, over_blocks, whole_blocks
 from sr_cli.layers.fusion import add_to, convolve, in_channels_last, runs_in_half
 
 
@@ -27,8 +29,10 @@ class LastConvolution(nn.Module):
     def __init__(self, layer: nn.Conv2d, channels: int) -> None:
         super().__init__()
         self.layer = layer
-        self.half_layer = copy.deepcopy(layer)
-        self.repeat = repeating(channels, layer.out_channels // channels)
+        self.side = block_side(layer.out_channels) if channels == 1 else 1
+        self.half_layer = over_blocks(layer, self.side)
+        pixels = channels * self.side**2
+        self.repeat = repeating(pixels, self.half_layer.out_channels // pixels)
         self.half_repeat = copy.deepcopy(self.repeat)
 
     def half_parts(self) -> list[nn.Module]:
@@ -50,11 +54,16 @@ class LastConvolution(nn.Module):
 
     def beyond(self, features: Tensor, lr: Tensor, *, saw_rounded: bool = False) -> Tensor:
         """`forward` by way of the difference to the lr pixel. CPU only."""
+        h, w = lr.shape[2:]
+        if self.side > 1:
+            lr, features = (whole_blocks(x, self.side) for x in (lr, features))
+            lr = F.pixel_unshuffle(lr, self.side)
         level = in_channels_last(lr.to(features.dtype))
         below = convolve(in_channels_last(-level), self.half_repeat)
         difference = add_to(below, features, self.half_layer)
         added = lr if saw_rounded else level.float()
-        return add_to(difference.float(), in_channels_last(added), self.repeat)
+        sr = add_to(difference.float(), in_channels_last(added), self.repeat)
+        return sr if self.side == 1 else from_blocks(sr, self.side)[:, :, :h, :w]
 
 
 def repeating(channels: int, times: int) -> nn.Conv2d:

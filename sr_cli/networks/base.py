@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from sr_cli.layers.fusion import fuse
 from sr_cli.layers.shuffle import shuffle
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class InferenceNet(nn.Module):
     what carries most of the image, as the first layers and the global skip do, must not be rounded.
     `channels_last` says whether the network is faster in that memory format, `bytes_per_pixel` how
     much its busiest operation needs per lr pixel where that does not show in its layers,
-    `in_strips` which layers never see the whole tile.
+    `seen_in_strips` which layers never see the whole tile.
 
     Shapes as for `SRModel`: lr (N, C, h, w) in [0, 1] -> sr (N, C, h*scale, w*scale), float32.
     """
@@ -31,7 +32,7 @@ class InferenceNet(nn.Module):
         self.half_dtype = torch.float32
         self.channels_last = True
         self.bytes_per_pixel = 0
-        self.in_strips: nn.Module | None = None
+        self.seen_in_strips: nn.Module | None = None
 
     def half_parts(self) -> list[nn.Module]:
         """Submodules that may run in bf16 or fp16."""
@@ -43,6 +44,10 @@ class InferenceNet(nn.Module):
         for part in self.half_parts():
             part.to(dtype)
         return self
+
+    def fuse(self) -> None:
+        """Fuse operations of this network, on the device where it is, in place."""
+        fuse(self)
 
 
 class SubpixelNet(InferenceNet):

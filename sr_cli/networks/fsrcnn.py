@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from sr_cli.layers.blocks import BlockConvolution
 from sr_cli.layers.initial import initial_weights, start_as_passthrough
 from sr_cli.layers.rewrites import deconvolution_as_convolution
 from sr_cli.networks.base import InferenceNet, SRModel, SubpixelNet, conv
@@ -74,7 +75,7 @@ class _FastFSRCNN(SubpixelNet):
         super().__init__(model.scale)
         frozen = model.frozen_copy()
         self.features = frozen.features
-        self.tail = deconvolution_as_convolution(frozen.deconvolution)
+        self.tail = BlockConvolution(deconvolution_as_convolution(frozen.deconvolution))
 
     def subpixels(self, lr: Tensor) -> Tensor:
         sr: Tensor = self.tail(self.features(lr))

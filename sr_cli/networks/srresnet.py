@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -10,12 +9,8 @@ from sr_cli.layers.fusion import Residual
 from sr_cli.layers.initial import start_as_upscaling
 from sr_cli.layers.last import LastConvolution
 from sr_cli.layers.rewrites import convolution_before_shuffle
+from sr_cli.layers.strips import in_strips
 from sr_cli.networks.base import InferenceNet, SRModel, SubpixelNet, conv, shuffle_upsampler
-
-_STRIP = 12288
-_GPU_STRIP = 64 * _STRIP
-_LEAST_ROWS = 24
-"""Lr pixels and rows of a strip after the body."""
 
 _CONTEXT = 3
 """How far, in lr pixels, what follows the body looks."""
@@ -108,28 +103,19 @@ class _FastSRResNet(SubpixelNet):
         )
         self.tail = LastConvolution(convolution_before_shuffle(frozen.tail, self.factor), 3)
         self.squash = bool(model.config["squash"])
-        self.in_strips = nn.ModuleList([self.upsampler, self.tail])
+        self.seen_in_strips = nn.ModuleList([self.upsampler, self.tail])
 
     def half_parts(self) -> list[nn.Module]:
         return [self.body, self.upsampler, *self.tail.half_parts()]
 
     def subpixels(self, lr: Tensor) -> Tensor:
         features = self.body(self.head(lr).to(self.half_dtype))
-        h, w = lr.shape[2:]
-        # A GPU wants more work at a time, and has no cache to stay in.
-        pixels = _STRIP if lr.device.type == "cpu" else _GPU_STRIP
-        rows = max(_LEAST_ROWS, pixels // w)
-        if rows >= h or torch.compiler.is_compiling():
-            return self._enlarge(features, lr)
-        k = self.before_last
-        size = len(lr), 3 * self.factor**2, h * k, w * k
-        sr = torch.empty(size, device=lr.device, memory_format=torch.channels_last)
-        for start in range(0, h, rows):
-            stop = min(start + rows, h)
-            first, last = max(0, start - _CONTEXT), min(h, stop + _CONTEXT)
-            strip = self._enlarge(features[:, :, first:last], lr[:, :, first:last])
-            sr[:, :, start * k : stop * k] = strip[:, :, (start - first) * k : (stop - first) * k]
-        return sr
+        return in_strips(
+            lambda first, last: self._enlarge(features[:, :, first:last], lr[:, :, first:last]),
+            lr,
+            context=_CONTEXT,
+            factor=self.before_last,
+        )
 
     def _enlarge(self, features: Tensor, lr: Tensor) -> Tensor:
         large = self.upsampler(features)

@@ -12,12 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from sr_cli.errors import Note, RefusedError, SrError
+from sr_cli.layers.dense import DenseBlocks
 from sr_cli.layers.edges import mirror_beyond
 from sr_cli.networks.base import InferenceNet, SRModel
 from sr_cli.registry.converters import LAYOUTS, convert_tensors
 from sr_cli.registry.layouts import Tensors, Weights, find_weights
 from sr_cli.registry.loaded import LoadedModel, Traits, as_loaded
 from sr_cli.registry.reparameterised import fuse_modules, other_forms
+from sr_cli.registry.rrdb import accelerate as accelerate_rrdb
 from sr_cli.registry.tensors import read_tensors
 from sr_cli.system.files import sha256_of
 
@@ -118,6 +120,13 @@ class _WholeNet(InferenceNet):
 
     def half_parts(self) -> list[nn.Module]:
         return [self.model]
+
+    def fuse(self) -> None:
+        self.seen_in_strips = accelerate_rrdb(self.model.net)
+        dense = [m for m in self.modules() if isinstance(m, DenseBlocks)]
+        numbers = sum(m.numbers_per_pixel for m in dense)
+        self.bytes_per_pixel = numbers * self.half_dtype.itemsize
+        super().fuse()
 
     def forward(self, lr: Tensor) -> Tensor:
         lr = lr.to(self.half_dtype)
