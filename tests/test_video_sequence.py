@@ -214,9 +214,7 @@ def test_refused_names_of_frames(
         ("folder",),
     ],
 )
-def test_an_output_folder_keeps_a_clip(
-    arguments: tuple[str, ...], sr: Run, tmp_path: Path
-) -> None:
+def test_an_output_folder_keeps_a_clip(arguments: tuple[str, ...], sr: Run, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     for name in ("clip.mp4", "folder/clip.mp4"):
         written_clip(tmp_path / name)

@@ -37,7 +37,7 @@ def join(plan: ClipPlan, segments: Sequence[Segment]) -> None:
         nullcontext() if plan.images else open_clip(request.source) as source,
         atomic_write(request.target, overwrite=request.overwrite) as file,
     ):
-        metadata = {} if request.strip or plan.images else source.metadata
+        metadata = {} if source is None or request.strip else source.metadata
         options = writer_options(request.container, metadata, plan.encoding.time_base)
         try:
             with av.open(
