@@ -1,7 +1,7 @@
 """How fast clips are upscaled: ratios to the network alone, and to ffmpeg with ncnn.
 
     python benchmarks/video.py [--models espcn fsrcnn] [--frames 250] [--compact FILE.pth]
-    python benchmarks/video.py --memory [--models bicubic] [--frames 4000] [--size 320x180]
+    python benchmarks/video.py --memory [--models espcn] [--lengths 100 400 1600] [--size 1920x1080]
 
 Every side runs in a process of its own, in rounds, one side after the other; the median of the
 rounds counts. The clip is made here: a view of `examples/photo.jpg` that moves, 640x360, H.264.
@@ -12,8 +12,8 @@ rounds counts. The clip is made here: a view of `examples/photo.jpg` that moves,
   the settings of `sr`, each in a thread of its own, as in a pipe. FILE.pth is the x4 checkpoint of
   Real-ESRGAN; its last layer is averaged to x2, and pnnx converts it (`pip install ncnn pnnx`).
 
-With `--memory`, the resident memory of `sr upscale` is read while a clip of that many frames and
-one of a quarter of it are upscaled: the difference is what grows with the length.
+With `--memory`, the most resident memory of `sr upscale` is read for clips of several lengths, of
+which no frame is like the one before: from the shortest to the longest is what grows with them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH, HEIGHT, SCALE = 640, 360, 2
+FRAMES_OF_AN_HOUR = 90_000
 SECONDS_OF_NCNN = 15.0
 """After which its rate is known: it makes about a frame a second."""
 
@@ -48,6 +49,8 @@ def make_clip(path: Path, frames: int, width: int = WIDTH, height: int = HEIGHT)
             x = round((np.sin(index / 40) + 1) / 2 * (whole.shape[1] - width))
             y = round((np.cos(index / 61) + 1) / 2 * (whole.shape[0] - height))
             view = np.ascontiguousarray(whole[y : y + height, x : x + width])
+            # Where the view turns, it may rest: what is held is not computed.
+            view[:16, :16] = index % 2 * 255
             container.mux(stream.encode(av.VideoFrame.from_ndarray(view)))
         container.mux(stream.encode())
 
@@ -163,7 +166,7 @@ def rate_of_ncnn(clip: Path, folder: str) -> float:
     return count / (time.perf_counter() - began)
 
 
-def grown_memory(clip: Path, model: str) -> int:
+def most_memory(clip: Path, model: str) -> int:
     """The most resident bytes of `sr upscale` in a process of its own."""
     command = ["-m", "sr_cli", "upscale", str(clip), "-m", model, "-x2", "-y", "--quiet"]
     code = (
@@ -175,15 +178,17 @@ def grown_memory(clip: Path, model: str) -> int:
     return int(done.stdout)
 
 
-def compare_memory(model: str, frames: int, size: tuple[int, int], folder: Path) -> None:
-    """Print the peak memory for a clip and for one of a quarter of its length."""
+def compare_memory(model: str, lengths: list[int], size: tuple[int, int], folder: Path) -> None:
+    """Print the most memory for clips of several lengths, and what an hour would take."""
     peaks = []
-    for count in (frames // 4, frames):
+    for count in sorted(lengths):
         make_clip(folder / "clip.mp4", count, *size)
-        peaks.append(grown_memory(folder / "clip.mp4", model))
+        peaks.append(most_memory(folder / "clip.mp4", model))
         print(f"{count} frames of {size[0]}x{size[1]}: {peaks[-1] / 2**20:.0f} MiB", flush=True)
-    each = (peaks[1] - peaks[0]) / (frames - frames // 4)
-    print(f"growth: {each:.0f} bytes a frame, {each * 90_000 / 2**20:.0f} MiB in an hour at 25")
+    each = (peaks[-1] - peaks[0]) / (max(lengths) - min(lengths))
+    hour = peaks[-1] + each * (FRAMES_OF_AN_HOUR - max(lengths))
+    print(f"growth: {each * 1000 / 2**20:.1f} MiB in 1000 frames")
+    print(f"an hour at 25 frames a second: {hour / 2**20:.0f} MiB")
 
 
 def main() -> None:
@@ -193,7 +198,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--compact", type=Path, help="realesr-animevideov3-x4.pth")
     parser.add_argument("--memory", action="store_true")
-    parser.add_argument("--size", default="320x180", help="of the clip for --memory")
+    parser.add_argument("--lengths", nargs="+", type=int, default=[100, 400, 1600])
+    parser.add_argument("--size", default="1920x1080", help="of the clips for --memory")
     parser.add_argument("--side", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side:
@@ -205,7 +211,7 @@ def main() -> None:
         folder = Path(name)
         if options.memory:
             width, height = map(int, options.size.split("x"))
-            compare_memory(options.models[0], options.frames, (width, height), folder)
+            compare_memory(options.models[0], options.lengths, (width, height), folder)
             return
         clip = folder / "clip.mp4"
         make_clip(clip, options.frames)

@@ -12,7 +12,11 @@ import pytest
 from helpers.clips import Made, frames_of, plane_of, rgb_of, yuv_of
 from helpers.command import Run
 
-COLOURS = [(0, 0, 0), (255, 255, 255), (200, 30, 60), (10, 240, 90), (40, 60, 250), (128, 128, 128)]
+COLOURS = [
+    *((0, 0, 0), (255, 255, 255), (200, 30, 60), (10, 240, 90), (40, 60, 250), (128, 128, 128)),
+    # Their integers, rounded, lie outside of RGB.
+    *((255, 0, 0), (208, 255, 177), (88, 0, 170), (190, 0, 225), (255, 255, 196)),
+]
 SAME_SIZE = ("-m", "bicubic", "--width", "32", "--lossless", "--json")
 NAMES = ("colorspace", "color_range", "color_primaries", "color_trc")
 LIMITED, FULL = 1, 2
@@ -59,7 +63,7 @@ def test_flat_colours(
     done = sr("upscale", source, *SAME_SIZE, "-o", "b.mkv")
     assert done.returncode == 0 and done.notes == []
     result = tmp_path / "b.mkv"
-    assert errors(source, result, matrix, full, depth) <= 2
+    assert errors(source, result, matrix, full, depth) == 0
     for frame in frames_of(result):
         assert tuple(int(getattr(frame, name)) for name in NAMES) == values
         assert frame.format.name == made.pixel_format
@@ -176,6 +180,22 @@ def test_rgb_stays_rgb_in_ffv1_and_becomes_444_elsewhere(
     assert first.format.name == ("yuv444p" if depth == 8 else "yuv444p10le")
     shown = rgb_of([plane_of(first, i)[5, 5] for i in range(3)], 1, False, depth)
     assert np.abs(shown - np.array(colours[0]) / top * 255).max() <= 2
+
+
+@pytest.mark.parametrize("depth", [8, 10])
+def test_what_is_brighter_than_white_is_not_clipped(depth: int, sr: Run, tmp_path: Path) -> None:
+    """A limited range has room above white and below black, which RGB has not."""
+    step = 1 << (depth - 8)
+    contents = [[250.0 * step, 128.0 * step, 128.0 * step], [4.0 * step, 90.0 * step, 200.0 * step]]
+    made = Made("ffv1", "yuv420p" if depth == 8 else "yuv420p10le", times=[0, 500])
+    made.tags = {"colorspace": 1, "color_range": LIMITED}
+    made.write(tmp_path / "a.mkv", contents)
+    for model in ("bicubic", "edsr-baseline"):
+        assert sr("upscale", "a.mkv", "-m", model, "-x2", "-o", f"{model}.mkv").returncode == 0
+        frames = frames_of(tmp_path / f"{model}.mkv")
+        found = [[float(plane_of(f, i).mean()) for i in range(3)] for f in frames]
+        assert np.abs(np.array(found) - contents).max() <= 1.5 * step
+        assert model == "edsr-baseline" or found == contents
 
 
 def test_gray_clips(sr: Run, tmp_path: Path) -> None:

@@ -138,14 +138,21 @@ def written_clip(path: Path, pixel_format: str = "yuv444p", **tags: int) -> Path
         (("-f", "png"), "clip_x2"),
         (("-f", "tif", "-o", "out/"), "out"),
         (("-f", "png", "-o", "new/out"), "new/out"),
+        (("-o", "out/"), "out"),
+        (("-o", "there"), "there"),
     ],
 )
 def test_frames_out(arguments: tuple[str, ...], folder: str, sr: Run, tmp_path: Path) -> None:
     written_clip(tmp_path / "clip.mp4")
+    (tmp_path / "there").mkdir()
     done = sr(*BICUBIC, "clip.mp4", *arguments, "--json")
     assert done.returncode == 0, done.stderr
-    assert done.notes == [{"kind": "frames-without-times", "count": 3, "fps": 25.0}]
-    files = sorted((tmp_path / folder).iterdir())
+    *chosen, described = done.notes
+    assert chosen == ([] if "-f" in arguments else [{"kind": "clip-as-images"}])
+    times = tmp_path / folder / "timestamps.txt"
+    facts = {"count": 3, "fps": 25.0, "file": str(times.relative_to(tmp_path))}
+    assert described == {"kind": "frames-as-images"} | facts
+    files = sorted(set((tmp_path / folder).iterdir()) - {times})
     assert [f.stem for f in files] == ["000001", "000002", "000003"]
     for file, colour in zip(files, COLOURS, strict=True):
         pixels = pixels_of(file)
@@ -181,6 +188,8 @@ def test_frames_out_with_numbers_in_their_names(
         (("clip.mp4", "-o", "out/%s.png"), "format-of-other-kind"),
         (("clip.mp4", "-o", "out/%06d.png", "--preview", "2"), "conflicting-options"),
         (("clip.mp4", "-f", "png", "--preview", "2"), "conflicting-options"),
+        (("clip.mp4", "-f", "png", "--codec", "hevc"), "conflicting-options"),
+        (("clip.mp4", "-o", "out/%06d.png", "--resume"), "conflicting-options"),
     ],
 )
 def test_refused_names_of_frames(
@@ -193,18 +202,119 @@ def test_refused_names_of_frames(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b.mp4", "clip.mp4"]
 
 
-def test_an_output_folder_keeps_a_clip(sr: Run, tmp_path: Path) -> None:
-    written_clip(tmp_path / "clip.mp4")
-    assert sr(*BICUBIC, "clip.mp4", "-o", "out/").returncode == 0
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("clip.mp4", "-f", "mp4"),
+        ("clip.mp4", "--crf", "30"),
+        ("clip.mp4", "--codec", "h264"),
+        ("clip.mp4", "--resume"),
+        ("clip.mp4", "--steady"),
+        ("cl*.mp4",),
+        ("folder",),
+    ],
+)
+def test_an_output_folder_keeps_a_clip(arguments: tuple[str, ...], sr: Run, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for name in ("clip.mp4", "folder/clip.mp4"):
+        written_clip(tmp_path / name)
+    assert sr(*BICUBIC, *arguments, "-o", "out/").returncode == 0
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["clip.mp4"]
+
+
+def test_folders_keep_clips_beside_images(sr: Run, tmp_path: Path) -> None:
+    (tmp_path / "both").mkdir()
+    written_clip(tmp_path / "both/clip.mp4")
+    Image.new("RGB", (8, 8)).save(tmp_path / "both/a.png")
+    assert sr(*BICUBIC, "both/", "-o", "out/").returncode == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.png", "clip.mp4"]
+    assert sr(*BICUBIC, "both/clip.mp4", "both/a.png", "-o", "named/").returncode == 0
+    assert sorted(p.name for p in (tmp_path / "named").iterdir()) == ["a.png", "clip.mp4"]
+
+
+def test_frames_do_not_mix_with_other_files(sr: Run, tmp_path: Path) -> None:
+    written_clip(tmp_path / "clip.mp4")
+    done = sr(*BICUBIC, "clip.mp4", "-o", ".")
+    assert (done.returncode, done.error_codes) == (2, ["not-only-frames"])
+    assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+@pytest.mark.parametrize("name", ["again.mp4", "again.mkv"])
+@pytest.mark.parametrize("arguments", [("-o", "out/"), ("-o", "out/a%d_b.png")])
+def test_frames_out_and_in_again_keep_their_times(
+    arguments: tuple[str, ...], name: str, sr: Run, tmp_path: Path
+) -> None:
+    times = [6400, 6912, 7500, 9000, 9001, 12800]
+    contents = [(16 + 30 * n, 128, 128) for n in range(6)]
+    tags = {"colorspace": 1, "color_range": 1}
+    Made(times=times, tags=tags).write(tmp_path / "clip.mp4", contents)
+    assert sr(*BICUBIC, "clip.mp4", *arguments).returncode == 0
+    done = sr(*BICUBIC, "out/", "-o", name, "--json")
+    assert done.returncode == 0, done.stderr
+    assert "times-from-file" in done.note_kinds
+    assert not any(record.get("event") == "left-out" for record in done.records)
+    before, after = times_of(tmp_path / "clip.mp4"), times_of(tmp_path / name)
+    rounding = Fraction(1, 2000) if name.endswith("mkv") else 0
+    assert max(abs(a - b) for a, b in zip(before, after, strict=True)) <= rounding
+    luma = [int(plane_of(frame, 0)[9, 9]) for frame in frames_of(tmp_path / name)]
+    assert np.abs(np.array(luma) - [y for y, _, _ in contents]).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("text", "times"),
+    [
+        ("# timecode format v2\n0\n40\n100\n", [0, Fraction(1, 25), Fraction(1, 10)]),
+        ("# timestamp format v2\n7.5\n\n8\n9.25\n20", [0.0075, 0.008, 0.00925]),
+    ],
+)
+def test_times_of_other_programs(
+    text: str, times: list[float], frames: Path, sr: Run, tmp_path: Path
+) -> None:
+    (frames / "timestamps.txt").write_text(text)
+    assert sr(*BICUBIC, "frames", "-o", "a.mp4").returncode == 0
+    assert times_of(tmp_path / "a.mp4") == pytest.approx(times)
+    assert sr(*BICUBIC, "frames", "-o", "b.mp4", "--fps", "10").returncode == 0
+    assert times_of(tmp_path / "b.mp4") == [0, Fraction(1, 10), Fraction(1, 5)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        ("0\n40\n40", "invalid-timestamps"),
+        ("0\n40\nlater", "invalid-timestamps"),
+        ("0\n40\n-5", "invalid-timestamps"),
+        ("0\n40", "timestamps-mismatch"),
+        ("", "timestamps-mismatch"),
+        ("0\n1\n2\n3\n4", "timestamps-mismatch"),
+        ("# time base 0/7\n0\n40\n80\n1e9", "invalid-timestamps"),
+    ],
+)
+def test_times_that_do_not_fit(
+    lines: str, code: str, frames: Path, sr: Run, tmp_path: Path
+) -> None:
+    (frames / "timestamps.txt").write_text("# timestamp format v2\n" + lines)
+    done = sr(*BICUBIC, "frames", "-o", "new/a.mp4")
+    assert (done.returncode, done.error_codes) == (1, [code])
+    assert [p.name for p in tmp_path.iterdir()] == ["frames"]
+
+
+def test_a_text_file_is_not_overwritten_by_times(sr: Run, tmp_path: Path) -> None:
+    written_clip(tmp_path / "clip.mp4")
+    mine = tmp_path / "timestamps.txt"
+    mine.write_text("mine")
+    for arguments in ((), ("--skip-existing",)):
+        done = sr(*BICUBIC, "clip.mp4", "-o", "%06d.png", *arguments)
+        assert done.error_codes == ["already-exists"]
+    assert mine.read_text() == "mine" and len(list(tmp_path.iterdir())) == 2
 
 
 def test_frames_out_of_several_clips(sr: Run, tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
         written_clip(tmp_path / name)
     assert sr(*BICUBIC, "a.mp4", "b.mp4", "-f", "png", "-o", "out").returncode == 0
-    assert len(list((tmp_path / "out/a").iterdir())) == 3
-    assert len(list((tmp_path / "out/b").iterdir())) == 3
+    for name in ("a", "b"):
+        files = sorted(p.name for p in (tmp_path / "out" / name).iterdir())
+        assert files == ["000001.png", "000002.png", "000003.png", "timestamps.txt"]
 
 
 def test_frames_that_exist(sr: Run, tmp_path: Path) -> None:
@@ -218,7 +328,7 @@ def test_frames_that_exist(sr: Run, tmp_path: Path) -> None:
     (tmp_path / "out/000003.png").unlink()
     (tmp_path / "out/000001.png").write_bytes(b"")
     done = sr(*to_images, "--skip-existing", "--json")
-    replaced = [n["file"] for n in done.records[-1]["notes"] if "file" in n]
+    replaced = [n["file"] for n in done.notes if n["kind"] == "unreadable-result-replaced"]
     assert replaced == [str(Path("out/000001.png"))]
     assert pixels_of(tmp_path / "out/000002.png").shape == (5, 5, 3)
     for number in (1, 3):

@@ -45,6 +45,17 @@ def test_times_in_all_containers(
         assert end_of(result) == end_of(source)
 
 
+@pytest.mark.parametrize("name", ["b.mp4", "b.mov"])
+def test_a_start_between_milliseconds(name: str, sr: Run, tmp_path: Path) -> None:
+    """Edit lists of MP4 begin at milliseconds unless its writer is told otherwise."""
+    source = Made(times=[127_575, 130_578, 136_575], time_base=Fraction(1, 90000))
+    source.write(tmp_path / "a.m2ts")
+    assert sr(*BICUBIC, "a.m2ts", "-o", name).returncode == 0
+    times = times_of(tmp_path / "a.m2ts")
+    assert (times[0] * 1000).denominator > 1
+    assert times_of(tmp_path / name) == times
+
+
 @pytest.mark.parametrize(
     ("codec", "name"),
     [

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _OUTPUT_HELP = (
     "Output file, or folder if it exists or ends in /; - writes to stdout. "
-    "frames/%06d.png writes the frames of a clip, frames/ with -f png, too."
+    "A single clip becomes images in a folder, or frames/%06d.png, with their times in "
+    "timestamps.txt; -f mp4 writes a clip into the folder."
 )
 
 _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
@@ -218,7 +219,7 @@ class Options:
         int | None,
         typer.Option(
             "--crf",
-            help="Of clips: constant rate factor, 0 to 63, lower is better. Default: h264 17, "
+            help="Of clips: constant rate factor, 0 to 63, lower is better. Default: h264 16, "
             "hevc 19, vp9 22, av1 24.",
         ),
     ] = None
@@ -242,7 +243,11 @@ class Options:
     ] = False
     fps: Annotated[
         str | None,
-        typer.Option("--fps", help="Frames a second of images that become a clip: -o clip.mp4."),
+        typer.Option(
+            "--fps",
+            help="Frames a second of images that become a clip: -o clip.mp4. Default: the times "
+            "in timestamps.txt beside them.",
+        ),
     ] = None
     steady: Annotated[
         bool | None,

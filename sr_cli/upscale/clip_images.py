@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,9 +33,11 @@ from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.provenance import provenance_of, used_models, with_device
 from sr_cli.upscale.request import ClipProgress, Event, Result, UpscaleOptions
 from sr_cli.video.probe import Clip
+from sr_cli.video.timestamps import FrameTimes, is_timestamps, timestamps_name
 
 if TYPE_CHECKING:
     from sr_cli.upscale.plan import Group
+    from sr_cli.video.frames import ClipReader
 
 _ORIENTATIONS = {
     (1, 0, 0, 1): 1,
@@ -74,6 +76,11 @@ class _Writer:
         """The file of a frame, counted from 1."""
         return self.folder / (self.names % number)
 
+    @property
+    def timestamps(self) -> Path:
+        """The file with the times of the frames."""
+        return self.folder / timestamps_name(self.names)
+
     def check(self, width: int, height: int) -> None:
         """Check that the format holds the frames, and that none is there already.
 
@@ -85,9 +92,13 @@ class _Writer:
         check_supported(self.format, Requirements(width, height, features), can_drop=True)
         if self._needs_tags and self.format.name != "PNG":
             raise SrError("hdr-images", self.clip.source, format=self.format.name)
-        first = self.path(1)
-        if first.exists() and not (self.options.overwrite or self.options.skip_existing):
-            raise SrError("already-exists", first, hint="or-skip")
+        continues = self.options.skip_existing
+        for path, is_own in (
+            (self.path(1), continues),
+            (self.timestamps, continues and is_timestamps(self.timestamps)),
+        ):
+            if path.exists() and not (self.options.overwrite or is_own):
+                raise SrError("already-exists", path, hint="or-skip")
 
     def write(self, number: int, pixels: NDArray[Any], made_by: Provenance) -> None:
         """Write a frame, upright."""
@@ -100,6 +111,18 @@ class _Writer:
         with atomic_write(self.path(number), overwrite=overwrite) as file:
             encoding = Encoding(options.quality, options.lossless, options.strip)
             write_picture(drop_features(picture, missing), file, self.format, encoding)
+
+    def write_times(self, shown: Sequence[tuple[int, int]]) -> Note:
+        """Write when the frames are shown, from their times and durations."""
+        last, duration = shown[-1]
+        before = shown[-2][0] if len(shown) > 1 else last - 1
+        times = [pts for pts, _ in shown] + [last + (duration or last - before)]
+        found = FrameTimes(self.clip.time_base, times)
+        overwrite = self.options.overwrite or self.options.skip_existing
+        with atomic_write(self.timestamps, overwrite=overwrite) as file:
+            file.write(found.as_text().encode())
+        facts = {"count": len(shown), "fps": round(float(found.rate), 3)}
+        return Note("frames-as-images", facts | {"file": str(self.timestamps)})
 
     @property
     def _needs_tags(self) -> bool:
@@ -154,7 +177,7 @@ def write_clip_images(
     converter, reader = Converter(clip.colour, clip.layout.depth), ClipReader(clip, options.clip)
     result = with_device(result, pipeline, np.empty(0, converter.dtype))
     notes, used = [], used_models(group)
-    count = 0
+    shown: list[tuple[int, int]] = []
     for count, frame in enumerate(read_ahead(reader.read()), 1):
         path = writer.path(count)
         if not (options.skip_existing and is_readable(path, options.max_pixels)):
@@ -163,6 +186,7 @@ def write_clip_images(
             lr = converter.to_rgb(frame.planes)
             made_by = provenance_of([Frame(lr)], group, pipeline, used)
             writer.write(count, chosen.run(lr, (height, width)), made_by)
+        shown.append((frame.pts, frame.duration))
         rate = count / (time.perf_counter() - began)
         report(ClipProgress(job.source, count, clip.frames, rate))
     return replace(
@@ -171,17 +195,18 @@ def write_clip_images(
         height=clip.height,
         output_width=width,
         output_height=height,
-        notes=(*_notes(clip, count, reader.damaged), *notes),
+        notes=(writer.write_times(shown), *_notes(clip, reader), *notes),
         seconds=time.perf_counter() - began,
     )
 
 
-def _notes(clip: Clip, count: int, damaged: int) -> list[Note]:
-    notes = [Note("frames-without-times", {"count": count, "fps": float(clip.rate or 0)})]
+def _notes(clip: Clip, reader: ClipReader) -> list[Note]:
+    notes = []
     if clip.aspect not in (None, 0, 1):
         notes.append(Note("pixels-not-square", {"aspect": str(clip.aspect)}))
     if orientation_of(clip) is None:
         notes.append(Note("rotation-not-applied"))
     if clip.dynamic:
         notes.append(Note("dynamic-hdr-dropped", {"names": list(clip.dynamic)}))
-    return notes + ([Note("damaged-frames", {"count": damaged})] if damaged else [])
+    counts = {"damaged-frames": reader.damaged, "times-repaired": reader.repaired}
+    return notes + [Note(kind, {"count": count}) for kind, count in counts.items() if count]

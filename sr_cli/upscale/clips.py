@@ -47,6 +47,7 @@ def upscale_clip_job(
     from sr_cli.video.paths import choose_path
     from sr_cli.video.plan import ClipRequest, plan_clip, plan_sequence
     from sr_cli.video.sequence import in_order
+    from sr_cli.video.timestamps import FrameTimes, read_timestamps, timestamps_beside
 
     began = time.perf_counter()
     assert isinstance(job.format, Container)
@@ -69,12 +70,18 @@ def upscale_clip_job(
         options=replace(options.clip, steady=options.clip.steady_for(names)),
         computed_by=f"{__version__} {group.model} {engine.precision} {engine.tta} {engine.wrap}",
     )
-    make_folder(job.target.parent)
-    rate = options.clip.rate
-    if job.images and rate is not None:
-        plan = plan_sequence(request, in_order(job.images), rate)
-    else:
+    noted = [Note("unreadable-result-replaced", {"file": str(job.target)})] if broken else []
+    images = in_order(job.images)
+    if not images:
         plan = plan_clip(request)
+    elif rate := options.clip.rate:
+        plan = plan_sequence(request, images, FrameTimes.at_rate(rate, len(images)))
+    else:
+        file = timestamps_beside(images[0])
+        assert file is not None
+        plan = plan_sequence(request, images, read_timestamps(file, len(images)))
+        noted.append(Note("times-from-file", {"file": str(file)}))
+    make_folder(job.target.parent)
 
     result = replace(
         result,
@@ -85,17 +92,16 @@ def upscale_clip_job(
     )
     path = choose_path(plan, pipeline)
     result = with_device(result, path.pipeline, np.empty(0, path.dtype))
-    replaced = [Note("unreadable-result-replaced", {"file": str(job.target)})] if broken else []
     if options.clip.preview is not None:
         _write_preview(plan, group, pipeline, options.clip.preview)
-        notes = (*plan.notes, *replaced)
+        notes = (*plan.notes, *noted)
         return replace(result, notes=notes, seconds=time.perf_counter() - began)
 
     def on_progress(progress: video.ClipProgress) -> None:
         report(ClipProgress(job.source, progress.frames, progress.total, progress.rate))
 
     made = video.upscale_clip(plan, path, on_progress)
-    return replace(result, notes=(*made, *replaced), seconds=time.perf_counter() - began)
+    return replace(result, notes=(*made, *noted), seconds=time.perf_counter() - began)
 
 
 def _write_preview(plan: ClipPlan, group: Group, pipeline: Pipeline, count: int) -> None:

@@ -34,6 +34,9 @@ from sr_cli.video.containers import (
 _NUMBER = re.compile(r"[^%]*%(0[1-9])?d[^%]*")
 """A name with one number in it, as printf writes it."""
 
+_FRAME = re.compile(r"\..*|\d{6,}\.png|timestamps\.txt")
+"""What a folder of frames holds; and hidden files, which file managers leave."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -88,6 +91,7 @@ class Naming:
         suffix: Replaces the label, and is also used in an output folder.
         format: A value of `-f`; None keeps the format of the input.
         preview: Whether clips become previews, which are PNG files: `clip_x2_preview.png`.
+        as_images: Whether a clip becomes images in an output folder where no format is named.
     """
 
     output: str | None
@@ -95,6 +99,7 @@ class Naming:
     suffix: str | None = None
     format: str | None = None
     preview: bool = False
+    as_images: bool = False
 
 
 def plan_jobs(
@@ -113,15 +118,13 @@ def plan_jobs(
             `unknown-value` and `format-not-in-name` for formats that cannot be written,
             `format-contradicts-name`, `format-of-other-kind`, `archive-not-in-name`,
             `one-image-on-stdout`, `clip-on-stdout`, `conflicting-options` (archives on stdout),
-            `extra-missing`.
+            `not-only-frames`, `extra-missing`.
     """
     wanted = _format_option(naming.format)
     _check_extra(wanted, naming.output)
     folder = _output_folder(naming.output, several)
     jobs = [_job(f, naming, wanted, folder, several=several) for f in found]
     if naming.preview:
-        if any(job.into_folder for job in jobs):
-            raise RefusedError("conflicting-options", "preview", other="images of a clip")
         jobs = [_preview_of(job) if isinstance(job.format, Container) else job for job in jobs]
     claims = Claims()
     for f in found:
@@ -198,6 +201,10 @@ def _job(
             return _numbered_job(found, naming.output, by_number, wanted, several=several)
     if found.named and isinstance(wanted, Format) and _is_clip(found.path):
         return _folder_job(found, naming, wanted, folder, several=several)
+    if naming.as_images and wanted is None and folder is not None and _is_clip(found.path):
+        _check_only_frames(folder, found.path)
+        job = _folder_job(found, naming, FORMATS["PNG"], folder, several=False)
+        return replace(job, notes=(*job.notes, Note("clip-as-images")))
     if folder is None and naming.output is not None:
         return _named_job(found, naming.output, wanted)
     source = found.path
@@ -233,6 +240,22 @@ def _folder_job(
         target = folder / f"{found.path.stem}{naming.suffix or ''}" if several else folder
     names = f"%06d{wanted.suffixes[0]}"
     return Job(found.path, target, wanted, into_folder=True, names=names)
+
+
+def _check_only_frames(folder: Path, source: Path) -> None:
+    """Check that a folder holds frames alone: thousands of images would be among other files."""
+    try:
+        with os.scandir(folder) as entries:
+            others = (e.name for e in entries if not _FRAME.fullmatch(e.name))
+            other = next(others, None)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RefusedError(
+            "unwritable-file", folder, reason=error.strerror or str(error)
+        ) from error
+    if other is not None:
+        raise RefusedError("not-only-frames", folder, source=source, other=other)
 
 
 def _numbered_job(

@@ -28,7 +28,7 @@ from sr_cli.store.pins import pinned
 from sr_cli.upscale.adaptation import check_adaptable
 from sr_cli.upscale.archive import is_archive, is_whole, page_contents
 from sr_cli.upscale.automatic import choose_model
-from sr_cli.upscale.inputs import STDIO, Search, find_inputs
+from sr_cli.upscale.inputs import STDIO, Inputs, Search, find_inputs
 from sr_cli.upscale.outputs import Job, Naming, plan_jobs, plan_sequence_job
 from sr_cli.upscale.remote import Mirror, address_of, fetched, mirror, name_addresses
 from sr_cli.upscale.request import (
@@ -181,9 +181,9 @@ def _plan(request: UpscaleRequest, refs: tuple[ModelRef, ...], *, several: bool)
     if options.clip.fps is not None and sequence is None:
         raise RefusedError("fps-without-images")
     if sequence is not None:
-        if options.clip.fps is None:
-            raise RefusedError("missing-option", "fps", example="--fps 25")
         jobs = [sequence]
+        if options.clip.fps is None:
+            found = _without_timestamps(found, sequence)
     else:
         jobs = plan_jobs(
             found.files,
@@ -193,12 +193,17 @@ def _plan(request: UpscaleRequest, refs: tuple[ModelRef, ...], *, several: bool)
                 options.suffix,
                 options.format,
                 preview=options.clip.preview is not None,
+                # One that was found by a pattern is one of several that happen not to be there.
+                as_images=not several
+                and os.path.isfile(first)
+                and options.clip.of_clip_alone is None,
             ),
             several=several or any(os.path.isdir(name) for name in request.inputs),
             compare=options.compare,
         )
-    if options.clip.steady and any(job.into_folder for job in jobs):
-        raise RefusedError("conflicting-options", "steady", other="images of a clip")
+    of_clip = options.clip.of_clip_alone
+    if of_clip is not None and any(job.into_folder for job in jobs):
+        raise RefusedError("conflicting-options", of_clip, other="images of a clip")
     if options.compare and any(job.target == STDIO for job in jobs):
         raise RefusedError("conflicting-options", "compare", other="an output on stdout")
     if options.compare and any(job.is_archive for job in jobs):
@@ -221,6 +226,23 @@ def _plan(request: UpscaleRequest, refs: tuple[ModelRef, ...], *, several: bool)
         chooses or not request.models,
         chooses=chooses,
     )
+
+
+def _without_timestamps(found: Inputs, sequence: Job) -> Inputs:
+    """The inputs of a clip that is made of images, whose times are in a file beside them.
+
+    Raises:
+        RefusedError: `missing-option` if there is no such file.
+    """
+    from sr_cli.video.sequence import in_order
+    from sr_cli.video.timestamps import timestamps_beside
+
+    first = in_order(sequence.images)[0]
+    if timestamps_beside(first) is None:
+        raise RefusedError("missing-option", "fps", example="--fps 25")
+    if found.files[0].named:
+        return found
+    return replace(found, left_out=replace(found.left_out, other=found.left_out.other - 1))
 
 
 def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:

@@ -93,6 +93,7 @@ def _identity(plan: ClipPlan) -> dict[str, Any]:
         "steady": options.steady,
         "encoding": encoding,
         "read_as": str(plan.clip.colour),
+        "times": hashlib.sha256(repr(plan.times).encode()).hexdigest(),
     }
 
 

@@ -35,7 +35,14 @@ class Encoder:
 
 ENCODERS = {
     "h264": Encoder("libx264", {"preset": "veryfast"}, 16, {"qp": "0"}),
-    "hevc": Encoder("libx265", {"preset": "fast"}, 19, {"x265-params": "lossless=1"}, tag="hvc1"),
+    "hevc": Encoder(
+        "libx265",
+        {"preset": "fast"},
+        19,
+        # Lossless, x265 of PyAV 18.1 wrote wrong frames of flat colours with fast and with slow.
+        {"preset": "medium", "x265-params": "lossless=1"},
+        tag="hvc1",
+    ),
     "av1": Encoder("libsvtav1", {"preset": "8"}, 24),
     "vp9": Encoder(
         "libvpx-vp9",

@@ -37,8 +37,8 @@ def join(plan: ClipPlan, segments: Sequence[Segment]) -> None:
         nullcontext() if plan.images else open_clip(request.source) as source,
         atomic_write(request.target, overwrite=request.overwrite) as file,
     ):
-        keeps = not (request.strip or plan.images)
-        options = writer_options(request.container, source) if keeps else {}
+        metadata = {} if source is None or request.strip else source.metadata
+        options = writer_options(request.container, metadata, plan.encoding.time_base)
         try:
             with av.open(
                 file, "w", format=request.container.muxer, container_options=options

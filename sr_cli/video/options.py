@@ -77,6 +77,18 @@ class ClipOptions:
             )
         return rate.limit_denominator(100_000)
 
+    @property
+    def of_clip_alone(self) -> str | None:
+        """The first option that is given and says that the result is a clip; None if none is."""
+        given = {
+            "codec": self.codec is not None,
+            "crf": self.crf is not None,
+            "resume": self.resume,
+            "steady": bool(self.steady),
+            "preview": self.preview is not None,
+        }
+        return next((name for name, is_given in given.items() if is_given), None)
+
     def steady_for(self, models: Iterable[str]) -> bool:
         """Whether clips of these models are steady."""
         if self.steady is not None:

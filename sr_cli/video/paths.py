@@ -16,6 +16,9 @@ from sr_cli.video.frames import Planes
 from sr_cli.video.plan import ClipPlan
 from sr_cli.video.probe import Clip
 
+_ROUNDED_AWAY = 0.49
+"""Levels of a plane that rounding may bring back; more of it is lost in RGB."""
+
 _MOST_WORKERS = 4
 """Frames that are computed at the same time; more need more memory."""
 
@@ -70,7 +73,11 @@ def choose_path(plan: ClipPlan, pipeline: Pipeline) -> FramePath:
 
 
 class RgbPath:
-    """Frames as RGB, as images are computed."""
+    """Frames as RGB, as images are computed.
+
+    What does not fit into RGB is resized by itself and added again: limited ranges have room above
+    white and below black, and the integers of saturated colours lie outside by up to a level.
+    """
 
     at_full_resolution = True
 
@@ -81,19 +88,34 @@ class RgbPath:
         self.dtype = self._decoder.dtype
         self._encoder = Converter(encoding.colour, encoding.layout.depth)
         self._encoding = encoding
+        # RGB fits into itself, and only the same planes can be added again.
+        self._adds = clip.colour == encoding.colour and not clip.is_rgb
 
     def prepare(self, planes: Planes) -> Planes:
         """As `FramePath.prepare`."""
-        return (self._decoder.to_rgb(planes),)
+        rgb = self._decoder.to_rgb(planes)
+        return (rgb, self._outside(planes, rgb)) if self._adds else (rgb,)
+
+    def _outside(self, planes: Planes, rgb: NDArray[Any]) -> NDArray[np.float16]:
+        """What RGB lacks of planes, (h, w, 3); 0 where rounding brings it back."""
+        lost = np.dstack(planes).astype(np.float32) - np.dstack(self._decoder.to_planes(rgb))
+        lost *= np.any(np.abs(lost) >= _ROUNDED_AWAY, axis=2, keepdims=True)
+        kept: NDArray[np.float16] = lost.astype(np.float16)
+        return kept
 
     def compute(self, prepared: Planes) -> Planes:
         """As `FramePath.compute`."""
         size = self._encoding.height, self._encoding.width
-        return (self.pipeline.run(prepared[0], size),)
+        return (self.pipeline.run(prepared[0], size), *prepared[1:])
 
     def finish(self, computed: Planes) -> Planes:
         """As `FramePath.finish`."""
-        luma, *chroma = self._encoder.to_planes(computed[0])
+        planes = self._encoder.to_planes(computed[0])
+        if self._adds and computed[1].any():
+            size = self._encoding.width, self._encoding.height
+            lost = cv2.resize(computed[1].astype(np.float32), size)
+            planes = tuple(plane + lost[..., index] for index, plane in enumerate(planes))
+        luma, *chroma = planes
         kind, left = self._encoding.layout.kind, self._encoding.sited_left
         return (luma, *(subsampled(plane, kind, left=left) for plane in chroma))
 

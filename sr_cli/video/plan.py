@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 
 from sr_cli.engine.size import MAX_FACTOR, Size
@@ -16,6 +15,7 @@ from sr_cli.video.options import ClipOptions
 from sr_cli.video.probe import Clip, Layout, probe
 from sr_cli.video.sequence import SequenceReader, sequence_as_clip
 from sr_cli.video.streams import CopiedStream, copied_streams
+from sr_cli.video.timestamps import FrameTimes
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class ClipPlan:
         encoding: Of the result.
         copied: Streams that are copied as packets.
         images: Of a clip that is made from images; empty for others.
+        times: When these images are shown; None for other clips.
         notes: What is assumed, changed or dropped.
     """
 
@@ -68,11 +69,12 @@ class ClipPlan:
     copied: tuple[CopiedStream, ...]
     notes: tuple[Note, ...]
     images: tuple[Path, ...] = ()
+    times: FrameTimes | None = None
 
     def reader(self, *, at_full_resolution: bool, after: int | None) -> ClipReader | SequenceReader:
         """What reads the frames, after a time."""
-        if self.images:
-            return SequenceReader(self.clip, self.images, self.request.flatten, after)
+        if self.times is not None:
+            return SequenceReader(self.clip, self.images, self.times, self.request.flatten, after)
         return ClipReader(self.clip, self.request.options, at_full_resolution, after)
 
     @property
@@ -110,23 +112,23 @@ def plan_clip(request: ClipRequest) -> ClipPlan:
     return ClipPlan(request, clip, encoding, tuple(copied), tuple(notes))
 
 
-def plan_sequence(request: ClipRequest, images: Sequence[Path], rate: Fraction) -> ClipPlan:
+def plan_sequence(request: ClipRequest, images: Sequence[Path], times: FrameTimes) -> ClipPlan:
     """Decide how images become a clip.
 
     Args:
         request: What is wanted; its source names the images in messages.
         images: In order.
-        rate: Frames a second.
+        times: When they are shown.
 
     Raises:
         As `plan_clip`.
     """
-    clip = sequence_as_clip(request.source, images, rate, flatten=request.flatten)
+    clip = sequence_as_clip(request.source, images, times, flatten=request.flatten)
     # Players show 4:2:0 with 8 or 10 bits; FFV1 takes RGB as it is.
     layouts = clip.layout, Layout("420", min(clip.layout.depth, 10))
     encoding = _plan_encoding(clip, request, layouts)
     notes = tuple(_notes(clip, encoding, request))
-    return ClipPlan(request, clip, encoding, (), notes, tuple(images))
+    return ClipPlan(request, clip, encoding, (), notes, tuple(images), times)
 
 
 def _plan_encoding(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from sr_cli.imaging.formats import Feature
 from sr_cli.video.colour import BT709, FULL, RGB, SRGB, Colour
 from sr_cli.video.frames import ClipFrame
 from sr_cli.video.probe import Clip, Layout
+from sr_cli.video.timestamps import FrameTimes
 
 
 def in_order(frames: Sequence[Path]) -> list[Path]:
@@ -33,14 +34,14 @@ def in_order(frames: Sequence[Path]) -> list[Path]:
 
 
 def sequence_as_clip(
-    source: Path, frames: Sequence[Path], rate: Fraction, *, flatten: bool
+    source: Path, frames: Sequence[Path], times: FrameTimes, *, flatten: bool
 ) -> Clip:
     """What a sequence of images contains, by its first image.
 
     Args:
         source: What names the sequence in messages.
         frames: Images, in order.
-        rate: Frames a second.
+        times: When they are shown.
         flatten: Whether transparency becomes white.
 
     Raises:
@@ -58,8 +59,8 @@ def sequence_as_clip(
         is_untagged=False,
         gray=False,
         aspect=None,
-        time_base=1 / rate,
-        rate=rate,
+        time_base=times.time_base,
+        rate=times.rate,
         frames=len(frames),
         display_matrix=None,
         mastering=None,
@@ -75,13 +76,15 @@ class SequenceReader:
     Attributes:
         clip: From `sequence_as_clip`.
         images: In order.
+        times: When they are shown.
         flatten: Whether transparency becomes white.
-        after: Frames up to this one are skipped; None for all frames.
+        after: Frames up to this time are skipped; None for all frames.
         damaged, repaired: As of `ClipReader`: always 0.
     """
 
     clip: Clip
     images: Sequence[Path]
+    times: FrameTimes
     flatten: bool
     after: int | None = None
     damaged: int = 0
@@ -93,8 +96,9 @@ class SequenceReader:
         Raises:
             SrError: What reading an image raises; `frame-differs` if it is not like the first.
         """
-        first = 0 if self.after is None else self.after + 1
-        for index, path in enumerate(self.images[first:], first):
+        for path, (pts, end) in zip(self.images, pairwise(self.times.shown), strict=True):
+            if self.after is not None and pts <= self.after:
+                continue
             pixels = _read(path, self.flatten)
             height, width = pixels.shape[:2]
             bits = 8 if pixels.dtype == np.uint8 else 16
@@ -105,7 +109,7 @@ class SequenceReader:
             ):
                 raise SrError("frame-differs", path, width=width, height=height, bits=bits)
             red, green, blue = cv2.split(pixels)
-            yield ClipFrame((green, blue, red), index, 1)
+            yield ClipFrame((green, blue, red), pts, end - pts)
 
 
 def _read(path: Path, flatten: bool) -> NDArray[Any]:

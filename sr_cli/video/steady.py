@@ -109,5 +109,6 @@ def _stretched(changed: NDArray[np.bool_], plane: NDArray[Any], *, smooth: bool)
 
 def _mixed(before: NDArray[Any], now: NDArray[Any], share: NDArray[Any]) -> NDArray[Any]:
     mixed = before + share * (now.astype(np.float32) - before)
-    result: NDArray[Any] = np.rint(mixed).astype(now.dtype)
+    rounded = mixed if now.dtype.kind == "f" else np.rint(mixed)
+    result: NDArray[Any] = rounded.astype(now.dtype)
     return result

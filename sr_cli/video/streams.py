@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -124,12 +125,22 @@ def copy_description(output: Any, source: Any) -> None:
         output.set_chapters(chapters)
 
 
-def writer_options(container: Container, source: Any) -> dict[str, str]:
-    """Options of FFmpeg's writer, so that it keeps all metadata."""
+def writer_options(
+    container: Container, metadata: Iterable[str], time_base: Fraction
+) -> dict[str, str]:
+    """Options of FFmpeg's writer, so that it keeps all metadata and the exact start.
+
+    Args:
+        container: Of the result.
+        metadata: The names of what it keeps.
+        time_base: Of the video.
+    """
     if container.muxer not in ("mp4", "mov"):
         return {}
-    unknown = {key for key in source.metadata if key.lower() not in _KNOWN_TO_MP4}
-    return {"movflags": "use_metadata_tags"} if unknown else {}
+    # Edit lists, which say when streams begin, count in it: in milliseconds unless it is given.
+    options = {"movie_timescale": str(math.lcm(1000, time_base.denominator))}
+    unknown = {key for key in metadata if key.lower() not in _KNOWN_TO_MP4}
+    return options | ({"movflags": "use_metadata_tags"} if unknown else {})
 
 
 def copied_packets(source: Any, added: dict[int, Any], index: int) -> Iterator[tuple[Any, float]]:

@@ -45,6 +45,19 @@ MESSAGES: dict[str, Message] = {
     "fps-without-images": Message(
         "--fps is for images that become a clip", "for example: sr upscale frames/ -o clip.mp4"
     ),
+    # facts: source, other
+    "not-only-frames": Message(
+        "{subject}: holds other files ({other}), among which frames of {source} would be written",
+        "-f mp4 writes a clip into the folder, -f png the frames",
+    ),
+    # facts: line
+    "invalid-timestamps": Message(
+        "{subject}: line {line} is not a time after the one before", "--fps replaces the times"
+    ),
+    # facts: times, images
+    "timestamps-mismatch": Message(
+        "{subject}: {times} times for {images} images", "--fps replaces the times"
+    ),
     # facts: format
     "unsupported-pixel-format": Message("{subject}: the pixel format {format} is not supported"),
     # facts: matrix (a number of ITU-T H.273)
@@ -94,10 +107,14 @@ NOTES: dict[str, str] = {
     "times-rounded": "times rounded to milliseconds, which {container} counts in",
     # facts: streams
     "streams-dropped": "dropped: {streams}",
-    # facts: count, fps
-    "frames-without-times": (
-        "{count} frames at {fps} a second on average; times and other streams are not in images"
+    "clip-as-images": "written as images, because the output is a folder (-f mp4 writes a clip)",
+    # facts: count, fps, file
+    "frames-as-images": (
+        "{count} frames, {fps} a second on average, their times in {file}; other streams are not "
+        "in images"
     ),
+    # facts: file
+    "times-from-file": "times read from {file}",
     # facts: aspect
     "pixels-not-square": "pixels are not square: {aspect}",
     "rotation-not-applied": "rotation not applied: not a multiple of 90 degrees",
