@@ -58,7 +58,8 @@ _OVERLAP_PIXELS = 24_000_000
 """Larger images and results are processed one at a time, to limit memory."""
 
 _PipelineKey = tuple[tuple[ModelRef, ...], float, EngineOptions]
-_RunJob = Callable[[Job, Group, Pipeline, Result, Callable[[Event], None]], Result]
+RunJob = Callable[[Job, Group, Pipeline, Result, Callable[[Event], None]], Result]
+"""Does a whole job that is not one image in memory, and completes its result."""
 
 
 class _CallerError(Exception):
@@ -183,7 +184,7 @@ class Batch:
         try:
             if self._is_skipped(job):
                 result = replace(result, status="skipped", reason="exists")
-            elif run := _run_of(job, self._group, self._pipeline):
+            elif run := self._run_of(job):
                 yield from self._wait_for_write()
                 result = self._run_whole(run, job, result)
                 result = replace(result, notes=(*job.notes, *result.notes))
@@ -237,7 +238,25 @@ class Batch:
         yield from self._wait_for_write()
         yield replace(result, seconds=time.perf_counter() - began)
 
-    def _run_whole(self, run: _RunJob, job: Job, result: Result) -> Result:
+    def _run_of(self, job: Job) -> RunJob | None:
+        """What does a job that is not one image in memory; imported for such jobs alone."""
+        if is_raster_job(job, self._options, self._pipeline):
+            return upscale_raster_job
+        if job.is_archive:
+            from sr_cli.upscale.archive_batch import upscale_archive_job
+
+            return upscale_archive_job
+        if job.into_folder:
+            from sr_cli.upscale.clip_images import write_clip_images
+
+            return write_clip_images
+        if job.is_clip:
+            from sr_cli.upscale.clips import upscale_clip_job
+
+            return upscale_clip_job
+        return None
+
+    def _run_whole(self, run: RunJob, job: Job, result: Result) -> Result:
         """Upscale an archive or a clip; archives also from and to a store."""
         if job.is_clip and (address_of(job.source) or address_of(job.target)):
             raise SrError("clip-in-store", job.source)
@@ -370,25 +389,6 @@ class Batch:
 
 def _encoding(options: UpscaleOptions) -> Encoding:
     return Encoding(options.quality, options.lossless, options.strip)
-
-
-def _run_of(job: Job, group: Group, pipeline: Pipeline) -> _RunJob | None:
-    """What does a whole job that is not one image in memory; imported for such jobs alone."""
-    if is_raster_job(job, group.options, pipeline):
-        return upscale_raster_job
-    if job.is_archive:
-        from sr_cli.upscale.archive_batch import upscale_archive_job
-
-        return upscale_archive_job
-    if job.into_folder:
-        from sr_cli.upscale.clip_images import write_clip_images
-
-        return write_clip_images
-    if job.is_clip:
-        from sr_cli.upscale.clips import upscale_clip_job
-
-        return upscale_clip_job
-    return None
 
 
 def _as_sr_error(error: Exception, job: Job) -> SrError:
