@@ -183,26 +183,26 @@ windows._BAND_SAMPLES = raster._BAND_BYTES = 1 << 12
 source, read, kept, call = (
     rows.RowSource.__getitem__, SampleReader.read, rows.SlidingRows._rows, Upscaler.__call__
 )
-def few(count, most):
-    if count > most: raise AssertionError(f'{count} rows, at most {most}')
+def few(count):
+    if count > 400: raise AssertionError(f'{count} rows, at most 400')
 def source_of_few(self, part):
     found = source(self, part)
-    few(len(found), 100)
+    few(len(found))
     return found
 def read_few(self, first, last):
-    few(last - first, 100)
+    few(last - first)
     return read(self, first, last)
 def keep_few(self, first, last):
-    few(sum(map(len, self._kept)), 200)
+    few(sum(map(len, self._kept)))
     return kept(self, first, last)
 def make_few(self, *args, **options):
     sr = call(self, *args, **options)
-    few(len(sr), 200)
+    few(len(sr))
     return sr
 rows.RowSource.__getitem__, SampleReader.read = source_of_few, read_few
 rows.SlidingRows._rows, Upscaler.__call__ = keep_few, make_few
 """
-"""Lets a worker fail that holds more than a few rows of an image."""
+"""Lets a worker fail that holds more than 400 rows of an image or of a result."""
 
 
 def test_no_worker_holds_a_large_image(sr: Run, tmp_path: Path) -> None:
