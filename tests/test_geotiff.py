@@ -22,6 +22,7 @@ from helpers.geotiffs import (
     write_scene,
 )
 
+from sr_cli.engine import raster as engine_raster
 from sr_cli.engine import windows
 from sr_cli.engine.frames import upscale_picture
 from sr_cli.engine.options import EngineOptions
@@ -201,6 +202,26 @@ def test_windows_equal_the_whole_image(
     assert done.returncode == 0
     whole = upscaled(tmp_path / "a.tif", case["model"], case["factor"], 32)
     np.testing.assert_array_equal(pixels_of(tmp_path / "b.tif"), whole)
+
+
+@pytest.mark.parametrize("model", ["bicubic", "espcn"])
+def test_alpha_is_read_in_the_same_bands_as_colour(
+    sr: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    samples = scene(200, 60, 4, "uint8", 0, 250)
+    write_scene(tmp_path / "a.tif", samples, photometric="rgb", alpha="yes")
+    monkeypatch.setattr(windows, "_BAND_SAMPLES", 120 * 40)
+    filled = []
+    bleed = engine_raster.bleed_colour
+    monkeypatch.setattr(
+        engine_raster, "bleed_colour", lambda *planes: filled.append(1) or bleed(*planes)
+    )
+    done = sr("upscale", "-m", model, "-x2", "-t", "64", "a.tif", "-o", "b.tif")
+    assert done.returncode == 0, done.stderr
+    whole = upscaled(tmp_path / "a.tif", model, 2.0, 64)
+    np.testing.assert_array_equal(pixels_of(tmp_path / "b.tif"), whole)
+    # Tiles beside each other share what is filled: one call for each row of tiles.
+    assert len(filled) == (40 if model == "bicubic" else 4)
 
 
 def upscaled(path: Path, model: str, factor: float, tile: int) -> np.ndarray:

@@ -175,6 +175,61 @@ def test_bands_give_the_bytes_of_one_process(
     assert len(list((tmp_path / "many").iterdir())) == 3
 
 
+FEW_ROWS = """
+from sr_cli.engine import raster, rows, windows
+from sr_cli.engine.upscaler import Upscaler
+from sr_cli.imaging.codecs.tiff_samples import SampleReader
+windows._BAND_SAMPLES = raster._BAND_BYTES = 1 << 12
+source, read, kept, call = (
+    rows.RowSource.__getitem__, SampleReader.read, rows.SlidingRows._rows, Upscaler.__call__
+)
+def few(count):
+    if count > 400: raise AssertionError(f'{count} rows, at most 400')
+def source_of_few(self, part):
+    found = source(self, part)
+    few(len(found))
+    return found
+def read_few(self, first, last):
+    few(last - first)
+    return read(self, first, last)
+def keep_few(self, first, last):
+    few(sum(map(len, self._kept)))
+    return kept(self, first, last)
+def make_few(self, *args, **options):
+    sr = call(self, *args, **options)
+    few(len(sr))
+    return sr
+rows.RowSource.__getitem__, SampleReader.read = source_of_few, read_few
+rows.SlidingRows._rows, Upscaler.__call__ = keep_few, make_few
+"""
+"""Lets a worker fail that holds more than 400 rows of an image or of a result."""
+
+
+def test_no_worker_holds_a_large_image(sr: Run, tmp_path: Path) -> None:
+    geotiffs = pytest.importorskip("helpers.geotiffs")
+    tiled = {"tiled": True, "blockxsize": 64, "blockysize": 64}
+    (tmp_path / "in").mkdir()
+    colours = geotiffs.scene(600, 40, 4, "uint8", 20, 240)
+    geotiffs.write_scene(
+        tmp_path / "in/alpha.tif", colours, photometric="rgb", alpha="yes", **tiled
+    )
+    values = geotiffs.with_hole(geotiffs.scene(600, 40, 2, "uint16", 20, 3000), 7)
+    geotiffs.write_scene(tmp_path / "in/values.tif", values, nodata=7, overviews=(2,), **tiled)
+    save(tmp_path / "in/plain.png", 40, 600)
+    options = ("-m", "espcn", "-x2", "--threads", "1", "--tile", "64", "--json")
+    one = sr("upscale", "in", "-o", "one", *options)
+    with dask_cluster(tmp_path, FEW_ROWS) as address:
+        split = ("--cluster", address, "--split-pixels", "5000")
+        many = sr("upscale", "in", "-o", "many", *options, *split)
+    assert one.returncode == many.returncode == 0, many.stderr
+    assert files_of(tmp_path / "one") == files_of(tmp_path / "many")
+    ended = [[r for r in done.records if r["status"] != "progress"] for done in (one, many)]
+    assert without_time(ended[0], "one") == without_time(ended[1], "many")
+    assert sorted(path.name for path in (tmp_path / "many").iterdir()) == [
+        "alpha.tif", "plain.png", "values.tif",
+    ]  # fmt: skip
+
+
 def test_what_cannot_be_split_is_said(sr: Run, scans: Path, cluster: str) -> None:
     options = ("--cluster", cluster, "--split-pixels", "100", "--json")
     done = sr("upscale", scans / "alpha.png", "-o", "many/", "-m", "espcn", "-x3", *options)

@@ -9,16 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sr_cli.engine.frames import FLAT_REACH, bleed_colour, is_flat, mapped_span, needs_span
-from sr_cli.engine.pipeline import OnShare, Pipeline
+from sr_cli.engine.pipeline import NetworkPipeline, OnShare, Pipeline
 from sr_cli.engine.rows import ReadRows, RowSource, SlidingRows
-from sr_cli.engine.windows import reach_of, stream_rows
+from sr_cli.engine.windows import Share, reach_of, stream_rows, window_spans
 from sr_cli.errors import Note
 from sr_cli.imaging.values import Span, find_missing, join_spans, restore_missing, span_between
 
@@ -54,12 +54,14 @@ class RasterSource:
             slice(n, n + 1) for n in range(self.colours, self.shape[2])
         ]
 
-    def bands(self) -> Iterator[NDArray[Any]]:
-        """All rows from top to bottom, as they are stored."""
+    def bands(self, first: int = 0) -> Iterator[NDArray[Any]]:
+        """All rows from the first one to the bottom, as they are stored."""
         h, w, samples = self.shape
         few = max(1, _BAND_BYTES // (w * samples * self.dtype.itemsize) // self.rows) * self.rows
-        for y in range(0, h, few):
-            yield self.read(y, min(y + few, h))
+        while first < h:
+            last = min((first // few + 1) * few, h)
+            yield self.read(first, last)
+            first = last
 
 
 @dataclass(frozen=True)
@@ -132,26 +134,45 @@ def upscale_raster(
     Returns:
         The rows of the result, (h, w, samples), to be read from top to bottom, once.
     """
-    stored = SlidingRows(source.bands())
-    h, w, _ = source.shape
-    # What is reduced is seen from further away.
-    reach = reach_of(pipeline) * math.ceil(max(1, h / size[0], w / size[1]))
-    planes = [
-        _upscale_plane(_Plane(source, plane, span, reach), stored, pipeline, size)
-        for plane, span in zip(source.planes, findings.spans, strict=True)
-    ]
+    planes = [_Plane(source, *plane) for plane in zip(source.planes, findings.spans, strict=True)]
+    bands = _joined_bands(planes, pipeline, size)
 
-    def joined() -> Iterator[NDArray[Any]]:
+    def reported() -> Iterator[NDArray[Any]]:
         done = 0
-        for parts in zip(*planes, strict=True):
-            band = np.dstack(parts)
+        for band in bands:
             done += len(band)
             yield band
             if on_share is not None:
                 on_share(done / size[0])
 
     shape = (*size, source.shape[2])
-    return RowSource(shape, source.dtype, SlidingRows(joined()).reader())
+    return RowSource(shape, source.dtype, SlidingRows(reported()).reader())
+
+
+def upscale_raster_share(
+    source: RasterSource,
+    findings: Findings,
+    pipeline: NetworkPipeline,
+    size: tuple[int, int],
+    share: Share,
+) -> tuple[int, Iterator[NDArray[Any]]]:
+    """Upscale a part of an image window by window; only what it sees is read.
+
+    Args:
+        source, findings, size: As in `upscale_raster`.
+        pipeline: One that `can_stream`, and applies its network once.
+        share: The part, of the rows of tiles.
+
+    Returns:
+        The first row of the part in the result, and the rows, in bands (h, w, samples).
+    """
+    h, w, samples = source.shape
+    spans = share.of(window_spans(pipeline.upscaler, (h, w), size, samples))
+    if not spans:
+        return 0, iter(())
+    planes = [_Plane(source, *plane) for plane in zip(source.planes, findings.spans, strict=True)]
+    start = round(spans[0].start * size[0] / h)
+    return start, _joined_bands(planes, pipeline, size, share, (spans[0].first, start))
 
 
 @dataclass(frozen=True)
@@ -162,25 +183,24 @@ class _Plane:
         source: What they are part of.
         samples: Which part.
         span: Their range to map to [0, 1].
-        reach: How far, in pixels, pixels of the result see.
     """
 
     source: RasterSource
     samples: slice
     span: Span | None
-    reach: int
 
     @property
     def is_alpha(self) -> bool:
         return _is_alpha(self.source, self.samples)
 
-    def fill(self, read: ReadRows, first: int, last: int) -> NDArray[Any]:
+    def fill(self, read: ReadRows, around: int, first: int, last: int) -> NDArray[Any]:
         """Rows as networks take them. What has no value has that of the nearest that has one.
 
-        A pixel that is seen from a known one is at most `reach` rows and columns away from it, so
-        that its nearest known one is not further than the diagonal.
+        Args:
+            read: Reads the rows as they are stored.
+            around: How many more rows may matter on both sides.
+            first, last: Of the rows.
         """
-        around = 2 * self.reach
         top, bottom = max(0, first - around), min(self.source.shape[0], last + around)
         stored = read(top, bottom)
         pixels = _pixels_of(stored, self.samples)
@@ -221,26 +241,58 @@ class _Plane:
         return sr
 
 
-def _upscale_plane(
-    plane: _Plane, stored: SlidingRows, pipeline: Pipeline, size: tuple[int, int]
+def _joined_bands(
+    planes: Sequence[_Plane],
+    pipeline: Pipeline,
+    size: tuple[int, int],
+    share: Share | None = None,
+    begin: tuple[int, int] = (0, 0),
 ) -> Iterator[NDArray[Any]]:
-    """The rows of a plane's result, from top to bottom."""
+    """The rows of the result, or of a share of it, from top to bottom, with all samples.
+
+    `begin` are the first row that the share sees, and its first row in the result.
+    """
+    source = planes[0].source
+    h, w, _ = source.shape
+    # What is reduced is seen from further away. A pixel that is seen from a known one is at most so
+    # many rows and columns away: its nearest known one is not further than the diagonal.
+    around = 2 * reach_of(pipeline) * math.ceil(max(1, h / size[0], w / size[1]))
+    top = max(0, begin[0] - around)
+    stored = SlidingRows(source.bands(top), top)
+    upscaled = [
+        _upscale_plane(plane, stored, around, pipeline, size, share, begin[1]) for plane in planes
+    ]
+    for parts in zip(*upscaled, strict=True):
+        yield np.dstack(parts)
+
+
+def _upscale_plane(
+    plane: _Plane,
+    stored: SlidingRows,
+    around: int,
+    pipeline: Pipeline,
+    size: tuple[int, int],
+    share: Share | None,
+    start: int,
+) -> Iterator[NDArray[Any]]:
+    """The rows of a plane's result, from row `start` on."""
     h, w, samples = plane.source.shape
     colours = plane.samples.stop - plane.samples.start
     dtype = np.dtype(np.float32) if plane.span else plane.source.dtype
     # Made at once, before anything is read: each has to see all rows.
     filled, nearest = stored.reader(), stored.reader()
     shape = (h, w, 3) if colours == 3 else (h, w)
-    lr = RowSource(shape, dtype, partial(plane.fill, filled))
-    bands = stream_rows(pipeline, lr, size, exact=plane.is_alpha, planes=samples)
+    # The tiles beside each other see the same rows.
+    fill = lru_cache(maxsize=1)(partial(plane.fill, filled, around))
+    lr = RowSource(shape, dtype, fill)
+    bands = stream_rows(pipeline, lr, size, exact=plane.is_alpha, samples=samples, share=share)
 
-    def finished() -> Iterator[NDArray[Any]]:
-        start = 0
+    def finished(first: int) -> Iterator[NDArray[Any]]:
         for band in bands:
-            yield plane.finish(band, nearest, start, size)
-            start += len(band)
+            yield plane.finish(band, nearest, first, size)
+            first += len(band)
 
-    return finished()
+    return finished(start)
 
 
 def _pixels_of(rows: NDArray[Any], samples: slice) -> NDArray[Any]:

@@ -47,12 +47,13 @@ class SlidingRows:
 
     Args:
         bands: Consecutive rows.
+        start: The number of the first one.
     """
 
-    def __init__(self, bands: Iterator[NDArray[Any]]) -> None:
+    def __init__(self, bands: Iterator[NDArray[Any]], start: int = 0) -> None:
         self._bands = bands
         self._kept: list[NDArray[Any]] = []
-        self._start = self._stop = 0
+        self._start = self._stop = start
         self._needed: list[int] = []
 
     def reader(self) -> ReadRows:

@@ -5,8 +5,9 @@ A band is a row of the tiles that the whole image would have, so that the result
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from sr_cli.engine.pipeline import BicubicPipeline, ChainPipeline, NetworkPipeline, Pipeline
 from sr_cli.engine.rows import RowSource, SlidingRows
 from sr_cli.engine.size import passes_for
+from sr_cli.engine.tiling import Span
 
 if TYPE_CHECKING:
     from sr_cli.engine.upscaler import Upscaler
@@ -42,13 +44,32 @@ def reach_of(pipeline: Pipeline) -> int:
     return sum(upscaler.halo + 4 for upscaler in pipeline.upscalers) or 4
 
 
+@dataclass(frozen=True)
+class Share:
+    """A part of the rows of tiles of an image.
+
+    Attributes:
+        index: From 0 at the top.
+        count: Of the parts, which have about as many rows of tiles.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    def of(self, spans: Sequence[Span]) -> Sequence[Span]:
+        """The rows of tiles of this part; none if there are fewer than parts."""
+        first, last = (len(spans) * i // self.count for i in (self.index, self.index + 1))
+        return spans[first:last]
+
+
 def stream_rows(
     pipeline: Pipeline,
     lr: RowSource,
     size: tuple[int, int],
     *,
     exact: bool = False,
-    planes: int = 1,
+    samples: int,
+    share: Share | None = None,
 ) -> Iterator[NDArray[Any]]:
     """Resize an image, as `Pipeline.run` does.
 
@@ -57,54 +78,75 @@ def stream_rows(
         lr: The rows of the image.
         size: (height, width) of the result.
         exact: As in `Pipeline.run`.
-        planes: How many such results are computed side by side, in the same memory.
+        samples: Of a pixel of all results that are computed side by side, in the same memory.
+        share: The part to compute, of a network that is applied once; None for all.
 
     Returns:
-        The rows of the result from top to bottom, in bands.
+        The rows of the result from top to bottom, in bands. They are the same for all results that
+        have as many samples side by side.
     """
     if isinstance(pipeline, ChainPipeline):
         for upscaler in pipeline.first:
             h, w = lr.shape[:2]
-            bands = _network_bands(upscaler, lr, (h, w), exact, planes)
+            bands = _network_bands(upscaler, lr, (h, w), exact, samples)
             lr = replace(lr, read=SlidingRows(bands).reader())
         last: Pipeline = BicubicPipeline() if lr.shape[:2] == size else pipeline.last
-        yield from stream_rows(last, lr, size, exact=exact, planes=planes)
+        yield from stream_rows(last, lr, size, exact=exact, samples=samples)
     elif isinstance(pipeline, NetworkPipeline):
         h, w = lr.shape[:2]
         upscaler = pipeline.upscaler
         passes = passes_for(max(size[0] / h, size[1] / w), upscaler.scale)
         for number in range(1, passes):
             between = h * upscaler.scale**number, w * upscaler.scale**number
-            bands = _network_bands(upscaler, lr, between, exact, planes)
+            bands = _network_bands(upscaler, lr, between, exact, samples)
             shape = (*between, *lr.shape[2:])
             lr = RowSource(shape, lr.dtype, SlidingRows(bands).reader())
-        yield from _network_bands(upscaler, lr, size, exact, planes)
+        yield from _network_bands(upscaler, lr, size, exact, samples, share)
     elif isinstance(pipeline, BicubicPipeline):
-        samples = _samples_of_row(lr, size[1], planes)
-        rows = max(8, min(_MOST_ROWS, _BAND_SAMPLES // samples))
+        rows = max(8, min(_MOST_ROWS, _BAND_SAMPLES // (size[1] * samples)))
         yield from pipeline.bands(lr, size, rows=rows)
 
 
+def window_spans(
+    upscaler: Upscaler, shape: tuple[int, int], size: tuple[int, int], samples: int
+) -> list[Span]:
+    """The rows of tiles in which an image is computed, from top to bottom.
+
+    Args:
+        upscaler: What computes it.
+        shape: (h, w) of the image.
+        size: (height, width) of the result.
+        samples: As in `stream_rows`.
+    """
+    with _window_tile(upscaler, shape[0], size, samples):
+        return upscaler.tile_rows(*shape, size)
+
+
 def _network_bands(
-    upscaler: Upscaler, lr: RowSource, size: tuple[int, int], exact: bool, planes: int
+    upscaler: Upscaler,
+    lr: RowSource,
+    size: tuple[int, int],
+    exact: bool,
+    samples: int,
+    share: Share | None = None,
 ) -> Iterator[NDArray[Any]]:
-    """Rows of tiles, of which a wide image has lower ones.
+    h, w = lr.shape[:2]
+    for span in (share or Share()).of(window_spans(upscaler, (h, w), size, samples)):
+        with _window_tile(upscaler, h, size, samples):
+            band = upscaler(lr, size=size, exact=exact, lr_rows=slice(span.start, span.stop))
+        yield band
+
+
+@contextmanager
+def _window_tile(upscaler: Upscaler, h: int, size: tuple[int, int], samples: int) -> Iterator[None]:
+    """An upscaler with lower tiles for a wide image, of whose results several take turns.
 
     A tile that does not fit into memory changes those that follow, but not the bands.
     """
-    h, w = lr.shape[:2]
     chosen = upscaler.tile
-    rows = _BAND_SAMPLES // _samples_of_row(lr, size[1], planes) * h // size[0]
-    tile = min(chosen, max(_SMALLEST_TILE, rows))
-    upscaler.tile = tile
+    rows = _BAND_SAMPLES // (size[1] * samples) * h // size[0]
+    upscaler.tile = min(chosen, max(_SMALLEST_TILE, rows))
     try:
-        for span in upscaler.tile_rows(h, w, size):
-            upscaler.tile = tile
-            band = slice(span.start, span.stop)
-            yield upscaler(lr, size=size, exact=exact, lr_rows=band)
+        yield
     finally:
         upscaler.tile = chosen
-
-
-def _samples_of_row(lr: RowSource, width: int, planes: int) -> int:
-    return width * planes * (lr.shape[2] if len(lr.shape) > 2 else 1)

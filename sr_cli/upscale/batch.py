@@ -38,7 +38,8 @@ _OVERLAP_PIXELS = 24_000_000
 """Larger images and results are processed one at a time, to limit memory; as many pixels wait to
 be written."""
 
-_RunJob = Callable[[Job, Group, Pipeline, Result, Callable[[Event], None]], Result]
+RunJob = Callable[[Job, Group, Pipeline, Result, Callable[[Event], None]], Result]
+"""Does a whole job that is not one image in memory, and completes its result."""
 
 
 class _CallerError(Exception):
@@ -95,7 +96,7 @@ class Batch:
         try:
             if self._is_skipped(job):
                 result = replace(result, status="skipped", reason="exists")
-            elif run := _run_of(job, self._group, self._pipeline):
+            elif run := self._run_of(job):
                 yield from self._finish_writes(None)
                 result = self._run_whole(run, job, result)
                 result = replace(result, notes=(*job.notes, *result.notes))
@@ -150,7 +151,27 @@ class Batch:
         yield from self._finish_writes(None)
         yield replace(result, seconds=time.perf_counter() - began)
 
-    def _run_whole(self, run: _RunJob, job: Job, result: Result) -> Result:
+    def _run_of(self, job: Job) -> RunJob | None:
+        """What does a job that is not one image in memory; imported for such jobs alone."""
+        if is_raster_job(job, self._options, self._pipeline):
+            from sr_cli.upscale.raster_job import upscale_raster_job
+
+            return upscale_raster_job
+        if job.is_archive:
+            from sr_cli.upscale.archive_batch import upscale_archive_job
+
+            return upscale_archive_job
+        if job.into_folder:
+            from sr_cli.upscale.clip_images import write_clip_images
+
+            return write_clip_images
+        if job.is_clip:
+            from sr_cli.upscale.clips import upscale_clip_job
+
+            return upscale_clip_job
+        return None
+
+    def _run_whole(self, run: RunJob, job: Job, result: Result) -> Result:
         """Upscale an archive or a clip; archives also from and to a store."""
         if job.is_clip and (address_of(job.source) or address_of(job.target)):
             raise SrError("clip-in-store", job.source)
@@ -245,27 +266,6 @@ class Batch:
         except Exception as error:
             # The caller's own error is no failure of the image.
             raise _CallerError from error
-
-
-def _run_of(job: Job, group: Group, pipeline: Pipeline) -> _RunJob | None:
-    """What does a whole job that is not one image in memory; imported for such jobs alone."""
-    if is_raster_job(job, group.options, pipeline):
-        from sr_cli.upscale.raster_job import upscale_raster_job
-
-        return upscale_raster_job
-    if job.is_archive:
-        from sr_cli.upscale.archive_batch import upscale_archive_job
-
-        return upscale_archive_job
-    if job.into_folder:
-        from sr_cli.upscale.clip_images import write_clip_images
-
-        return write_clip_images
-    if job.is_clip:
-        from sr_cli.upscale.clips import upscale_clip_job
-
-        return upscale_clip_job
-    return None
 
 
 def _as_sr_error(error: Exception, job: Job) -> SrError:

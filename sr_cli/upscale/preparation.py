@@ -41,7 +41,7 @@ def is_raster_job(job: Job, options: UpscaleOptions, pipeline: Pipeline | None =
         options: Of the request; a comparison shows whole images, and a check and tuning need them.
         pipeline: That upscales it, if it is known.
     """
-    if job.format is not FORMATS["TIFF"] or STDIO in (job.source, job.target):
+    if job.format != FORMATS["TIFF"] or STDIO in (job.source, job.target):
         return False
     if job.is_archive or job.is_clip or options.compare or options.verify or options.adapt:
         return False

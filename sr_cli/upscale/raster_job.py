@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sr_cli.engine.frames import only_shrinks
 from sr_cli.engine.pipeline import BicubicPipeline, OnShare, Pipeline
 from sr_cli.engine.raster import Findings, RasterSource, examine, upscale_raster
+from sr_cli.engine.rows import ReadRows
 from sr_cli.errors import Note
 from sr_cli.imaging.codecs.tiff_samples import SampleReader
 from sr_cli.imaging.codecs.tiff_tiles import Layout
 from sr_cli.imaging.encode import prepare_metadata
-from sr_cli.imaging.formats import Encoding
+from sr_cli.imaging.formats import Encoding, Format
 from sr_cli.imaging.picture import Frame
 from sr_cli.imaging.raster import (
     Raster,
@@ -36,8 +38,41 @@ if TYPE_CHECKING:
     from sr_cli.upscale.plan import Group
 
 
+@contextmanager
+def prepared_raster(job: Job, group: Group) -> Iterator[tuple[Raster, Format, tuple[int, int]]]:
+    """Open the TIFF of a job, whose result fits its format and the disk.
+
+    Args:
+        job: For which `is_raster_job` is true.
+        group: Of the job.
+
+    Yields:
+        The TIFF, the format, and (width, height) of the result.
+
+    Raises:
+        SrError: What `opened_raster` and `prepare_output` raise.
+    """
+    options = group.options
+    # The limit is for what is decoded at once.
+    unlimited = replace(group, options=replace(options, max_pixels=sys.maxsize))
+    with opened_raster(
+        job.source, options.max_pixels, allow_truncated=options.allow_truncated
+    ) as raster:
+        yield raster, *prepare_output(raster.picture, job, unlimited)
+
+
+Computed = tuple[Findings, Callable[[tuple[int, ...], np.dtype[Any]], ReadRows]]
+"""What was found of the samples, and what gives a reader for the rows of a result by its shape."""
+
+
 def upscale_raster_job(
-    job: Job, group: Group, pipeline: Pipeline, result: Result, report: Callable[[Event], None]
+    job: Job,
+    group: Group,
+    pipeline: Pipeline,
+    result: Result,
+    report: Callable[[Event], None],
+    *,
+    computed: Computed | None = None,
 ) -> Result:
     """Upscale a TIFF in windows.
 
@@ -47,20 +82,16 @@ def upscale_raster_job(
         pipeline: Of the group.
         result: To be completed.
         report: Called with progress.
+        computed: The rows of the result, if they only have to be written.
 
     Raises:
-        SrError: What `opened_raster`, `prepare_output` and `atomic_write` raise.
+        SrError: What `prepared_raster` and `atomic_write` raise.
     """
     began = time.perf_counter()
     options = group.options
-    # The limit is for what is decoded at once.
-    unlimited = replace(group, options=replace(options, max_pixels=sys.maxsize))
     broken = options.skip_existing and os.path.isfile(job.target)
-    with opened_raster(
-        job.source, options.max_pixels, allow_truncated=options.allow_truncated
-    ) as raster:
+    with prepared_raster(job, group) as (raster, target, (width, height)):
         picture = raster.picture
-        target, (width, height) = prepare_output(picture, job, unlimited)
         frame = picture.frames[0]
         result = with_device(with_sizes(result, picture, group.size), pipeline, frame.pixels)
         made = replace(picture, frames=[_stand_in(frame, width, height)])
@@ -79,6 +110,7 @@ def upscale_raster_job(
                 pipeline,
                 (height, width),
                 lambda share: report(Progress(job.source, share)),
+                computed,
             )
     notes = [*made.notes, *writer.notes, *findings.notes, *_notes_on_bands(frame)]
     if broken:
@@ -92,21 +124,32 @@ def _write(
     pipeline: Pipeline,
     size: tuple[int, int],
     on_share: OnShare,
+    computed: Computed | None,
 ) -> Findings:
     """Write the result, and reduced copies where the input has them, each from the one before."""
     nodata = raster.picture.frames[0].nodata
-    source = _samples_of(raster.reader, raster.layout, nodata)
-    findings = examine(source)
-    writer.write(size, upscale_raster(source, findings, pipeline, size, on_share).read)
+    source = samples_of(raster)
+    if computed is None:
+        findings = examine(source)
+        read = upscale_raster(source, findings, pipeline, size, on_share).read
+    else:
+        findings, reader_of = computed
+        read = reader_of((*size, source.shape[2]), source.dtype)
+    writer.write(size, read)
     for factor in raster.overviews:
         smaller = -(-size[0] // factor), -(-size[1] // factor)
         with writer.last_page() as page:
-            above = _samples_of(page, raster.layout, nodata)
+            above = _samples(page, raster.layout, nodata)
             writer.write(smaller, upscale_raster(above, findings, BicubicPipeline(), smaller).read)
     return findings
 
 
-def _samples_of(reader: SampleReader, layout: Layout, nodata: float | None) -> RasterSource:
+def samples_of(raster: Raster) -> RasterSource:
+    """The samples of a TIFF."""
+    return _samples(raster.reader, raster.layout, raster.picture.frames[0].nodata)
+
+
+def _samples(reader: SampleReader, layout: Layout, nodata: float | None) -> RasterSource:
     return RasterSource(
         reader.shape,
         reader.dtype,

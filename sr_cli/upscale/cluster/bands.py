@@ -1,10 +1,16 @@
-"""Large images: bands of tiles, computed by several workers into files, which one of them joins."""
+"""Large images: bands of tiles, computed by several workers into files, which one of them joins.
+
+A worker prepares the image: it reads the samples of a TIFF in windows, or decodes another image and
+writes its pixels to the disk. For a band, only its rows and those that it sees are in memory.
+"""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,104 +19,220 @@ from numpy.typing import NDArray
 
 from sr_cli.engine.frames import maps_values
 from sr_cli.engine.pipeline import NetworkPipeline, OnShare, Pipeline
-from sr_cli.engine.size import Size, passes_for
+from sr_cli.engine.raster import examine, upscale_raster_share
+from sr_cli.engine.rows import ReadRows, RowSource
+from sr_cli.engine.size import passes_for
+from sr_cli.engine.windows import Share
 from sr_cli.imaging.picture import Picture
+from sr_cli.imaging.provenance import UsedModel
+from sr_cli.imaging.raster import opened_raster
+from sr_cli.system.files import make_folder
+from sr_cli.system.memory import trim_freed_memory
+from sr_cli.upscale.batch import Batch, RunJob
+from sr_cli.upscale.cluster.steps import Band, Join, Pixels, Prepared, Rows
+from sr_cli.upscale.outputs import Job
+from sr_cli.upscale.plan import Group
+from sr_cli.upscale.preparation import is_raster_job, prepare_output, read_input
+from sr_cli.upscale.raster_job import (
+    prepared_raster,
+    samples_of,
+    upscale_raster_job,
+)
+from sr_cli.upscale.request import OnEvent
 
 if TYPE_CHECKING:
     from sr_cli.engine.upscaler import Upscaler
 
 
-@dataclass(frozen=True)
-class Band:
-    """A part of an image.
+def prepare(job: Job, group: Group, pipeline: Pipeline, file: Path) -> Prepared | str:
+    """Prepare an image for its bands.
 
-    Attributes:
-        index: From 0 at the top.
-        count: Of the image's bands.
-        folder: Where it is written.
+    Args:
+        job: Of the image.
+        group: Of the job.
+        pipeline: Of the group.
+        file: For the pixels, if they have to be decoded at once; its folder is created.
+
+    Returns:
+        Or why the image is not computed in bands, as a word for a note.
+
+    Raises:
+        SrError: What `read_input`, `prepared_raster` and `make_folder` raise.
+        OSError: If the file cannot be written.
     """
-
-    index: int
-    count: int
-    folder: Path
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A band that is done.
-
-    Attributes:
-        file: Its pixels, row by row.
-        start, stop: Its rows in the result; equal if there are more bands than rows of tiles.
-        height: Of the result.
-    """
-
-    file: Path
-    start: int
-    stop: int
-    height: int
-
-
-def reason_against(picture: Picture, pipeline: Pipeline, size: Size) -> str | None:
-    """Why an image is not computed in bands, as a word for a note; None if it can be."""
-    frame = picture.frames[0]
-    width, height = size.of(frame.width, frame.height)
-    factor = max(width / frame.width, height / frame.height)
     if not isinstance(pipeline, NetworkPipeline):
         return "model"
+    tile = pipeline.upscaler.tile
+    if is_raster_job(job, group.options, pipeline):
+        with prepared_raster(job, group) as (raster, _, _):
+            if reason := _reason_against(raster.picture, pipeline, group):
+                return reason
+            make_folder(file.parent)
+            return Prepared(tile, examine(samples_of(raster)))
+    picture = read_input(job, group.options)
+    prepare_output(picture, job, group)
+    if reason := _reason_against(picture, pipeline, group) or _reason_for_whole(picture):
+        return reason
+    (frame,) = picture.frames
+    make_folder(file.parent)
+    np.ascontiguousarray(frame.pixels).tofile(file)
+    pixels = Pixels(file, frame.pixels.shape, frame.pixels.dtype.str)
+    picture.frames = [replace(frame, pixels=np.empty((0, 0), frame.pixels.dtype))]
+    del frame
+    trim_freed_memory(beyond=0)
+    return Prepared(tile, pixels=pixels, picture=picture)
+
+
+def _reason_against(picture: Picture, pipeline: NetworkPipeline, group: Group) -> str | None:
+    """Why no image of such a size is computed in bands, as a word for a note."""
+    width, height = group.size.of(picture.width, picture.height)
+    factor = max(width / picture.width, height / picture.height)
+    once = factor > 1 and passes_for(factor, pipeline.upscaler.scale) == 1
+    return None if once else "factor"
+
+
+def _reason_for_whole(picture: Picture) -> str | None:
+    """Why an image that is not read in windows is not computed in bands."""
+    frame = picture.frames[0]
     if len(picture.frames) > 1:
         return "frames"
     if frame.alpha is not None:
         return "alpha"
     if frame.bands:
         return "bands"
-    if maps_values(picture):
-        return "values"
-    if factor <= 1 or passes_for(factor, pipeline.upscaler.scale) > 1:
-        return "factor"
-    return None
+    return "values" if maps_values(picture) or frame.nodata is not None else None
 
 
 def compute_band(
-    picture: Picture, upscaler: Upscaler, size: Size, band: Band, file: Path, on_share: OnShare
+    job: Job, group: Group, pipeline: Pipeline, band: Band, file: Path, on_share: OnShare
 ) -> Rows:
-    """Compute the rows of tiles of a band, and write their pixels.
+    """Compute a band, and write its samples.
 
     Args:
-        picture: The whole image.
-        upscaler: What computes it.
-        size: Of the whole result.
+        job: Of the image.
+        group: Of the job.
+        pipeline: Of the group.
         band: Which part.
         file: What to write.
-        on_share: Called with the share of the band that is done.
+        on_share: Called with the share of the whole image that is done.
+
+    Raises:
+        SrError: What `opened_raster` and the network raise.
+        OSError: If the file cannot be written.
     """
-    lr = picture.frames[0].pixels
-    h, w = lr.shape[:2]
-    width, height = size.of(w, h)
-    spans = upscaler.tile_rows(h, w, (height, width))
-    first, last = (len(spans) * i // band.count for i in (band.index, band.index + 1))
-    own = spans[first:last]
-    if not own:
-        edge = round(spans[first].start * height / h) if first < len(spans) else height
-        file.touch()
-        return Rows(file, edge, edge, height)
-    rows = slice(own[0].start, own[-1].stop)
-    sr = upscaler(
-        lr, lambda done, total: on_share(done / total), size=(height, width), lr_rows=rows
+    assert isinstance(pipeline, NetworkPipeline)
+    options, prepared = group.options, band.prepared
+    with _tile_of(pipeline.upscaler, prepared.tile):
+        if prepared.pixels is not None:
+            height, start, rows = _rows_of_pixels(group, pipeline, prepared.pixels, band.share)
+            return _written(rows, start, height, file, on_share)
+        assert prepared.findings is not None
+        with opened_raster(
+            job.source, options.max_pixels, allow_truncated=options.allow_truncated
+        ) as raster:
+            width, height = group.size.of(raster.picture.width, raster.picture.height)
+            start, rows = upscale_raster_share(
+                samples_of(raster), prepared.findings, pipeline, (height, width), band.share
+            )
+            return _written(rows, start, height, file, on_share)
+
+
+@contextmanager
+def _tile_of(upscaler: Upscaler, tile: int) -> Iterator[None]:
+    """The upscaler with the tile of all bands."""
+    own, upscaler.tile = upscaler.tile, tile
+    try:
+        yield
+    finally:
+        upscaler.tile = own
+
+
+def _rows_of_pixels(
+    group: Group, pipeline: NetworkPipeline, pixels: Pixels, share: Share
+) -> tuple[int, int, Iterator[NDArray[Any]]]:
+    """The height of a result, the first row of a share in it, and the rows of the share."""
+    upscaler, mapped = pipeline.upscaler, pixels.mapped()
+    h, w = pixels.shape[:2]
+    width, height = group.size.of(w, h)
+    lr = RowSource(pixels.shape, mapped.dtype, lambda first, last: mapped[first:last])
+    spans = share.of(upscaler.tile_rows(h, w, (height, width)))
+    rows = (
+        upscaler(lr, size=(height, width), lr_rows=slice(span.start, span.stop)) for span in spans
     )
-    start, stop = round(rows.start * height / h), round(rows.stop * height / h)
-    sr.tofile(file)
+    return height, round(spans[0].start * height / h) if spans else 0, rows
+
+
+def _written(
+    rows: Iterator[NDArray[Any]], start: int, height: int, file: Path, on_share: OnShare
+) -> Rows:
+    """The rows of a band in a file."""
+    stop = start
+    with file.open("wb") as written:
+        for part in rows:
+            written.write(np.ascontiguousarray(part).data)
+            stop += len(part)
+            on_share(stop / height)
     return Rows(file, start, stop, height)
 
 
-class JoinedPipeline:
-    """In place of a network's pipeline: the pixels that it would compute are in files.
+class JoinedBatch(Batch):
+    """An image, in place of whose pixels there are bands.
 
     Args:
+        group: The image.
         pipeline: That computed the bands.
-        bands: From top to bottom.
-        file: Where to join them.
+        used: From `used_models`.
+        on_event: Called with progress.
+        join: The bands.
+        file: Where to put them one after the other, if they have to be encoded at once.
     """
+
+    def __init__(
+        self,
+        group: Group,
+        pipeline: Pipeline,
+        used: tuple[UsedModel, ...],
+        on_event: OnEvent,
+        join: Join,
+        file: Path,
+    ) -> None:
+        computed = _JoinedPipeline(pipeline, join.bands, file)
+        super().__init__(group, computed if join.prepared.pixels else pipeline, used, on_event)
+        self._join = join
+
+    def _next_picture(self, job: Job) -> Picture:
+        prepared = self._join.prepared
+        assert prepared.picture is not None and prepared.pixels is not None
+        frame = replace(prepared.picture.frames[0], pixels=prepared.pixels.mapped())
+        return replace(prepared.picture, frames=[frame])
+
+    def _run_of(self, job: Job) -> RunJob | None:
+        findings = self._join.prepared.findings
+        if findings is None:
+            return None
+        return partial(upscale_raster_job, computed=(findings, self._read))
+
+    def _read(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> ReadRows:
+        """What reads the rows of a result of this shape."""
+        row = shape[1] * shape[2]
+
+        def read(first: int, last: int) -> NDArray[Any]:
+            parts = []
+            for rows in self._join.bands:
+                top, bottom = max(first, rows.start), min(last, rows.stop)
+                if top < bottom:
+                    before, count = top - rows.start, (bottom - top) * row
+                    part = np.fromfile(
+                        rows.file, dtype, count, offset=before * row * dtype.itemsize
+                    )
+                    parts.append(part.reshape(bottom - top, *shape[1:]))
+            return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+        return read
+
+
+class _JoinedPipeline:
+    """In place of a network's pipeline: the pixels that it would compute are in files."""
 
     def __init__(self, pipeline: Pipeline, bands: Sequence[Rows], file: Path) -> None:
         self._pipeline = pipeline

@@ -20,7 +20,8 @@ from sr_cli.upscale.cluster.check import existing_folder, make_probe
 from sr_cli.upscale.cluster.connect import value_of
 from sr_cli.upscale.cluster.options import WorkerOptions
 from sr_cli.upscale.cluster.pool import Place, Pool
-from sr_cli.upscale.cluster.waiting import Item, Waiting
+from sr_cli.upscale.cluster.steps import Band, Join, Prepared, Rows
+from sr_cli.upscale.cluster.waiting import Item, Split, Waiting
 from sr_cli.upscale.executor import InProcess
 from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.plan import Group, is_same_file, output_exists
@@ -167,14 +168,13 @@ class OnWorkers:
             replace(group, jobs=jobs, options=options),
             worker.sharing,
             item.again,
-            item.band,
-            item.joins,
+            item.step,
         )
         future = pool.client.submit(
             task.upscale, attempt, workers=[worker.address], pure=False, retries=0
         )
-        if item.band is not None:
-            self._leftovers.add(item.band.folder)
+        if item.split is not None:
+            self._leftovers.add(item.split.folder)
         self._sent[number] = _Sent(items, attempt, place, future)
         place.attempts.append(number)
         future.add_done_callback(lambda _: self._finished.put(number))
@@ -238,30 +238,41 @@ class OnWorkers:
     ) -> Iterator[Result]:
         """The result of an image, or the next step of one that is computed in bands."""
         item, split = sent.items[0], sent.items[0].split
-        if split is None or item.joins:
+        if split is None or isinstance(item.step, Join):
             there = sent.attempt.group.jobs
             for one, job, result in zip(sent.items, there, outcome.results, strict=True):
                 sent.place.images += 1
                 yield _as_planned(result, one, job)
             if split is not None:
                 shutil.rmtree(split.folder, ignore_errors=True)
-            return
-        if split.ended:
-            return
-        if outcome.rows is not None and item.band is not None:
-            split.rows[item.band.index] = outcome.rows
-            on_event(Progress(item.job.source, len(split.rows) / (split.count + 1)))
-            if len(split.rows) < split.count:
-                return
-        split.ended = True
-        waiting.drop(split)
-        if outcome.results:
+        elif split.ended:
+            # Another of its bands failed.
+            pass
+        elif outcome.results:
+            split.ended = True
+            waiting.drop(split)
             yield _as_planned(outcome.results[0], item, sent.attempt.group.jobs[0])
-        elif bands := split.joined():
-            waiting.add(Item(item.job, split=split, joins=bands))
         else:
-            note = Note("not-split", {"reason": outcome.not_split or "memory"})
-            waiting.add(Item(item.job, notes=(note,)))
+            _continue(item, split, outcome, waiting)
+            on_event(Progress(item.job.source, split.share_done))
+
+
+def _continue(item: Item, split: Split, outcome: task.Outcome, waiting: Waiting) -> None:
+    """Let the next step of an image that is computed in bands wait, or all of the image."""
+    reason = outcome.not_split
+    if isinstance(outcome.made, Prepared):
+        waiting.add(*(Item(item.job, split=split, step=s) for s in split.bands(outcome.made)))
+    elif isinstance(outcome.made, Rows) and isinstance(item.step, Band):
+        split.rows[item.step.share.index] = outcome.made
+        if len(split.rows) == split.count:
+            split.ended = True
+            if join := split.joined():
+                waiting.add(Item(item.job, split=split, step=join))
+            else:
+                reason = "halo"
+    if reason:
+        split.ended = True
+        waiting.add(Item(item.job, notes=(Note("not-split", {"reason": reason}),)))
 
 
 def _failure(sent: _Sent, error: SrError) -> task.Outcome:

@@ -23,14 +23,14 @@ from sr_cli.imaging.provenance import UsedModel
 from sr_cli.system.files import move_into_place
 from sr_cli.system.memory import share_memory
 from sr_cli.upscale.batch import Batch
-from sr_cli.upscale.cluster.bands import Band, JoinedPipeline, Rows, compute_band, reason_against
+from sr_cli.upscale.cluster.bands import JoinedBatch, compute_band, prepare
+from sr_cli.upscale.cluster.steps import Band, Join, Preparation, Prepared, Rows, Step
 from sr_cli.upscale.executor import describe_pipeline
 from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.plan import Group, is_readable_result, output_exists
-from sr_cli.upscale.preparation import prepare_output, read_input
 from sr_cli.upscale.provenance import used_models
 from sr_cli.upscale.remote import address_of, send
-from sr_cli.upscale.request import Event, OnEvent, PipelineReady, Progress, Result, UpscaleOptions
+from sr_cli.upscale.request import OnEvent, PipelineReady, Progress, Result, UpscaleOptions
 
 _one_at_a_time = threading.Lock()
 _cancelled: set[str] = set()
@@ -52,8 +52,7 @@ class Attempt:
         group: The images, with the options for this worker.
         sharing: Processes that share the memory of the worker's machine.
         again: Whether an earlier attempt may have written the result.
-        band: The part of the only image to compute; None for whole images.
-        joins: The bands of the only image, if they are done and have to be joined.
+        step: What to do of the only image; None for whole images.
     """
 
     run: str
@@ -61,8 +60,7 @@ class Attempt:
     group: Group
     sharing: int = 1
     again: bool = False
-    band: Band | None = None
-    joins: tuple[Rows, ...] = ()
+    step: Step | None = None
 
     @property
     def folders(self) -> set[Path]:
@@ -82,14 +80,14 @@ class Outcome:
     Attributes:
         results: Of the images, in order.
         ready: How the network computes; None for bicubic.
-        rows: The band that was computed.
+        made: Of a step before the last one.
         not_split: Why the image cannot be computed in bands.
         seconds: That it took.
     """
 
     results: tuple[Result, ...] = ()
     ready: PipelineReady | None = None
-    rows: Rows | None = None
+    made: Prepared | Rows | None = None
     not_split: str | None = None
     seconds: float = 0.0
 
@@ -100,9 +98,10 @@ def upscale(attempt: Attempt) -> Outcome:
         began = time.perf_counter()
         _prepare(attempt)
         try:
+            _check_wanted(attempt.run)
             pipeline, used = _loaded_pipeline(attempt)
-            if attempt.band is not None:
-                outcome = _compute_band(attempt, attempt.band, pipeline)
+            if isinstance(attempt.step, Preparation | Band):
+                outcome = _take_step(attempt, attempt.step, pipeline)
             else:
                 outcome = _upscale_images(attempt, pipeline, used)
         except _CancelledError:
@@ -117,13 +116,16 @@ def upscale(attempt: Attempt) -> Outcome:
 
 def _upscale_images(attempt: Attempt, pipeline: Pipeline, used: tuple[UsedModel, ...]) -> Outcome:
     """Upscale images and the pages of archives; each appears under its name when it is done."""
-    group = attempt.group
-    if attempt.joins:
+    group, watch = attempt.group, _watch(attempt.run)
+    staged = replace(group, jobs=tuple(_staged(attempt, index) for index in range(len(group.jobs))))
+    if isinstance(attempt.step, Join):
         folder = attempt.folder_of(group.jobs[0])
         folder.mkdir(exist_ok=True)
-        pipeline = JoinedPipeline(pipeline, attempt.joins, folder / ".pixels")
-    staged = replace(group, jobs=tuple(_staged(attempt, index) for index in range(len(group.jobs))))
-    made = Batch(staged, pipeline, used, _watch(attempt.run)).run()
+        whole = folder / ".pixels"
+        batch: Batch = JoinedBatch(staged, pipeline, used, watch, attempt.step, whole)
+    else:
+        batch = Batch(staged, pipeline, used, watch)
+    made = batch.run()
     results = [
         _published(result, job, group.options, again=attempt.again)
         for job, result in zip(group.jobs, made, strict=True)
@@ -156,24 +158,25 @@ def _published(result: Result, job: Job, options: UpscaleOptions, *, again: bool
     return replace(result, target=job.target)
 
 
-def _compute_band(attempt: Attempt, band: Band, pipeline: Pipeline) -> Outcome:
+def _take_step(attempt: Attempt, step: Preparation | Band, pipeline: Pipeline) -> Outcome:
+    """Prepare an image for its bands, or compute one of them."""
     group, on_event = attempt.group, _watch(attempt.run)
     (job,) = group.jobs
-    picture = read_input(job, group.options)
-    prepare_output(picture, job, group)
-    if reason := reason_against(picture, pipeline, group.size):
-        return Outcome(not_split=reason)
-    band.folder.mkdir(exist_ok=True)
-    file = band.folder / f"{band.index}-{attempt.number}"
+    file = step.folder / str(attempt.number)
 
     def report(share: float) -> None:
         on_event(Progress(job.source, share))
 
+    made: Prepared | Rows | str
     try:
-        rows = compute_band(picture, pipeline.upscalers[0], group.size, band, file, report)
+        if isinstance(step, Preparation):
+            made = prepare(job, group, pipeline, file)
+        else:
+            made = compute_band(job, group, pipeline, step, file, report)
     except OSError as error:
         raise SrError("unwritable-file", file, reason=error.strerror or str(error)) from error
-    return Outcome(ready=describe_pipeline(pipeline, group), rows=rows)
+    ready = describe_pipeline(pipeline, group)
+    return Outcome(not_split=made) if isinstance(made, str) else Outcome(ready=ready, made=made)
 
 
 def cancel(run: str) -> None:
@@ -207,12 +210,13 @@ def _loaded_pipeline(attempt: Attempt) -> tuple[Pipeline, tuple[UsedModel, ...]]
 
 def _watch(run: str) -> OnEvent:
     """A receiver of events that ends a task whose run was given up."""
+    return lambda _: _check_wanted(run)
 
-    def on_event(_: Event) -> None:
-        if run in _cancelled or _ending.is_set():
-            raise _CancelledError
 
-    return on_event
+def _check_wanted(run: str) -> None:
+    """Check that a run was not given up, here or at all."""
+    if run in _cancelled or _ending.is_set():
+        raise _CancelledError
 
 
 def failed(attempt: Attempt, error: SrError) -> tuple[Result, ...]:

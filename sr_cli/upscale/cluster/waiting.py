@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from sr_cli.engine.windows import Share
 from sr_cli.errors import Note
 from sr_cli.imaging.decode import read_size
-from sr_cli.upscale.cluster.bands import Band, Rows
+from sr_cli.upscale.cluster.steps import Band, Join, Preparation, Prepared, Rows, Step
 from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.remote import address_of, fetched
 
@@ -21,39 +22,50 @@ class Split:
     Attributes:
         count: The number of bands.
         folder: Where they are written, next to the result.
+        prepared: What is known of it, after the first step.
         rows: The bands that are done, by index.
         ended: Whether all are done, or the image failed, or is computed as a whole.
     """
 
     count: int
     folder: Path
+    prepared: Prepared | None = None
     rows: dict[int, Rows] = field(default_factory=dict)
     ended: bool = False
 
-    def joined(self) -> tuple[Rows, ...] | None:
-        """All bands from top to bottom; None if some are missing or do not fit together.
+    @property
+    def share_done(self) -> float:
+        """The share of the steps that are done, 0 to 1."""
+        return (bool(self.prepared) + len(self.rows)) / (self.count + 2)
 
-        They do not if the workers chose tiles of other sizes, for lack of memory.
+    def bands(self, prepared: Prepared) -> list[Band]:
+        """The second steps. Their workers need no metadata."""
+        self.prepared, lean = prepared, replace(prepared, picture=None)
+        return [Band(lean, Share(i, self.count), self.folder) for i in range(self.count)]
+
+    def joined(self) -> Join | None:
+        """The last step; None if bands do not fit together.
+
+        They do not if workers chose other tiles, because they measured another halo of a network.
         """
-        if len(self.rows) < self.count:
-            return None
-        bands = tuple(self.rows[i] for i in range(self.count))
+        assert self.prepared is not None
+        found = (self.rows[i] for i in range(self.count))
+        bands = tuple(rows for rows in found if rows.start < rows.stop)
         edges = [0, *(rows.stop for rows in bands)]
         fits = [rows.start for rows in bands] == edges[:-1] and edges[-1] == bands[-1].height
-        return bands if fits else None
+        return Join(self.prepared, bands) if fits else None
 
 
 @dataclass
 class Item:
-    """An image, or a band of one, that is not done.
+    """An image, or a step of one, that is not done.
 
     Attributes:
         job: As planned.
         kills: Workers that were lost while they computed it.
         again: Whether it was at a worker before.
-        split: What it is a part of, or the bands that it joins.
-        band: Which part it is; None for an image.
-        joins: The bands that only have to be joined.
+        split: The image of which it is a step.
+        step: Which step; None for an image.
         notes: For the result.
     """
 
@@ -61,8 +73,7 @@ class Item:
     kills: int = 0
     again: bool = False
     split: Split | None = None
-    band: Band | None = None
-    joins: tuple[Rows, ...] = ()
+    step: Step | None = None
     notes: tuple[Note, ...] = ()
 
     @property
@@ -112,7 +123,7 @@ class Waiting:
     def _pop(self) -> Item:
         if not self._begun:
             self._next += 1
-            self._begun.extend(self._items_of(self._jobs[self._next - 1]))
+            self._begun.append(self._first_item(self._jobs[self._next - 1]))
         return self._begun.popleft()
 
     def give_back(self, items: Sequence[Item]) -> None:
@@ -121,23 +132,22 @@ class Waiting:
             item.again = True
             self._begun.append(item)
 
-    def add(self, item: Item) -> None:
-        """An item that became possible, before all others."""
-        self._begun.appendleft(item)
+    def add(self, *items: Item) -> None:
+        """Items that became possible, before all others."""
+        self._begun.extendleft(reversed(items))
 
     def drop(self, split: Split) -> None:
-        """Forget the bands of an image."""
+        """Forget the steps of an image."""
         self._begun = deque(item for item in self._begun if item.split is not split)
 
-    def _items_of(self, job: Job) -> list[Item]:
-        """The image, or its bands; an archive is one item."""
+    def _first_item(self, job: Job) -> Item:
+        """The image, or its first step; an archive is one item."""
         if not self._split_pixels or job.is_archive or address_of(job.target):
-            return [Item(job)]
+            return Item(job)
         with fetched(job.source) as source:
             size = read_size(source)
         if size is None or size[0] * size[1] <= self._split_pixels:
-            return [Item(job)]
+            return Item(job)
         count = -(-size[0] * size[1] // self._split_pixels)
         folder = job.target.absolute().parent / f".sr-{self._run}-bands-{self._next}"
-        split = Split(count, folder)
-        return [Item(job, split=split, band=Band(i, count, folder)) for i in range(count)]
+        return Item(job, split=Split(count, folder), step=Preparation(folder))
