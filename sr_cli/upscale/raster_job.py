@@ -7,9 +7,10 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sr_cli.engine.frames import only_shrinks
 from sr_cli.engine.pipeline import BicubicPipeline, OnShare, Pipeline
@@ -116,18 +117,30 @@ def _write(
 ) -> Findings:
     """Write the result, and reduced copies where the input has them, each from the one before."""
     nodata = raster.picture.frames[0].nodata
-    source = _samples_of(raster.reader, raster.layout, nodata)
+    source = _samples_of(raster.reader, raster.mask, raster.layout, nodata)
     findings = examine(source)
     writer.write(size, upscale_raster(source, findings, pipeline, size, on_share).read)
+    if raster.mask is not None:
+        writer.write_mask(size, raster.mask)
     for factor in raster.overviews:
         smaller = -(-size[0] // factor), -(-size[1] // factor)
-        with writer.last_page() as page:
-            above = _samples_of(page, raster.layout, nodata)
+        with writer.last_page() as (page, mask):
+            above = _samples_of(page, mask, raster.layout, nodata)
             writer.write(smaller, upscale_raster(above, findings, BicubicPipeline(), smaller).read)
+            if mask is not None:
+                writer.write_mask(smaller, mask)
     return findings
 
 
-def _samples_of(reader: SampleReader, layout: Layout, nodata: float | None) -> RasterSource:
+def _samples_of(
+    reader: SampleReader, mask: SampleReader | None, layout: Layout, nodata: float | None
+) -> RasterSource:
+    def read_masked(first: int, last: int) -> NDArray[Any]:
+        assert mask is not None
+        rows = reader.read(first, last)
+        valid = mask.read(first, last)[..., :1] != 0
+        return np.concatenate([rows, valid.astype(rows.dtype)], axis=2)
+
     return RasterSource(
         reader.shape,
         reader.dtype,
@@ -135,7 +148,8 @@ def _samples_of(reader: SampleReader, layout: Layout, nodata: float | None) -> R
         has_alpha(layout),
         nodata,
         reader.rows,
-        reader.read,
+        read_masked if mask is not None else reader.read,
+        is_masked=mask is not None,
     )
 
 

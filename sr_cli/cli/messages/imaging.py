@@ -134,6 +134,13 @@ NOTES: dict[str, str] = {
     "reduced-pages-skipped": "reduced copies of pages skipped: {count}",
     # facts: count
     "mask-pages-skipped": "pages with masks skipped: {count}",
+    # facts: count
+    "pyramid-dropped": "reduced copies or other images below pages dropped: {count}",
+    "cloud-order-dropped": (
+        "the result is not cloud-optimised, as its input is (gdal_translate -of COG makes it so)"
+    ),
+    # facts: files
+    "files-beside-unread": "files beside the image are not read: {files:, }",
     # facts: bits
     "depth-reduced": "{bits} bits per channel are read as 8",
     # facts: format
@@ -171,7 +178,8 @@ NOTES: dict[str, str] = {
     "attributes-dropped": "DICOM attributes that were true of the input dropped: {attributes}",
     # facts: count
     "missing-values": (
-        "pixels without a value (NaN, infinite or nodata), filled while upscaling and restored: "
+        "pixels without a value (NaN, infinite, nodata or masked), filled while upscaling and "
+        "restored: "
         "{count}"
     ),
     "read-at-8-bits": "damaged or truncated: decoded with 8 bits per channel",
