@@ -55,7 +55,8 @@ MESSAGES: dict[str, Message] = {
         "{subject}: DICOM of this kind is not supported ({kind})",
         words={
             "no-image": "no image of integers in it",
-            "enhanced": "enhanced multi-frame, with functional groups",
+            "enhanced": "enhanced multi-frame, of slides, segments or volumes of ultrasound, "
+            "or without groups for all frames",
             "colour": "colour",
             "rt-image": "RT image",
             "padding-range": "padding with a range of values",
@@ -172,6 +173,8 @@ NOTES: dict[str, str] = {
     "window-applied": (
         "not the stored values: window with center {center:.7g} and width {width:.7g}, 0 to {top}"
     ),
+    # facts: count
+    "looks-applied": "not the stored values: each frame through its own window or table ({count})",
     # facts: top
     "voi-lut-applied": "not the stored values: shown through the VOI LUT, 0 to {top}",
     # facts: attributes
