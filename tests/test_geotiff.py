@@ -513,3 +513,15 @@ def test_files_beside_the_image_are_named(sr: Run, tmp_path: Path) -> None:
     assert {"kind": "files-beside-unread", "files": ["b.PGW"]} in sr(
         *BICUBIC, "b.png", "--json"
     ).notes
+
+
+@pytest.mark.parametrize("tag", [256, 257])
+def test_an_image_without_size_is_damaged(sr: Run, tmp_path: Path, tag: int) -> None:
+    write_scene(tmp_path / "a.tif", scene(20, 30))
+    content = (tmp_path / "a.tif").read_bytes()
+    entry = struct.pack("<HHIHH", tag, 3, 1, {256: 30, 257: 20}[tag], 0)
+    assert entry in content
+    content = content.replace(entry, struct.pack("<HHIHH", tag, 3, 1, 0, 0))
+    (tmp_path / "a.tif").write_bytes(content)
+    assert sr(*BICUBIC, "a.tif", "--json").error_codes == ["damaged-image"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
