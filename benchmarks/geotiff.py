@@ -27,7 +27,7 @@ from rasterio.windows import Window
 _BLOCK = 512
 
 
-def write_scene(path: Path, width: int, height: int, bands: int) -> None:
+def write_scene(path: Path, width: int, height: int, bands: int, compress: str) -> None:
     """A scene with detail everywhere, written block by block."""
     random = np.random.default_rng(0)
     y, x = np.mgrid[:_BLOCK, :_BLOCK]
@@ -36,9 +36,13 @@ def write_scene(path: Path, width: int, height: int, bands: int) -> None:
         "driver": "GTiff", "width": width, "height": height, "count": bands,
         "dtype": "uint16",
         "crs": "EPSG:32633", "transform": from_origin(500_000, 5_400_000, 10, 10), "nodata": 0,
-        "tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK, "compress": "deflate",
-        "predictor": 2, "bigtiff": "if_safer",
+        "tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK, "compress": compress,
+        "bigtiff": "if_safer",
     }  # fmt: skip
+    if compress != "none":
+        profile["predictor"] = 2
+    if bands == 3:
+        profile["photometric"] = "rgb"
     with rasterio.open(path, "w", **profile) as file:
         for top in range(0, height, _BLOCK):
             for left in range(0, width, _BLOCK):
@@ -70,11 +74,12 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=20_000)
     parser.add_argument("--bands", type=int, default=1)
     parser.add_argument("--scale", type=int, default=2)
+    parser.add_argument("--compress", default="deflate", help="as GDAL names it; none")
     parser.add_argument("--folder", type=Path, default=None)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         source, result = Path(folder) / "in.tif", Path(folder) / "out.tif"
-        write_scene(source, options.width, options.height, options.bands)
+        write_scene(source, options.width, options.height, options.bands, options.compress)
         command = [sys.executable, "-m", "sr_cli", "upscale", str(source), "-o", str(result)]
         command += ["-m", options.model, f"-x{options.scale}", "--quiet"]
         began = time.perf_counter()
@@ -88,7 +93,8 @@ def main() -> None:
     samples = options.width * options.height * options.bands * 2
     print(
         f"{options.model} x{options.scale}, {options.width}x{options.height}x{options.bands}: "
-        f"peak {usage.ru_maxrss * 1024 / 1e9:.2f} GB, {seconds:.0f} s; decoded "
+        f"peak {usage.ru_maxrss * 1024 / 1e9:.2f} GB, {seconds:.0f} s "
+        f"({usage.ru_utime + usage.ru_stime:.0f} s of processors); decoded "
         f"{samples / 1e9:.1f} -> {samples * options.scale**2 / 1e9:.1f} GB, "
         f"files {sizes[0]:.1f} -> {sizes[1]:.1f} GB"
     )

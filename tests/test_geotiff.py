@@ -17,10 +17,12 @@ from helpers.geotiffs import (
     mask_of,
     pixels_of,
     rasterio,
+    rasterio_shutil,
     scene,
     with_hole,
     write_scene,
 )
+from helpers.images import save
 
 from sr_cli.engine import raster as engine_raster
 from sr_cli.engine import windows
@@ -455,3 +457,92 @@ def test_a_compression_that_is_not_supported_is_named(sr: Run, tmp_path: Path) -
     done = sr(*BICUBIC, "a.tif", "--json")
     assert done.error_codes == ["unsupported-compression"]
     assert done.records[0]["error"]["compression"] == "LERC"
+
+
+@pytest.mark.parametrize("command", [BICUBIC, (*NETWORK, "-x2")], ids=["bicubic", "network"])
+@pytest.mark.parametrize(
+    ("dtype", "count", "options"),
+    [
+        ("uint8", 3, {"photometric": "rgb", "compress": "deflate", "predictor": 2}),
+        ("int16", 2, {"nodata": -9999, "tiled": True, "blockxsize": 64, "blockysize": 64}),
+        ("float32", 1, {"compress": "lzw", "predictor": 3}),
+    ],
+)
+def test_a_mask_in_the_file_is_kept_and_never_blended(
+    sr: Run,
+    tmp_path: Path,
+    small_windows: None,
+    command: tuple[str, ...],
+    dtype: str,
+    count: int,
+    options: dict[str, Any],
+) -> None:
+    bands = np.full((count, 91, 83), 200, dtype)
+    bands[:, 20:40, 30:61] = 3
+    bands[:, 60:70, 5:20] = options.get("nodata", 200)
+    valid = np.full((91, 83), 255, np.uint8)
+    valid[20:40, 30:61] = 0
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+        write_scene(tmp_path / "a.tif", bands, **options)
+        with rasterio.open(tmp_path / "a.tif", "r+") as file:
+            file.write_mask(valid)
+        with rasterio.open(tmp_path / "a.tif", "r+") as file:
+            file.build_overviews([2, 4], rasterio.enums.Resampling.nearest)
+    done = sr(*command, "a.tif", "--json")
+    assert done.returncode == 0 and "mask-pages-skipped" not in done.note_kinds
+    assert facts_of(tmp_path / "a_x2.tif") == facts_of(tmp_path / "a.tif")
+    assert np.array_equal(mask_of(tmp_path / "a_x2.tif")[0], (valid == 0).repeat(2, 0).repeat(2, 1))
+    # What is hidden keeps its values, and nothing of it is in what is not.
+    assert np.array_equal(pixels_of(tmp_path / "a_x2.tif"), bands.repeat(2, 1).repeat(2, 2))
+    with rasterio.open(tmp_path / "a_x2.tif", overview_level=1) as file:
+        small = file.read_masks(1) != 0
+        assert not small[12:18, 17:30].any() and small[:9].all() and small[22:].all()
+        assert (file.read(1)[small] != 3).all()
+
+
+def test_a_mask_of_another_kind_is_said_to_be_lost(sr: Run, tmp_path: Path) -> None:
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+        write_scene(tmp_path / "a.tif", scene(40, 50, 3, "uint8", 0, 255), compress="jpeg")
+        with rasterio.open(tmp_path / "a.tif", "r+") as file:
+            file.write_mask(np.full((40, 50), 255, np.uint8))
+    done = sr(*BICUBIC, "a.tif", "--json")
+    assert {"kind": "mask-pages-skipped", "count": 1} in done.notes
+    assert corners_of(tmp_path / "a_x2.tif") == corners_of(tmp_path / "a.tif")
+
+
+def test_a_result_says_that_it_is_not_cloud_optimised(sr: Run, tmp_path: Path) -> None:
+    write_scene(tmp_path / "plain.tif", scene(600, 520), described=True)
+    rasterio_shutil.copy(tmp_path / "plain.tif", tmp_path / "a.tif", driver="COG", blocksize=256)
+    done = sr(*BICUBIC, "a.tif", "plain.tif", "--json")
+    assert [r["input"] for r in done.records if "cloud-order-dropped" in kinds_of(r)] == ["a.tif"]
+    assert facts_of(tmp_path / "a_x2.tif") == facts_of(tmp_path / "a.tif")
+
+
+def kinds_of(record: dict[str, Any]) -> list[str]:
+    return [note["kind"] for note in record.get("notes", [])]
+
+
+def test_files_beside_the_image_are_named(sr: Run, tmp_path: Path) -> None:
+    write_scene(tmp_path / "a.tif", scene(20, 30))
+    for name in ("a.tfw", "a.prj", "a.tif.aux.xml", "a.TIF.ovr", "b.tfw", "a.txt"):
+        (tmp_path / name).write_text("")
+    note = {"kind": "files-beside-unread", "files": ["a.tfw", "a.prj", "a.tif.aux.xml"]}
+    assert note in sr(*BICUBIC, "a.tif", "--json").notes
+    assert "files-beside-unread" not in sr(*BICUBIC, "-y", "a.tif", "--strip", "--json").note_kinds
+    save(tmp_path / "b.png", 20, 24)
+    (tmp_path / "b.PGW").write_text("")
+    assert {"kind": "files-beside-unread", "files": ["b.PGW"]} in sr(
+        *BICUBIC, "b.png", "--json"
+    ).notes
+
+
+@pytest.mark.parametrize("tag", [256, 257])
+def test_an_image_without_size_is_damaged(sr: Run, tmp_path: Path, tag: int) -> None:
+    write_scene(tmp_path / "a.tif", scene(20, 30))
+    content = (tmp_path / "a.tif").read_bytes()
+    entry = struct.pack("<HHIHH", tag, 3, 1, {256: 30, 257: 20}[tag], 0)
+    assert entry in content
+    content = content.replace(entry, struct.pack("<HHIHH", tag, 3, 1, 0, 0))
+    (tmp_path / "a.tif").write_bytes(content)
+    assert sr(*BICUBIC, "a.tif", "--json").error_codes == ["damaged-image"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]

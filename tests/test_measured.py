@@ -201,3 +201,16 @@ def test_damaged_calibrations_are_dropped_with_a_word(sr: Run, tmp_path: Path, s
     tifffile.imwrite(tmp_path / "a.tif", gray(), description=text, metadata=None)
     done = sr("upscale", "-m", "bicubic", "-x2", "a.tif", "--json")
     assert done.returncode == 0 and done.note_kinds == ["calibration-dropped"]
+
+
+def test_pyramids_below_pages_are_said_to_be_lost(sr: Run, tmp_path: Path) -> None:
+    plane = stack_of(1)[0].repeat(4, 0).repeat(4, 1)
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as writer:
+        writer.write(plane, subifds=2, tile=(16, 16), metadata={"PhysicalSizeX": 1.0})
+        for step in (2, 4):
+            writer.write(plane[::step, ::step], subfiletype=1, tile=(16, 16))
+    done = sr("upscale", "-m", "bicubic", "-x2", "a.ome.tif", "-o", "b.ome.tif", "--json")
+    assert {"kind": "pyramid-dropped", "count": 2} in done.notes
+    with tifffile.TiffFile(tmp_path / "b.ome.tif") as made:
+        assert made.series[0].shape == (160, 192) and len(made.series[0].levels) == 1
+        assert 'PhysicalSizeX="0.5"' in made.ome_metadata

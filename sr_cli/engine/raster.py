@@ -37,6 +37,7 @@ class RasterSource:
         nodata: The value of pixels without a value.
         rows: That are best read together.
         read: Reads (rows, w, samples).
+        is_masked: Whether `read` adds one more sample: 0 where a pixel has no value.
     """
 
     shape: tuple[int, int, int]
@@ -46,6 +47,7 @@ class RasterSource:
     nodata: float | None
     rows: int
     read: ReadRows
+    is_masked: bool = False
 
     @property
     def planes(self) -> list[slice]:
@@ -62,6 +64,15 @@ class RasterSource:
             last = min((first // few + 1) * few, h)
             yield self.read(first, last)
             first = last
+
+    def find_missing(self, stored: NDArray[Any], pixels: NDArray[Any]) -> NDArray[np.bool_] | None:
+        """As `values.find_missing`, with what the mask of the image hides."""
+        missing = find_missing(pixels, self.nodata)
+        if not self.is_masked:
+            return missing
+        hidden: NDArray[np.bool_] = stored[..., -1] == 0
+        hidden = hidden if missing is None else hidden | missing
+        return hidden if hidden.any() else None
 
 
 @dataclass(frozen=True)
@@ -93,14 +104,14 @@ def examine(source: RasterSource) -> Findings:
     ends: list[tuple[float, float] | None] = [None] * len(planes)
     lost = 0
     measures = needs_span(source.dtype, measured=True)
-    if not measures and source.nodata is None:
+    if not measures and source.nodata is None and not source.is_masked:
         return Findings((None,) * len(planes), 0)
     for band in source.bands():
         for number, plane in enumerate(planes):
             if _is_alpha(source, plane):
                 continue
             pixels = _pixels_of(band, plane)
-            missing = find_missing(pixels, source.nodata)
+            missing = source.find_missing(band, pixels)
             lost += 0 if missing is None else int(missing.sum())
             if measures:
                 known = pixels if missing is None else pixels[~missing]
@@ -206,7 +217,7 @@ class _Plane:
         pixels = _pixels_of(stored, self.samples)
         if self.source.has_alpha and self.samples.start == 0:
             pixels = bleed_colour(pixels, stored[..., self.source.colours])
-        missing = None if self.is_alpha else find_missing(pixels, self.source.nodata)
+        missing = None if self.is_alpha else self.source.find_missing(stored, pixels)
         if missing is not None and missing.all():
             pixels = np.full_like(pixels, self.span.low if self.span else 0)
         elif missing is not None:
@@ -228,11 +239,12 @@ class _Plane:
         columns = np.arange(size[1]) * w // size[1]
         around = FLAT_REACH if self.is_alpha else 0
         top, bottom = max(0, rows[0] - around), min(h, rows[-1] + 1 + around)
-        pixels = _pixels_of(read(int(top), int(bottom)), self.samples)
+        stored = read(int(top), int(bottom))
+        pixels = _pixels_of(stored, self.samples)
         nearest = np.ix_(rows - top, columns)
         sr = np.ascontiguousarray(sr)
         if not self.is_alpha:
-            missing = find_missing(pixels, self.source.nodata)
+            missing = self.source.find_missing(stored, pixels)
             there = None if missing is None else missing[nearest]
             if there is not None or self.source.nodata is not None:
                 restore_missing(sr, pixels[nearest], there, self.source.nodata)

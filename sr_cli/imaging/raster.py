@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.codecs.tiff import (
@@ -30,7 +31,14 @@ from sr_cli.imaging.codecs.tiff_pages import (
     nodata_of,
 )
 from sr_cli.imaging.codecs.tiff_samples import READABLE, SampleReader
-from sr_cli.imaging.codecs.tiff_tiles import Layout, ReadRows, layout_like, write_tiled
+from sr_cli.imaging.codecs.tiff_structure import notes_on_structure
+from sr_cli.imaging.codecs.tiff_tiles import (
+    Layout,
+    ReadRows,
+    layout_like,
+    write_mask,
+    write_tiled,
+)
 from sr_cli.imaging.codecs.tiff_writer import append_directories, describe_pages
 from sr_cli.imaging.exif import ORIENTATION
 from sr_cli.imaging.formats import FORMATS, SNIFFED, check_pixels, sniff_format
@@ -57,12 +65,14 @@ class Raster:
     Attributes:
         picture: The image with its metadata, but without its pixels, which are all 0.
         reader: Of the pixels.
+        mask: Of the page that says which pixels have a value, if there is one.
         layout: In which the result is stored.
         overviews: How much smaller the reduced copies in the file are, in ascending order.
     """
 
     picture: Picture
     reader: SampleReader
+    mask: SampleReader | None
     layout: Layout
     overviews: tuple[int, ...]
 
@@ -92,14 +102,16 @@ def opened_raster(path: Path, max_pixels: int, *, allow_truncated: bool) -> Iter
         found = _page_of(file)
         if found is None:
             raise SrError("unsupported-image", format="TIFF")
-        page, reduced = found
+        page, mask, reduced = found
         nodata = nodata_of(page)
         reader = SampleReader(file, page, nodata=nodata, allow_truncated=allow_truncated)
-        check_pixels(min(reader.rows, page.imagelength) * page.imagewidth, max_pixels)
+        hides = mask and SampleReader(file, mask, allow_truncated=allow_truncated)
+        for part in (reader, hides) if hides else (reader,):
+            check_pixels(min(part.rows, page.imagelength) * page.imagewidth, max_pixels)
         layout = layout_like(page, reader.dtype, colours_of(page), extra_kinds(page))
         picture = _picture_of(file, page, layout, nodata)
         factors = {round(page.imagewidth / p.imagewidth) for p in reduced}
-        yield Raster(picture, reader, layout, tuple(sorted(factors - {0, 1})))
+        yield Raster(picture, reader, hides, layout, tuple(sorted(factors - {0, 1})))
 
 
 class RasterWriter:
@@ -139,30 +151,64 @@ class RasterWriter:
         self.notes += described.notes
         self._pages += 1
 
+    def write_mask(self, size: tuple[int, int], mask: SampleReader) -> None:
+        """Write which pixels of the page before have a value: those whose nearest one has.
+
+        Args:
+            size: (height, width) of that page.
+            mask: Of the page that it was made of.
+        """
+        h, w, _ = mask.shape
+        columns = np.arange(size[1]) * w // size[1]
+
+        def read(first: int, last: int) -> NDArray[np.bool_]:
+            rows = np.arange(first, last) * h // size[0]
+            top = int(rows[0])
+            valid: NDArray[np.bool_] = mask.read(top, int(rows[-1]) + 1)[..., 0] != 0
+            return valid[np.ix_(rows - top, columns)]
+
+        write_mask(self._file, self._layout, size, read, is_reduced=self._pages > 1)
+
     @contextmanager
-    def last_page(self) -> Iterator[SampleReader]:
-        """A reader of the page that was written last, while others are written."""
+    def last_page(self) -> Iterator[tuple[SampleReader, SampleReader | None]]:
+        """Readers of the page that was written last and of its mask, while others are written."""
         self._file.flush()
         # A handle of its own: the file's position is that of the writer.
         with Path(self._file.name).open("rb") as file:
-            yield SampleReader(file, describe_file(file)[-1], nodata=self._nodata)
+            pages = describe_file(file)
+            mask = SampleReader(file, pages.pop()) if is_mask(pages[-1]) else None
+            yield SampleReader(file, pages[-1], nodata=self._nodata), mask
 
 
-def _page_of(file: BinaryIO) -> tuple[Any, list[Any]] | None:
-    """The image of a file that is read in windows, and its reduced copies; None for others."""
+def _page_of(file: BinaryIO) -> tuple[Any, Any, list[Any]] | None:
+    """The image of a file that is read in windows, its mask, and its reduced copies.
+
+    None for files that are read at once.
+    """
     if sniff_format(file.read(SNIFFED)) is not FORMATS["TIFF"]:
         return None
     file.seek(0)
     pages = describe_file(file)
     full = [page for page in pages if int(page.subfiletype) not in REDUCED]
-    if len(full) != 1 or any(map(is_mask, pages)):
+    masks = [page for page in full if is_mask(page)]
+    images = [page for page in full if page not in masks]
+    if len(images) != 1 or len(masks) > 1:
         return None
-    (page,) = full
+    (page,), mask = images, masks[0] if masks else None
+    if mask is not None and not _is_mask_of(mask, page):
+        return None
     place = georeference_of(page)
     is_large = page.imagewidth * page.imagelength > WINDOWED_PIXELS
     if not (is_large or (place is not None and place.is_placed)):
         return None
-    return (page, [p for p in pages if p is not page]) if _is_plain(page) else None
+    reduced = [p for p in pages if p not in full and not is_mask(p)]
+    return (page, mask, reduced) if _is_plain(page) else None
+
+
+def _is_mask_of(mask: Any, page: Any) -> bool:
+    """Whether a page with a mask can be read, and is of the size of an image."""
+    sizes = [(p.imagewidth, p.imagelength) for p in (mask, page)]
+    return sizes[0] == sizes[1] and mask.samplesperpixel == 1 and mask.compression in READABLE
 
 
 def _is_plain(page: Any) -> bool:
@@ -193,7 +239,8 @@ def _picture_of(file: BinaryIO, page: Any, layout: Layout, nodata: float | None)
     add_labels(metadata, [page])
     metadata.icc = profile_of(page)
     metadata.further = tuple(dict.fromkeys(further_tags([page])))
-    return Picture([frame], "TIFF", metadata, measured=is_measured(page))
+    notes = notes_on_structure(file, [page])
+    return Picture([frame], "TIFF", metadata, notes=notes, measured=is_measured(page))
 
 
 def has_alpha(layout: Layout) -> bool:

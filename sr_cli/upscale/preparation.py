@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sr_cli.engine.frames import check_result_size
 from sr_cli.errors import SrError
 from sr_cli.imaging import codecs
+from sr_cli.imaging.beside import notes_on_files_beside
 from sr_cli.imaging.conversion import drop_features
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.formats import (
@@ -65,7 +66,7 @@ def prepare_output(picture: Picture, job: Job, group: Group) -> tuple[Format, tu
     """Drop features if requested, and create the folder of the result.
 
     Args:
-        picture: Frames and notes are changed where features are dropped.
+        picture: Frames and notes are changed where features are dropped, and files not read.
         job: Of an image.
         group: Of the job.
 
@@ -89,6 +90,8 @@ def prepare_output(picture: Picture, job: Job, group: Group) -> tuple[Format, tu
         deep = Feature.SIXTEEN_BIT in target.features
         flat = drop_features(picture, missing, deep=deep)
         picture.frames, picture.notes = flat.frames, flat.notes
+    if isinstance(job.source, Path) and not options.strip:
+        picture.notes += notes_on_files_beside(job.source)
     width, height = check_result_size(picture, group.size, options.max_pixels)
     wanted = picture.requirements(width, height)
     if options.lossless and not target.can_be_lossless:

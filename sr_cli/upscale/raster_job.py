@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sr_cli.engine.frames import only_shrinks
 from sr_cli.engine.pipeline import BicubicPipeline, OnShare, Pipeline
@@ -136,20 +137,33 @@ def _write(
         findings, reader_of = computed
         read = reader_of((*size, source.shape[2]), source.dtype)
     writer.write(size, read)
+    if raster.mask is not None:
+        writer.write_mask(size, raster.mask)
     for factor in raster.overviews:
         smaller = -(-size[0] // factor), -(-size[1] // factor)
-        with writer.last_page() as page:
-            above = _samples(page, raster.layout, nodata)
+        with writer.last_page() as (page, mask):
+            above = _samples(page, mask, raster.layout, nodata)
             writer.write(smaller, upscale_raster(above, findings, BicubicPipeline(), smaller).read)
+            if mask is not None:
+                writer.write_mask(smaller, mask)
     return findings
 
 
 def samples_of(raster: Raster) -> RasterSource:
     """The samples of a TIFF."""
-    return _samples(raster.reader, raster.layout, raster.picture.frames[0].nodata)
+    nodata = raster.picture.frames[0].nodata
+    return _samples(raster.reader, raster.mask, raster.layout, nodata)
 
 
-def _samples(reader: SampleReader, layout: Layout, nodata: float | None) -> RasterSource:
+def _samples(
+    reader: SampleReader, mask: SampleReader | None, layout: Layout, nodata: float | None
+) -> RasterSource:
+    def read_masked(first: int, last: int) -> NDArray[Any]:
+        assert mask is not None
+        rows = reader.read(first, last)
+        valid = mask.read(first, last)[..., :1] != 0
+        return np.concatenate([rows, valid.astype(rows.dtype)], axis=2)
+
     return RasterSource(
         reader.shape,
         reader.dtype,
@@ -157,7 +171,8 @@ def _samples(reader: SampleReader, layout: Layout, nodata: float | None) -> Rast
         has_alpha(layout),
         nodata,
         reader.rows,
-        reader.read,
+        read_masked if mask is not None else reader.read,
+        is_masked=mask is not None,
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 rasterio: Any = pytest.importorskip("rasterio")
 rasterio_transform: Any = pytest.importorskip("rasterio.transform")
+rasterio_shutil: Any = pytest.importorskip("rasterio.shutil")
 warnings.filterwarnings("ignore", module="rasterio")
 
 PLACE = rasterio_transform.from_origin(500_000, 5_400_000, 10, 10)

@@ -55,7 +55,8 @@ MESSAGES: dict[str, Message] = {
         "{subject}: DICOM of this kind is not supported ({kind})",
         words={
             "no-image": "no image of integers in it",
-            "enhanced": "enhanced multi-frame, with functional groups",
+            "enhanced": "enhanced multi-frame, of slides, segments or volumes of ultrasound, "
+            "or without groups for all frames",
             "colour": "colour",
             "rt-image": "RT image",
             "padding-range": "padding with a range of values",
@@ -134,6 +135,13 @@ NOTES: dict[str, str] = {
     "reduced-pages-skipped": "reduced copies of pages skipped: {count}",
     # facts: count
     "mask-pages-skipped": "pages with masks skipped: {count}",
+    # facts: count
+    "pyramid-dropped": "reduced copies or other images below pages dropped: {count}",
+    "cloud-order-dropped": (
+        "the result is not cloud-optimised, as its input is (gdal_translate -of COG makes it so)"
+    ),
+    # facts: files
+    "files-beside-unread": "files beside the image are not read: {files:, }",
     # facts: bits
     "depth-reduced": "{bits} bits per channel are read as 8",
     # facts: format
@@ -165,13 +173,16 @@ NOTES: dict[str, str] = {
     "window-applied": (
         "not the stored values: window with center {center:.7g} and width {width:.7g}, 0 to {top}"
     ),
+    # facts: count
+    "looks-applied": "not the stored values: each frame through its own window or table ({count})",
     # facts: top
     "voi-lut-applied": "not the stored values: shown through the VOI LUT, 0 to {top}",
     # facts: attributes
     "attributes-dropped": "DICOM attributes that were true of the input dropped: {attributes}",
     # facts: count
     "missing-values": (
-        "pixels without a value (NaN, infinite or nodata), filled while upscaling and restored: "
+        "pixels without a value (NaN, infinite, nodata or masked), filled while upscaling and "
+        "restored: "
         "{count}"
     ),
     "read-at-8-bits": "damaged or truncated: decoded with 8 bits per channel",

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from sr_cli.errors import SrError
 from sr_cli.imaging.codecs.dicom_geometry import move_place
+from sr_cli.imaging.codecs.dicom_groups import can_resize_groups, is_enhanced
 from sr_cli.imaging.formats import check_pixels
 from sr_cli.imaging.picture import Frame, Metadata, Picture
 from sr_cli.imaging.provenance import Provenance, find_provenance_in_text
@@ -123,7 +124,7 @@ def _check_kind(found: Any) -> None:
 def _unsupported_kind(found: Any) -> str | None:
     if "PixelData" not in found:
         return "no-image"
-    if "SharedFunctionalGroupsSequence" in found or "PerFrameFunctionalGroupsSequence" in found:
+    if is_enhanced(found) and not can_resize_groups(found):
         return "enhanced"
     photometric = str(found.PhotometricInterpretation)
     if int(found.get("SamplesPerPixel", 1)) != 1 or not photometric.startswith("MONOCHROME"):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from sr_cli.errors import SrError
+from sr_cli.imaging.codecs.dicom_groups import groups_of, macro_of
 
 _SPACINGS = (
     "PixelSpacing",
@@ -31,19 +32,46 @@ def move_place(found: Any, across: float, down: float) -> None:
     Raises:
         SrError: `unsupported-dicom` for a position without orientation and distances.
     """
-    spacing = _numbers(found, "PixelSpacing", 2)
-    detectors = found.get("DetectorInformationSequence") or []
-    for item in (found, *detectors):
-        position = _numbers(item, "ImagePositionPatient", 3)
-        if position is None:
-            continue
-        orientation = _numbers(item, "ImageOrientationPatient", 6)
-        if orientation is None or spacing is None:
-            raise SrError("unsupported-dicom", kind="position")
-        along_row, along_column = orientation[:3], orientation[3:]
-        moved = position + along_row * spacing[1] * (1 / across - 1) / 2
-        moved = moved + along_column * spacing[0] * (1 / down - 1) / 2
-        _set(item, "ImagePositionPatient", moved)
+    for item in (found, *(found.get("DetectorInformationSequence") or [])):
+        _move(item, item, found, across, down)
+    groups = groups_of(found)
+    for group in groups:
+        # Frames that share a position have it in the shared group, once.
+        if group.get("PlanePositionSequence"):
+            names = ("PlaneOrientationSequence", "PixelMeasuresSequence")
+            orientation, measures = (macro_of(found, group, name) or {} for name in names)
+            _move(group.PlanePositionSequence[0], orientation, measures, across, down)
+    _divide(found, across, down)
+    for group in groups:
+        for name in ("PixelMeasuresSequence", "FramePixelDataPropertiesSequence"):
+            for item in group.get(name) or ():
+                _divide(item, across, down)
+
+
+def _move(place: Any, oriented: Any, spaced: Any, across: float, down: float) -> None:
+    """Move the middle of the first pixel, if there is a position.
+
+    Args:
+        place: With the position, changed in place.
+        oriented: With its orientation.
+        spaced: With the distances of pixels.
+        across, down: As in `move_place`.
+    """
+    position = _numbers(place, "ImagePositionPatient", 3)
+    if position is None:
+        return
+    orientation = _numbers(oriented, "ImageOrientationPatient", 6)
+    spacing = _numbers(spaced, "PixelSpacing", 2)
+    if orientation is None or spacing is None:
+        raise SrError("unsupported-dicom", kind="position")
+    along_row, along_column = orientation[:3], orientation[3:]
+    moved = position + along_row * spacing[1] * (1 / across - 1) / 2
+    moved = moved + along_column * spacing[0] * (1 / down - 1) / 2
+    _set(place, "ImagePositionPatient", moved)
+
+
+def _divide(found: Any, across: float, down: float) -> None:
+    """Divide the distances of pixels."""
     for keyword in _SPACINGS:
         pair = _numbers(found, keyword, 2)
         if pair is not None:

@@ -6,6 +6,8 @@ DICOM PS3.3 (2024), C.11.1 (Modality LUT) and C.11.2 (VOI LUT). Windows are appl
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from sr_cli.errors import Note
 from sr_cli.imaging.codecs.dicom import parse, without_values
+from sr_cli.imaging.codecs.dicom_groups import look_of
 from sr_cli.imaging.picture import Frame, Picture
 
 _FAR = 1e6
@@ -40,23 +43,37 @@ def show(picture: Picture, *, deep: bool) -> None:
         dtype = np.dtype(np.uint16 if deep and stored > 8 else np.uint8)
         low = -(2 ** (stored - 1)) if found.PixelRepresentation == 1 else 0
         values = np.arange(low, low + 2**stored)
-        shares, note = _shares(found, values, picture.frames, int(np.iinfo(dtype).max))
-        if found.PhotometricInterpretation == "MONOCHROME1":
-            shares = 1 - shares
-        table = np.floor(shares * np.iinfo(dtype).max + 0.5).astype(dtype)
+        looks = [look_of(found, number) for number in range(len(picture.frames))]
+        span = cache(partial(_range, values, looks, picture.frames))
+        # Without functional groups, all frames have the same look.
+        tables = {id(look): _table(look, values, span, dtype) for look in looks}
     frames = []
-    for frame in picture.frames:
+    for look, frame in zip(looks, picture.frames, strict=True):
+        table, _ = tables[id(look)]
         index = np.clip(frame.pixels.astype(np.int32) - low, 0, len(table) - 1)
         pixels = table[index]
         if frame.nodata is not None:
             pixels[frame.pixels == frame.nodata] = 0
         frames.append(Frame(pixels))
     picture.frames, picture.measured = frames, False
-    picture.notes.append(note)
+    notes = [note for _, note in tables.values()]
+    several = any(note != notes[0] for note in notes)
+    picture.notes.append(Note("looks-applied", {"count": len(frames)}) if several else notes[0])
+
+
+def _table(
+    look: Any, values: NDArray[Any], span: Callable[[], tuple[float, float]], dtype: np.dtype[Any]
+) -> tuple[NDArray[Any], Note]:
+    """What a display shows of each stored value, and the note on it."""
+    top = int(np.iinfo(dtype).max)
+    shares, note = _shares(look, values, span, top)
+    if look.PhotometricInterpretation == "MONOCHROME1":
+        shares = 1 - shares
+    return np.floor(shares * top + 0.5).astype(dtype), note
 
 
 def _shares(
-    found: Any, values: NDArray[Any], frames: list[Frame], top: int
+    found: Any, values: NDArray[Any], span: Callable[[], tuple[float, float]], top: int
 ) -> tuple[NDArray[np.float64], Note]:
     """The share of white of each stored value, and the note on it."""
     from pydicom.pixels.processing import apply_windowing
@@ -73,7 +90,7 @@ def _shares(
     if "VOILUTSequence" in found:
         entries, white = _look_up(found.VOILUTSequence[0], np.rint(measured).astype(np.int64))
         return np.clip(entries / white, 0, 1), Note("voi-lut-applied", {"top": top})
-    black, white = _range(values, measured, frames)
+    black, white = span()
     note = Note("values-narrowed", {"low": black, "high": white, "top": top})
     return np.clip((measured - black) / ((white - black) or 1), 0, 1), note
 
@@ -109,14 +126,13 @@ def _first(value: Any) -> float:
     return float(value if isinstance(value, float | int) else value[0])
 
 
-def _range(
-    values: NDArray[Any], measured: NDArray[np.float64], frames: list[Frame]
-) -> tuple[float, float]:
+def _range(values: NDArray[Any], looks: list[Any], frames: list[Frame]) -> tuple[float, float]:
     """The least and the largest measured value of all pixels that are no padding."""
     ends: list[float] = []
-    for frame in frames:
+    for look, frame in zip(looks, frames, strict=True):
         known = frame.pixels if frame.nodata is None else frame.pixels[frame.pixels != frame.nodata]
         if known.size:
+            measured = _rescale(look, values)
             index = np.array([int(known.min()), int(known.max())]) - values[0]
             ends += measured[np.clip(index, 0, len(measured) - 1)].tolist()
     return (min(ends), max(ends)) if ends else (0.0, 1.0)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sr_cli.errors import Note
 from sr_cli.imaging.codecs.dicom import parse, without_values
 from sr_cli.imaging.codecs.dicom_geometry import move_place
+from sr_cli.imaging.codecs.dicom_groups import UNTRUE, derive_groups, groups_of, is_enhanced
 from sr_cli.imaging.formats import Encoding
 from sr_cli.imaging.picture import Frame, Metadata, Picture
 from sr_cli.imaging.provenance import Provenance, provenance_as_text
@@ -86,6 +87,11 @@ def _drop_untrue(found: Any) -> list[str]:
         if group or keyword in _UNTRUE or any(tag in part for part in _IN_PIXELS):
             names[group or keyword] = None
             del found[tag]
+    for item in groups_of(found):
+        for name in UNTRUE:
+            if name in item:
+                names[name] = None
+                del item[name]
     return list(names)
 
 
@@ -95,7 +101,9 @@ def _derive(found: Any, made: Provenance | None) -> list[str]:
     from pydicom.sr.codedict import codes
 
     kinds = list(found.get("ImageType") or [])
-    found.ImageType = ["DERIVED", "SECONDARY", *kinds[2:]]
+    # Of enhanced images the second value is PRIMARY, derived or not (C.8.16.1.2).
+    second = kinds[1:2] if is_enhanced(found) else ["SECONDARY"]
+    found.ImageType = ["DERIVED", *second, *kinds[2:]]
     source = Dataset()
     source.ReferencedSOPClassUID = found.SOPClassUID
     source.ReferencedSOPInstanceUID = found.SOPInstanceUID
@@ -108,6 +116,8 @@ def _derive(found: Any, made: Provenance | None) -> list[str]:
     found.DerivationCodeSequence = [*(found.get("DerivationCodeSequence") or []), resampled]
     before = str(found.get("DerivationDescription") or "")
     text = provenance_as_text(made, _MOST_TEXT) if made else "resampled"
+    if is_enhanced(found):
+        derive_groups(found, text, resampled, source)
     both = f"{before}; {text}" if before else text
     fits = len(both) <= _MOST_TEXT
     found.DerivationDescription = both if fits else text

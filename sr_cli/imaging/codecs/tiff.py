@@ -23,6 +23,7 @@ from sr_cli.imaging.codecs.tiff_pages import (
     nodata_of,
 )
 from sr_cli.imaging.codecs.tiff_samples import SEPARATE, read_samples
+from sr_cli.imaging.codecs.tiff_structure import notes_on_structure
 from sr_cli.imaging.conversion import orient_frame, unpremultiply
 from sr_cli.imaging.exif import ORIENTATION, without_description
 from sr_cli.imaging.formats import check_pixels
@@ -76,7 +77,7 @@ def read(source: OpenFile) -> Picture:
     described += [None] * (max(pages) + 1 - len(described))
     frames = list(_read_frames(source, pages, described, profiles))
     full = [described[number] for number in pages]
-    for note in add_labels(metadata, full):
+    for note in add_labels(metadata, full) + notes_on_structure(io.BytesIO(source.data), full):
         source.add_note(note)
     metadata.icc, metadata.page_icc = profiles[0], tuple(profiles)
     return Picture(frames, "TIFF", metadata, measured=any(map(is_measured, full)))
@@ -199,7 +200,7 @@ def read_unopened(data: bytes, max_pixels: int, *, allow_truncated: bool) -> Pic
     metadata, _ = read_tiff_metadata(io.BytesIO(data))
     metadata.page_icc = tuple(profile_of(page) for page in full)
     metadata.icc = metadata.page_icc[0]
-    notes += add_labels(metadata, full)
+    notes += add_labels(metadata, full) + notes_on_structure(io.BytesIO(data), full)
     measured = any(map(is_measured, full))
     return Picture(frames, "TIFF", metadata, notes=notes, measured=measured)
 

@@ -184,8 +184,8 @@ def _grid(page: Any) -> _Grid:
         rows, columns = page.tilelength, page.tilewidth
     else:
         rows, columns = min(page.rowsperstrip or h, h), w
-    if rows < 1 or columns < 1:
-        raise SrError("damaged-image", reason="strips or tiles have no size")
+    if min(h, w, rows, columns) < 1:
+        raise SrError("damaged-image", reason="image, strips or tiles have no size")
     separate = page.planarconfig == SEPARATE
     planes, together = (count, 1) if separate else (1, count)
     across, down = math.ceil(w / columns), math.ceil(h / rows)

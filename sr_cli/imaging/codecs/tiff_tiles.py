@@ -23,7 +23,9 @@ _BIG = 2 << 30
 
 _LEVEL = 4
 _TILE, _LEAST, _MOST = 512, 64, 2048
-_REDUCED = 1
+_REDUCED, _MASK = 1, 4
+"""Bits of NewSubfileType."""
+
 _COMPRESSION, _PREDICTOR = 259, 317
 _STAND_IN = 318
 """A tag with a place beside the predictor's in the ascending order, and unused here."""
@@ -111,6 +113,44 @@ def write_tiled(
             **options,
         )
     _set_codec(file, layout)
+
+
+def write_mask(
+    file: BinaryIO, layout: Layout, size: tuple[int, int], read: ReadRows, *, is_reduced: bool
+) -> None:
+    """Append a transparency mask of the page before it (TIFF 6.0, section 8).
+
+    Args:
+        file: Opened for writing and reading, complete.
+        layout: Of that page.
+        size: (height, width) in pixels.
+        read: Reads (rows, w): whether pixels have a value.
+        is_reduced: Whether that page is a reduced copy.
+    """
+    import tifffile
+
+    down, across = layout.tile
+
+    def tiles() -> Iterator[bytes]:
+        for y in range(0, size[0], down):
+            rows = read(y, min(y + down, size[0]))
+            for x in range(0, size[1], across):
+                part = _whole_tile(rows[:, x : x + across, None], layout)[..., 0]
+                yield zlib.compress(np.packbits(part, axis=1).tobytes(), _LEVEL)
+
+    file.seek(0)
+    with tifffile.TiffWriter(file, append=True) as writer:
+        writer.write(
+            tiles(),
+            shape=size,
+            dtype=np.bool_,
+            photometric="mask",
+            tile=layout.tile,
+            compression="zlib",
+            subfiletype=_MASK | (_REDUCED if is_reduced else 0),
+            software=False,
+            metadata=None,
+        )
 
 
 def _set_codec(file: BinaryIO, layout: Layout) -> None:
