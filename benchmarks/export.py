@@ -1,13 +1,21 @@
-"""How fast exported files are: ratios to the engine, each side timed in turn.
+"""How fast, how exact and how good exported files are.
 
-    python benchmarks/export.py [--models edsr rcan srresnet] [--size 256] [--openvino]
+    python benchmarks/export.py speed [--models edsr rcan srresnet] [--size 256] [--openvino]
+    python benchmarks/export.py int8 --sets FOLDER [--models edsr rcan photo]
+    python benchmarks/export.py differences [--models edsr ...] [--formats fp32 uint8 ...]
 
-`engine` is the network as `sr upscale` runs it, in its fastest precision; `naive` its paper's form,
-exported with `torch.onnx.export` as users do it; `fp32` and `int8` are files of `sr export`, int8
-whatever it costs. All but `engine` run in ONNX Runtime; `openvino` and `openvino-int8` are the
-files `fp32` and `int8` in OpenVINO, the former in its own choice of precision. Every side runs in a
-process of its own, in rounds, one side after the other; the median counts. Files are made once, in
-a temporary folder.
+`speed` gives ratios to the engine, each side timed in turn. `engine` is the network as `sr upscale`
+runs it, in its fastest precision; `naive` its paper's form, exported with `torch.onnx.export` as
+users do it; `fp32` and `int8` are files of `sr export`, int8 whatever it costs. All but `engine`
+run in ONNX Runtime; `openvino` and `openvino-int8` are the files `fp32` and `int8` in OpenVINO, the
+former in its own choice of precision. Every side runs in a process of its own, in rounds, one side
+after the other; the median counts. Files are made once, in a temporary folder.
+
+`int8` gives PSNR-Y of the network in float32 and of its int8 file on the test sets in a folder (one
+folder each), the largest error, and the speed of the file as `speed` measures it.
+
+`differences` gives the largest difference from the network in PyTorch, of values in [0, 1], for
+every format and size, over the whole result; formats whose extra is missing are skipped.
 """
 
 from __future__ import annotations
@@ -18,6 +26,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +35,20 @@ from speed import median_seconds
 SIDES = ("engine", "naive", "fp32", "int8")
 OPENVINO = {"openvino": "fp32.onnx", "openvino-int8": "int8.onnx"}
 SCALE = 4
+
+FORMATS = {
+    "fp32": ("onnx", "fp32", False),
+    "uint8": ("onnx", "fp32", True),
+    "fp16": ("onnx", "fp16", False),
+    "int8": ("onnx", "int8", False),
+    "pt2": ("pt2", "fp32", False),
+    "litert": ("litert", "fp32", False),
+    "litert-int8": ("litert", "int8", False),
+}
+"""For `differences`: format, precision, and whether 8-bit pixels go in and come out."""
+
+SIZES = ((1, 1), (1, 7), (5, 3), (35, 21), (128, 128), (150, 131))
+NETWORKS = ("edsr", "rcan", "srresnet", "photo", "espcn", "fsrcnn", "srcnn", "vdsr")
 
 
 def make_files(name: str, folder: Path) -> None:
@@ -91,43 +114,138 @@ def measure_engine(model: Any, size: int) -> float:
         return median_seconds(lambda: net(x))
 
 
+def print_ratios(name: str, sides: list[str], size: int, rounds: int, folder: str) -> None:
+    """Time all sides in turn, and print one line."""
+    median = time_in_turn(name, sides, size, rounds, folder)
+    cells = [f"{side} {median['engine'] / s:.2f} ({s:.3f})" for side, s in median.items()]
+    print(f"{name:9s} " + "  ".join(cells), flush=True)
+
+
+def time_in_turn(
+    name: str, sides: list[str], size: int, rounds: int, folder: str
+) -> dict[str, float]:
+    """The median seconds of each side, in processes of their own."""
+    seconds: dict[str, list[float]] = {side: [] for side in sides}
+    for _ in range(rounds):
+        for side in sides:
+            command = [sys.executable, __file__, "side", side, name, str(size), folder]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            seconds[side].append(float(done.stdout.splitlines()[-1]))
+    return {side: statistics.median(s) for side, s in seconds.items()}
+
+
+def print_costs(name: str, sets: list[Path], size: int, rounds: int) -> None:
+    """One row of the table of int8: quality on each set, and speed."""
+    from sr_cli.evaluation.datasets import open_set
+    from sr_cli.export.quantise import measure_cost
+    from sr_cli.imaging.conversion import opaque_8_bit
+    from sr_cli.imaging.decode import read_picture
+    from sr_cli.registry.onnx_model import load_onnx
+    from sr_cli.registry.ref import load_model
+
+    with tempfile.TemporaryDirectory() as folder:
+        make_files(name, Path(folder))
+        exact = load_model(name, scale=SCALE)
+        cells = []
+        for chosen in sets:
+            files = [image.hr for image in open_set(str(chosen)).images]
+            images = [as_rgb(opaque_8_bit(read_picture(f).frames[0])) for f in files]
+            cost = measure_cost(exact, load_onnx(Path(folder) / "int8.onnx"), images)
+            cells.append(f"{chosen.name} {-cost.psnr:+.3f} dB, {cost.levels} levels")
+        median = time_in_turn(name, ["engine", "fp32", "int8"], size, rounds, folder)
+    ratios = [f"{side} {median[side] / median['int8']:.2f}" for side in ("engine", "fp32")]
+    print(f"{name:9s} {'  '.join(cells)}  int8 against {', '.join(ratios)}", flush=True)
+
+
+def as_rgb(pixels: Any) -> Any:
+    """Gray pixels three times, colours as they are."""
+    return pixels if pixels.ndim == 3 else pixels[..., None].repeat(3, 2)
+
+
+def print_differences(name: str, formats: list[str]) -> None:
+    """One row per format: the largest difference at each size."""
+    from sr_cli.errors import SrError
+    from sr_cli.registry.ref import load_model
+
+    network = load_model(name, scale=SCALE)
+    for chosen in formats:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                graph = make_graph(name, chosen, Path(folder))
+            except SrError as error:
+                print(f"{name:9s} {chosen:11s} {error.code} {error.facts}", flush=True)
+                continue
+            found = [difference_at(network, graph, chosen, (1, h, w)) for h, w in SIZES]
+        print(f"{name:9s} {chosen:11s} " + "  ".join(f"{d:.1e}" for d in found), flush=True)
+
+
+def difference_at(network: Any, graph: Any, chosen: str, size: tuple[int, int, int]) -> float:
+    """The largest difference at one size."""
+    from sr_cli.export.verify import largest_difference, largest_pixel_difference
+
+    if chosen == "uint8":
+        return largest_pixel_difference(network, lambda lr: graph.run(lr[None])[0], [size]) / 255
+    return largest_difference(network, getattr(graph, "run_image", graph), [size])
+
+
+def make_graph(name: str, chosen: str, folder: Path) -> Any:
+    """An exported file in its runtime."""
+    import torch
+
+    from sr_cli.export.export import export_model
+    from sr_cli.export.litert_file import TileGraph
+    from sr_cli.export.request import FORMATS as SUFFIXES
+    from sr_cli.export.request import ExportRequest
+    from sr_cli.registry.onnx_graph import Graph, read_signature
+
+    kind, precision, uint8 = FORMATS[chosen]
+    path = folder / f"net{SUFFIXES[kind]}"
+    request = ExportRequest(name, path, SCALE, kind, precision, uint8, force=precision == "int8")
+    metadata = export_model(request).metadata
+    if kind == "onnx":
+        return Graph(path, read_signature(path))
+    if kind == "litert":
+        return TileGraph(path.read_bytes(), metadata)
+    return torch.export.load(path).module()
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="+", default=["edsr", "rcan", "srresnet"])
-    parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--openvino", action="store_true")
-    parser.add_argument("--side", help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.side:
-        seconds = measure(options.side, options.models[0], options.size, options.folder)
-        print(json.dumps(seconds))
+    if sys.argv[1:2] == ["side"]:
+        side, name, size, folder = sys.argv[2:]
+        print(json.dumps(measure(side, name, int(size), Path(folder))))
         return
-    sides = [*SIDES, *OPENVINO] if options.openvino else list(SIDES)
+    options = parse()
+    if options.table == "differences":
+        sizes = "  ".join(f"{h}x{w}" for h, w in SIZES)
+        print(f"x{SCALE}, largest difference at {sizes}")
+        extras = {"onnx": "onnxruntime", "litert": "litert_torch", "pt2": "torch"}
+        formats = [f for f in options.formats if find_spec(extras[FORMATS[f][0]])]
+        for name in options.models or NETWORKS:
+            print_differences(name, formats)
+        return
     print(f"x{SCALE}, {options.size}x{options.size} lr; ratio to the engine (seconds)")
-    for name in options.models:
+    for name in options.models or ("edsr", "rcan", "srresnet"):
+        if options.table == "int8":
+            print_costs(name, options.sets, options.size, options.rounds)
+            continue
+        sides = [*SIDES, *OPENVINO] if options.openvino else list(SIDES)
         with tempfile.TemporaryDirectory() as folder:
             make_files(name, Path(folder))
             print_ratios(name, sides, options.size, options.rounds, folder)
 
 
-def print_ratios(name: str, sides: list[str], size: int, rounds: int, folder: str) -> None:
-    """Time all sides in turn, and print one line."""
-    seconds: dict[str, list[float]] = {side: [] for side in sides}
-    for _ in range(rounds):
-        for side in sides:
-            command = [sys.executable, __file__, "--models", name, "--size", str(size)]
-            done = subprocess.run(
-                [*command, "--side", side, "--folder", folder],
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            seconds[side].append(float(done.stdout.splitlines()[-1]))
-    median = {side: statistics.median(s) for side, s in seconds.items()}
-    cells = [f"{side} {median['engine'] / s:.2f} ({s:.3f})" for side, s in median.items()]
-    print(f"{name:9s} " + "  ".join(cells), flush=True)
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("table", choices=["speed", "int8", "differences"])
+    parser.add_argument("--models", nargs="+")
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--openvino", action="store_true")
+    parser.add_argument("--sets", nargs="+", type=Path, default=[])
+    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

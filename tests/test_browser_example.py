@@ -32,11 +32,12 @@ window.ort = {
 """
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no browser here")
+@pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed")
 def test_page_upscales_an_image_by_tiles(tmp_path: Path) -> None:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     lr = save(tmp_path / "lr.png", 150, 131)
-    (tmp_path / "net.onnx").write_bytes(b"stands for a model")
+    # Stands for a model: the property as protocol buffers store it, among other bytes.
+    (tmp_path / "net.onnx").write_bytes(b"graph\x72\x0d\x0a\x07sr.halo\x12\x0214\x72\x00")
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(
             executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"]
@@ -49,10 +50,12 @@ def test_page_upscales_an_image_by_tiles(tmp_path: Path) -> None:
         page.goto(PAGE.as_uri())
         page.set_input_files("#model", tmp_path / "net.onnx")
         page.set_input_files("#image", lr)
+        page.select_option("#tile", "64")
         page.click("#run")
         page.wait_for_function("/Done|Failed/.test(document.getElementById('status').textContent)")
         assert page.inner_text("#status") == "Done."
-        assert page.evaluate("tiles") == [[131, 144], [131, 38], [19, 144], [19, 38]]
+        sides = [[h, w] for h in (78, 81, 17) for w in (78, 92, 36)]
+        assert page.evaluate("tiles") == sides
         address = page.evaluate("document.getElementById('result').toDataURL('image/png')")
         browser.close()
     (tmp_path / "sr.png").write_bytes(base64.b64decode(address.partition(",")[2]))

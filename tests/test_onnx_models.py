@@ -241,6 +241,18 @@ def test_damaged_files_and_data_outside_the_folder_are_refused(
     assert not (tmp_path / "sr.png").exists()
 
 
+def test_reasons_of_the_runtime_are_without_its_source(tmp_path: Path) -> None:
+    made = nearest(2)
+    made.ir_version = 99
+    onnx.save(made, tmp_path / "net.onnx")
+    with pytest.raises(SrError) as refused:
+        Graph(tmp_path / "net.onnx", read_signature(tmp_path / "net.onnx"))
+    assert refused.value.code == "unreadable-graph"
+    reason = refused.value.facts["reason"]
+    assert "99" in reason
+    assert not [part for part in ("::", "ONNXRuntimeError", str(tmp_path)) if part in reason]
+
+
 def test_metadata_that_does_not_fit_the_graph_is_refused(sr: Run, tmp_path: Path) -> None:
     lr = save(tmp_path / "lr.png", 8, 8)
     for scale, halo in (("3", "4"), ("2", "-1"), ("two", "4")):

@@ -79,18 +79,24 @@ def run_continued(model: LoadedModel, lr: Tensor) -> Tensor:
     return sr[..., rows, columns]
 
 
-def largest_pixel_difference(model: LoadedModel, runtime: Callable[[Pixels], Pixels]) -> int:
+def largest_pixel_difference(
+    model: LoadedModel,
+    runtime: Callable[[Pixels], Pixels],
+    sizes: Sequence[tuple[int, int, int]] = SIZES,
+) -> int:
     """The largest difference from what the engine computes in one pass, in levels of 255.
 
     Args:
         model: The network in PyTorch.
         runtime: The exported file: (h, w, 3) uint8 -> (h*scale, w*scale, 3) uint8.
+        sizes: Height and width of what is compared, after a batch that is ignored.
     """
-    image = textured_image(_SIDE, _SIDE, 3)[0].permute(1, 2, 0)
+    side = max(_SIDE, *(max(h, w) for _, h, w in sizes))
+    image = textured_image(side, side, 3)[0].permute(1, 2, 0)
     pixels = (image * 255).round().byte().numpy()
     upscaler = Upscaler(model, device="cpu", precision="fp32", tile=0)
     largest = 0
-    for _, h, w in SIZES:
+    for _, h, w in sizes:
         lr = np.ascontiguousarray(pixels[:h, :w])
         expected, found = upscaler(lr).astype(int), runtime(lr)
         if found.shape != expected.shape:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +34,11 @@ _EXTERNAL = 1
 _CUDA = "CUDAExecutionProvider"
 
 _PROBE = 48
+
+_WHERE = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from .*? failed:|/\S+:\d+ .*?\) "
+)
+"""What ONNX Runtime puts before a reason: its codes, the file, and its own source and function."""
 
 
 @dataclass(frozen=True)
@@ -262,7 +268,7 @@ def _open(content: Path | bytes, device: str, profile: str | None = None) -> Any
         session = onnxruntime.InferenceSession(given, options, providers=providers)
     except Exception as error:
         # ONNX Runtime raises a type of its own for each kind of failure.
-        said = (str(error) or type(error).__name__).splitlines()[0][:200]
+        said = _WHERE.sub("", (str(error) or type(error).__name__).splitlines()[0])[:200]
         raise SrError("unreadable-graph", subject, reason=said) from error
     # ONNX Runtime falls back to the CPU where CUDA's libraries are missing.
     if kind == "cuda" and _CUDA not in session.get_providers():
