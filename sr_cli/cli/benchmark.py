@@ -106,6 +106,7 @@ def _options(given: Options, engine: EngineOptions) -> BenchmarkOptions:
         rgb=given.rgb,
         lpips=given.lpips,
         lpips_weights=given.lpips_weights,
+        strength=given.strength,
         degradations=given.degradations,
         engine=engine,
         data_dir=given.data_dir,

@@ -55,6 +55,12 @@ class Options:
         Path | None,
         typer.Option("--lpips-weights", help="Read LPIPS's weights from this file."),
     ] = None
+    strength: Annotated[
+        float | None,
+        typer.Option(
+            "--strength", help="How far photo restores, 0 to 1, as in sr upscale. Default: 1."
+        ),
+    ] = None
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown on stdout.")] = False
@@ -192,6 +198,7 @@ def _of_other_measures(given: Options) -> list[str]:
         "--rgb": given.rgb,
         "--lpips": given.lpips,
         "--lpips-weights": given.lpips_weights,
+        "--strength": given.strength is not None,
         "--plot": given.plot,
         "--save": given.save,
         "--compare": given.compare,

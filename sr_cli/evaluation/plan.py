@@ -18,7 +18,16 @@ from sr_cli.evaluation.metrics import LUMAS, Luma
 from sr_cli.imaging.degradation import DEGRADATIONS
 from sr_cli.registry.downloads import fetch_download
 from sr_cli.registry.manifest import load_manifest
-from sr_cli.registry.ref import AddressRef, BicubicRef, FamilyRef, FileRef, ModelRef, parse_model
+from sr_cli.registry.ref import (
+    AddressRef,
+    BicubicRef,
+    FamilyRef,
+    FileRef,
+    ModelRef,
+    has_strength,
+    parse_model,
+    with_strength,
+)
 from sr_cli.system.types import check_types
 
 DEFAULT_SETS = ("Set5", "Set14")
@@ -48,6 +57,7 @@ class BenchmarkOptions:
         rgb: Also measure PSNR on RGB.
         lpips: Also measure LPIPS, with the network `alex` or `vgg`.
         lpips_weights: A file with LPIPS's weights; None downloads them once.
+        strength: How far models with two sets of weights restore, 0 to 1; None for 1.
         degradations: How lr is made: `bicubic` as in the papers, `noise`, `photo`. Each model is
             measured under each.
         engine: How to compute.
@@ -61,6 +71,7 @@ class BenchmarkOptions:
     rgb: bool = False
     lpips: str | None = None
     lpips_weights: Path | None = None
+    strength: float | None = None
     degradations: tuple[str, ...] = ("bicubic",)
     engine: EngineOptions = field(default_factory=EngineOptions)
     data_dir: Path | None = None
@@ -142,7 +153,7 @@ def plan_benchmark(
     """Resolve models and download test sets. Arguments and errors as for `benchmark`."""
     _check_options(options)
     named = [models] if isinstance(models, str | Path) else models
-    resolved = resolve_models(named, scale, on_event)
+    resolved = resolve_models(named, scale, on_event, strength=options.strength)
     distance = _distance(options)
 
     def on_file(name: str, done: int, total: int) -> None:
@@ -185,21 +196,32 @@ def _distance(options: BenchmarkOptions) -> Distance | None:
 
 
 def resolve_models(
-    names: Sequence[str | Path] | None, scale: int, on_event: OnEvent | None = None
+    names: Sequence[str | Path] | None,
+    scale: int,
+    on_event: OnEvent | None = None,
+    *,
+    strength: float | None = None,
 ) -> list[BenchmarkModel]:
     """The named models, or all with weights for `scale`; bicubic is always included.
+
+    A strength is that of the models which have one, and at least one must have it.
 
     Checkpoints at addresses are downloaded.
 
     Raises:
-        RefusedError: `scale-not-available`, `not-downloaded`, `chain-order`, and as
-            `parse_model`.
+        RefusedError: `scale-not-available`, `not-downloaded`, `chain-order`, `option-requires`,
+            and as `parse_model` and `with_strength`.
     """
     bicubic = BenchmarkModel("bicubic", "bicubic", BicubicRef())
+    if strength is not None and not names:
+        raise RefusedError("option-requires", "strength", other="a model")
     if not names:
         entries = [e for e in load_manifest().weights if e.scale == scale and e.is_available]
         return [bicubic, *(BenchmarkModel(e.id, e.family, FamilyRef(e.id, (e,))) for e in entries)]
     refs = [parse_model(name) for name in names]
+    if strength is not None:
+        able = any(has_strength(ref) for ref in refs)
+        refs = [with_strength(r, strength) if has_strength(r) or not able else r for r in refs]
     _fetch_addresses(refs, on_event)
     found = [bicubic, *(_benchmark_model(ref, scale) for ref in refs)]
     once = list({(m.name, m.file): m for m in found}.values())
