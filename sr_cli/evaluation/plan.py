@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -57,6 +57,9 @@ class BenchmarkOptions:
         rgb: Also measure PSNR on RGB.
         lpips: Also measure LPIPS, with the network `alex` or `vgg`.
         lpips_weights: A file with LPIPS's weights; None downloads them once.
+        dists: Also measure DISTS.
+        trunk: A file with VGG16's weights, for DISTS; None downloads them once.
+        niqe: Also measure NIQE, which needs no original.
         strength: How far models with two sets of weights restore, 0 to 1; None for 1.
         degradations: How lr is made: `bicubic` as in the papers, `noise`, `photo`. Each model is
             measured under each.
@@ -71,6 +74,9 @@ class BenchmarkOptions:
     rgb: bool = False
     lpips: str | None = None
     lpips_weights: Path | None = None
+    dists: bool = False
+    trunk: Path | None = None
+    niqe: bool = False
     strength: float | None = None
     degradations: tuple[str, ...] = ("bicubic",)
     engine: EngineOptions = field(default_factory=EngineOptions)
@@ -133,7 +139,7 @@ class BenchmarkPlan:
     models: tuple[BenchmarkModel, ...]
     scale: int
     options: BenchmarkOptions
-    distance: Distance | None = None
+    distances: Mapping[str, Distance] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -154,7 +160,7 @@ def plan_benchmark(
     _check_options(options)
     named = [models] if isinstance(models, str | Path) else models
     resolved = resolve_models(named, scale, on_event, strength=options.strength)
-    distance = _distance(options)
+    distances = _distances(options)
 
     def on_file(name: str, done: int, total: int) -> None:
         if on_event is not None:
@@ -167,7 +173,7 @@ def plan_benchmark(
         for s in sets
     )
     _check_set_names(opened)
-    plan = BenchmarkPlan(opened, tuple(resolved), scale, options, distance)
+    plan = BenchmarkPlan(opened, tuple(resolved), scale, options, distances)
     if options.save is not None and not options.overwrite:
         _check_free(plan, options.save)
     return plan
@@ -181,18 +187,25 @@ def _check_options(options: BenchmarkOptions) -> None:
     for name in options.degradations:
         if name not in DEGRADATIONS:
             raise RefusedError("unknown-value", "degradation", value=name, known=list(DEGRADATIONS))
+    if options.trunk is not None and not options.dists:
+        raise RefusedError("option-requires", "trunk", other="dists")
     if options.save is not None and os.path.exists(options.save) and not options.save.is_dir():
         raise RefusedError("output-not-a-folder", options.save)
     if options.save is not None and len(options.degradations) > 1:
         raise RefusedError("conflicting-options", "save", other="several degradations")
 
 
-def _distance(options: BenchmarkOptions) -> Distance | None:
-    if options.lpips is None and options.lpips_weights is None:
-        return None
-    from sr_cli.evaluation.lpips import LPIPS
+def _distances(options: BenchmarkOptions) -> dict[str, Distance]:
+    found: dict[str, Distance] = {}
+    if options.lpips is not None or options.lpips_weights is not None:
+        from sr_cli.evaluation.lpips import LPIPS
 
-    return LPIPS(options.lpips or "alex", options.lpips_weights).distance
+        found["lpips"] = LPIPS(options.lpips or "alex", options.lpips_weights).distance
+    if options.dists:
+        from sr_cli.evaluation.dists import DISTS
+
+        found["dists"] = DISTS(options.trunk).distance
+    return found
 
 
 def resolve_models(
