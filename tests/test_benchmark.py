@@ -174,7 +174,7 @@ def test_an_original_is_cropped_to_a_multiple_of_the_scale(tmp_path: Path) -> No
     assert sample.lr.shape == (12, 12, 3) and (sample.hr == hr[:48, :48]).all()
     # The papers' protocol is what nothing else asks for.
     assert (sample.lr == downscale_bicubic(hr[:48, :48], 4)).all()
-    assert Protocol() == Protocol("unrounded", False, None, "bicubic")
+    assert Protocol() == Protocol("unrounded", False, {}, False, "bicubic")
     Image.fromarray(hr[:24, :25]).save(tmp_path / "l.png")
     pair = load_sample(TestImage("a", tmp_path / "a.png", tmp_path / "l.png"), 2)
     assert pair.lr.shape == (24, 25, 3) and (pair.hr == hr[:48, :50]).all()
@@ -327,7 +327,7 @@ def figures(name: str, psnr_y: float, lpips: float, seconds: float = 1.0) -> Ima
 
 
 def test_a_reports_figures_are_data() -> None:
-    psnr, ssim, lpips, _ = METRICS
+    psnr, ssim, lpips, *_ = METRICS
     rows = [
         Row("a", "", 4, sets={"s": SetFigures([figures("1", 30.001, 0.2)])}),
         Row("b", "", 4, sets={"s": SetFigures([figures("1", 30.004, 0.3)])}),
@@ -354,6 +354,8 @@ def test_what_papers_give_of_each_measure() -> None:
         ("ssim", "SSIM", 4, False),
         ("lpips", "LPIPS", 4, True),
         ("psnr_rgb", "PSNR-RGB", 2, False),
+        ("dists", "DISTS", 4, True),
+        ("niqe", "NIQE", 2, True),
     ]
 
 

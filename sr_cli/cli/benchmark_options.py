@@ -55,6 +55,20 @@ class Options:
         Path | None,
         typer.Option("--lpips-weights", help="Read LPIPS's weights from this file."),
     ] = None
+    dists: Annotated[bool, typer.Option("--dists", help="Also measure DISTS.")] = False
+    trunk: Annotated[
+        Path | None,
+        typer.Option("--trunk", help="Read VGG16's weights, for --dists, from this file."),
+    ] = None
+    niqe: Annotated[
+        bool, typer.Option("--niqe", help="Also measure NIQE, which needs no original.")
+    ] = False
+    strength: Annotated[
+        float | None,
+        typer.Option(
+            "--strength", help="How far photo restores, 0 to 1, as in sr upscale. Default: 1."
+        ),
+    ] = None
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown on stdout.")] = False
@@ -167,6 +181,8 @@ def _missing(given: Options) -> list[tuple[str, str]]:
         found.append(("--region", "--compare"))
     if len(given.degradations) > 1 and given.ab is None:
         found.append(("more than one --degradation", "--ab"))
+    if given.trunk is not None and not given.dists:
+        found.append(("--trunk", "--dists"))
     if given.ocr is not None and not given.sets:
         found.append(("--ocr", "a folder"))
     return found
@@ -192,6 +208,10 @@ def _of_other_measures(given: Options) -> list[str]:
         "--rgb": given.rgb,
         "--lpips": given.lpips,
         "--lpips-weights": given.lpips_weights,
+        "--dists": given.dists,
+        "--trunk": given.trunk,
+        "--niqe": given.niqe,
+        "--strength": given.strength is not None,
         "--plot": given.plot,
         "--save": given.save,
         "--compare": given.compare,

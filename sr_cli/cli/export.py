@@ -52,6 +52,12 @@ class Options:
         Path | None,
         typer.Option(help="Folder of images for int8. Default: a small built-in image."),
     ] = None
+    strength: Annotated[
+        float | None,
+        typer.Option(
+            "--strength", help="How far photo restores, 0 to 1, as in sr upscale. Default: 1."
+        ),
+    ] = None
     force: Annotated[
         bool, typer.Option("--force", help="Write an int8 file whatever it costs.")
     ] = False
@@ -107,6 +113,7 @@ def _request(o: Options) -> ExportRequest:
         o.calibrate,
         o.force,
         o.overwrite,
+        o.strength,
     )
     request.check()
     return request

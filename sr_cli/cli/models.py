@@ -87,6 +87,7 @@ def _provenance_of(image: Path) -> dict[str, Any]:
         "models": [{"id": m.id, "sha256": m.sha256} for m in made.models],
         "combined": made.combined,
         "adapted": made.adapted,
+        "strength": made.strength,
     }
 
 

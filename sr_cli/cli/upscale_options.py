@@ -189,6 +189,14 @@ class Options:
             "reduced: nothing that was measured is lost. Computed in fp32.",
         ),
     ] = False
+    strength: Annotated[
+        float | None,
+        typer.Option(
+            "--strength",
+            help="How far photo restores: from 0, faithful, noise and all, to 1, clean and sharp. "
+            "Default: 1.",
+        ),
+    ] = None
     adapt: Annotated[
         str | None,
         typer.Option(

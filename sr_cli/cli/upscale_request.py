@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def as_request(o: Options) -> UpscaleRequest:
     """The request that the options describe, checked before anything heavy is imported."""
     from sr_cli.engine.options import EngineOptions
-    from sr_cli.registry.ref import parse_model
+    from sr_cli.registry.ref import parse_model, with_strength
     from sr_cli.upscale.request import AUTO, UpscaleOptions, UpscaleRequest
     from sr_cli.video.options import ClipOptions
 
@@ -44,6 +44,7 @@ def as_request(o: Options) -> UpscaleRequest:
             flatten=o.flatten,
             compare=o.compare,
             verify=o.verify,
+            strength=o.strength,
             adapt=None if o.adapt is None else parse_adaptation(o.adapt),
             download=o.download,
             max_pixels=o.max_pixels,
@@ -71,10 +72,9 @@ def as_request(o: Options) -> UpscaleRequest:
         ),
     )
     request.check()
-    for name in request.models:
+    for name in request.models or (None,):
         # Refuses unknown names before anything heavy is imported.
-        if name != AUTO:
-            parse_model(name)
+        with_strength(parse_model(None if name == AUTO else name), o.strength)
     return request
 
 

@@ -100,7 +100,7 @@ def _measure(
     row = Row(model.name, model.family, plan.scale, degradation)
     row.known_sets = {s.name for s in plan.sets if s.known}
     options = plan.options
-    protocol = Protocol(options.luma, options.rgb, plan.distance, degradation)
+    protocol = Protocol(options.luma, options.rgb, plan.distances, options.niqe, degradation)
     try:
         pipeline = build_pipeline([model.ref], plan.scale, options.engine)
         _record_costs(row, pipeline)

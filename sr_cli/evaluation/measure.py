@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from zlib import crc32
@@ -16,6 +16,7 @@ from sr_cli.engine.pipeline import Pipeline
 from sr_cli.errors import SrError
 from sr_cli.evaluation.datasets import TestImage, TestSet
 from sr_cli.evaluation.metrics import Luma, psnr_rgb, psnr_y, ssim_y
+from sr_cli.evaluation.niqe import niqe
 from sr_cli.imaging.conversion import opaque_8_bit
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.degrade import degrade
@@ -33,13 +34,15 @@ class Protocol:
     Args:
         luma: Unrounded, or rounded as in the oldest papers.
         rgb: Also PSNR on RGB.
-        distance: A perceptual distance, measured on whole RGB images.
+        distances: Perceptual distances, measured on whole RGB images: `lpips`, `dists`.
+        niqe: Also NIQE of the results.
         degradation: How lr is made; anything but `bicubic` is not what papers measure.
     """
 
     luma: Luma = "unrounded"
     rgb: bool = False
-    distance: Distance | None = None
+    distances: Mapping[str, Distance] = field(default_factory=dict)
+    niqe: bool = False
     degradation: str = "bicubic"
 
 
@@ -62,6 +65,8 @@ class ImageFigures:
     megapixels: float
     psnr_rgb: float | None = None
     lpips: float | None = None
+    dists: float | None = None
+    niqe: float | None = None
 
 
 @dataclass
@@ -213,5 +218,6 @@ def _compute_figures(
         seconds=seconds,
         megapixels=sr.shape[0] * sr.shape[1] / 1e6,
         psnr_rgb=psnr_rgb(sr, hr, border=border) if protocol.rgb else None,
-        lpips=protocol.distance(as_rgb(sr), as_rgb(hr)) if protocol.distance else None,
+        niqe=niqe(sr, border=border) if protocol.niqe else None,
+        **{name: measure(as_rgb(sr), as_rgb(hr)) for name, measure in protocol.distances.items()},
     )

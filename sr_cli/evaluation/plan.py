@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,7 +18,16 @@ from sr_cli.evaluation.metrics import LUMAS, Luma
 from sr_cli.imaging.degradation import DEGRADATIONS
 from sr_cli.registry.downloads import fetch_download
 from sr_cli.registry.manifest import load_manifest
-from sr_cli.registry.ref import AddressRef, BicubicRef, FamilyRef, FileRef, ModelRef, parse_model
+from sr_cli.registry.ref import (
+    AddressRef,
+    BicubicRef,
+    FamilyRef,
+    FileRef,
+    ModelRef,
+    has_strength,
+    parse_model,
+    with_strength,
+)
 from sr_cli.system.types import check_types
 
 DEFAULT_SETS = ("Set5", "Set14")
@@ -48,6 +57,10 @@ class BenchmarkOptions:
         rgb: Also measure PSNR on RGB.
         lpips: Also measure LPIPS, with the network `alex` or `vgg`.
         lpips_weights: A file with LPIPS's weights; None downloads them once.
+        dists: Also measure DISTS.
+        trunk: A file with VGG16's weights, for DISTS; None downloads them once.
+        niqe: Also measure NIQE, which needs no original.
+        strength: How far models with two sets of weights restore, 0 to 1; None for 1.
         degradations: How lr is made: `bicubic` as in the papers, `noise`, `photo`. Each model is
             measured under each.
         engine: How to compute.
@@ -61,6 +74,10 @@ class BenchmarkOptions:
     rgb: bool = False
     lpips: str | None = None
     lpips_weights: Path | None = None
+    dists: bool = False
+    trunk: Path | None = None
+    niqe: bool = False
+    strength: float | None = None
     degradations: tuple[str, ...] = ("bicubic",)
     engine: EngineOptions = field(default_factory=EngineOptions)
     data_dir: Path | None = None
@@ -122,7 +139,7 @@ class BenchmarkPlan:
     models: tuple[BenchmarkModel, ...]
     scale: int
     options: BenchmarkOptions
-    distance: Distance | None = None
+    distances: Mapping[str, Distance] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -142,8 +159,8 @@ def plan_benchmark(
     """Resolve models and download test sets. Arguments and errors as for `benchmark`."""
     _check_options(options)
     named = [models] if isinstance(models, str | Path) else models
-    resolved = resolve_models(named, scale, on_event)
-    distance = _distance(options)
+    resolved = resolve_models(named, scale, on_event, strength=options.strength)
+    distances = _distances(options)
 
     def on_file(name: str, done: int, total: int) -> None:
         if on_event is not None:
@@ -156,7 +173,7 @@ def plan_benchmark(
         for s in sets
     )
     _check_set_names(opened)
-    plan = BenchmarkPlan(opened, tuple(resolved), scale, options, distance)
+    plan = BenchmarkPlan(opened, tuple(resolved), scale, options, distances)
     if options.save is not None and not options.overwrite:
         _check_free(plan, options.save)
     return plan
@@ -170,36 +187,54 @@ def _check_options(options: BenchmarkOptions) -> None:
     for name in options.degradations:
         if name not in DEGRADATIONS:
             raise RefusedError("unknown-value", "degradation", value=name, known=list(DEGRADATIONS))
+    if options.trunk is not None and not options.dists:
+        raise RefusedError("option-requires", "trunk", other="dists")
     if options.save is not None and os.path.exists(options.save) and not options.save.is_dir():
         raise RefusedError("output-not-a-folder", options.save)
     if options.save is not None and len(options.degradations) > 1:
         raise RefusedError("conflicting-options", "save", other="several degradations")
 
 
-def _distance(options: BenchmarkOptions) -> Distance | None:
-    if options.lpips is None and options.lpips_weights is None:
-        return None
-    from sr_cli.evaluation.lpips import LPIPS
+def _distances(options: BenchmarkOptions) -> dict[str, Distance]:
+    found: dict[str, Distance] = {}
+    if options.lpips is not None or options.lpips_weights is not None:
+        from sr_cli.evaluation.lpips import LPIPS
 
-    return LPIPS(options.lpips or "alex", options.lpips_weights).distance
+        found["lpips"] = LPIPS(options.lpips or "alex", options.lpips_weights).distance
+    if options.dists:
+        from sr_cli.evaluation.dists import DISTS
+
+        found["dists"] = DISTS(options.trunk).distance
+    return found
 
 
 def resolve_models(
-    names: Sequence[str | Path] | None, scale: int, on_event: OnEvent | None = None
+    names: Sequence[str | Path] | None,
+    scale: int,
+    on_event: OnEvent | None = None,
+    *,
+    strength: float | None = None,
 ) -> list[BenchmarkModel]:
     """The named models, or all with weights for `scale`; bicubic is always included.
+
+    A strength is that of the models which have one, and at least one must have it.
 
     Checkpoints at addresses are downloaded.
 
     Raises:
-        RefusedError: `scale-not-available`, `not-downloaded`, `chain-order`, and as
-            `parse_model`.
+        RefusedError: `scale-not-available`, `not-downloaded`, `chain-order`, `option-requires`,
+            and as `parse_model` and `with_strength`.
     """
     bicubic = BenchmarkModel("bicubic", "bicubic", BicubicRef())
+    if strength is not None and not names:
+        raise RefusedError("option-requires", "strength", other="a model")
     if not names:
         entries = [e for e in load_manifest().weights if e.scale == scale and e.is_available]
         return [bicubic, *(BenchmarkModel(e.id, e.family, FamilyRef(e.id, (e,))) for e in entries)]
     refs = [parse_model(name) for name in names]
+    if strength is not None:
+        able = any(has_strength(ref) for ref in refs)
+        refs = [with_strength(r, strength) if has_strength(r) or not able else r for r in refs]
     _fetch_addresses(refs, on_event)
     found = [bicubic, *(_benchmark_model(ref, scale) for ref in refs)]
     once = list({(m.name, m.file): m for m in found}.values())

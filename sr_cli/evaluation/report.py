@@ -29,6 +29,8 @@ METRICS = (
     Metric("ssim", "SSIM", 4),
     Metric("lpips", "LPIPS", 4, lower_is_better=True),
     Metric("psnr_rgb", "PSNR-RGB", 2),
+    Metric("dists", "DISTS", 4, lower_is_better=True),
+    Metric("niqe", "NIQE", 2, lower_is_better=True),
 )
 
 

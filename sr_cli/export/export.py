@@ -72,7 +72,7 @@ def export_model(request: ExportRequest) -> ExportResult:
             `quantisation-cost`; `unwritable-file`, `already-exists`. Then nothing is written.
     """
     request.check()
-    ref, scale = choose_model(request.model, request.scale)
+    ref, scale = choose_model(request.model, request.scale, request.strength)
     kind = request.chosen_format
     path = request.output or Path(default_name(ref, scale) + FORMATS[kind])
     check_output(path, request.overwrite)

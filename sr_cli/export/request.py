@@ -46,6 +46,7 @@ class ExportRequest:
         tile: The sides of what a LiteRT file takes, 16 to 256 lr pixels; None for 128.
         layout: Of a LiteRT file: `nhwc` or `nchw`; None for `nhwc`.
         calibrate: A folder of images from which int8 learns its ranges; None for a built-in image.
+        strength: How far a model with two sets of weights restores, 0 to 1; None for 1.
         force: Write an int8 file whatever it costs.
         overwrite: Overwrite an existing file.
     """
@@ -62,6 +63,7 @@ class ExportRequest:
     calibrate: Path | None = None
     force: bool = False
     overwrite: bool = False
+    strength: float | None = None
 
     @property
     def chosen_format(self) -> str:

@@ -25,6 +25,7 @@ from sr_cli.registry.ref import (
     ModelRef,
     OnnxRef,
     parse_model,
+    with_strength,
 )
 from sr_cli.system.files import sha256_of
 from sr_cli.version import __version__
@@ -75,19 +76,22 @@ class Source:
             yield TileNet(net, scale=network.scale, axis=axis, layout=layout).eval()
 
 
-def choose_model(name: str | None, scale: int | None) -> tuple[ModelRef, int]:
+def choose_model(
+    name: str | None, scale: int | None, strength: float | None = None
+) -> tuple[ModelRef, int]:
     """The model and the scale that are exported.
 
     Args:
         name: As for `parse_model`.
         scale: None for 4, or the largest scale.
+        strength: As for `with_strength`.
 
     Raises:
-        RefusedError: As `parse_model`; `not-exportable` for bicubic and ONNX files,
-            `chain-not-supported`, `scale-not-available`, `not-downloaded`.
+        RefusedError: As `parse_model` and `with_strength`; `not-exportable` for bicubic and ONNX
+            files, `chain-not-supported`, `scale-not-available`, `not-downloaded`.
         SrError: What reading the file raises.
     """
-    ref = parse_model(name)
+    ref = with_strength(parse_model(name), strength)
     if isinstance(ref, BicubicRef):
         raise RefusedError("not-exportable", ref.name, hint="bicubic")
     if isinstance(ref, OnnxRef):
@@ -139,7 +143,8 @@ def _origin(ref: ModelRef, scale: int) -> tuple[str, Path, str]:
     """The id of a model, the file with its weights, and their licence."""
     if isinstance(ref, FamilyRef):
         entry = next(e for e in ref.entries if e.scale == scale)
-        return entry.id, entry.path, entry.licence
+        mixed = f" at strength {ref.strength:g}" if ref.faithful else ""
+        return entry.id + mixed, entry.path, entry.licence
     path = ref.remote.path if isinstance(ref, AddressRef) else Path()
     if isinstance(ref, FileRef):
         path = ref.path

@@ -29,6 +29,8 @@ _EMPTY_ELEMENT = re.compile(rb"""<([^\s/>]+)(?:[^>"']|"[^"]*"|'[^']*')*?(/>)""")
 
 TOOL = f"sr {__version__}"
 
+Combined = Literal["", "average", "chain"]
+
 
 @dataclass(frozen=True)
 class UsedModel:
@@ -53,13 +55,15 @@ class Provenance:
         combined: How several models were used: their `average`, or a `chain` of them in turn.
         adapted: Steps in which the weights were tuned to the image; 0 if they are the file's.
         tool: The name and version of this tool.
+        strength: Below 1 if weights were mixed with faithful ones.
     """
 
     factor: float
     models: tuple[UsedModel, ...]
-    combined: Literal["", "average", "chain"] = ""
+    combined: Combined = ""
     adapted: int = 0
     tool: str = TOOL
+    strength: float = 1.0
 
 
 class _Parameters(msgspec.Struct, omit_defaults=True):
@@ -67,8 +71,9 @@ class _Parameters(msgspec.Struct, omit_defaults=True):
 
     factor: float
     models: tuple[UsedModel, ...]
-    combined: Literal["", "average", "chain"] = ""
+    combined: Combined = ""
     adapted: int = 0
+    strength: float = 1.0
 
 
 def find_provenance(packet: bytes) -> Provenance | None:
@@ -90,8 +95,14 @@ def find_provenance(packet: bytes) -> Provenance | None:
                 found = msgspec.convert(json.loads(_field(entry, "parameters")), _Parameters)
             except (msgspec.ValidationError, ValueError, RecursionError):
                 continue
-            return Provenance(found.factor, found.models, found.combined, found.adapted, agent)
+            return _made_by(agent, found)
     return None
+
+
+def _made_by(tool: str, found: _Parameters) -> Provenance:
+    return Provenance(
+        found.factor, found.models, found.combined, found.adapted, tool, found.strength
+    )
 
 
 def _field(entry: ElementTree.Element, name: str) -> str:
@@ -112,7 +123,8 @@ def provenance_as_text(made: Provenance, most: int) -> str:
         most: The most characters; models that have no room are left out.
     """
     for models in (made.models, tuple(UsedModel(m.id) for m in made.models), ()):
-        parameters = _Parameters(made.factor, models, made.combined if models else "", made.adapted)
+        combined = made.combined if models else ""
+        parameters = _Parameters(made.factor, models, combined, made.adapted, made.strength)
         text = f"resized by {made.tool} {json.dumps(msgspec.to_builtins(parameters))}"
         if len(text) <= most:
             break
@@ -128,7 +140,7 @@ def find_provenance_in_text(text: str) -> Provenance | None:
             found = msgspec.convert(parameters, _Parameters)
         except (msgspec.ValidationError, ValueError, RecursionError):
             continue
-        return Provenance(found.factor, found.models, found.combined, found.adapted, entry[1])
+        return _made_by(entry[1], found)
     return None
 
 
@@ -175,7 +187,9 @@ def add_provenance(packet: bytes | None, made: Provenance) -> bytes:
 def _entry(made: Provenance) -> str:
     # In ASCII: XML does not allow every character that the name of a file may have.
     parameters = json.dumps(
-        msgspec.to_builtins(_Parameters(made.factor, made.models, made.combined, made.adapted))
+        msgspec.to_builtins(
+            _Parameters(made.factor, made.models, made.combined, made.adapted, made.strength)
+        )
     )
     fields = {
         "action": "resized",

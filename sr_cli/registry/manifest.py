@@ -40,6 +40,8 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         architecture: The architecture of a download.
         note: What a download is for.
         accept: Whether the licence forbids some uses and must be accepted first.
+        faithful: The id of weights of the same network and scale that share their start with these
+            and invent nothing, for `--strength`; "" if there are none.
     """
 
     id: str
@@ -57,6 +59,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     architecture: str = ""
     note: str = ""
     accept: bool = False
+    faithful: str = ""
 
     @property
     def family(self) -> str:
@@ -229,3 +232,6 @@ def _check_together(entries: tuple[Entry, ...]) -> None:
             raise ValueError(f"'{entry.id}' appears twice")
         if content.setdefault(entry.file, entry.sha256) != entry.sha256:
             raise ValueError(f"'{entry.id}': its file is another entry's")
+        others = [(e.network, e.scale) for e in entries if e.id == entry.faithful]
+        if entry.faithful and others != [(entry.network, entry.scale)]:
+            raise ValueError(f"'{entry.id}': '{entry.faithful}' is not the same network and scale")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -124,30 +124,56 @@ class BicubicRef(ModelRef):
 
 @dataclass(frozen=True)
 class FamilyRef(ModelRef):
-    """Entries of the manifest: one network at one or more scales."""
+    """Entries of the manifest: one network at one or more scales.
+
+    Attributes:
+        entries: The entries.
+        faithful: With a strength below 1, what each entry is mixed with, in the same order.
+        strength: 1 for the entries' own weights, 0 for the faithful ones.
+    """
 
     entries: tuple[Entry, ...]
+    faithful: tuple[Entry, ...] = ()
+    strength: float = 1.0
 
     def scales(self) -> list[int]:
         return [e.scale for e in self.entries]
 
     def load(self, scale: int | None = None) -> LoadedModel:
-        for entry in self.entries:
-            if scale in (None, entry.scale):
-                return _load_file(verified_path(entry), entry.scale)
-        raise SrError("scale-not-available", self.name, scale=scale, available=self.scales())
+        entry = self._entry(scale)
+        if entry is None:
+            raise SrError("scale-not-available", self.name, scale=scale, available=self.scales())
+        own, *others = (_load_file(verified_path(e), e.scale) for e in self._read_for(entry))
+        if not others:
+            return own
+        from sr_cli.registry.mixing import mix
+
+        return mix(own, others[0], self.strength, self.name)
 
     def used(self, scale: int | None) -> tuple[UsedModel, ...]:
-        entry = next(e for e in self.entries if scale in (None, e.scale))
+        entry = self._entry(scale)
+        assert entry is not None
         return (UsedModel(entry.id, entry.sha256 or pinned(entry.remote.address)),)
 
     def missing(self, factor: float) -> list[Download]:
         reaching = [e for e in self.entries if e.scale >= factor] or list(self.entries)[-1:]
         return [
             Download(e.id, e.remote, e.licence, e.accept)
-            for e in reaching[:1]
+            for e in self._read_for(reaching[0])
             if not e.is_available
         ]
+
+    def paths(self, scale: int | None) -> list[Path]:
+        """The files that `load` reads at a scale, verified; of another scale those of the first."""
+        entry = self._entry(scale) or self.entries[0]
+        return [verified_path(e) for e in self._read_for(entry)]
+
+    def _entry(self, scale: int | None) -> Entry | None:
+        return next((e for e in self.entries if scale in (None, e.scale)), None)
+
+    def _read_for(self, entry: Entry) -> list[Entry]:
+        """The entries whose weights make those of an entry."""
+        return [entry, *self.faithful[(k := self.entries.index(entry)) : k + 1]]
 
     @property
     def native_scale(self) -> int | None:
@@ -336,6 +362,54 @@ def parse_model(name: str | Path | None) -> ModelRef:
     if published := published_entry(name):
         return FamilyRef(name, (published,))
     raise _unknown_model(name, manifest)
+
+
+def with_strength(ref: ModelRef, strength: float | None) -> ModelRef:
+    """The model with weights between its faithful and its strong ones.
+
+    Args:
+        ref: The model; in a chain, each step that has both sets of weights is meant.
+        strength: From 0, the faithful weights, to 1, the strong ones; None changes nothing.
+
+    Raises:
+        RefusedError: `out-of-range`; `strength-not-available` for a model with one set of weights.
+    """
+    if strength is None:
+        return ref
+    if not 0 <= strength <= 1:
+        raise RefusedError("out-of-range", "strength", value=strength, allowed="0 to 1")
+    steps = tuple(_step_with_strength(step, strength) for step in ref.steps)
+    if not any(steps):
+        known = sorted({e.family for e in load_manifest().weights if e.faithful})
+        raise RefusedError("strength-not-available", ref.name, known=known)
+    if isinstance(ref, ChainRef):
+        parts = (new or old for new, old in zip(steps, ref.parts, strict=True))
+        return replace(ref, parts=tuple(parts))
+    return steps[0] or ref
+
+
+def has_strength(ref: ModelRef) -> bool:
+    """Whether `with_strength` can change the weights of a model."""
+    return any(
+        isinstance(s, FamilyRef) and all(entry.faithful for entry in s.entries) for s in ref.steps
+    )
+
+
+def strength_of(refs: Iterable[ModelRef]) -> float:
+    """The strength of the models whose weights are mixed; 1 if none are."""
+    steps = (step for ref in refs for step in ref.steps)
+    return min((step.strength for step in steps if isinstance(step, FamilyRef)), default=1.0)
+
+
+def _step_with_strength(ref: ModelRef, strength: float) -> ModelRef | None:
+    """One model with other weights; None if it has only one set of them."""
+    if not isinstance(ref, FamilyRef) or not has_strength(ref):
+        return None
+    if strength == 1:
+        return replace(ref, faithful=(), strength=1.0)
+    manifest = load_manifest()
+    named = [manifest.by_id(entry.faithful) for entry in ref.entries]
+    return replace(ref, faithful=tuple(e for e in named if e is not None), strength=strength)
 
 
 def is_own(ref: ModelRef) -> bool:

@@ -210,8 +210,7 @@ def validate(trainer: Trainer, examples: list[Example], folder: RunFolder, heade
     trainer.read()
     recipe, progress, precision = trainer.recipe, trainer.progress, trainer.precision
     model, wanted = trainer.averaged_model(), FIGURES[recipe.validate]
-    lpips = trainer.objective.lpips if recipe.validate == "lpips" else None
-    progress.figure = validation_figure(model, examples, precision, lpips)
+    progress.figure = validation_figure(model, examples, precision, trainer.objective.judge)
     progress.since_best += 1
     if wanted.is_better(progress.figure, progress.best):
         progress.best, progress.best_step, progress.since_best = progress.figure, progress.step, 0

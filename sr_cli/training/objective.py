@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sr_cli.errors import RefusedError, SrError
+from sr_cli.evaluation.dists import DISTS
 from sr_cli.evaluation.lpips import LPIPS
 from sr_cli.networks.base import SRModel
 from sr_cli.registry.ref import load_model
@@ -18,7 +19,8 @@ from sr_cli.training.crops import Batch, luma_of
 from sr_cli.training.network import to_device
 from sr_cli.training.recipe import Recipe
 
-_NEEDS_RGB = ("perceptual", "texture", "lpips", "adversarial")
+_PERCEPTUAL = {"perceptual", "texture", "lpips", "dists"}
+_NEEDS_RGB = (*sorted(_PERCEPTUAL), "adversarial")
 
 
 class Objective:
@@ -34,7 +36,7 @@ class Objective:
     Raises:
         RefusedError: `loss-needs-rgb`, `invalid-teacher`, `teacher-scale`, `teacher-is-luma`,
             `teacher-needs-one-scale`.
-        SrError: As `VGGFeatures` and LPIPS.
+        SrError: As `VGGFeatures`, LPIPS and DISTS.
     """
 
     def __init__(
@@ -70,6 +72,9 @@ class Objective:
             # Autocast rounds frozen weights anew in each pass. Validation is in float32.
             self.lpips_loss = copy.deepcopy(self.lpips)
             self.lpips_loss.features.to(precision)
+        self.dists: DISTS | None = None
+        if "dists" in (*recipe.losses, recipe.validate):
+            self.dists = to_device(DISTS(trunk), device)
 
     def __call__(self, sr: Tensor, hr: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Compute each loss, unweighted, as a scalar with gradients.
@@ -81,12 +86,17 @@ class Objective:
         """
         wanted = self.recipe.losses
         found = {n: loss(sr, hr) for n, loss in losses.PIXEL_LOSSES.items() if n in wanted}
-        if {"perceptual", "texture", "lpips"} & set(wanted):
+        if _PERCEPTUAL & set(wanted):
             window = losses.random_window(sr, hr, self.recipe.perceptual_window)
             found |= self._perceptual(*window)
         if self.teacher is not None and "teacher" in wanted:
             found["teacher"] = F.l1_loss(sr, self._teacher_output(self.teacher, batch))
         return found
+
+    @property
+    def judge(self) -> LPIPS | DISTS | None:
+        """The distance by which the best weights are chosen; None for PSNR."""
+        return {"lpips": self.lpips, "dists": self.dists}.get(self.recipe.validate)
 
     def _perceptual(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
         found = {}
@@ -100,6 +110,8 @@ class Objective:
                 found["texture"] = losses.texture_loss(of_sr, of_hr)
         if self.lpips_loss is not None:
             found["lpips"] = self.lpips_loss(sr, hr).mean()
+        if self.dists is not None and "dists" in self.recipe.losses:
+            found["dists"] = self.dists(sr, hr).mean()
         return found
 
     @torch.no_grad()

@@ -13,7 +13,7 @@ from sr_cli.networks import SCALES, model_names
 
 LOSSES = (
     *("l1", "l2", "charbonnier", "ms_ssim"),
-    *("perceptual", "texture", "lpips"),
+    *("perceptual", "texture", "lpips", "dists"),
     *("adversarial", "teacher"),
 )
 
@@ -146,10 +146,10 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = 1.0
     validate: Annotated[
-        Literal["psnr", "lpips"],
+        Literal["psnr", "lpips", "dists"],
         Meta(
-            description="The figure by which the best weights are chosen: PSNR of luma, or LPIPS "
-            "on VGG16."
+            description="The figure by which the best weights are chosen: PSNR of luma, LPIPS on "
+            "VGG16, or DISTS."
         ),
     ] = "psnr"
     perceptual_network: Annotated[
@@ -172,6 +172,13 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     teacher: Annotated[
         str, Meta(description="A model whose output the network also learns from (loss `teacher`).")
     ] = ""
+    teacher_until: Annotated[
+        Annotated[float, Meta(ge=0, le=1)],
+        Meta(
+            description="Share of the run over which the loss `teacher` falls from its weight to 0 "
+            "while the others, except `adversarial`, rise from 0 to theirs; 0 for constant weights."
+        ),
+    ] = 0.0
 
     optimiser: Annotated[
         Literal["adam", "adamw", "sgd", "soap"], Meta(description="The optimiser.")
@@ -251,6 +258,9 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise RefusedError("unknown-value", "loss", value=name, known=LOSSES)
         if "teacher" in self.losses and not self.teacher:
             raise RefusedError("missing-option", "--teacher", example="--teacher edsr-baseline-x4")
+        if self.teacher_until and not {"teacher"} < set(self.losses) - {"adversarial"}:
+            other = "the loss teacher and another"
+            raise RefusedError("option-requires", "teacher_until", other=other)
         for name, (low, high) in {"noise_sigma": self.noise_sigma, "rescale": self.rescale}.items():
             if low > high:
                 raise RefusedError("out-of-range", name, value=[low, high], allowed="low to high")

@@ -106,6 +106,8 @@ class Trainer:
                 recipe, self.model, device, self.group, fused=fused, init=init_discriminator
             )
         self.progress = Progress()
+        # The share of the run, from which losses take their weights.
+        self.done = 0.0
 
     def step(self, batch: Batch) -> None:
         """Update the network, and the discriminator if there is one.
@@ -190,7 +192,7 @@ class Trainer:
         total = torch.zeros_like(sr[0, 0, 0, 0])
         for name, part in parts.items():
             if name != "adversarial":
-                total = total + self.recipe.losses[name] * part
+                total = total + self._weight(name) * part
         if self.adversary is not None:
             adversarial = parts["adversarial"]
             total = total + self.adversary.weighted(adversarial, total, self.progress.step)
@@ -271,9 +273,18 @@ class Trainer:
         for name in values.keys() - set(floats):
             self.ema[name].copy_(values[name])
 
+    def _weight(self, name: str) -> float:
+        """The weight of a loss now: from what the teacher makes to the truth."""
+        weight, until = self.recipe.losses[name], self.recipe.teacher_until
+        if not until:
+            return weight
+        truth = min(1.0, self.done / until)
+        return weight * (1 - truth if name == "teacher" else truth)
+
     def set_learning_rate(self, done: float) -> None:
-        """Set the learning rate by the schedule for the share `done` of the run."""
+        """Set what the schedule gives for the share `done` of the run: rate, and mix of losses."""
         recipe = self.recipe
+        self.done = done
         factor = learning_rate_factor(recipe, done, self.progress.step)
         set_learning_rate(self.optimiser, recipe.learning_rate * factor)
         if self.adversary is not None:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sr_cli.evaluation.dists import DISTS
 from sr_cli.evaluation.lpips import LPIPS
 from sr_cli.evaluation.metrics import psnr_y
 from sr_cli.imaging.colour import luma
@@ -55,6 +56,7 @@ class ValidationMetric:
 FIGURES = {
     "psnr": ValidationMetric("PSNR-Y", " dB", 2, higher_is_better=True),
     "lpips": ValidationMetric("LPIPS", "", 4, higher_is_better=False),
+    "dists": ValidationMetric("DISTS", "", 4, higher_is_better=False),
 }
 """By the recipe's `validate`."""
 
@@ -150,7 +152,7 @@ def validation_figure(
     model: SRModel,
     examples: Sequence[Example],
     precision: torch.dtype | None,
-    lpips: LPIPS | None = None,
+    judge: LPIPS | DISTS | None = None,
 ) -> float:
     """The mean figure over the examples.
 
@@ -158,14 +160,14 @@ def validation_figure(
         model: In evaluation mode.
         examples: Images with their lr.
         precision: The half precision of autocast, or None.
-        lpips: The network of LPIPS; None for PSNR-Y in dB, without borders of `scale` pixels.
-            RGB is rounded to uint8 for both.
+        judge: The network of a perceptual distance; None for PSNR-Y in dB, without borders of
+            `scale` pixels. RGB is rounded to uint8 for both.
     """
     total = 0.0
     for example in examples:
         sr = upscale_example(model, example, precision)
-        if lpips is not None:
-            total += _lpips_distance(lpips, to_uint8(sr), example.hr)
+        if judge is not None:
+            total += _distance(judge, to_uint8(sr), example.hr)
         elif model.channels == 1:
             total += min(psnr_y(sr[..., 0], luma(example.hr), border=example.scale), 100.0)
         else:
@@ -174,11 +176,11 @@ def validation_figure(
 
 
 @torch.no_grad()
-def _lpips_distance(lpips: LPIPS, sr: Pixels, hr: Pixels) -> float:
-    """LPIPS of two images (h, w, 3), on the device of its network."""
-    device = next(lpips.parameters()).device
+def _distance(judge: LPIPS | DISTS, sr: Pixels, hr: Pixels) -> float:
+    """The distance of two images (h, w, 3), on the device of its network."""
+    device = next(judge.parameters()).device
     a, b = (torch.tensor(p, device=device).permute(2, 0, 1)[None].float() / 255 for p in (sr, hr))
-    return float(lpips(a, b))
+    return float(judge(a, b))
 
 
 def to_uint8(image: NDArray[Any]) -> Pixels:

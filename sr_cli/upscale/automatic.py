@@ -15,7 +15,7 @@ TEXT = "text"
 """The model for pages of text; all other images get the general one."""
 
 
-def choose_model(job: Job, options: UpscaleOptions) -> tuple[ModelRef, Note]:
+def choose_model(job: Job, options: UpscaleOptions, general: ModelRef) -> tuple[ModelRef, Note]:
     """The model for an image, and what is said about it.
 
     What cannot be seen before it is read (stdin, clips, archives) and what cannot be read gets the
@@ -24,12 +24,12 @@ def choose_model(job: Job, options: UpscaleOptions) -> tuple[ModelRef, Note]:
     Args:
         job: The image.
         options: How images are read.
+        general: The general model.
     """
     if _shows_text(job, options):
         ref = parse_model(TEXT)
         return ref, Note("text-model-chosen", {"model": ref.name})
-    ref = parse_model(None)
-    return ref, Note("general-model-chosen", {"model": ref.name})
+    return general, Note("general-model-chosen", {"model": general.name})
 
 
 def _shows_text(job: Job, options: UpscaleOptions) -> bool:

@@ -68,7 +68,8 @@ def upscale_clip_job(
         flatten=options.flatten,
         overwrite=options.overwrite or broken,
         options=replace(options.clip, steady=options.clip.steady_for(names)),
-        computed_by=f"{__version__} {group.model} {engine.precision} {engine.tta} {engine.wrap}",
+        computed_by=f"{__version__} {group.model} {engine.precision} {engine.tta} {engine.wrap}"
+        + ("" if options.strength is None else f" {options.strength}"),
     )
     noted = [Note("unreadable-result-replaced", {"file": str(job.target)})] if broken else []
     images = in_order(job.images)

@@ -18,7 +18,7 @@ from sr_cli.engine.size import Size
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.imaging.codecs.pillow import from_pillow, to_pillow
 from sr_cli.imaging.picture import Band, Frame, Picture
-from sr_cli.registry.ref import parse_model
+from sr_cli.registry.ref import parse_model, with_strength
 from sr_cli.upscale.request import check_factor
 
 Pixels = TypeVar("Pixels", Image.Image, NDArray[np.uint8], NDArray[np.uint16], NDArray[np.float32])
@@ -35,6 +35,7 @@ def upscale_image(
     tta: bool = False,
     wrap: str = "none",
     consistent: bool = False,
+    strength: float | None = None,
 ) -> Pixels:
     """Upscale an image in memory. Loaded networks are kept for the next call.
 
@@ -51,6 +52,7 @@ def upscale_image(
         tta: Average the results of eight flips and rotations.
         wrap: `x`, `y` or `both` for an image that continues at its other end, or `none`.
         consistent: Project the result onto what gives back the image when it is reduced.
+        strength: How far `photo` restores, 0 (faithful) to 1; None for 1.
 
     Returns:
         The same type as `image`; a PIL image keeps its ICC profile and resolution, and one of
@@ -80,7 +82,8 @@ def upscale_image(
         frame = _frame_of(image)
     else:
         raise RefusedError("not-an-image", type(image).__name__)
-    pipeline = _pipeline(None if model is None else str(model), float(scale), options)
+    name = None if model is None else str(model)
+    pipeline = _pipeline(name, float(scale), options, strength)
     made = upscale_picture(Picture([frame], "PNG"), pipeline, Size(float(scale))).frames[0]
     result: Any = _as_array(made) if isinstance(image, np.ndarray) else _as_pillow(made, image)
     # The result has the type of the input, which mypy cannot infer.
@@ -140,5 +143,7 @@ def _frame_of(array: NDArray[Any]) -> Frame:
 
 
 @lru_cache(maxsize=4)
-def _pipeline(model: str | None, scale: float, options: EngineOptions) -> Pipeline:
-    return build_pipeline([parse_model(model)], scale, options)
+def _pipeline(
+    model: str | None, scale: float, options: EngineOptions, strength: float | None
+) -> Pipeline:
+    return build_pipeline([with_strength(parse_model(model), strength)], scale, options)

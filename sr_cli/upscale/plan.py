@@ -23,6 +23,7 @@ from sr_cli.registry.ref import (
     ModelRef,
     is_faithful,
     parse_model,
+    with_strength,
 )
 from sr_cli.store.pins import pinned
 from sr_cli.upscale.adaptation import check_adaptable
@@ -155,7 +156,10 @@ def _parse_models(request: UpscaleRequest, on_event: OnEvent) -> tuple[ModelRef,
     if chooses and len(request.models) > 1:
         raise RefusedError("conflicting-options", f"-m {AUTO}", other="another model")
     named_models = () if chooses else request.models
-    refs = tuple(parse_model(name) for name in (named_models or (None,)))
+    refs = tuple(
+        with_strength(parse_model(name), request.options.strength)
+        for name in (named_models or (None,))
+    )
     for ref in refs:
         addresses = [part for part in ref.steps if isinstance(part, AddressRef)]
         fetch([d for part in addresses for d in part.missing(1)], on_event)
@@ -296,7 +300,7 @@ def _models_for(job: Job, plan: Plan) -> tuple[tuple[ModelRef, ...], Job]:
         return (parse_model(FAITHFUL),), job
     if not plan.chooses:
         return plan.refs, job
-    chosen, note = choose_model(job, plan.options)
+    chosen, note = choose_model(job, plan.options, plan.refs[0])
     return (chosen,), replace(job, notes=(*job.notes, note))
 
 

@@ -14,8 +14,8 @@ from sr_cli.engine.size import Size
 from sr_cli.errors import Note
 from sr_cli.imaging.formats import Encoding, Format, is_lossy
 from sr_cli.imaging.picture import Frame, Picture
-from sr_cli.imaging.provenance import Provenance, UsedModel
-from sr_cli.registry.ref import BicubicRef
+from sr_cli.imaging.provenance import Combined, Provenance, UsedModel
+from sr_cli.registry.ref import BicubicRef, strength_of
 from sr_cli.upscale.request import Result
 
 if TYPE_CHECKING:
@@ -49,9 +49,11 @@ def provenance_of(
     if all(only_shrinks(f, pipeline, size) for f in frames):
         used = BicubicRef().used(None)
     factor = round(size.factor_for(first.width, first.height), 6)
+    strength = strength_of(group.refs)
     if len(used) == 1:
-        return Provenance(factor, used, adapted=adapted)
-    return Provenance(factor, used, "average" if len(group.refs) > 1 else "chain")
+        return Provenance(factor, used, adapted=adapted, strength=strength)
+    combined: Combined = "average" if len(group.refs) > 1 else "chain"
+    return Provenance(factor, used, combined, strength=strength)
 
 
 def with_sizes(result: Result, picture: Picture, size: Size) -> Result:

@@ -41,6 +41,7 @@ class UpscaleOptions:
         flatten: Drop what the format does not support: 16 bits, alpha (onto white), frames.
         compare: Also write NAME_compare, bicubic next to the result.
         verify: Reduce each result again, and report how far it is from its input.
+        strength: How far a model with two sets of weights restores, 0 (faithful) to 1; None for 1.
         adapt: How long to tune the network to each image before it is upscaled; None for not at
             all.
         download: Download the public weights that a model needs.
@@ -64,6 +65,7 @@ class UpscaleOptions:
     flatten: bool = False
     compare: bool = False
     verify: bool = False
+    strength: float | None = None
     adapt: Adaptation | None = None
     download: bool = False
     max_pixels: int = DEFAULT_MAX_PIXELS

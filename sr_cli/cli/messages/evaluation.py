@@ -50,6 +50,9 @@ MESSAGES: dict[str, Message] = {
     ),
     # facts: scales
     "model-without-figures": Message("no figures ship for {subject} at x{scales:, x}"),
+    "niqe-undefined": Message(
+        "{subject}: has no NIQE: nothing varies in all blocks of 96x96 pixels but one"
+    ),
     # LPIPS. facts: network, tensor
     "lpips-tensor-missing": Message(
         "{subject}: not the weights of LPIPS ({network}): {tensor} is missing"

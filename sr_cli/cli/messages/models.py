@@ -44,6 +44,14 @@ MESSAGES: dict[str, Message] = {
     "scale-not-available": Message(
         "{subject} is not available at x{scale}", "available: x{available:, x}"
     ),
+    # facts: known
+    "strength-not-available": Message(
+        "{subject} has one set of weights; its strength cannot be changed",
+        "--strength is for {known}",
+    ),
+    "weights-not-mixable": Message(
+        "{subject}: its faithful weights are of a network of another shape"
+    ),
     # subject: several models
     "no-common-scale": Message("{subject} have no scale in common"),
     "chain-not-supported": Message("{subject} is a chain; a single network is required"),

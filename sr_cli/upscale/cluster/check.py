@@ -14,7 +14,7 @@ from pathlib import Path
 from sr_cli.engine.options import EngineOptions
 from sr_cli.engine.pipeline import network_scale
 from sr_cli.errors import SrError
-from sr_cli.registry.ref import AddressRef, BicubicRef, FamilyRef, FileRef, ModelRef, verified_path
+from sr_cli.registry.ref import AddressRef, BicubicRef, FamilyRef, FileRef, ModelRef
 from sr_cli.store import store
 from sr_cli.system.cache import cache_folder
 from sr_cli.system.files import exclusive_lock, sha256_of
@@ -152,23 +152,25 @@ def _weights(probe: Probe) -> tuple[str, ...]:
     scale = network_scale(probe.refs, probe.factor)
     steps = [step for ref in probe.refs for step in ref.steps]
     return tuple(
-        sha256_of(_file_of(step, scale)) for step in steps if not isinstance(step, BicubicRef)
+        sha256_of(path)
+        for step in steps
+        if not isinstance(step, BicubicRef)
+        for path in _files_of(step, scale)
     )
 
 
-def _file_of(ref: ModelRef, scale: int | None) -> Path:
-    """The checkpoint of a model. A release's own is verified."""
+def _files_of(ref: ModelRef, scale: int | None) -> list[Path]:
+    """The checkpoints of a model. A release's own are verified."""
     if isinstance(ref, FamilyRef):
-        entry = next((e for e in ref.entries if e.scale == scale), ref.entries[0])
-        return verified_path(entry)
+        return ref.paths(scale)
     if isinstance(ref, AddressRef):
         if not store.is_intact(ref.remote):
             raise SrError("not-downloaded", ref.remote.address, hint="address")
-        return ref.remote.path
+        return [ref.remote.path]
     assert isinstance(ref, FileRef)
     if not os.path.isfile(ref.path):
         raise SrError("file-not-found", ref.path)
-    return ref.path
+    return [ref.path]
 
 
 def _compute(probe: Probe) -> str:
