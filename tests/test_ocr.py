@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
+from sr_cli.evaluation import reading
 from sr_cli.evaluation.reading import comparable, compare_texts
 
 SCHEMA = json.loads((REPOSITORY / "docs/schemas/ocr.schema.json").read_text())
@@ -73,6 +74,15 @@ def test_errors_are_the_fewest_edits(written: str, read: str) -> None:
     assert all(a != b for a, b in found.confused)
 
 
+@given(st.text("abc", max_size=12), st.text("abc", max_size=12))
+def test_long_texts_are_cut_without_an_error_more(written: str, read: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "_MOST_CELLS", 6)
+        found = compare_texts(written, read)
+    assert found.errors == slow_distance(written, read)
+    assert found.letters - found.missed + found.added == len(read)
+
+
 def test_a_confusion_has_its_letters_in_order() -> None:
     found = compare_texts("hello l1", "heIIo ll")
     assert found.confused == {("l", "I"): 2, ("1", "l"): 1}
@@ -101,6 +111,18 @@ def test_rates_and_confusions_of_each_model(sr: Run, pages: Path, fake: None) ->
     assert rows["input"]["character_error_rate"] == round(4 / len(TEXT), 6)
     (page,) = rows["input"]["per_image"]
     assert page["name"] == "pages/one" and page["missed"] == 1
+
+
+def test_pages_of_one_name_are_all_counted(sr: Run, pages: Path, fake: None) -> None:
+    other = pages.parent / "other" / "pages"
+    shutil.copytree(pages, other)
+    Image.new("RGB", (20, 16)).save(pages / "one.jpg")
+    base = ("benchmark", "pages", "other/pages", "pages", "--ocr", "eng", "-m", "bicubic")
+    done = sr(*base, "--json", "--per-image")
+    assert done.returncode == 0, done.stderr
+    for row in done.document["results"]:
+        assert row["images"] == 3 and row["letters"] == 3 * len(TEXT)
+        assert len({page["name"] for page in row["per_image"]}) == 3
 
 
 def test_tables(sr: Run, pages: Path, fake: None) -> None:

@@ -6,8 +6,9 @@ import io
 import os
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PIL import Image
@@ -106,7 +107,7 @@ def benchmark_ocr(
             `folder-not-found`, `no-images-in-folder`, `text-missing`, and as `resolve_models`.
     """
     reader = Tesseract.find(language)
-    pages = [page for folder in folders for page in open_pages(Path(folder))]
+    pages = _named_apart([page for folder in folders for page in open_pages(Path(folder))])
     resolved = resolve_models(list(models) if models else None, scale, on_event)
     rows = [OcrRow(INPUT, 1), *(OcrRow(m.name, scale) for m in resolved)]
     done = 0
@@ -153,6 +154,13 @@ def open_pages(folder: Path) -> list[Page]:
         Page(f"{folder.name}/{path.stem}", path, _text_of(path.with_suffix(_SUFFIX)))
         for path in images_in(folder)
     ]
+
+
+def _named_apart(pages: Sequence[Page]) -> list[Page]:
+    """Each page once; those that share a name (eng/1 of two folders) are called by their paths."""
+    pages = list({page.path.resolve(): page for page in pages}.values())
+    names = Counter(page.name for page in pages)
+    return [replace(p, name=str(p.path)) if names[p.name] > 1 else p for p in pages]
 
 
 def _text_of(path: Path) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,9 @@ _SAME = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "–": "-
 _UNSPACED = (("⺀", "鿿"), ("豈", "﫿"), ("＀", "￯"))
 """Ranges of Chinese and Japanese signs (CJK radicals to unified ideographs, compatibility
 ideographs, full width), between which a space says nothing."""
+
+_MOST_CELLS = 4_000_000
+"""Distances that are kept at once."""
 
 
 @dataclass
@@ -87,33 +90,61 @@ def compare_texts(written: str, read: str) -> Reading:
         read: What was read.
     """
     a, b = comparable(written), comparable(read)
-    costs = _edit_distances(a, b)
     found = Reading(len(a))
-    i, j = len(a), len(b)
-    while i or j:
-        if i and j and costs[i, j] == costs[i - 1, j - 1] + (a[i - 1] != b[j - 1]):
-            if a[i - 1] != b[j - 1]:
-                found.confused[a[i - 1], b[j - 1]] += 1
-            i, j = i - 1, j - 1
-        elif i and costs[i, j] == costs[i - 1, j] + 1:
+    for one, other in _aligned(a, b):
+        if not other:
             found.missed += 1
-            i -= 1
-        else:
+        elif not one:
             found.added += 1
-            j -= 1
+        elif one != other:
+            found.confused[one, other] += 1
     return found
 
 
-def _edit_distances(a: str, b: str) -> NDArray[np.int32]:
-    """The distance of every beginning of `a` to every beginning of `b` (len(a)+1, len(b)+1)."""
+def _aligned(a: str, b: str) -> Iterator[tuple[str, str]]:
+    """The letters of two texts in pairs with the fewest differences; "" where one has none.
+
+    Long texts are cut in two where that costs nothing, so that memory grows with their length and
+    not with its square (Hirschberg, 1975).
+    """
+    if len(a) < 2 or (len(a) + 1) * (len(b) + 1) <= _MOST_CELLS:
+        yield from reversed(_traced(a, b))
+        return
+    half = len(a) // 2
+    (before,) = deque(_edit_distances(a[:half], b), maxlen=1)
+    (after,) = deque(_edit_distances(a[half:][::-1], b[::-1]), maxlen=1)
+    cut = int((before + after[::-1]).argmin())
+    yield from _aligned(a[:half], b[:cut])
+    yield from _aligned(a[half:], b[cut:])
+
+
+def _traced(a: str, b: str) -> list[tuple[str, str]]:
+    """The pairs of two texts from the last to the first."""
+    costs = np.stack(list(_edit_distances(a, b)))
+    pairs = []
+    i, j = len(a), len(b)
+    while i or j:
+        if i and j and costs[i, j] == costs[i - 1, j - 1] + (a[i - 1] != b[j - 1]):
+            i, j = i - 1, j - 1
+            pairs.append((a[i], b[j]))
+        elif i and costs[i, j] == costs[i - 1, j] + 1:
+            i -= 1
+            pairs.append((a[i], ""))
+        else:
+            j -= 1
+            pairs.append(("", b[j]))
+    return pairs
+
+
+def _edit_distances(a: str, b: str) -> Iterator[NDArray[np.int32]]:
+    """The distances of each beginning of `a`, the empty one first, to all of `b` (len(b)+1)."""
     letters = np.array([ord(c) for c in b], np.int32)
     along = np.arange(len(b) + 1, dtype=np.int32)
-    costs = np.empty((len(a) + 1, len(b) + 1), np.int32)
-    costs[0] = along
-    for i, letter in enumerate(a, 1):
-        above = costs[i - 1]
+    above = along
+    yield above
+    for letter in a:
         row = above + 1
         np.minimum(row[1:], above[:-1] + (letters != ord(letter)), out=row[1:])
         # Adding letters costs one each: the running minimum of what is left after them.
-        costs[i] = np.minimum.accumulate(row - along) + along
-    return costs
+        above = np.minimum.accumulate(row - along) + along
+        yield above
