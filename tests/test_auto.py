@@ -87,7 +87,7 @@ def test_stdin_gets_the_general_model(sr: Run, tmp_path: Path) -> None:
     content = (tmp_path / "page.png").read_bytes()
     done = sr("upscale", "-", "-o", "out.png", "-m", "auto", "-x2", "--json", input=content)
     assert done.returncode == 0, done.stderr
-    assert done.note_kinds == ["general-model-chosen"]
+    assert done.note_kinds == ["general-model-unseen"]
 
 
 def test_auto_stands_alone(sr: Run, photo: Path) -> None:

@@ -90,7 +90,8 @@ def test_pages_to_train_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(text_pages, "SAMPLES", {"ell": page_text.SAMPLES["ell"]})
     done = run_tool("text_pages", "train", tmp_path, "--scale", "4", "--count", "5", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "pages").iterdir())) == 3
+    assert len(list((tmp_path / "pages").iterdir())) == 2
+    assert len(list((tmp_path / "screen/lr").iterdir())) == 3
     for path in (tmp_path / "screen/hr").iterdir():
         lr, hr = Image.open(tmp_path / "screen/lr" / path.name), Image.open(path)
         assert hr.size == (480, 480) and lr.size == (120, 120)

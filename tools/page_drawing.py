@@ -77,7 +77,8 @@ class Page:
         """Draw one part from the top of a box; returns where it ends."""
         language = str(self.random.choice(list(words), p=_shares(list(words))))
         low, high = sizes
-        size = int(self.random.integers(low, high + 1))
+        # Small letters more often: they are the ones that are read wrongly.
+        size = round(low + (high - low) * self.random.random() ** 2)
         if self.random.random() < 0.12:
             size = round(size * self.random.uniform(1.3, 2.5))
         ink, paper = self.ink, self.paper

@@ -6,7 +6,8 @@
 
 `train` writes OUT/pages (hr alone, which the trainer degrades as a scan or a photograph) and
 OUT/screen/hr and lr (pairs: what screens and programs make of a page, with coloured stripes or
-reduced by one of five filters), with 6 to 15 lr pixels from line to line. `judge` writes lr
+reduced by one of five filters, also as a JPEG, and scans), with 6 to 15 lr pixels from line to
+line, small ones more often. `judge` writes lr
 with FILE.gt.txt beside FILE.png for `sr benchmark --ocr`, one folder a language, in fonts and words
 that `train` never uses.
 
@@ -78,7 +79,7 @@ def main() -> None:
 
 
 def write_training(folder: Path, scale: int, count: int, seed: int) -> None:
-    """Write `count` pages: three fifths for the trainer to degrade, the others as pairs."""
+    """Write `count` pages: two fifths for the trainer to degrade, the others as pairs."""
     faces = Faces(TRAINING_FONTS)
     words = {name: Words(name, held_out=False) for name in SAMPLES}
     for place in (folder / "pages", folder / "screen/hr", folder / "screen/lr"):
@@ -86,16 +87,16 @@ def write_training(folder: Path, scale: int, count: int, seed: int) -> None:
     for index in range(count):
         random = np.random.default_rng([seed, scale, index])
         name = f"page-{index:05}.png"
-        is_pair = index % 5 >= 3
+        is_pair = index % 5 >= 2
         fine = drawn(faces, words, scale, random, native=not is_pair and index % 2 == 0)
-        if not is_pair and random.random() < 0.6:
+        condition = CONDITIONS[int(random.integers(len(CONDITIONS)))]
+        if condition == "scan":
             fine = photographed(fine, random)
         hr = fine.resize((SIDE, SIDE), Image.Resampling.BOX)
         if is_pair:
             hr.save(folder / "screen/hr" / name)
-            on_screen(fine, (SIDE // scale, SIDE // scale), random).save(
-                folder / "screen/lr" / name
-            )
+            lr = reduced(fine, (SIDE // scale, SIDE // scale), condition, random)
+            Image.fromarray(lr).save(folder / "screen/lr" / name)
         else:
             hr.save(folder / "pages" / name)
         if index % 100 == 99:
@@ -110,6 +111,16 @@ def drawn(
     page = Page((SIDE * fine, SIDE * fine), scale * fine, random)
     page.fill(faces, words, (EM[0] * scale * fine, EM[1] * scale * fine))
     return page.image
+
+
+def reduced(
+    fine: Image.Image, size: tuple[int, int], condition: str, random: np.random.Generator
+) -> NDArray[np.uint8]:
+    """What a condition makes of a page, in `size` (width, height)."""
+    if condition == "scan":
+        return scanned(fine, size, random)
+    lr = np.asarray(on_screen(fine, size, random))
+    return jpeg(lr, random) if condition == "jpeg" else lr
 
 
 def on_screen(fine: Image.Image, size: tuple[int, int], random: np.random.Generator) -> Image.Image:
@@ -161,18 +172,16 @@ def judged_page(
         y = round((place + 0.7) * pitch * up)
         draw.text((round(em * up), y), line, font=style.font, fill=style.ink)
     if condition == "scan":
-        return scanned(image, size, random), "\n".join(lines)
-    lr = np.asarray(on_screen(image, size, random))
-    return (jpeg(lr, random) if condition == "jpeg" else lr), "\n".join(lines)
+        image = photographed(image, random)
+    return reduced(image, size, condition, random), "\n".join(lines)
 
 
 def scanned(
     image: Image.Image, size: tuple[int, int], random: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """A page turned a little, unevenly lit, blurred, with noise, and compressed."""
-    fine = np.asarray(photographed(image, random))
-    sigma = random.uniform(0.3, 0.6) * fine.shape[1] / size[0]
-    soft = cv2.GaussianBlur(fine, (0, 0), sigma)
+    """A page (turned a little, unevenly lit) blurred, with noise, and compressed."""
+    sigma = random.uniform(0.3, 0.6) * image.width / size[0]
+    soft = cv2.GaussianBlur(np.asarray(image), (0, 0), sigma)
     lr = cv2.resize(soft, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     lr += random.standard_normal((*lr.shape[:2], 1)).astype(np.float32) * random.uniform(2, 6)
     return jpeg(np.clip(lr + 0.5, 0, 255).astype(np.uint8), random)

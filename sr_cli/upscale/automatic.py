@@ -26,6 +26,8 @@ def choose_model(job: Job, options: UpscaleOptions, general: ModelRef) -> tuple[
         options: How images are read.
         general: The general model.
     """
+    if job.source == STDIO or job.is_archive or job.is_clip:
+        return general, Note("general-model-unseen", {"model": general.name})
     if _shows_text(job, options):
         ref = parse_model(TEXT)
         return ref, Note("text-model-chosen", {"model": ref.name})
@@ -33,8 +35,6 @@ def choose_model(job: Job, options: UpscaleOptions, general: ModelRef) -> tuple[
 
 
 def _shows_text(job: Job, options: UpscaleOptions) -> bool:
-    if job.source == STDIO or job.is_archive or job.is_clip:
-        return False
     try:
         picture = read_input(job, options)
         return is_page(opaque_8_bit(picture.frames[0]))

@@ -175,6 +175,8 @@ NOTES: dict[str, str] = {
     # -m auto. facts: model
     "text-model-chosen": "looks like a page of text: upscaled with {model}",
     "general-model-chosen": "does not look like a page of text: upscaled with {model}",
+    "general-model-unseen": "-m auto does not look into stdin, clips and archives: upscaled with "
+    "{model}",
     # facts: network, difference
     "tiles-differ": "tiles of {network} differ by up to {difference:g} of 255 from the whole "
     "image; --tile 0 upscales it at once",
