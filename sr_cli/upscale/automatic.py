@@ -26,7 +26,6 @@ def choose_model(job: Job, options: UpscaleOptions, general: ModelRef) -> tuple[
         options: How images are read.
         general: The general model.
     """
-    general = parse_model(None)
     if job.source == STDIO or job.is_archive or job.is_clip:
         return general, Note("general-model-unseen", {"model": general.name})
     if _shows_text(job, options):
