@@ -178,6 +178,7 @@ def test_the_figure_shown_is_that_of_the_weights_that_are_kept(
 def test_a_terminal_has_a_live_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Console(file=io.StringIO(), force_terminal=True, width=80)
     monkeypatch.setattr(train_view, "stderr_console", lambda: terminal)
+    monkeypatch.setattr(train_view, "is_terminal", lambda: True)
     with TrainingView(quiet=False) as view:
         view(Started(tiny_recipe(), tmp_path / "a.safetensors", progress_after(0, seconds=0.0)))
         view(Stepped(progress_after(100, figure=30.25, best=30.5, skipped=2), 0.5, 200))
