@@ -91,7 +91,9 @@ def prepare_output(picture: Picture, job: Job, group: Group) -> tuple[Format, tu
         flat = drop_features(picture, missing, deep=deep)
         picture.frames, picture.notes = flat.frames, flat.notes
     if isinstance(job.source, Path) and not options.strip:
-        picture.notes += notes_on_files_beside(job.source)
+        # An image in bands is prepared twice.
+        beside = notes_on_files_beside(job.source)
+        picture.notes += [note for note in beside if note not in picture.notes]
     width, height = check_result_size(picture, group.size, options.max_pixels)
     wanted = picture.requirements(width, height)
     if options.lossless and not target.can_be_lossless:

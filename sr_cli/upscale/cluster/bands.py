@@ -23,10 +23,10 @@ from sr_cli.engine.raster import examine, upscale_raster_share
 from sr_cli.engine.rows import ReadRows, RowSource
 from sr_cli.engine.size import passes_for
 from sr_cli.engine.windows import Share
+from sr_cli.errors import SrError
 from sr_cli.imaging.picture import Picture
 from sr_cli.imaging.provenance import UsedModel
 from sr_cli.imaging.raster import opened_raster
-from sr_cli.system.files import make_folder
 from sr_cli.system.memory import trim_freed_memory
 from sr_cli.upscale.batch import Batch, RunJob
 from sr_cli.upscale.cluster.steps import Band, Join, Pixels, Prepared, Rows
@@ -38,7 +38,7 @@ from sr_cli.upscale.raster_job import (
     samples_of,
     upscale_raster_job,
 )
-from sr_cli.upscale.request import OnEvent
+from sr_cli.upscale.request import OnEvent, Result
 
 if TYPE_CHECKING:
     from sr_cli.engine.upscaler import Upscaler
@@ -51,14 +51,14 @@ def prepare(job: Job, group: Group, pipeline: Pipeline, file: Path) -> Prepared 
         job: Of the image.
         group: Of the job.
         pipeline: Of the group.
-        file: For the pixels, if they have to be decoded at once; its folder is created.
+        file: For the pixels, if they have to be decoded at once.
 
     Returns:
         Or why the image is not computed in bands, as a word for a note.
 
     Raises:
-        SrError: What `read_input`, `prepared_raster` and `make_folder` raise.
-        OSError: If the file cannot be written.
+        SrError: `unwritable-file`, and what `read_input` and `prepared_raster` raise.
+        OSError: If the input cannot be read.
     """
     if not isinstance(pipeline, NetworkPipeline):
         return "model"
@@ -67,15 +67,18 @@ def prepare(job: Job, group: Group, pipeline: Pipeline, file: Path) -> Prepared 
         with prepared_raster(job, group) as (raster, _, _):
             if reason := _reason_against(raster.picture, pipeline, group):
                 return reason
-            make_folder(file.parent)
             return Prepared(tile, examine(samples_of(raster)))
     picture = read_input(job, group.options)
+    measured = picture.measured
     prepare_output(picture, job, group)
+    if measured and not picture.measured:
+        # Afterwards, nothing tells that it was.
+        picture.notes += group.notes_on_measured()
     if reason := _reason_against(picture, pipeline, group) or _reason_for_whole(picture):
         return reason
     (frame,) = picture.frames
-    make_folder(file.parent)
-    np.ascontiguousarray(frame.pixels).tofile(file)
+    with _writing(job), file.open("wb") as written:
+        written.write(np.ascontiguousarray(frame.pixels).data)
     pixels = Pixels(file, frame.pixels.shape, frame.pixels.dtype.str)
     picture.frames = [replace(frame, pixels=np.empty((0, 0), frame.pixels.dtype))]
     del frame
@@ -117,15 +120,15 @@ def compute_band(
         on_share: Called with the share of the whole image that is done.
 
     Raises:
-        SrError: What `opened_raster` and the network raise.
-        OSError: If the file cannot be written.
+        SrError: `unwritable-file`, and what `opened_raster` and the network raise.
+        OSError: If the input cannot be read.
     """
     assert isinstance(pipeline, NetworkPipeline)
     options, prepared = group.options, band.prepared
     with _tile_of(pipeline.upscaler, prepared.tile):
         if prepared.pixels is not None:
             height, start, rows = _rows_of_pixels(group, pipeline, prepared.pixels, band.share)
-            return _written(rows, start, height, file, on_share)
+            return _written(job, rows, start, height, file, on_share)
         assert prepared.findings is not None
         with opened_raster(
             job.source, options.max_pixels, allow_truncated=options.allow_truncated
@@ -134,7 +137,7 @@ def compute_band(
             start, rows = upscale_raster_share(
                 samples_of(raster), prepared.findings, pipeline, (height, width), band.share
             )
-            return _written(rows, start, height, file, on_share)
+            return _written(job, rows, start, height, file, on_share)
 
 
 @contextmanager
@@ -162,16 +165,30 @@ def _rows_of_pixels(
     return height, round(spans[0].start * height / h) if spans else 0, rows
 
 
+@contextmanager
+def _writing(job: Job) -> Iterator[None]:
+    """What is written here is for the result of a job, and an error is about that."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SrError("unwritable-file", job.target, reason=reason) from error
+
+
 def _written(
-    rows: Iterator[NDArray[Any]], start: int, height: int, file: Path, on_share: OnShare
+    job: Job, rows: Iterator[NDArray[Any]], start: int, height: int, file: Path, on_share: OnShare
 ) -> Rows:
     """The rows of a band in a file."""
     stop = start
-    with file.open("wb") as written:
-        for part in rows:
+    with _writing(job):
+        # An attempt may be repeated under its number.
+        file.open("wb").close()
+    for part in rows:
+        # What computes the rows reads the input, whose errors are others.
+        with _writing(job), file.open("ab") as written:
             written.write(np.ascontiguousarray(part).data)
-            stop += len(part)
-            on_share(stop / height)
+        stop += len(part)
+        on_share(stop / height)
     return Rows(file, start, stop, height)
 
 
@@ -196,9 +213,14 @@ class JoinedBatch(Batch):
         join: Join,
         file: Path,
     ) -> None:
-        computed = _JoinedPipeline(pipeline, join.bands, file)
+        computed = _JoinedPipeline(pipeline, join.bands, file, group.jobs[0])
         super().__init__(group, computed if join.prepared.pixels else pipeline, used, on_event)
         self._join = join
+
+    def run(self) -> Iterator[Result]:
+        # It is said of the result.
+        with _tile_of(self._pipeline.upscalers[0], self._join.prepared.tile):
+            yield from super().run()
 
     def _next_picture(self, job: Job) -> Picture:
         prepared = self._join.prepared
@@ -234,10 +256,11 @@ class JoinedBatch(Batch):
 class _JoinedPipeline:
     """In place of a network's pipeline: the pixels that it would compute are in files."""
 
-    def __init__(self, pipeline: Pipeline, bands: Sequence[Rows], file: Path) -> None:
+    def __init__(self, pipeline: Pipeline, bands: Sequence[Rows], file: Path, job: Job) -> None:
         self._pipeline = pipeline
         self._bands = bands
         self._file = file
+        self._job = job
 
     @property
     def restores(self) -> bool:
@@ -260,7 +283,7 @@ class _JoinedPipeline:
         exact: bool = False,
     ) -> NDArray[Any]:
         """As `Pipeline.run`; the pixels stay on the disk until they are needed."""
-        with self._file.open("wb") as whole:
+        with _writing(self._job), self._file.open("wb") as whole:
             for rows in self._bands:
                 with rows.file.open("rb") as part:
                     shutil.copyfileobj(part, whole, 1 << 20)

@@ -20,7 +20,7 @@ from sr_cli.upscale.cluster.check import existing_folder, make_probe
 from sr_cli.upscale.cluster.connect import value_of
 from sr_cli.upscale.cluster.options import WorkerOptions
 from sr_cli.upscale.cluster.pool import Place, Pool
-from sr_cli.upscale.cluster.steps import Band, Join, Prepared, Rows
+from sr_cli.upscale.cluster.steps import Band, Join, Preparation, Prepared, Rows
 from sr_cli.upscale.cluster.waiting import Item, Split, Waiting
 from sr_cli.upscale.executor import InProcess
 from sr_cli.upscale.outputs import Job
@@ -75,6 +75,7 @@ class OnWorkers:
         self._sent: dict[int, _Sent] = {}
         self._finished: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._leftovers: set[Path] = set()
+        self._splits: list[Split] = []
         self._pace = _TOGETHER
 
     def __enter__(self) -> OnWorkers:
@@ -92,6 +93,8 @@ class OnWorkers:
             self._leftovers |= sent.attempt.folders
         for folder in self._leftovers:
             shutil.rmtree(folder, ignore_errors=True)
+        for split in self._splits:
+            split.folder.remove()
 
     def run(self, group: Group, on_event: OnEvent) -> Iterator[Result]:
         """As `Executor.run`.
@@ -173,8 +176,8 @@ class OnWorkers:
         future = pool.client.submit(
             task.upscale, attempt, workers=[worker.address], pure=False, retries=0
         )
-        if item.split is not None:
-            self._leftovers.add(item.split.folder)
+        if item.split is not None and isinstance(item.step, Preparation):
+            self._splits.append(item.split)
         self._sent[number] = _Sent(items, attempt, place, future)
         place.attempts.append(number)
         future.add_done_callback(lambda _: self._finished.put(number))
@@ -244,13 +247,14 @@ class OnWorkers:
                 sent.place.images += 1
                 yield _as_planned(result, one, job)
             if split is not None:
-                shutil.rmtree(split.folder, ignore_errors=True)
+                split.folder.remove()
         elif split.ended:
             # Another of its bands failed.
             pass
         elif outcome.results:
             split.ended = True
             waiting.drop(split)
+            split.folder.remove()
             yield _as_planned(outcome.results[0], item, sent.attempt.group.jobs[0])
         else:
             _continue(item, split, outcome, waiting)
@@ -272,6 +276,7 @@ def _continue(item: Item, split: Split, outcome: task.Outcome, waiting: Waiting)
                 reason = "halo"
     if reason:
         split.ended = True
+        split.folder.remove()
         waiting.add(Item(item.job, notes=(Note("not-split", {"reason": reason}),)))
 
 
@@ -325,6 +330,12 @@ def _as_planned(result: Result, item: Item, there: Job) -> Result:
         Note(n.kind, {k: as_planned(v) if k == "file" else v for k, v in n.facts.items()})
         for n in (*result.notes, *item.notes)
     ]
+    seconds = time.monotonic() - item.split.began if item.split else result.seconds
     return replace(
-        result, source=planned.source, target=planned.target, error=error, notes=tuple(notes)
+        result,
+        source=planned.source,
+        target=planned.target,
+        error=error,
+        notes=tuple(notes),
+        seconds=seconds,
     )

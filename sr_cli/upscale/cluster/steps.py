@@ -99,10 +99,12 @@ class Join:
     Attributes:
         prepared: What is known of the image.
         bands: From top to bottom.
+        folder: For all files.
     """
 
     prepared: Prepared
     bands: tuple[Rows, ...]
+    folder: Path
 
 
 Step = Preparation | Band | Join

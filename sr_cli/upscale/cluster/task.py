@@ -68,7 +68,9 @@ class Attempt:
         return {self.folder_of(job) for job in self.group.jobs}
 
     def folder_of(self, job: Job) -> Path:
-        """The folder of this attempt next to a result."""
+        """The folder of this attempt next to a result, or with the bands that it joins."""
+        if isinstance(self.step, Join):
+            return self.step.folder / f"join-{self.number}"
         parent = tempfile.gettempdir() if address_of(job.target) else job.target.parent
         return Path(parent, f".sr-{self.run}-{self.number}")
 
@@ -119,9 +121,7 @@ def _upscale_images(attempt: Attempt, pipeline: Pipeline, used: tuple[UsedModel,
     group, watch = attempt.group, _watch(attempt.run)
     staged = replace(group, jobs=tuple(_staged(attempt, index) for index in range(len(group.jobs))))
     if isinstance(attempt.step, Join):
-        folder = attempt.folder_of(group.jobs[0])
-        folder.mkdir(exist_ok=True)
-        whole = folder / ".pixels"
+        whole = attempt.folder_of(group.jobs[0]) / ".pixels"
         batch: Batch = JoinedBatch(staged, pipeline, used, watch, attempt.step, whole)
     else:
         batch = Batch(staged, pipeline, used, watch)
@@ -174,7 +174,8 @@ def _take_step(attempt: Attempt, step: Preparation | Band, pipeline: Pipeline) -
         else:
             made = compute_band(job, group, pipeline, step, file, report)
     except OSError as error:
-        raise SrError("unwritable-file", file, reason=error.strerror or str(error)) from error
+        reason = error.strerror or str(error)
+        raise SrError("unreadable-file", job.source, reason=reason) from error
     ready = describe_pipeline(pipeline, group)
     return Outcome(not_split=made) if isinstance(made, str) else Outcome(ready=ready, made=made)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from sr_cli.engine.windows import Share
 from sr_cli.errors import Note
 from sr_cli.imaging.decode import read_size
+from sr_cli.upscale.cluster.folders import BandFolder
 from sr_cli.upscale.cluster.steps import Band, Join, Preparation, Prepared, Rows, Step
 from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.remote import address_of, fetched
@@ -21,17 +22,19 @@ class Split:
 
     Attributes:
         count: The number of bands.
-        folder: Where they are written, next to the result.
+        folder: Where they are written.
         prepared: What is known of it, after the first step.
         rows: The bands that are done, by index.
         ended: Whether all are done, or the image failed, or is computed as a whole.
+        began: When its first step was sent, by `time.monotonic`.
     """
 
     count: int
-    folder: Path
+    folder: BandFolder
     prepared: Prepared | None = None
     rows: dict[int, Rows] = field(default_factory=dict)
     ended: bool = False
+    began: float = field(default_factory=time.monotonic)
 
     @property
     def share_done(self) -> float:
@@ -41,7 +44,7 @@ class Split:
     def bands(self, prepared: Prepared) -> list[Band]:
         """The second steps. Their workers need no metadata."""
         self.prepared, lean = prepared, replace(prepared, picture=None)
-        return [Band(lean, Share(i, self.count), self.folder) for i in range(self.count)]
+        return [Band(lean, Share(i, self.count), self.folder.path) for i in range(self.count)]
 
     def joined(self) -> Join | None:
         """The last step; None if bands do not fit together.
@@ -53,7 +56,7 @@ class Split:
         bands = tuple(rows for rows in found if rows.start < rows.stop)
         edges = [0, *(rows.stop for rows in bands)]
         fits = [rows.start for rows in bands] == edges[:-1] and edges[-1] == bands[-1].height
-        return Join(self.prepared, bands) if fits else None
+        return Join(self.prepared, bands, self.folder.path) if fits else None
 
 
 @dataclass
@@ -149,5 +152,5 @@ class Waiting:
         if size is None or size[0] * size[1] <= self._split_pixels:
             return Item(job)
         count = -(-size[0] * size[1] // self._split_pixels)
-        folder = job.target.absolute().parent / f".sr-{self._run}-bands-{self._next}"
-        return Item(job, split=Split(count, folder), step=Preparation(folder))
+        folder = BandFolder(job.target.absolute().parent, f"{self._run}-{self._next}")
+        return Item(job, split=Split(count, folder), step=Preparation(folder.path))
