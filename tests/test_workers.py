@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from helpers.command import BICUBIC, Run, start_process
 from helpers.dask import dask_cluster, needs_dask
 from helpers.images import encoded, save, size_of, smooth
@@ -164,15 +166,58 @@ def test_bands_give_the_bytes_of_one_process(
     sr: Run, tmp_path: Path, cluster: str, factor: str
 ) -> None:
     save(tmp_path / "in/large.png", 60, 150)
+    (tmp_path / "in/large.pgw").touch()
     Image.fromarray(smooth(150, 50, top=65535)[..., 0]).save(tmp_path / "in/deep.png")
     save(tmp_path / "in/small.jpg", 20, 20)
-    options = ("-m", "espcn", factor, "--threads", "1", "--tile", "16")
-    assert sr("upscale", "in", "-o", "one", *options).returncode == 0
-    split = ("--cluster", cluster, "--split-pixels", "2000", "--json")
-    many = sr("upscale", "in", "-o", "many", *options, *split)
-    assert many.returncode == 0 and not many.notes
+    options = ("-m", "espcn", factor, "--threads", "1", "--tile", "16", "--json")
+    one = sr("upscale", "in", "-o", "one", *options)
+    many = sr(
+        "upscale", "in", "-o", "many", *options, "--cluster", cluster, "--split-pixels", "2000"
+    )
+    assert one.returncode == many.returncode == 0
     assert files_of(tmp_path / "one") == files_of(tmp_path / "many")
     assert len(list((tmp_path / "many").iterdir())) == 3
+    ended = [[r for r in done.records if r["status"] == "done"] for done in (one, many)]
+    assert without_time(ended[0], "one") == without_time(ended[1], "many")
+    assert [note["kind"] for note in many.notes] == ["files-beside-unread"]
+
+
+def test_bands_that_a_killed_command_left_are_removed(
+    sr: Run, scans: Path, cluster: str, tmp_path: Path
+) -> None:
+    left, used = tmp_path / "out/.sr-1-1-bands", tmp_path / "out/.sr-2-1-bands"
+    for folder in (left, used):
+        folder.mkdir(parents=True)
+        (folder / "3").touch()
+    (left / ".lock").touch()
+    options = ("-m", "espcn", "-x3", "--cluster", cluster, "--split-pixels", "100")
+    with FileLock(used / ".lock"):
+        assert sr("upscale", scans / "a.png", "-o", "out/", *options).returncode == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [used.name, "a.png"]
+
+
+def test_a_split_image_takes_as_long_as_its_steps_and_may_lose_its_input(
+    sr: Run, tmp_path: Path
+) -> None:
+    geotiffs = pytest.importorskip("helpers.geotiffs")
+    save(tmp_path / "in/a.png", 30, 20)
+    geotiffs.write_scene(tmp_path / "in/gone.tif", geotiffs.scene(60, 40, 1, "uint8", 20, 240))
+    setup = (
+        "import time\n"
+        "compute = task.compute_band\n"
+        "def slowly(job, *more):\n"
+        "    time.sleep(0.7)\n"
+        "    if job.source.suffix == '.tif': job.source.unlink(missing_ok=True)\n"
+        "    return compute(job, *more)\n"
+        "task.compute_band = slowly"
+    )
+    with dask_cluster(tmp_path, setup) as address:
+        split = ("--cluster", address, "--split-pixels", "500", "--json")
+        done = sr("upscale", "in", "-o", "out", "-m", "espcn", "-x3", *split)
+    assert done.returncode == 1 and done.error_codes == ["unreadable-file"]
+    (made,) = [r for r in done.records if r["status"] == "done"]
+    assert made["seconds"] >= 0.7
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
 
 
 FEW_ROWS = """
@@ -326,6 +371,21 @@ def test_nobody_answers(sr: Run, photo: Path, monkeypatch: pytest.MonkeyPatch) -
     assert [p.name for p in photo.parent.iterdir()] == [photo.name]
 
 
+def test_another_server_answers(sr: Run, photo: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def answer() -> None:
+            with other.accept()[0] as peer:
+                peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                peer.recv(1 << 16)
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        done = sr(*BICUBIC, photo, "--cluster", f"tcp://127.0.0.1:{other.getsockname()[1]}")
+        answering.join()
+    assert done.returncode == 2 and done.error_codes == ["cluster-unreachable"]
+
+
 def test_an_input_is_not_replaced_by_workers(sr: Run, photo: Path, cluster: str) -> None:
     before = photo.read_bytes()
     done = sr(*BICUBIC, photo, "-o", photo, "-y", "--cluster", cluster)
@@ -334,7 +394,15 @@ def test_an_input_is_not_replaced_by_workers(sr: Run, photo: Path, cluster: str)
 
 
 def test_workers_that_are_not_fit(sr: Run, scans: Path, tmp_path: Path) -> None:
-    setup = "if worker.name == 1:\n    check.__version__ = '0.0'"
+    updated = tmp_path / "updated"
+    setup = (
+        "import os\n"
+        "versions = check._versions\n"
+        "def older():\n"
+        f"    return versions() if os.path.exists({str(updated)!r}) else {{'sr': '0.0'}}\n"
+        "if worker.name == 1:\n"
+        "    check._versions, check._compute = older, lambda probe: 'cpu bf16'"
+    )
     (scans / "broken.png").unlink()
     with dask_cluster(tmp_path, setup) as address:
         command = (*BICUBIC, "in", "-r", "-o", "out", "--cluster", address, "-v")
@@ -344,6 +412,10 @@ def test_workers_that_are_not_fit(sr: Run, scans: Path, tmp_path: Path) -> None:
         assert b"worker 1: sr differs" in refused.stderr and b"1 of 2 workers" in refused.stderr
         assert not (tmp_path / "out").exists()
         done = sr(*command, "--some")
+        updated.touch()
+        other = sr(*command, "-y")
+    assert other.returncode == 2 and b"precision differs" in other.stderr
+    assert other.error_codes == ["worker-unfit", "workers-refused"]
     assert done.returncode == 0 and b"worker 0: 5 images" in done.stderr
     assert len(files_of(tmp_path / "out")) == 5
 

@@ -143,13 +143,20 @@ def _remote_client(options: WorkerOptions) -> Any:
     try:
         asyncio.run(_find_scheduler(address, security))
         return Client(address, timeout=PATIENCE, security=security, name="sr")
-    except (OSError, ValueError, TypeError, asyncio.TimeoutError) as error:
-        # Dask's message repeats the address and the time; its cause says what happened.
-        cause = error.__cause__ or error
-        reason = (str(cause) or "no answer").splitlines()[0]
+    except Exception as error:
+        # What answers may be no scheduler, and its bytes anything: a length of 3 EiB, for instance.
         raise RefusedError(
-            "cluster-unreachable", address, seconds=PATIENCE, reason=reason
+            "cluster-unreachable", address, seconds=PATIENCE, reason=_reason(error)
         ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """What happened, without the address and the time that Dask repeats around it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    error = getattr(error, "real_error", None) or error
+    said = (isinstance(error, OSError) and error.strerror) or str(error)
+    return (said or "no answer").splitlines()[0]
 
 
 async def _find_scheduler(address: str, security: Any) -> None:

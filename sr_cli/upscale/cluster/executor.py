@@ -120,7 +120,15 @@ class OnWorkers:
         self._pool = pool = self._pool or Pool(self._options)
         with _mark(group) as mark:
             pool.begin(make_probe(group, mark), on_event)
-            yield from self._place_all(group, pool, on_event, described=bool(clips))
+            try:
+                yield from self._place_all(group, pool, on_event, described=bool(clips))
+            except SrError:
+                raise
+            except Exception as error:
+                # Whatever Dask raises of a connection that is gone.
+                if pool.client.status == "running":
+                    raise
+                raise SrError("cluster-lost", pool.address) from error
         for place in pool.places.values():
             seconds = time.monotonic() - place.since
             on_event(WorkerRate(place.worker.name, place.images, seconds))

@@ -100,7 +100,9 @@ class Pool:
                 raise self._no_workers()
             time.sleep(_BLINK)
             facts |= self._answers(on_event)
-        self._compute = most_common(list(facts.values()))
+        # Those that are left out for another reason have no say in the precision.
+        fit = [found for found in facts.values() if difference(found, self._wanted) is None]
+        self._compute = most_common(fit)
         self._admit(facts, on_event)
         if self._unfit and (not self._options.some or not self.places):
             workers = len(self._unfit) + len(self.places)
