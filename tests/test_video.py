@@ -45,7 +45,7 @@ def names(folder: Path) -> list[str]:
         (("-x3", "-f", "mkv"), "clip_x3.mkv"),
         (("--width", "48"), "clip_w48.mp4"),
         (("-x2", "--suffix", "_big"), "clip_big.mp4"),
-        (("-x2", "-o", "out/"), "out/clip.mp4"),
+        (("-x2", "-o", "out/", "-f", "mp4"), "out/clip.mp4"),
         (("-x2", "-o", "new/b.webm"), "new/b.webm"),
         (("-x2", "-o", "b.mov", "--codec", "hevc", "--crf", "30"), "b.mov"),
     ],

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from helpers.clips import Made, frames_of, packets_of, times_of
-from helpers.command import BICUBIC, Run, start_process
+from helpers.clips import Made, frames_of, moving, packets_of, times_of
+from helpers.command import BICUBIC, Run, run_process, start_process
 
 from sr_cli import Result, UpscaleOptions, upscale_files
 from sr_cli.upscale.request import ClipProgress, Event
@@ -123,7 +123,18 @@ def test_two_processes_do_not_write_the_same_result(source: Path, tmp_path: Path
 
 def long_clip(path: Path) -> Path:
     """A clip of three segments of the default length."""
-    return Made(times=[512 * n for n in range(700)]).write(path)
+    return Made(times=[512 * n for n in range(700)]).write(path, moving(700, 32, 32))
+
+
+def test_every_run_writes_the_same_bytes(tmp_path: Path) -> None:
+    made = Made(width=160, height=120, times=[512 * n for n in range(60)])
+    made.write(tmp_path / "a.mp4", moving(60, 160, 120))
+    for value in ("1", "170"):
+        # glibc fills new memory with it: what is read from there makes a difference.
+        env = {"MALLOC_PERTURB_": value}
+        done = run_process(*BICUBIC, "a.mp4", "-o", f"{value}.mp4", cwd=tmp_path, env=env)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "1.mp4").read_bytes() == (tmp_path / "170.mp4").read_bytes()
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -144,6 +155,8 @@ def test_signals_lose_at_most_one_segment(sent: signal.Signals, sr: Run, tmp_pat
     assert done.records[0]["frames"] in (241, 481)
     assert times_of(tmp_path / "a_x2.mp4") == times_of(tmp_path / "a.mp4")
     assert not folder.exists()
+    assert sr(*BICUBIC, "a.mp4", "-o", "unbroken.mp4").returncode == 0
+    assert (tmp_path / "a_x2.mp4").read_bytes() == (tmp_path / "unbroken.mp4").read_bytes()
 
 
 _LIMITED = """

@@ -11,6 +11,12 @@ from numpy.typing import NDArray
 from sr_cli.video.encoding import ENCODERS, Encoding, encoded_format
 from sr_cli.video.pyav import load_av
 
+_AVX512 = 256
+"""OpenCV's CPU_AVX512_SKX: the parts of AVX-512 that x264 uses."""
+
+_NARROW = {16: "keyint=1", 32: "ctu=16", 64: "ctu=16"}
+"""By width: frames one coding tree unit wide come out wrong at times (x265 4.2)."""
+
 
 def open_encoder(encoding: Encoding) -> Any:
     """An encoder without a container.
@@ -23,7 +29,7 @@ def open_encoder(encoding: Encoding) -> Any:
     """
     av = load_av()
     context = av.CodecContext.create(ENCODERS[encoding.codec].name, "w")
-    context.options = dict(encoding.options)
+    context.options = _options(encoding)
     if encoding.rate is not None:
         context.framerate = encoding.rate
     context.flags |= av.codec.context.Flags.global_header
@@ -38,7 +44,7 @@ def add_encoder(container: Any, encoding: Encoding) -> Any:
         PyAV's stream.
     """
     encoder = ENCODERS[encoding.codec]
-    stream = container.add_stream(encoder.name, rate=encoding.rate, options=dict(encoding.options))
+    stream = container.add_stream(encoder.name, rate=encoding.rate, options=_options(encoding))
     _configure(stream.codec_context, encoding)
     stream.time_base = encoding.time_base
     if encoder.tag and container.format.name in ("mp4", "mov"):
@@ -46,6 +52,19 @@ def add_encoder(container: Any, encoding: Encoding) -> Any:
     if encoding.display_matrix is not None:
         stream.set_display_matrix(encoding.display_matrix)
     return stream
+
+
+def _options(encoding: Encoding) -> dict[str, str]:
+    """The encoder's options, with what its library needs here to be right in every run."""
+    options = dict(encoding.options)
+    more = {}
+    if encoding.codec == "h264" and cv2.checkHardwareSupport(_AVX512):
+        # With AVX-512, its macroblock tree (core 165) reads memory that was never written to:
+        # results differ from run to run.
+        more["x264-params"] = "asm=avx2"
+    if encoding.codec == "hevc" and encoding.width in _NARROW:
+        more["x265-params"] = _NARROW[encoding.width]
+    return options | {key: ":".join(filter(None, (options.get(key), more[key]))) for key in more}
 
 
 def _configure(context: Any, encoding: Encoding) -> None:

@@ -39,8 +39,7 @@ ENCODERS = {
         "libx265",
         {"preset": "fast"},
         19,
-        # Lossless, x265 of PyAV 18.1 wrote wrong frames of flat colours with fast and with slow.
-        {"preset": "medium", "x265-params": "lossless=1"},
+        {"x265-params": "lossless=1"},
         tag="hvc1",
     ),
     "av1": Encoder("libsvtav1", {"preset": "8"}, 24),

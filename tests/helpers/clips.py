@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 KR_KB = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
 """By MatrixCoefficients: ITU-R BT.709, BT.601 and BT.2020."""
 
-LOSSLESS = {"libx264": {"qp": "0"}, "libx265": {"x265-params": "lossless=1:log-level=none"}}
+LOSSLESS = {
+    "libx264": {"qp": "0"},
+    "libx265": {"x265-params": "lossless=1:log-level=none:ctu=16"},
+}
 
 
 @dataclass
@@ -44,8 +48,8 @@ class Made:
     def frame(self, planes: Sequence[NDArray[Any] | int], pts: int) -> av.VideoFrame:
         """A frame of planes (h, w), or of one value each."""
         frame = av.VideoFrame(self.width, self.height, self.pixel_format)
+        deep = frame.format.components[0].bits > 8
         for target, values in zip(frame.planes, planes, strict=True):
-            deep = target.buffer_size >= 2 * target.width * target.height
             rows = np.frombuffer(target, np.uint16 if deep else np.uint8)
             rows = rows.reshape(-1, target.line_size // rows.itemsize)
             rows[: target.height, : target.width] = values
@@ -73,6 +77,16 @@ class Made:
                 container.mux(stream.encode(self.frame(planes, pts)))
             container.mux(stream.encode())
         return path
+
+
+def moving(count: int, width: int, height: int) -> list[list[NDArray[Any]]]:
+    """4:2:0 contents of frames: a smooth texture that moves, and jumps every 40 frames."""
+    noise = np.random.default_rng(1).integers(0, 256, (height + 40, width + 400), np.uint8)
+    texture = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 3), None, 16, 235, cv2.NORM_MINMAX)
+    views = [
+        texture[n % 40 :, n // 40 * 90 % 300 + n % 40 :][:height, :width] for n in range(count)
+    ]
+    return [[view, view[::2, ::2] // 2 + 64, 192 - view[::2, ::2] // 2] for view in views]
 
 
 def frames_of(path: Path) -> list[av.VideoFrame]:
