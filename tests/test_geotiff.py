@@ -482,12 +482,7 @@ def test_a_mask_in_the_file_is_kept_and_never_blended(
     bands[:, 60:70, 5:20] = options.get("nodata", 200)
     valid = np.full((91, 83), 255, np.uint8)
     valid[20:40, 30:61] = 0
-    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
-        write_scene(tmp_path / "a.tif", bands, **options)
-        with rasterio.open(tmp_path / "a.tif", "r+") as file:
-            file.write_mask(valid)
-        with rasterio.open(tmp_path / "a.tif", "r+") as file:
-            file.build_overviews([2, 4], rasterio.enums.Resampling.nearest)
+    write_scene(tmp_path / "a.tif", bands, mask=valid, overviews=(2, 4), **options)
     done = sr(*command, "a.tif", "--json")
     assert done.returncode == 0 and "mask-pages-skipped" not in done.note_kinds
     assert facts_of(tmp_path / "a_x2.tif") == facts_of(tmp_path / "a.tif")
@@ -501,10 +496,8 @@ def test_a_mask_in_the_file_is_kept_and_never_blended(
 
 
 def test_a_mask_of_another_kind_is_said_to_be_lost(sr: Run, tmp_path: Path) -> None:
-    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
-        write_scene(tmp_path / "a.tif", scene(40, 50, 3, "uint8", 0, 255), compress="jpeg")
-        with rasterio.open(tmp_path / "a.tif", "r+") as file:
-            file.write_mask(np.full((40, 50), 255, np.uint8))
+    bands, valid = scene(40, 50, 3, "uint8", 0, 255), np.full((40, 50), 255, np.uint8)
+    write_scene(tmp_path / "a.tif", bands, compress="jpeg", mask=valid)
     done = sr(*BICUBIC, "a.tif", "--json")
     assert {"kind": "mask-pages-skipped", "count": 1} in done.notes
     assert corners_of(tmp_path / "a_x2.tif") == corners_of(tmp_path / "a.tif")
