@@ -31,7 +31,7 @@ from sr_cli.engine.options import EngineOptions
 from sr_cli.engine.pipeline import build_pipeline
 from sr_cli.engine.size import Size
 from sr_cli.imaging import raster
-from sr_cli.imaging.codecs import tiff_tiles
+from sr_cli.imaging.codecs import tiff_pages, tiff_tiles
 from sr_cli.imaging.decode import read_picture
 from sr_cli.registry.ref import parse_model
 
@@ -495,12 +495,53 @@ def test_a_mask_in_the_file_is_kept_and_never_blended(
         assert (file.read(1)[small] != 3).all()
 
 
-def test_a_mask_of_another_kind_is_said_to_be_lost(sr: Run, tmp_path: Path) -> None:
+WHOLE: list[tuple[str, ...]] = [
+    (*BICUBIC, "--compare"),
+    (*BICUBIC, "--verify"),
+    (*BICUBIC, "--wrap", "y"),
+    (*BICUBIC, "--flatten", "-f", "png"),
+    ("upscale", "-m", "espcn", "-x2", "--consistent"),
+    ("upscale", "-m", "espcn", "-x2", "--tile", "0"),
+]
+
+
+@pytest.mark.parametrize("command", WHOLE, ids=lambda words: words[-1])
+def test_a_mask_of_what_is_read_at_once_is_said_to_be_lost(
+    sr: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    valid = np.full((40, 50), 255, np.uint8)
+    valid[5:20, 10:30] = 0
+    kinds: dict[str, tuple[int, dict[str, str]]] = {
+        "uint8": (3, {"photometric": "rgb", "compress": "deflate"}),
+        "uint16": (1, {}),
+        "float32": (2, {}),
+    }
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for dtype, (count, options) in kinds.items():
+        bands = scene(40, 50, count, dtype, 20, 200)
+        write_scene(folder / f"{dtype}.tif", bands, mask=valid, overviews=(2,), **options)
+    done = sr(*command, "in", "-o", "out", "--json")
+    assert done.returncode == 0
+    # That of each overview as well.
+    skipped = {"kind": "mask-pages-skipped", "count": 2}
+    assert done.notes.count(skipped) == len(kinds)
+    for path in (tmp_path / "out").glob("*[0-9].tif"):
+        with tifffile.TiffFile(path) as file:
+            assert not any(tiff_pages.is_mask(page) for page in file.pages)
+
+
+def test_a_mask_of_another_kind_is_said_to_be_lost(
+    sr: Run, sr_process: Run, tmp_path: Path
+) -> None:
     bands, valid = scene(40, 50, 3, "uint8", 0, 255), np.full((40, 50), 255, np.uint8)
     write_scene(tmp_path / "a.tif", bands, compress="jpeg", mask=valid)
     done = sr(*BICUBIC, "a.tif", "--json")
-    assert {"kind": "mask-pages-skipped", "count": 1} in done.notes
+    note = {"kind": "mask-pages-skipped", "count": 1}
+    assert note in done.notes
     assert corners_of(tmp_path / "a_x2.tif") == corners_of(tmp_path / "a.tif")
+    content = (tmp_path / "a.tif").read_bytes()
+    assert note in sr_process(*BICUBIC, "-", "-o", "b.tif", "--json", input=content).notes
 
 
 def test_a_result_says_that_it_is_not_cloud_optimised(sr: Run, tmp_path: Path) -> None:
