@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import struct
 from pathlib import Path
 from typing import Any
@@ -445,6 +446,43 @@ def test_a_truncated_file_leaves_nothing(sr: Run, tmp_path: Path, keep: float) -
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tif", "a_x2.tif", "whole.tif"]
     assert sr(*BICUBIC, "-y", "--allow-truncated", "a.tif").returncode == 0
     assert facts_of(tmp_path / "a_x2.tif") == facts_of(tmp_path / "whole.tif")
+
+
+@pytest.mark.parametrize(
+    ("stop", "code", "errors"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 1, ["unwritable-file"]),
+        (KeyboardInterrupt(), 130, []),
+    ],
+    ids=["full disk", "interrupted"],
+)
+def test_what_ends_in_the_middle_of_a_file_leaves_nothing(
+    sr: Run,
+    tmp_path: Path,
+    small_windows: None,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: BaseException,
+    code: int,
+    errors: list[str],
+) -> None:
+    tiles = {"tiled": True, "blockxsize": 64, "blockysize": 64, "compress": "deflate"}
+    write_scene(tmp_path / "a.tif", scene(300, 70), **tiles)
+    (tmp_path / "a_x2.tif").write_bytes(b"mine")
+    whole_tile, written = tiff_tiles._whole_tile, []
+
+    def end_later(*arguments: Any) -> np.ndarray:
+        written.append(1)
+        if len(written) == 8:
+            assert len(list(tmp_path.glob(".sr-*"))) == 1
+            raise stop
+        return whole_tile(*arguments)
+
+    monkeypatch.setattr(tiff_tiles, "_whole_tile", end_later)
+    done = sr(*BICUBIC, "-y", "a.tif")
+    assert len(written) == 8
+    assert done.returncode == code and done.error_codes == errors
+    assert (tmp_path / "a_x2.tif").read_bytes() == b"mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tif", "a_x2.tif"]
 
 
 def test_a_compression_that_is_not_supported_is_named(sr: Run, tmp_path: Path) -> None:
