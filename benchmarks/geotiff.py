@@ -2,9 +2,11 @@
 
     python benchmarks/geotiff.py [--model bicubic --width 20000 --height 20000]
     python benchmarks/geotiff.py --model espcn --width 4000 --height 4000
+    python benchmarks/geotiff.py --verdicts
 
-The file is uint16, tiled, Deflate, with a hole of nodata and overviews. rasterio (extra dev) writes
-it, and judges the result: bounds, coordinate system, nodata, overviews.
+The file is uint16, tiled, Deflate, with a border of nodata and overviews. rasterio (extra dev)
+writes it, and judges the result: bounds, coordinate system, nodata, overviews, and of every pixel
+whether it has a value. With `--verdicts`, it judges a small file for each feature of the format.
 """
 
 from __future__ import annotations
@@ -20,11 +22,13 @@ from typing import Any
 
 import numpy as np
 import rasterio
+from geotiff_verdicts import is_bigtiff, print_verdicts
 from rasterio.enums import Resampling
 from rasterio.transform import from_origin
 from rasterio.windows import Window
 
 _BLOCK = 512
+_ROWS = 128
 
 
 def write_scene(path: Path, width: int, height: int, bands: int, compress: str) -> None:
@@ -61,10 +65,11 @@ def check(source: Path, result: Path, scale: int) -> None:
         assert (b.width, b.height) == (a.width * scale, a.height * scale)
         assert tuple(b.bounds) == tuple(a.bounds) and b.crs == a.crs
         assert b.nodatavals == a.nodatavals and b.overviews(1) == a.overviews(1)
-        middle = Window(a.width // 2, 0, _BLOCK, _BLOCK)
-        larger = Window(*(scale * n for n in middle.flatten()))
-        before, after = a.read(1, window=middle), b.read(1, window=larger)
-        assert np.array_equal(after == 0, np.kron(before == 0, np.ones((scale, scale), bool)))
+        for top in range(0, a.height, _ROWS):
+            rows = Window(0, top, a.width, min(_ROWS, a.height - top))
+            larger = Window(*(scale * n for n in rows.flatten()))
+            before, after = ((f.read(window=w) == 0).all(0) for f, w in ((a, rows), (b, larger)))
+            assert np.array_equal(after, before.repeat(scale, 0).repeat(scale, 1))
 
 
 def main() -> None:
@@ -76,7 +81,11 @@ def main() -> None:
     parser.add_argument("--scale", type=int, default=2)
     parser.add_argument("--compress", default="deflate", help="as GDAL names it; none")
     parser.add_argument("--folder", type=Path, default=None)
+    parser.add_argument("--verdicts", action="store_true", help="a table of rasterio's verdicts")
     options = parser.parse_args()
+    if options.verdicts:
+        print_verdicts()
+        return
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         source, result = Path(folder) / "in.tif", Path(folder) / "out.tif"
         write_scene(source, options.width, options.height, options.bands, options.compress)
@@ -89,6 +98,7 @@ def main() -> None:
         if status:
             raise SystemExit("sr upscale failed")
         check(source, result, options.scale)
+        kind = "BigTIFF" if is_bigtiff(result) else "classic TIFF"
         sizes = [path.stat().st_size / 1e9 for path in (source, result)]
     samples = options.width * options.height * options.bands * 2
     print(
@@ -96,7 +106,7 @@ def main() -> None:
         f"peak {usage.ru_maxrss * 1024 / 1e9:.2f} GB, {seconds:.0f} s "
         f"({usage.ru_utime + usage.ru_stime:.0f} s of processors); decoded "
         f"{samples / 1e9:.1f} -> {samples * options.scale**2 / 1e9:.1f} GB, "
-        f"files {sizes[0]:.1f} -> {sizes[1]:.1f} GB"
+        f"files {sizes[0]:.1f} -> {sizes[1]:.1f} GB ({kind})"
     )
 
 

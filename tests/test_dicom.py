@@ -423,6 +423,39 @@ def test_nothing_about_the_patient_is_ever_said(
 WINDOWS = ("number", "window")
 
 
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"PixelData": None}, "unsupported-dicom"),
+        ({"PixelData": b""}, "undecodable-pixels"),
+        ({"PixelData": b"\0" * 958}, "undecodable-pixels"),
+        ({"NumberOfFrames": 3}, "undecodable-pixels"),
+        ({"Rows": 65535}, "undecodable-pixels"),
+        ({"Rows": 0}, "undecodable-pixels"),
+        ({"Columns": None}, "damaged-image"),
+        ({"BitsStored": None}, "damaged-image"),
+        ({"PixelRepresentation": None}, "undecodable-pixels"),
+        ({"PixelData": gray().tobytes() + b"\0" * 500}, None),
+    ],
+    ids=lambda value: value if isinstance(value, str | None) else "".join(value),
+)
+def test_data_of_another_length_than_the_header_says(
+    sr: Run, tmp_path: Path, change: dict[str, Any], code: str | None
+) -> None:
+    found = slice_of(gray())
+    for name, value in change.items():
+        if value is None:
+            delattr(found, name)
+        else:
+            setattr(found, name, value)
+    write(tmp_path / "a.dcm", found)
+    done = sr(*BICUBIC, "a.dcm", "-v")
+    assert done.error_codes == ([code] if code else [])
+    said = done.stdout + done.stderr
+    assert b"Secret" not in said and b"S-77" not in said
+    assert (tmp_path / "a_x2.dcm").exists() == (code is None)
+
+
 def test_a_network_is_tuned_to_the_values_in_their_range(
     sr: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import struct
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from sr_cli.engine.options import EngineOptions
 from sr_cli.engine.pipeline import build_pipeline
 from sr_cli.engine.size import Size
 from sr_cli.imaging import raster
-from sr_cli.imaging.codecs import tiff_tiles
+from sr_cli.imaging.codecs import tiff_pages, tiff_tiles
 from sr_cli.imaging.decode import read_picture
 from sr_cli.registry.ref import parse_model
 
@@ -447,6 +448,43 @@ def test_a_truncated_file_leaves_nothing(sr: Run, tmp_path: Path, keep: float) -
     assert facts_of(tmp_path / "a_x2.tif") == facts_of(tmp_path / "whole.tif")
 
 
+@pytest.mark.parametrize(
+    ("stop", "code", "errors"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 1, ["unwritable-file"]),
+        (KeyboardInterrupt(), 130, []),
+    ],
+    ids=["full disk", "interrupted"],
+)
+def test_what_ends_in_the_middle_of_a_file_leaves_nothing(
+    sr: Run,
+    tmp_path: Path,
+    small_windows: None,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: BaseException,
+    code: int,
+    errors: list[str],
+) -> None:
+    tiles = {"tiled": True, "blockxsize": 64, "blockysize": 64, "compress": "deflate"}
+    write_scene(tmp_path / "a.tif", scene(300, 70), **tiles)
+    (tmp_path / "a_x2.tif").write_bytes(b"mine")
+    whole_tile, written = tiff_tiles._whole_tile, []
+
+    def end_later(*arguments: Any) -> np.ndarray:
+        written.append(1)
+        if len(written) == 8:
+            assert len(list(tmp_path.glob(".sr-*"))) == 1
+            raise stop
+        return whole_tile(*arguments)
+
+    monkeypatch.setattr(tiff_tiles, "_whole_tile", end_later)
+    done = sr(*BICUBIC, "-y", "a.tif")
+    assert len(written) == 8
+    assert done.returncode == code and done.error_codes == errors
+    assert (tmp_path / "a_x2.tif").read_bytes() == b"mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tif", "a_x2.tif"]
+
+
 def test_a_compression_that_is_not_supported_is_named(sr: Run, tmp_path: Path) -> None:
     write_scene(tmp_path / "a.tif", scene(20, 30, 2, dtype="float32"))
     content = (tmp_path / "a.tif").read_bytes()
@@ -482,12 +520,7 @@ def test_a_mask_in_the_file_is_kept_and_never_blended(
     bands[:, 60:70, 5:20] = options.get("nodata", 200)
     valid = np.full((91, 83), 255, np.uint8)
     valid[20:40, 30:61] = 0
-    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
-        write_scene(tmp_path / "a.tif", bands, **options)
-        with rasterio.open(tmp_path / "a.tif", "r+") as file:
-            file.write_mask(valid)
-        with rasterio.open(tmp_path / "a.tif", "r+") as file:
-            file.build_overviews([2, 4], rasterio.enums.Resampling.nearest)
+    write_scene(tmp_path / "a.tif", bands, mask=valid, overviews=(2, 4), **options)
     done = sr(*command, "a.tif", "--json")
     assert done.returncode == 0 and "mask-pages-skipped" not in done.note_kinds
     assert facts_of(tmp_path / "a_x2.tif") == facts_of(tmp_path / "a.tif")
@@ -500,14 +533,53 @@ def test_a_mask_in_the_file_is_kept_and_never_blended(
         assert (file.read(1)[small] != 3).all()
 
 
-def test_a_mask_of_another_kind_is_said_to_be_lost(sr: Run, tmp_path: Path) -> None:
-    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
-        write_scene(tmp_path / "a.tif", scene(40, 50, 3, "uint8", 0, 255), compress="jpeg")
-        with rasterio.open(tmp_path / "a.tif", "r+") as file:
-            file.write_mask(np.full((40, 50), 255, np.uint8))
+WHOLE: list[tuple[str, ...]] = [
+    (*BICUBIC, "--compare"),
+    (*BICUBIC, "--verify"),
+    (*BICUBIC, "--wrap", "y"),
+    (*BICUBIC, "--flatten", "-f", "png"),
+    ("upscale", "-m", "espcn", "-x2", "--consistent"),
+    ("upscale", "-m", "espcn", "-x2", "--tile", "0"),
+]
+
+
+@pytest.mark.parametrize("command", WHOLE, ids=lambda words: words[-1])
+def test_a_mask_of_what_is_read_at_once_is_said_to_be_lost(
+    sr: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    valid = np.full((40, 50), 255, np.uint8)
+    valid[5:20, 10:30] = 0
+    kinds: dict[str, tuple[int, dict[str, str]]] = {
+        "uint8": (3, {"photometric": "rgb", "compress": "deflate"}),
+        "uint16": (1, {}),
+        "float32": (2, {}),
+    }
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for dtype, (count, options) in kinds.items():
+        bands = scene(40, 50, count, dtype, 20, 200)
+        write_scene(folder / f"{dtype}.tif", bands, mask=valid, overviews=(2,), **options)
+    done = sr(*command, "in", "-o", "out", "--json")
+    assert done.returncode == 0
+    # That of each overview as well.
+    skipped = {"kind": "mask-pages-skipped", "count": 2}
+    assert done.notes.count(skipped) == len(kinds)
+    for path in (tmp_path / "out").glob("*[0-9].tif"):
+        with tifffile.TiffFile(path) as file:
+            assert not any(tiff_pages.is_mask(page) for page in file.pages)
+
+
+def test_a_mask_of_another_kind_is_said_to_be_lost(
+    sr: Run, sr_process: Run, tmp_path: Path
+) -> None:
+    bands, valid = scene(40, 50, 3, "uint8", 0, 255), np.full((40, 50), 255, np.uint8)
+    write_scene(tmp_path / "a.tif", bands, compress="jpeg", mask=valid)
     done = sr(*BICUBIC, "a.tif", "--json")
-    assert {"kind": "mask-pages-skipped", "count": 1} in done.notes
+    note = {"kind": "mask-pages-skipped", "count": 1}
+    assert note in done.notes
     assert corners_of(tmp_path / "a_x2.tif") == corners_of(tmp_path / "a.tif")
+    content = (tmp_path / "a.tif").read_bytes()
+    assert note in sr_process(*BICUBIC, "-", "-o", "b.tif", "--json", input=content).notes
 
 
 def test_a_result_says_that_it_is_not_cloud_optimised(sr: Run, tmp_path: Path) -> None:

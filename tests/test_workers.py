@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from filelock import FileLock
 from helpers.command import BICUBIC, Run, start_process
@@ -260,6 +261,9 @@ def test_no_worker_holds_a_large_image(sr: Run, tmp_path: Path) -> None:
     )
     values = geotiffs.with_hole(geotiffs.scene(600, 40, 2, "uint16", 20, 3000), 7)
     geotiffs.write_scene(tmp_path / "in/values.tif", values, nodata=7, overviews=(2,), **tiled)
+    valid = np.full((600, 40), 255, np.uint8)
+    valid[:3] = valid[250:400, 10:31] = 0
+    geotiffs.write_scene(tmp_path / "in/masked.tif", values, overviews=(2,), mask=valid, **tiled)
     save(tmp_path / "in/plain.png", 40, 600)
     options = ("-m", "espcn", "-x2", "--threads", "1", "--tile", "64", "--json")
     one = sr("upscale", "in", "-o", "one", *options)
@@ -271,7 +275,7 @@ def test_no_worker_holds_a_large_image(sr: Run, tmp_path: Path) -> None:
     ended = [[r for r in done.records if r["status"] != "progress"] for done in (one, many)]
     assert without_time(ended[0], "one") == without_time(ended[1], "many")
     assert sorted(path.name for path in (tmp_path / "many").iterdir()) == [
-        "alpha.tif", "plain.png", "values.tif",
+        "alpha.tif", "masked.tif", "plain.png", "values.tif",
     ]  # fmt: skip
 
 

@@ -14,6 +14,9 @@ from sr_cli.imaging.edges import positions_beyond
 
 Edges = Literal["mirror", "wrap", "open"]
 
+_CACHED = 1 << 15
+"""Samples that are summed at once, so that they stay in the cache of a processor."""
+
 
 @dataclass(frozen=True)
 class Taps:
@@ -42,9 +45,18 @@ class Taps:
             (out, ...) float64, neither rounded nor clipped.
         """
         shape = (-1,) + (1,) * (pixels.ndim - 1)
+        # What is gathered below is then in memory side by side.
+        pixels = np.ascontiguousarray(pixels)
         total = np.zeros((len(self.index), *pixels.shape[1:]))
-        for tap in range(self.index.shape[1]):
-            total += self.weight[:, tap].reshape(shape) * pixels[self.index[:, tap] - offset]
+        few = max(1, _CACHED // max(1, pixels[:1].size))
+        weighted = np.empty((few, *pixels.shape[1:]))
+        for start in range(0, len(total), few):
+            part = self.rows(start, start + few)
+            added = weighted[: len(part.index)]
+            for tap in range(part.index.shape[1]):
+                near = pixels[part.index[:, tap] - offset]
+                np.multiply(part.weight[:, tap].reshape(shape), near, out=added)
+                total[start : start + few] += added
         return total
 
 
@@ -91,8 +103,9 @@ def to_samples(pixels: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any
     """
     if dtype.kind == "f":
         return pixels.astype(dtype)
-    top = np.iinfo(dtype).max
-    return np.clip(np.floor(pixels + 0.5), 0, top).astype(dtype)
+    rounded = pixels + 0.5
+    np.floor(rounded, out=rounded)
+    return np.clip(rounded, 0, np.iinfo(dtype).max, out=rounded).astype(dtype)
 
 
 def vertical_first(h: int, w: int, height: int, width: int) -> bool:

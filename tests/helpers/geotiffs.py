@@ -51,6 +51,7 @@ def write_scene(
     described: bool = False,
     gcps: list[Any] | None = None,
     rpcs: Any = None,
+    mask: NDArray[np.uint8] | None = None,
     **profile: Any,
 ) -> None:
     """Write a GeoTIFF with rasterio.
@@ -63,6 +64,7 @@ def write_scene(
         described: Whether bands have names, units, scales, offsets, and statistics.
         gcps: Ground control points instead of a transformation.
         rpcs: Rational polynomial coefficients.
+        mask: Of the dataset, in the file: (h, w), 0 where a pixel has no value.
         profile: Further options of rasterio.
     """
     count, h, w = bands.shape
@@ -85,6 +87,9 @@ def write_scene(
             for n in range(1, count + 1):
                 file.set_band_description(n, f"band {n} ü")
                 file.update_tags(n, WAVELENGTH=str(400 + n), STATISTICS_MAXIMUM="17")
+    if mask is not None:
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as file:
+            file.write_mask(mask)
     if overviews:
         with rasterio.open(path, "r+") as file:
             file.build_overviews(list(overviews), rasterio.enums.Resampling.average)

@@ -134,7 +134,7 @@ NOTES: dict[str, str] = {
     # facts: count
     "reduced-pages-skipped": "reduced copies of pages skipped: {count}",
     # facts: count
-    "mask-pages-skipped": "pages with masks skipped: {count}",
+    "mask-pages-skipped": "pages with masks skipped: {count}; what they hide is upscaled as well",
     # facts: count
     "pyramid-dropped": "reduced copies or other images below pages dropped: {count}",
     "cloud-order-dropped": (
