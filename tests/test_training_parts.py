@@ -24,6 +24,7 @@ from sr_cli.training.losses import (
     charbonnier,
     discriminator_loss,
     generator_loss,
+    ldl,
     ms_ssim,
     random_window,
     texture_loss,
@@ -75,6 +76,28 @@ def test_ms_ssim_grows_with_noise_and_its_gradient_stays_finite() -> None:
     opposite = (1 - hr).requires_grad_()
     ms_ssim(opposite, hr).backward()
     assert opposite.grad is not None and bool(opposite.grad.isfinite().all())
+
+
+def test_ldl_weighs_errors_that_vary_and_that_the_average_has_not() -> None:
+    torch.manual_seed(0)
+    hr, spread = torch.rand(2, 3, 12, 15), torch.rand(2, 3, 12, 15) * 0.2
+    sr = (hr + spread).requires_grad_()
+    error = spread.sum(1).numpy()
+    padded = np.pad(error, ((0, 0), (3, 3), (3, 3)), "reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (7, 7), (1, 2))
+    weight = windows.var((3, 4), ddof=1) * error.var((1, 2), ddof=1, keepdims=True) ** 0.2
+    whole = (weight[:, None] * spread.numpy()).mean()
+    found = ldl(sr, hr, hr)
+    assert float(found) == pytest.approx(float(whole), rel=1e-4)
+    # The weights are constants: the gradient is theirs, and an even error has none.
+    found.backward()
+    assert sr.grad is not None
+    assert np.allclose(sr.grad.numpy() * sr.numel(), weight[:, None], rtol=1e-2, atol=1e-6)
+    assert float(ldl(hr + 0.1, hr, hr)) < 1e-8
+    averaged = hr.clone()
+    averaged[..., 6:, :] += 1
+    upper = (weight[:, None] * spread.numpy())[..., :6, :].sum() / spread.numel()
+    assert float(ldl(sr, hr, averaged)) == pytest.approx(float(upper), rel=1e-4)
 
 
 def test_texture_ignores_where_things_are() -> None:
