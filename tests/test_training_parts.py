@@ -17,7 +17,7 @@ from sr_cli.evaluation.vgg import imagenet_statistics, layer_names, vgg_layers, 
 from sr_cli.layers.rewrites import compose_tail
 from sr_cli.networks import create_model
 from sr_cli.registry.ref import load_model
-from sr_cli.training.fast_layers import use_fast_layers
+from sr_cli.training.fast_layers import _PReLU, use_fast_layers
 from sr_cli.training.flat import calibrate_flat, flat_error
 from sr_cli.training.losses import (
     VGGFeatures,
@@ -287,6 +287,41 @@ def test_quickened_training_has_the_gradients_of_the_tail() -> None:
         gradients.append([p.grad for p in model.parameters()])
     for a, b in zip(*gradients, strict=True):
         assert torch.allclose(a, b, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_a_tail_before_its_shuffle_has_the_same_output_and_gradients(scale: int) -> None:
+    lr = torch.rand(2, 3, 7, 9, generator=torch.Generator().manual_seed(0))
+    results = []
+    for quick in (False, True):
+        torch.manual_seed(1)
+        model = create_model("srresnet", scale=scale, features=6, blocks=1, squash=True)
+        torch.nn.init.normal_(model.tail.bias)
+        if quick:
+            use_fast_layers(model)
+            shuffled = model.upsampler(torch.rand(1, 6, 7, 9))
+            assert shuffled.shape[-1] == 9 * scale // model.upsampler[-2].upscale_factor
+        sr = model(lr)
+        (sr**2).mean().backward()
+        results.append([sr.detach(), *(p.grad for p in model.parameters())])
+    for a, b in zip(*results, strict=True):
+        assert torch.allclose(a, b, rtol=1e-3, atol=1e-6)
+
+
+def test_the_quick_prelu_goes_through_large_and_half_precision_tensors() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 64, 80, 80).to(memory_format=torch.channels_last)
+    layer = create_model("srresnet", scale=2, features=64, blocks=1).head[1]
+    results = []
+    for dtype, apply in ((torch.float32, layer), (torch.bfloat16, _PReLU.apply)):
+        own = x.bfloat16().to(dtype).requires_grad_()
+        y = apply(own, layer.weight) if apply is not layer else layer(own)
+        layer.weight.grad = None
+        (y * torch.linspace(-1, 2, 80).to(dtype)).sum().backward()
+        results.append((own.grad.float(), layer.weight.grad.clone()))
+    (wanted, slope), (found, half_slope) = results
+    assert torch.allclose(found, wanted, rtol=1e-2, atol=1e-3)
+    assert torch.allclose(half_slope, slope, rtol=1e-2)
 
 
 def test_soap_sees_through_bad_conditioning() -> None:
