@@ -63,6 +63,7 @@ ESPCN = ("-m", "espcn", "-x2")
         ((*EDSR, "--set", "photo.first.kernels.foo=1"), "unknown-value", "isotropic"),
         ((*EDSR, "--set", "gamma=-1"), "out-of-range", "gamma"),
         ((*EDSR, "--set", "losses.ms_ssim=1", "--set", "lr_patch=2"), "out-of-range", "ms_ssim"),
+        ((*EDSR, "--set", "losses.ldl=1", "--set", "lr_patch=1"), "out-of-range", "ldl"),
         ((*EDSR, "--set", "perceptual_window=31"), "out-of-range", "perceptual_window"),
         ((*EDSR, "--set", "adversarial_crops=0"), "out-of-range", "adversarial_crops"),
         ((*EDSR, "--teacher", "fsrcnn-x4"), None, "fsrcnn-x4"),

@@ -17,13 +17,14 @@ from sr_cli.evaluation.vgg import imagenet_statistics, layer_names, vgg_layers, 
 from sr_cli.layers.rewrites import compose_tail
 from sr_cli.networks import create_model
 from sr_cli.registry.ref import load_model
-from sr_cli.training.fast_layers import use_fast_layers
+from sr_cli.training.fast_layers import _PReLU, use_fast_layers
 from sr_cli.training.flat import calibrate_flat, flat_error
 from sr_cli.training.losses import (
     VGGFeatures,
     charbonnier,
     discriminator_loss,
     generator_loss,
+    ldl,
     ms_ssim,
     random_window,
     texture_loss,
@@ -75,6 +76,28 @@ def test_ms_ssim_grows_with_noise_and_its_gradient_stays_finite() -> None:
     opposite = (1 - hr).requires_grad_()
     ms_ssim(opposite, hr).backward()
     assert opposite.grad is not None and bool(opposite.grad.isfinite().all())
+
+
+def test_ldl_weighs_errors_that_vary_and_that_the_average_has_not() -> None:
+    torch.manual_seed(0)
+    hr, spread = torch.rand(2, 3, 12, 15), torch.rand(2, 3, 12, 15) * 0.2
+    sr = (hr + spread).requires_grad_()
+    error = spread.sum(1).numpy()
+    padded = np.pad(error, ((0, 0), (3, 3), (3, 3)), "reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (7, 7), (1, 2))
+    weight = windows.var((3, 4), ddof=1) * error.var((1, 2), ddof=1, keepdims=True) ** 0.2
+    whole = (weight[:, None] * spread.numpy()).mean()
+    found = ldl(sr, hr, hr)
+    assert float(found) == pytest.approx(float(whole), rel=1e-4)
+    # The weights are constants: the gradient is theirs, and an even error has none.
+    found.backward()
+    assert sr.grad is not None
+    assert np.allclose(sr.grad.numpy() * sr.numel(), weight[:, None], rtol=1e-2, atol=1e-6)
+    assert float(ldl(hr + 0.1, hr, hr)) < 1e-8
+    averaged = hr.clone()
+    averaged[..., 6:, :] += 1
+    upper = (weight[:, None] * spread.numpy())[..., :6, :].sum() / spread.numel()
+    assert float(ldl(sr, hr, averaged)) == pytest.approx(float(upper), rel=1e-4)
 
 
 def test_texture_ignores_where_things_are() -> None:
@@ -264,6 +287,41 @@ def test_quickened_training_has_the_gradients_of_the_tail() -> None:
         gradients.append([p.grad for p in model.parameters()])
     for a, b in zip(*gradients, strict=True):
         assert torch.allclose(a, b, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_a_tail_before_its_shuffle_has_the_same_output_and_gradients(scale: int) -> None:
+    lr = torch.rand(2, 3, 7, 9, generator=torch.Generator().manual_seed(0))
+    results = []
+    for quick in (False, True):
+        torch.manual_seed(1)
+        model = create_model("srresnet", scale=scale, features=6, blocks=1, squash=True)
+        torch.nn.init.normal_(model.tail.bias)
+        if quick:
+            use_fast_layers(model)
+            shuffled = model.upsampler(torch.rand(1, 6, 7, 9))
+            assert shuffled.shape[-1] == 9 * scale // model.upsampler[-2].upscale_factor
+        sr = model(lr)
+        (sr**2).mean().backward()
+        results.append([sr.detach(), *(p.grad for p in model.parameters())])
+    for a, b in zip(*results, strict=True):
+        assert torch.allclose(a, b, rtol=1e-3, atol=1e-6)
+
+
+def test_the_quick_prelu_goes_through_large_and_half_precision_tensors() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 64, 80, 80).to(memory_format=torch.channels_last)
+    layer = create_model("srresnet", scale=2, features=64, blocks=1).head[1]
+    results = []
+    for dtype, apply in ((torch.float32, layer), (torch.bfloat16, _PReLU.apply)):
+        own = x.bfloat16().to(dtype).requires_grad_()
+        y = apply(own, layer.weight) if apply is not layer else layer(own)
+        layer.weight.grad = None
+        (y * torch.linspace(-1, 2, 80).to(dtype)).sum().backward()
+        results.append((own.grad.float(), layer.weight.grad.clone()))
+    (wanted, slope), (found, half_slope) = results
+    assert torch.allclose(found, wanted, rtol=1e-2, atol=1e-3)
+    assert torch.allclose(half_slope, slope, rtol=1e-2)
 
 
 def test_soap_sees_through_bad_conditioning() -> None:

@@ -64,7 +64,7 @@ def create_model(name: str, *, scale: int, **config: Any) -> SRModel:
 
 
 def _check_setting(key: str, value: Any, default: Any) -> None:
-    """Check that a setting has the type of its default: an integer, a number, a list, a bool."""
+    """Check that a setting has its default's type: an integer, a number, text, a list, a bool."""
     if isinstance(default, tuple | list):
         good = isinstance(value, tuple | list) and len(value) == len(default)
         good = good and all(_is_whole(v) for v in value)
@@ -74,6 +74,8 @@ def _check_setting(key: str, value: Any, default: Any) -> None:
     elif isinstance(default, float):
         good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e3
         wanted = "a number above 0"
+    elif isinstance(default, str):
+        good, wanted = isinstance(value, str), "text"
     else:
         good, wanted = _is_whole(value), "a whole number above 0"
     if not good:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,15 +19,21 @@ from sr_cli.layers.initial import (
 from sr_cli.layers.last import repeating
 from sr_cli.networks.base import InferenceNet, SRModel, SubpixelNet, conv
 
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": partial(nn.LeakyReLU, 0.2),
+    "silu": nn.SiLU,
+}
+
 
 class Block(nn.Module):
-    """Convolutions with ReLUs between them, added to the input."""
+    """Convolutions with activations between them, added to the input."""
 
-    def __init__(self, features: int, layers: int, kernel: int) -> None:
+    def __init__(self, features: int, layers: int, kernel: int, activation: str) -> None:
         super().__init__()
         parts: list[nn.Module] = [conv(features, features, kernel)]
         for _ in range(layers - 1):
-            parts += [nn.ReLU(), conv(features, features, kernel)]
+            parts += [_ACTIVATIONS[activation](), conv(features, features, kernel)]
         self.branch = nn.Sequential(*parts)
         shrink_residual_branch(self.branch[-1])
 
@@ -50,13 +59,23 @@ class Swift(SRModel):
     margin = 4
 
     def __init__(
-        self, *, scale: int, features: int = 32, blocks: int = 7, layers: int = 2, kernel: int = 3
+        self,
+        *,
+        scale: int,
+        features: int = 32,
+        blocks: int = 7,
+        layers: int = 2,
+        kernel: int = 3,
+        activation: str = "relu",
     ) -> None:
-        super().__init__(
-            scale, {"features": features, "blocks": blocks, "layers": layers, "kernel": kernel}
-        )
+        config = {"features": features, "blocks": blocks, "layers": layers, "kernel": kernel}
+        super().__init__(scale, {**config, "activation": activation})
+        if activation not in _ACTIVATIONS:
+            raise ValueError(f"activation {activation} is not one of {', '.join(_ACTIVATIONS)}")
         self.head = conv(3, features)
-        self.body = nn.Sequential(*(Block(features, layers, kernel) for _ in range(blocks)))
+        self.body = nn.Sequential(
+            *(Block(features, layers, kernel, activation) for _ in range(blocks))
+        )
         self.tail = conv(features, 3 * scale * scale)
         start_as_passthrough(self.head, 3)
         self._start_as_interpolation()

@@ -167,7 +167,8 @@ def _parse_header(path: Path, described: str) -> Header:
                 raise ValueError("its halo or margin is not a number of pixels")
         for value in header.config.values():
             numbers = value if isinstance(value, list) else [value]
-            if not all(isinstance(n, int | float) and 0 <= n <= 4096 for n in numbers):
+            inside = all(isinstance(n, int | float) and 0 <= n <= 4096 for n in numbers)
+            if not inside and not isinstance(value, str):
                 raise ValueError("its config is out of range")
     except (TypeError, ValueError, RecursionError) as error:
         raise SrError("invalid-header", path, reason=str(error)) from error

@@ -19,6 +19,7 @@ FEATURE_SCALE = 1 / 12.75
 
 _SHIFTS, _WIDE_ENOUGH = 8, 64
 
+_LDL_WINDOW = 7
 _SSIM_WINDOW = 11
 _MS_SSIM_EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
@@ -72,6 +73,34 @@ PIXEL_LOSSES: dict[str, PixelLoss] = {
     "charbonnier": charbonnier,
     "ms_ssim": ms_ssim,
 }
+
+
+def ldl(sr: Tensor, hr: Tensor, averaged: Tensor) -> Tensor:
+    """The L1 error where it looks like an artefact rather than like detail.
+
+    Liang, Zeng and Zhang, Details or Artifacts, CVPR 2022, section 3: an error that varies within
+    its 7x7 neighbourhood weighs as much as it varies there, times the fifth root of its variance
+    over the crop. It weighs nothing where the averaged network's error is larger.
+
+    Args:
+        sr: The network's output (N, C, h, w).
+        hr: The original.
+        averaged: The output of the network with averaged weights.
+    """
+    error = (hr - sr).abs().sum(1, keepdim=True)
+    with torch.no_grad():
+        is_worse = error >= (hr - averaged).abs().sum(1, keepdim=True)
+        over_crop = error.var((1, 2, 3), keepdim=True) ** (1 / 5)
+        weight = _local_variance(error) * over_crop * is_worse
+    return (weight * (hr - sr)).abs().mean()
+
+
+def _local_variance(values: Tensor) -> Tensor:
+    """The variance of values (N, 1, h, w) within 7x7 of each place, mirrored at the edges."""
+    padded = F.pad(values, [_LDL_WINDOW // 2] * 4, mode="reflect")
+    mean, square = (F.avg_pool2d(x, _LDL_WINDOW, 1) for x in (padded, padded * padded))
+    count = _LDL_WINDOW**2
+    return (square - mean * mean).clamp(min=0) * count / (count - 1)
 
 
 class VGGFeatures(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import torch
@@ -76,16 +77,26 @@ class Objective:
         if "dists" in (*recipe.losses, recipe.validate):
             self.dists = to_device(DISTS(trunk), device)
 
-    def __call__(self, sr: Tensor, hr: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Compute each loss, unweighted, as a scalar with gradients.
+    def __call__(
+        self,
+        wanted: Collection[str],
+        sr: Tensor,
+        hr: Tensor,
+        batch: Batch,
+        averaged: Callable[[], Tensor],
+    ) -> dict[str, Tensor]:
+        """Compute losses, unweighted, as scalars with gradients.
 
         Args:
+            wanted: Names of the recipe's losses; only these are computed.
             sr: The network's output (N, C, h, w).
             hr: The original (N, C, h, w), on the same device.
             batch: For the teacher.
+            averaged: Computes the output of the averaged weights, for `ldl`.
         """
-        wanted = self.recipe.losses
         found = {n: loss(sr, hr) for n, loss in losses.PIXEL_LOSSES.items() if n in wanted}
+        if "ldl" in wanted:
+            found["ldl"] = losses.ldl(sr, hr, averaged())
         if _PERCEPTUAL & set(wanted):
             window = losses.random_window(sr, hr, self.recipe.perceptual_window)
             found |= self._perceptual(*window)

@@ -12,12 +12,14 @@ from sr_cli.imaging.degradation import Degradation, Photo
 from sr_cli.networks import SCALES, model_names
 
 LOSSES = (
-    *("l1", "l2", "charbonnier", "ms_ssim"),
+    *("l1", "l2", "charbonnier", "ms_ssim", "ldl"),
     *("perceptual", "texture", "lpips", "dists"),
     *("adversarial", "teacher"),
 )
 
-_SSIM_WINDOW = 11
+_SMALLEST_CROPS = {"ms_ssim": 11, "ldl": 7}
+"""The sides in hr pixels of the windows that losses slide over a crop."""
+
 _SMALLEST_WINDOW = 32
 """After VGG's four pools, two pixels a side are left of it."""
 
@@ -264,9 +266,10 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name, (low, high) in {"noise_sigma": self.noise_sigma, "rescale": self.rescale}.items():
             if low > high:
                 raise RefusedError("out-of-range", name, value=[low, high], allowed="low to high")
-        if "ms_ssim" in self.losses and self.lr_patch * max(self.scales) < _SSIM_WINDOW:
-            allowed = f"{_SSIM_WINDOW} pixels of hr and more for ms_ssim"
-            raise RefusedError("out-of-range", "lr_patch", value=self.lr_patch, allowed=allowed)
+        for name, side in _SMALLEST_CROPS.items():
+            if name in self.losses and self.lr_patch * max(self.scales) < side:
+                allowed = f"{side} pixels of hr and more for {name}"
+                raise RefusedError("out-of-range", "lr_patch", value=self.lr_patch, allowed=allowed)
         if 0 < self.perceptual_window < _SMALLEST_WINDOW:
             allowed = f"0, or {_SMALLEST_WINDOW} and more"
             window = self.perceptual_window

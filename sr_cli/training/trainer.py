@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.layers.edges import mirror_beyond
@@ -23,6 +26,7 @@ from sr_cli.training.fast_layers import use_fast_layers
 from sr_cli.training.network import (
     load_initial_weights,
     round_all_to_bf16,
+    set_training_mode,
     to_device,
     training_precision,
     weights_in_bf16,
@@ -185,14 +189,16 @@ class Trainer:
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """sr, its losses by name, and their weighted sum."""
         with self._autocast():
-            sr = self._upscale(lr).float()
-            parts = self.objective(sr, hr, batch)
+            sr = self._upscale(self.wrapped, lr).float()
+            weights = {name: self._weight(name) for name in self.recipe.losses}
+            wanted = [name for name, weight in weights.items() if weight]
+            parts = self.objective(wanted, sr, hr, batch, partial(self._averaged_output, lr))
             if self.adversary is not None:
                 parts["adversarial"] = self.adversary.generator_loss(sr, hr)
         total = torch.zeros_like(sr[0, 0, 0, 0])
         for name, part in parts.items():
             if name != "adversarial":
-                total = total + self._weight(name) * part
+                total = total + weights[name] * part
         if self.adversary is not None:
             adversarial = parts["adversarial"]
             total = total + self.adversary.weighted(adversarial, total, self.progress.step)
@@ -200,15 +206,24 @@ class Trainer:
                 parts["balance"] = self.adversary.balance
         return sr, parts, total
 
-    def _upscale(self, lr: Tensor) -> Tensor:
-        """The network's output for crops that are continued as the engine continues images."""
+    def _upscale(self, network: Callable[[Tensor], Tensor], lr: Tensor) -> Tensor:
+        """A network's output for crops that are continued as the engine continues images."""
         margin = self.recipe.mirrored_margin
         if not margin:
-            whole: Tensor = self.wrapped(lr)
+            whole: Tensor = network(lr)
             return whole
-        sr: Tensor = self.wrapped(mirror_beyond(lr, before=margin, below=margin, right=margin))
+        sr: Tensor = network(mirror_beyond(lr, before=margin, below=margin, right=margin))
         inside = slice(margin * self.model.scale, -margin * self.model.scale)
         return sr[..., inside, inside]
+
+    @torch.no_grad()
+    def _averaged_output(self, lr: Tensor) -> Tensor:
+        """What the averaged weights make of lr, as in validation."""
+        weights = self.averaged_weights()
+        self.model.eval()
+        made = self._upscale(lambda x: functional_call(self.model, weights, (x,)), lr).float()
+        set_training_mode(self.model, self.recipe)
+        return made
 
     def _discriminator_loss(self, adversary: Adversary, sr: Tensor, hr: Tensor) -> Tensor:
         with self._autocast():
