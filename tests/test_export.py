@@ -160,6 +160,24 @@ def test_half_precision_halves_the_file(sr: Run, tmp_path: Path) -> None:
     assert sr("upscale", lr, "-m", "fp16.onnx", "-o", "sr.png").returncode == 0
 
 
+def test_half_precision_rounds_nothing_that_carries_the_image(sr: Run, tmp_path: Path) -> None:
+    made = checkpoint(tmp_path, "edsr", 2)
+    done = sr("export", made, "--precision", "fp16", "-o", "net.onnx", "--json")
+    # What other processors round is stated, though ONNX Runtime does not round it here.
+    assert 1e-6 < done.document["largest_difference"] <= 1e-3
+    casts = [n for n in onnx.load(tmp_path / "net.onnx").graph.node if n.op_type == "Cast"]
+    rounding = [n for n in casts if n.attribute[0].i == onnx.TensorProto.FLOAT16]
+    assert len(rounding) == 1  # of what enters the body
+
+
+def test_half_precision_of_espcn_computes_tanh(sr: Run, tmp_path: Path) -> None:
+    done = sr("export", "espcn", "-x4", "--precision", "fp16", "-o", "net.onnx", "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.document["largest_difference"] <= 1e-3
+    operators = {node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node}
+    assert "Tanh" in operators
+
+
 def test_half_precision_that_overflows_is_refused(sr: Run, tmp_path: Path) -> None:
     model = small_model("edsr", 2)
     with torch.no_grad():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +11,18 @@ import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from sr_cli.errors import SrError
 from sr_cli.export.graph import PixelNet
+from sr_cli.export.half import in_half, rounded
 from sr_cli.export.litert_file import TileGraph, convert_net, quantise_net
 from sr_cli.export.litert_file import with_metadata as with_tile_metadata
-from sr_cli.export.onnx_file import export_graph, with_metadata
+from sr_cli.export.onnx_file import export_graph, gates_of, layers_of, with_metadata
 from sr_cli.export.pt2_file import export_program, open_program, write_program
 from sr_cli.export.quantise import (
     ALLOWED_COST,
-    Images,
+    Cost,
     choose_images,
     fitted,
     measure_cost,
@@ -94,44 +95,56 @@ def _as_onnx(source: Source, request: ExportRequest) -> tuple[bytes, GraphMetada
         layout="nhwc" if request.uint8 else "nchw",
         precision=request.precision,
     )
-    model = _trace(source, metadata, request.opset)
     if request.precision == "int8":
-        return _as_int8(source, model, metadata, request)
-    if request.precision == "fp16":
-        model = _in_half(model)
-        _check_range(model, metadata)
-    metadata = _verified(source, with_metadata(model, metadata), metadata)
+        return _as_int8(source, metadata, request)
+    allowed = TOLERANCES[metadata.precision] if metadata.pixels == "float" else 1 / 255
+    for net in source.forms():
+        traced = _trace(source.continued(net), metadata, request.opset)
+        model = traced if request.precision == "fp32" else in_half(traced)
+        checked = [model] if request.precision == "fp32" else [model, rounded(traced)]
+        difference = max(_difference_of(source, graph, metadata) for graph in checked)
+        if difference <= allowed:
+            break
+        # ESPCN's sigmoids are not precise enough in float16.
+    metadata = _accepted(metadata, difference, allowed)
     return with_metadata(model, metadata), metadata
 
 
 def _as_int8(
-    source: Source, model: Any, metadata: GraphMetadata, request: ExportRequest
+    source: Source, metadata: GraphMetadata, request: ExportRequest
 ) -> tuple[bytes, GraphMetadata]:
     """The content of an int8 file, with what it costs.
 
     Raises:
         SrError: `quantisation-cost` for more than 0.1 dB, unless it is forced.
     """
-    gates = _gates(model)
-    layers = [name for name in _layers(model)[1:-1] if name not in gates]
-    if not layers:
-        raise SrError("export-failed", reason="no layers between the first and the last")
     images = choose_images(request.calibrate)
-    model = quantise(model, [_as_input(tile, metadata) for tile in images.calibration], layers)
-    graph = open_graph(with_metadata(model, metadata), metadata)
-    metadata = _with_cost(source, graph, metadata, images, request.force)
+    inputs = [_as_input(tile, metadata) for tile in images.calibration]
+    found = []
+    for net in source.forms():
+        model = _trace(source.continued(net), metadata, request.opset)
+        gates = gates_of(model)
+        layers = [name for name in layers_of(model)[1:-1] if name not in gates]
+        if not layers:
+            raise SrError("export-failed", reason="no layers between the first and the last")
+        model = quantise(model, inputs, layers)
+        graph = open_graph(with_metadata(model, metadata), metadata)
+        cost = measure_cost(source.loaded, as_model(graph, metadata), images.held_back)
+        found.append((cost, model))
+        if cost.psnr <= ALLOWED_COST:
+            break
+        # ESPCN's sigmoids lose far more than its tanh.
+    cost, model = min(found, key=lambda pair: pair[0].psnr)
+    metadata = _with_cost(metadata, cost, request.force)
     return with_metadata(model, metadata), metadata
 
 
-def _with_cost(
-    source: Source, graph: Graph, metadata: GraphMetadata, images: Images, force: bool
-) -> GraphMetadata:
+def _with_cost(metadata: GraphMetadata, cost: Cost, force: bool) -> GraphMetadata:
     """The metadata with what int8 costs.
 
     Raises:
         SrError: `quantisation-cost` for more than 0.1 dB, unless it is forced.
     """
-    cost = measure_cost(source.loaded, as_model(graph, metadata), images.held_back)
     if cost.psnr > ALLOWED_COST and not force:
         raise SrError("quantisation-cost", cost=cost.psnr, levels=cost.levels, allowed=ALLOWED_COST)
     return msgspec.structs.replace(
@@ -158,7 +171,8 @@ def _as_litert(source: Source, request: ExportRequest) -> tuple[bytes, GraphMeta
         content = with_tile_metadata(content, metadata)
         graph = TileGraph(content, metadata)
         if request.precision == "int8":
-            metadata = _with_cost(source, graph, metadata, images, request.force)
+            cost = measure_cost(source.loaded, as_model(graph, metadata), images.held_back)
+            metadata = _with_cost(metadata, cost, request.force)
             return with_tile_metadata(content, metadata), metadata
         difference = largest_difference(source.loaded, graph.run_image, [(3, tile, tile)])
         if difference <= TOLERANCES["fp32"]:
@@ -184,7 +198,7 @@ def _as_pt2(source: Source, _: ExportRequest) -> tuple[bytes, GraphMetadata]:
     """The content of a .pt2 file, verified."""
     batch, h, w = _EXAMPLE
     example = torch.rand(batch, source.metadata.channels, h, w)
-    program = export_program(source.continued(), example)
+    program = export_program(source.continued(next(source.forms())), example)
     network = open_program(write_program(program, source.metadata))
     metadata = _accepted(
         source.metadata, largest_difference(source.loaded, network), TOLERANCES["fp32"]
@@ -195,9 +209,8 @@ def _as_pt2(source: Source, _: ExportRequest) -> tuple[bytes, GraphMetadata]:
 _MAKERS = {"onnx": _as_onnx, "pt2": _as_pt2, "litert": _as_litert}
 
 
-def _trace(source: Source, metadata: GraphMetadata, opset: int) -> Any:
-    """The graph in float32."""
-    net = source.continued()
+def _trace(net: nn.Module, metadata: GraphMetadata, opset: int) -> Any:
+    """The graph of a continued network, in float32."""
     batch, h, w = _EXAMPLE
     if metadata.pixels == "float":
         example = torch.rand(batch, metadata.channels, h, w)
@@ -213,83 +226,22 @@ def _trace(source: Source, metadata: GraphMetadata, opset: int) -> Any:
     return export_graph(pixels, example, layout=metadata.layout, opset=opset)
 
 
-def _in_half(model: Any) -> Any:
-    """The graph computed in float16, with inputs, outputs, first and last layers as before."""
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-    from onnxruntime.transformers.onnx_model import OnnxModel
-
-    ends = _layers(model)[::-1][:1] + _layers(model)[:1]
-    half = convert_float_to_float16(model, keep_io_types=True, node_block_list=ends)
-    # The cast of the input is put last, behind the nodes that read it, and the types of what lies
-    # between nodes are those of before.
-    OnnxModel(half).topological_sort()
-    del half.graph.value_info[:]
-    return half
-
-
-def _check_range(model: Any, metadata: GraphMetadata) -> None:
-    """Check that no value inside a float16 graph is infinite.
-
-    On x86, ONNX Runtime computes chains of layers in float32, where nothing overflows, unless the
-    values between them are asked for.
-
-    Raises:
-        SrError: `export-failed`.
-    """
-    import onnx
-
-    open_model = copy.deepcopy(model)
-    names = [name for node in model.graph.node for name in node.output]
-    known = {value.name for value in model.graph.output}
-    open_model.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in known)
-    graph = open_graph(open_model.SerializeToString(), metadata)
-    for tile in choose_images(None).calibration:
-        for values in graph.run_all(_as_input(tile, metadata)):
-            if values.dtype.kind == "f" and not np.isfinite(values).all():
-                raise SrError("export-failed", reason="values beyond the range of float16")
-
-
-def _layers(model: Any) -> list[str]:
-    """The convolutions of the network, in order; those of bicubic have constants, not weights."""
-    return [
-        node.name
-        for node in model.graph.node
-        if node.op_type == "Conv" and "lifted_tensor" not in node.input[1]
-    ]
-
-
-def _gates(model: Any) -> set[str]:
-    """The layers of gates, which see one value per channel: nothing to gain, much to lose."""
-    points = {
-        value.name
-        for value in model.graph.value_info
-        if [d.dim_value for d in value.type.tensor_type.shape.dim[2:]] == [1, 1]
-    }
-    return {node.name for node in model.graph.node if points.intersection(node.output)}
-
-
-def _verified(source: Source, content: bytes, metadata: GraphMetadata) -> GraphMetadata:
-    """The metadata with what running the file in ONNX Runtime finds.
-
-    Raises:
-        SrError: `export-differs`.
-    """
-    graph = open_graph(content, metadata)
+def _difference_of(source: Source, model: Any, metadata: GraphMetadata) -> float:
+    """The largest difference that running a graph in ONNX Runtime finds."""
+    graph = open_graph(with_metadata(model, metadata), metadata)
     if metadata.pixels == "float":
-        difference = largest_difference(source.loaded, graph.run_image)
-        allowed = TOLERANCES[metadata.precision]
-    else:
-        levels = largest_pixel_difference(source.loaded, lambda lr: graph.run(lr[None])[0])
-        difference, allowed = levels / 255, 1 / 255
-    return _accepted(metadata, difference, allowed)
+        return largest_difference(source.loaded, graph.run_image)
+    return largest_pixel_difference(source.loaded, lambda lr: graph.run(lr[None])[0]) / 255
 
 
 def _accepted(metadata: GraphMetadata, difference: float, allowed: float) -> GraphMetadata:
     """The metadata with the largest difference from PyTorch.
 
     Raises:
-        SrError: `export-differs` if it is too large.
+        SrError: `export-differs` if it is too large, `export-failed` if it is infinite.
     """
+    if math.isinf(difference):
+        raise SrError("export-failed", reason="values beyond the range of its precision")
     if difference > allowed:
         raise SrError("export-differs", difference=difference, allowed=allowed)
     return msgspec.structs.replace(metadata, largest_difference=difference)

@@ -99,6 +99,25 @@ def _drop_remarks(graph: Any) -> None:
     del graph.metadata_props[:]
 
 
+def layers_of(model: Any) -> list[str]:
+    """The convolutions of the network, in order; those of bicubic have constants, not weights."""
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type == "Conv" and "lifted_tensor" not in node.input[1]
+    ]
+
+
+def gates_of(model: Any) -> set[str]:
+    """The layers of gates, which see one value per channel: nothing to gain, much to lose."""
+    points = {
+        value.name
+        for value in model.graph.value_info
+        if [d.dim_value for d in value.type.tensor_type.shape.dim[2:]] == [1, 1]
+    }
+    return {node.name for node in model.graph.node if points.intersection(node.output)}
+
+
 def innermost_line(error: BaseException) -> str:
     """The first line of the error that the others were raised from."""
     while error.__cause__ is not None:

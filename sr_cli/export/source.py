@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from sr_cli.engine.budget import needed_halo, needed_margin
 from sr_cli.engine.findings import Place
@@ -45,20 +46,25 @@ class Source:
     loaded: LoadedModel
     metadata: GraphMetadata
 
-    def continued(self) -> ContinuedNet:
-        """The network as it is exported, in float32."""
-        network, traits = self.loaded.network, self.loaded.traits
-        net = ContinuedNet(
-            network.for_inference(),
-            scale=network.scale,
+    def forms(self) -> Iterator[nn.Module]:
+        """The network as it is exported, then as its paper has it, in float32."""
+        yield self.loaded.network.for_inference()
+        yield self.loaded.network
+
+    def continued(self, net: nn.Module) -> ContinuedNet:
+        """A form of the network for images of any size."""
+        traits = self.loaded.traits
+        continued = ContinuedNet(
+            net,
+            scale=self.loaded.network.scale,
             margin=needed_margin(self.loaded),
             grid=traits.grid,
             smallest=traits.smallest_side,
         )
-        return net.eval()
+        return continued.eval()
 
     def for_tile(self, tile: int, layout: str) -> Iterator[TileNet]:
-        """The network as it is exported for one size of tile, then as its paper has it, in float32.
+        """The forms of the network for one size of tile.
 
         Raises:
             SrError: `export-failed` if its tiles must begin on a grid.
@@ -72,7 +78,7 @@ class Source:
             least = max(2 * halo + 1, traits.smallest_side)
             raise RefusedError("out-of-range", "tile", value=tile, allowed=f"{least} and above")
         axis = continued_axis(tile, margin=needed_margin(self.loaded))
-        for net in (network.for_inference(), network):
+        for net in self.forms():
             yield TileNet(net, scale=network.scale, axis=axis, layout=layout).eval()
 
 

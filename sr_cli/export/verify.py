@@ -24,7 +24,7 @@ Pixels = NDArray[Any]
 Runtime = Callable[[Tensor], Tensor]
 """lr (N, C, h, w) in [0, 1] -> sr (N, C, h*scale, w*scale)."""
 
-SIZES = ((2, 13, 7), (1, 1, 5), (1, 35, 21))
+SIZES = ((2, 13, 7), (1, 1, 5), (1, 129, 67))
 """Batch, height and width of what is compared."""
 
 _SIDE = 64
