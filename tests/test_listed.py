@@ -79,6 +79,36 @@ def test_signals_while_waiting_for_a_name(tmp_path: Path, number: int, code: int
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "a_x2.png"]
 
 
+_SWALLOWING = """
+import os, sys, weakref
+from sr_cli.cli import main, upscale
+
+class Subject: pass
+
+def names():
+    # The signal comes in the callback of a weak reference, whose exceptions Python ignores.
+    subject = Subject()
+    seen = weakref.ref(subject, lambda _: os.kill(os.getpid(), {number}) or sum(range(9)))
+    del subject
+    yield from sys.stdin
+
+upscale.names_on_stdin = names
+main.main()
+"""
+
+
+@posix
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_in_callbacks_are_not_lost(number: int, code: int) -> None:
+    command = [sys.executable, "-c", _SWALLOWING.format(number=int(number)), *LISTED]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.wait(60) == code
+    assert process.stderr is not None
+    said = process.stderr.read()
+    process.communicate()
+    assert said in (b"interrupted\n", b"terminated\n")
+
+
 @posix
 def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
     save(tmp_path / "a.png")

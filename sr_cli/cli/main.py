@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import atexit
 import os
-import signal
 import sys
 import threading
 import warnings
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
 
 from sr_cli.cli.commands import SETTINGS, Commands
 from sr_cli.cli.console import prepare_streams, report_error, say
+from sr_cli.cli.signals import Terminated, raise_on_signals
 from sr_cli.errors import ExitCode, SrError
 from sr_cli.version import __version__
 
@@ -22,10 +21,6 @@ EPILOG = (
     "Exit codes: 0 all done; 1 an image or checkpoint failed; 2 refused before any image "
     "was opened; 130 interrupted; 141 stdout closed; 143 terminated."
 )
-
-
-class _Terminated(BaseException):
-    """Raised on SIGTERM, so that temporary files are removed."""
 
 
 class _Group(Commands):
@@ -40,14 +35,14 @@ class _Group(Commands):
     def invoke(self, ctx: Any) -> Any:
         try:
             # Until here, the default handler suffices: nothing has been written yet.
-            signal.signal(signal.SIGTERM, _on_sigterm)
+            raise_on_signals()
             return super().invoke(ctx)
         except SrError as error:
             report_error(error)
             raise SystemExit(int(error.exit_code)) from None
         except KeyboardInterrupt:
             raise _interrupted() from None
-        except _Terminated:
+        except Terminated:
             say("terminated")
             raise SystemExit(int(ExitCode.TERMINATED)) from None
         except BrokenPipeError:
@@ -100,10 +95,6 @@ def _options(
     ] = False,
 ) -> None:
     """Upscale images with neural networks."""
-
-
-def _on_sigterm(_: int, __: FrameType | None) -> None:
-    raise _Terminated
 
 
 def main() -> None:
