@@ -14,7 +14,7 @@ from helpers.images import smooth
 from PIL import Image, ImageCms
 
 from sr_cli.errors import Note, SrError
-from sr_cli.imaging.codecs import png16, tiff_writer
+from sr_cli.imaging.codecs import png_rows, tiff_writer
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.encode import write_picture
 from sr_cli.imaging.formats import FORMATS, Encoding, Feature
@@ -104,7 +104,7 @@ def test_chunks_of_the_description_keep_their_side_of_the_pixels() -> None:
     described = start[:33] + chunk(b"tEXt", b"a\0before") + start[33:cut]
     described += chunk(b"tEXt", b"b\0after") + start[cut:]
     file = io.BytesIO()
-    png16.write_frame(Frame(noise(3, 3)), file, described)
+    png_rows.write_frame(Frame(noise(3, 3)), file, described)
     made = file.getvalue()
     places = [made.index(part) for part in (b"IHDR", b"before", b"IDAT", b"after", b"IEND")]
     assert places == sorted(places)

@@ -15,7 +15,7 @@ from helpers.images import smooth
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 from PIL.TiffImagePlugin import IFDRational
 
-from sr_cli.imaging.codecs import png16, tiff_writer
+from sr_cli.imaging.codecs import png_rows, tiff_writer
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.exif import clean_exif, exif_directory
 from sr_cli.imaging.formats import Encoding
@@ -267,7 +267,7 @@ def test_what_the_samples_of_a_png_mean_is_kept(sr: Run, tmp_path: Path, deep: b
     Image.fromarray(smooth(12, 12)).save(tmp_path / "a.png", pnginfo=info)
     if deep:
         made = io.BytesIO()
-        png16.write_frame(
+        png_rows.write_frame(
             Frame(smooth(12, 12).astype(np.uint16) * 257), made, (tmp_path / "a.png").read_bytes()
         )
         (tmp_path / "a.png").write_bytes(made.getvalue())

@@ -170,6 +170,8 @@ def test_bands_give_the_bytes_of_one_process(
     (tmp_path / "in/large.pgw").touch()
     Image.fromarray(smooth(150, 50, top=65535)[..., 0]).save(tmp_path / "in/deep.png")
     save(tmp_path / "in/small.jpg", 20, 20)
+    save(tmp_path / "in/colour.jpg", 50, 60)
+    Image.fromarray(smooth(70, 40)[..., 0]).save(tmp_path / "in/gray.jpg")
     options = ("-m", "espcn", factor, "--threads", "1", "--tile", "16", "--json")
     one = sr("upscale", "in", "-o", "one", *options)
     many = sr(
@@ -177,7 +179,7 @@ def test_bands_give_the_bytes_of_one_process(
     )
     assert one.returncode == many.returncode == 0
     assert files_of(tmp_path / "one") == files_of(tmp_path / "many")
-    assert len(list((tmp_path / "many").iterdir())) == 3
+    assert len(list((tmp_path / "many").iterdir())) == 5
     ended = [[r for r in done.records if r["status"] == "done"] for done in (one, many)]
     assert without_time(ended[0], "one") == without_time(ended[1], "many")
     assert [note["kind"] for note in many.notes] == ["files-beside-unread"]
@@ -224,6 +226,7 @@ def test_a_split_image_takes_as_long_as_its_steps_and_may_lose_its_input(
 FEW_ROWS = """
 from sr_cli.engine import raster, rows, windows
 from sr_cli.engine.upscaler import Upscaler
+from sr_cli.imaging.codecs import pillow
 from sr_cli.imaging.codecs.tiff_samples import SampleReader
 windows._BAND_SAMPLES = raster._BAND_BYTES = 1 << 12
 source, read, kept, call = (
@@ -245,7 +248,13 @@ def make_few(self, *args, **options):
     sr = call(self, *args, **options)
     few(len(sr))
     return sr
+convert = pillow.to_pillow
+def map_many(frame):
+    image = convert(frame)
+    if not image.readonly: few(image.height)
+    return image
 rows.RowSource.__getitem__, SampleReader.read = source_of_few, read_few
+pillow.to_pillow = map_many
 rows.SlidingRows._rows, Upscaler.__call__ = keep_few, make_few
 """
 """Lets a worker fail that holds more than 400 rows of an image or of a result."""
@@ -265,6 +274,7 @@ def test_no_worker_holds_a_large_image(sr: Run, tmp_path: Path) -> None:
     valid[:3] = valid[250:400, 10:31] = 0
     geotiffs.write_scene(tmp_path / "in/masked.tif", values, overviews=(2,), mask=valid, **tiled)
     save(tmp_path / "in/plain.png", 40, 600)
+    save(tmp_path / "in/plain.jpg", 40, 600)
     options = ("-m", "espcn", "-x2", "--threads", "1", "--tile", "64", "--json")
     one = sr("upscale", "in", "-o", "one", *options)
     with dask_cluster(tmp_path, FEW_ROWS) as address:
@@ -275,7 +285,7 @@ def test_no_worker_holds_a_large_image(sr: Run, tmp_path: Path) -> None:
     ended = [[r for r in done.records if r["status"] != "progress"] for done in (one, many)]
     assert without_time(ended[0], "one") == without_time(ended[1], "many")
     assert sorted(path.name for path in (tmp_path / "many").iterdir()) == [
-        "alpha.tif", "masked.tif", "plain.png", "values.tif",
+        "alpha.tif", "masked.tif", "plain.jpg", "plain.png", "values.tif",
     ]  # fmt: skip
 
 

@@ -79,9 +79,7 @@ def prepare_output(picture: Picture, job: Job, group: Group) -> tuple[Format, tu
             `check_supported` and `Georeference.check` raise.
     """
     options = group.options
-    assert job.format is None or isinstance(job.format, Format)
-    target = job.format or FORMATS[picture.format]
-    target = target if target.writable else FORMATS["JPEG"]
+    target = target_of(picture, job)
     _check_made_of_itself(picture, target, options)
     if target.name != picture.format:
         codecs.dicom_window.show(picture, deep=Feature.SIXTEEN_BIT in target.features)
@@ -107,6 +105,13 @@ def prepare_output(picture: Picture, job: Job, group: Group) -> tuple[Format, tu
     if job.target != STDIO:
         _prepare_folder(job.target, target, wanted, len(picture.frames))
     return target, (width, height)
+
+
+def target_of(picture: Picture, job: Job) -> Format:
+    """The format of a result: that of the job, or else of the image, if it can be written."""
+    assert job.format is None or isinstance(job.format, Format)
+    target = job.format or FORMATS[picture.format]
+    return target if target.writable else FORMATS["JPEG"]
 
 
 def _check_made_of_itself(picture: Picture, target: Format, options: UpscaleOptions) -> None:

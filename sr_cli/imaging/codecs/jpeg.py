@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from sr_cli.errors import Note
 from sr_cli.imaging.codecs import pillow
@@ -36,6 +36,9 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
         options["extra"] = options.get("extra", b"") + build_segment(APP2, gain_map.base_iso)
     if extension:
         options["extra"] = options.get("extra", b"") + build_extension(extension)
+    rows = pillow.mapped_rows(picture.frames[0])
+    if rows is not None:
+        file = cast("BinaryIO", pillow.ReleasingFile(file, rows))
     if gain_map is None and video is None:
         pillow.save(pillow.to_images(picture), file, "JPEG", options)
     else:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from sr_cli.errors import Note
@@ -96,7 +97,14 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, No
 
 
 def to_pillow(frame: Frame) -> Image.Image:
-    """An 8-bit frame as a Pillow image, band by band while its memory is given back."""
+    """An 8-bit frame as a Pillow image, band by band while its memory is given back.
+
+    Without a copy, and read-only, if the frame's pixels are those of a file in Pillow's layout.
+    """
+    if (whole := mapped_rows(frame)) is not None:
+        mode = "L" if whole.ndim == 2 else "RGBX"
+        size = (frame.width, frame.height)
+        return Image.frombuffer(mode, size, cast("Any", whole), "raw", mode, 0, 1)
     gray, alpha = frame.pixels.ndim == 2, frame.alpha
     mode = ("L" if gray else "RGB") + ("" if alpha is None else "A")
     image = Image.new(mode, (frame.width, frame.height), None)
@@ -110,6 +118,38 @@ def to_pillow(frame: Frame) -> Image.Image:
             release_rows(frame.pixels, y + rows)
     frame.pixels = np.empty((0, 0), np.uint8)
     return image
+
+
+def mapped_rows(frame: Frame) -> NDArray[np.uint8] | None:
+    """The rows of a mapped file that are a frame's pixels in Pillow's layout.
+
+    Returns:
+        (h, w) or, of RGB and a byte without meaning, (h, w, 4); None for other frames.
+    """
+    pixels: Any = frame.pixels
+    whole = pixels if pixels.ndim == 2 else pixels.base
+    if frame.alpha is not None or not isinstance(whole, np.memmap) or whole.dtype != np.uint8:
+        return None
+    wanted = (*pixels.shape[:2], *([] if pixels.ndim == 2 else [4]))
+    return whole if whole.shape == wanted else None
+
+
+class ReleasingFile:
+    """A file for an encoder that reads mapped rows once: they leave the memory as it writes.
+
+    Of a file it has only what Pillow needs if it has no descriptor: write and flush.
+    """
+
+    def __init__(self, file: BinaryIO, rows: NDArray[np.uint8]) -> None:
+        self._file = file
+        self._rows = rows
+
+    def write(self, data: bytes) -> int:
+        release_rows(self._rows, len(self._rows))
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
 
 
 def to_images(picture: Picture) -> list[Image.Image]:

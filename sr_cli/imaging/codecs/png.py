@@ -11,13 +11,12 @@ from PIL import Image, PngImagePlugin
 
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.cicp import as_chunk
-from sr_cli.imaging.codecs import opencv, pillow, png16
+from sr_cli.imaging.codecs import opencv, pillow, png_rows
 from sr_cli.imaging.codecs.png_chunks import with_chunks
 from sr_cli.imaging.codecs.source import OpenFile
 from sr_cli.imaging.formats import Encoding
 from sr_cli.imaging.picture import Frame, Metadata, Picture
 
-_LEVEL = 4
 _BIT_DEPTH, _COLOUR_TYPE = 24, 25
 """Offsets in the file (IHDR, section 11.2.1 of the PNG specification)."""
 
@@ -60,22 +59,20 @@ def _read_sixteen_bit(source: OpenFile, number: int, *, gray: bool) -> Frame:
 
 
 def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encoding) -> list[Note]:
-    """Write a PNG or an APNG of 8 bits, or one frame of 16 bits."""
+    """Write one frame of 8 or 16 bits, or an APNG of 8 bits."""
     options, colour = _options(metadata), _colour_chunks(metadata)
-    frame = picture.frames[0]
-    if frame.pixels.dtype == np.uint16:
+    if len(picture.frames) == 1:
+        (frame,) = picture.frames
         described = io.BytesIO()
         mode = "L" if frame.pixels.ndim == 2 else "RGB"
         Image.new(mode, (1, 1)).save(with_chunks(described, colour), "PNG", **options)
-        png16.write_frame(frame, file, described.getvalue())
+        png_rows.write_frame(frame, file, described.getvalue())
         return []
     options |= pillow.duration_option(picture) | pillow.loop_option(picture)
-    images = pillow.to_images(picture)
-    if len(images) > 1:
-        # Pillow's background is RGBA, which does not fit gray images.
-        images = [i.convert("RGBA") if i.mode == "LA" else i for i in images]
-        # Each frame is complete: clear the previous one first.
-        options |= {"disposal": 1 if images[0].mode == "RGBA" else 0, "blend": 0}
+    # Pillow's background is RGBA, which does not fit gray images.
+    images = [i.convert("RGBA") if i.mode == "LA" else i for i in pillow.to_images(picture)]
+    # Each frame is complete: clear the previous one first.
+    options |= {"disposal": 1 if images[0].mode == "RGBA" else 0, "blend": 0}
     pillow.save(images, with_chunks(file, colour), "PNG", options)
     return []
 
@@ -91,5 +88,5 @@ def _options(metadata: Metadata) -> dict[str, Any]:
         info.add_itxt(key, text) if not text.isascii() else info.add_text(key, text)
     if metadata.xmp:
         info.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode("utf-8", "replace"))
-    options = pillow.common_options(metadata) | {"pnginfo": info, "compress_level": _LEVEL}
+    options = pillow.common_options(metadata) | {"pnginfo": info, "compress_level": png_rows.LEVEL}
     return options | ({"dpi": metadata.dpi} if metadata.dpi else {})

@@ -6,8 +6,7 @@ writes its pixels to the disk. For a band, only its rows and those that it sees 
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -32,7 +31,7 @@ from sr_cli.upscale.batch import Batch, RunJob
 from sr_cli.upscale.cluster.steps import Band, Join, Pixels, Prepared, Rows
 from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.plan import Group
-from sr_cli.upscale.preparation import is_raster_job, prepare_output, read_input
+from sr_cli.upscale.preparation import is_raster_job, prepare_output, read_input, target_of
 from sr_cli.upscale.raster_job import (
     prepared_raster,
     samples_of,
@@ -42,6 +41,9 @@ from sr_cli.upscale.request import OnEvent, Result
 
 if TYPE_CHECKING:
     from sr_cli.engine.upscaler import Upscaler
+
+_WHOLE_PIXELS = 3 << 18
+"""Bytes: pixels of any type, none of them in part."""
 
 
 def prepare(job: Job, group: Group, pipeline: Pipeline, file: Path) -> Prepared | str:
@@ -213,7 +215,7 @@ class JoinedBatch(Batch):
         join: Join,
         file: Path,
     ) -> None:
-        computed = _JoinedPipeline(pipeline, join.bands, file, group.jobs[0])
+        computed = _JoinedPipeline(pipeline, join, file, group.jobs[0])
         super().__init__(group, computed if join.prepared.pixels else pipeline, used, on_event)
         self._join = join
 
@@ -256,9 +258,9 @@ class JoinedBatch(Batch):
 class _JoinedPipeline:
     """In place of a network's pipeline: the pixels that it would compute are in files."""
 
-    def __init__(self, pipeline: Pipeline, bands: Sequence[Rows], file: Path, job: Job) -> None:
+    def __init__(self, pipeline: Pipeline, join: Join, file: Path, job: Job) -> None:
         self._pipeline = pipeline
-        self._bands = bands
+        self._join = join
         self._file = file
         self._job = job
 
@@ -283,8 +285,27 @@ class _JoinedPipeline:
         exact: bool = False,
     ) -> NDArray[Any]:
         """As `Pipeline.run`; the pixels stay on the disk until they are needed."""
+        picture = self._join.prepared.picture
+        assert picture is not None
+        shape = (*size, *lr.shape[2:])
+        if lr.dtype == np.uint8 and lr.ndim == 3 and target_of(picture, self._job).name == "JPEG":
+            # Its encoder takes them from the file, in Pillow's layout.
+            return self._joined((*size, 4), lr.dtype, _with_fourth_bytes)[..., :3]
+        return self._joined(shape, lr.dtype, bytes)
+
+    def _joined(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], layout: Callable[[bytes], bytes]
+    ) -> NDArray[Any]:
+        """All bands in one file, in a layout for which their bytes are changed."""
         with _writing(self._job), self._file.open("wb") as whole:
-            for rows in self._bands:
+            for rows in self._join.bands:
                 with rows.file.open("rb") as part:
-                    shutil.copyfileobj(part, whole, 1 << 20)
-        return np.memmap(self._file, lr.dtype, "c", shape=(*size, *lr.shape[2:]))
+                    while read := part.read(_WHOLE_PIXELS):
+                        whole.write(layout(read))
+        return np.memmap(self._file, dtype, "c", shape=shape)
+
+
+def _with_fourth_bytes(colours: bytes) -> bytes:
+    """RGB of 8 bits as four bytes a pixel, of which the last one has no meaning."""
+    three = np.frombuffer(colours, np.uint8).reshape(-1, 3)
+    return np.pad(three, ((0, 0), (0, 1))).tobytes()
