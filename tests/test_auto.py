@@ -8,11 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.command import Run
-from helpers.images import smooth
+from helpers.images import pixels_of, save, smooth
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from sr_cli.engine.options import EngineOptions
+from sr_cli.engine.pipeline import build_pipeline
+from sr_cli.engine.rows import RowSource
+from sr_cli.engine.windows import stream_rows
 from sr_cli.evaluation.measure import read_8_bit
 from sr_cli.imaging.page import is_page
+from sr_cli.imaging.resize import resize_bicubic
+from sr_cli.registry.ref import parse_model
 
 LINE = "Small letters on a page, 1234 of them. "
 
@@ -99,3 +105,21 @@ def test_auto_stands_alone(sr: Run, photo: Path) -> None:
     shutil.copy(photo, photo.parent / "again.jpg")
     done = sr("upscale", "photo.jpg", "again.jpg", "-m", "auto", "-x2", "--quiet")
     assert done.returncode == 0 and (photo.parent / "again_x2.jpg").exists()
+
+
+def test_pages_are_drawn_once_and_enlarged_by_bicubic(sr: Run, tmp_path: Path) -> None:
+    save(tmp_path / "a.png", 24, 18)
+    assert sr("upscale", "a.png", "-m", "text", "-x2", "-o", "twice.png").returncode == 0
+    done = sr("upscale", "a.png", "-m", "text", "-x4", "-o", "b.png")
+    assert done.returncode == 0 and b"x4: applies the x2 network, then bicubic to x4" in done.stderr
+    twice = pixels_of(tmp_path / "twice.png")
+    assert np.array_equal(pixels_of(tmp_path / "b.png"), resize_bicubic(twice, 72, 96))
+
+
+def test_pages_in_windows_are_those_in_memory() -> None:
+    pipeline = build_pipeline([parse_model("text")], 4, EngineOptions("cpu", 1, "fp32", 32))
+    lr = smooth(70, 20)
+    rows = RowSource(lr.shape, lr.dtype, lambda first, last: lr[first:last])
+    for size in ((280, 80), (190, 61)):
+        bands = list(stream_rows(pipeline, rows, size, samples=3))
+        assert np.array_equal(np.concatenate(bands), pipeline.run(lr, size))

@@ -37,6 +37,7 @@ class Repeat:
 
     scale: int
     more: int = 0
+    once: bool = False
     sizes: list[tuple[int, int] | None] = field(default_factory=list)
     exact: list[bool] = field(default_factory=list)
 
@@ -120,6 +121,17 @@ def test_a_network_is_applied_until_the_size_is_reached() -> None:
     wide.run(gray(4, 5), (8, 20))
     assert len(wide.upscaler.sizes) == 2  # type: ignore[attr-defined]
     assert not pipeline.restores and pipeline.upscalers == [pipeline.upscaler]
+
+
+def test_some_networks_are_applied_once_whatever_the_factor_is() -> None:
+    repeat = Repeat(2, 7, once=True)
+    pipeline = NetworkPipeline(repeat)  # type: ignore[arg-type]
+    lr = smooth(6, 5)
+    made = pipeline.run(lr, (24, 20))
+    drawn = lr.repeat(2, 0).repeat(2, 1) + np.uint8(7)
+    assert repeat.sizes == [None]
+    assert np.array_equal(made, resize_bicubic(drawn, 24, 20))
+    assert np.array_equal(pipeline.run(lr, (12, 10)), drawn) and repeat.sizes[1:] == [(12, 10)]
 
 
 def test_a_chain_restores_then_upscales() -> None:

@@ -174,8 +174,9 @@ class Reporter:
         factor, scale, passes = ready.factor, ready.scale, ready.passes
         if factor is not None and factor != scale and scale > 1:
             times = "" if passes == 1 else f" {passes} times"
-            down = "" if scale**passes == factor else f", then downscales to x{factor:g}"
-            say(f"x{factor:g}: applies the x{scale} network{times}{down}")
+            rest = "then downscales" if scale**passes > factor else "then bicubic"
+            then = "" if scale**passes == factor else f", {rest} to x{factor:g}"
+            say(f"x{factor:g}: applies the x{scale} network{times}{then}")
         for note in ready.notes:
             say(note_sentence(note), style="yellow")
         if self._verbose:

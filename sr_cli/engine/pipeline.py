@@ -161,8 +161,8 @@ class NetworkPipeline:
         *,
         exact: bool = False,
     ) -> NDArray[Any]:
-        """As `Pipeline.run`: passes of the network, then exact bicubic downscaling."""
-        passes = passes_for(max(size[0] / lr.shape[0], size[1] / lr.shape[1]), self.upscaler.scale)
+        """As `Pipeline.run`: passes of the network, then exact bicubic scaling."""
+        passes, reaches = self.passes(lr.shape[:2], size)
         # Each pass processes scale^2 times the pixels of the previous one.
         costs = [float(self.upscaler.scale ** (2 * i)) for i in range(passes)]
         for index in range(passes):
@@ -174,9 +174,20 @@ class NetworkPipeline:
                 if on_share is not None:
                     on_share((b + o * done / total) / a)
 
-            last = size if index == passes - 1 else None
+            last = size if index == passes - 1 and reaches else None
             lr = self.upscaler(lr, report, size=last, exact=exact)
-        return lr
+        return lr if reaches else BicubicPipeline(self.wrap).run(lr, size)
+
+    def passes(self, lr: tuple[int, ...], size: tuple[int, int]) -> tuple[int, bool]:
+        """How often the network is applied, and whether it reaches the size.
+
+        Args:
+            lr: (h, w) of the image.
+            size: (height, width) of the result.
+        """
+        factor, scale = max(size[0] / lr[0], size[1] / lr[1]), self.upscaler.scale
+        passes = passes_for(factor, scale, once=self.upscaler.once)
+        return passes, factor <= scale**passes + 1e-9
 
 
 class ChainPipeline:

@@ -40,10 +40,16 @@ class Size:
         return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def passes_for(factor: float, scale: int) -> int:
-    """How often a network of `scale` must be applied to reach `factor`."""
+def passes_for(factor: float, scale: int, *, once: bool = False) -> int:
+    """How often a network of `scale` is applied for `factor`.
+
+    Args:
+        factor: Of the result.
+        scale: Of the network.
+        once: Whether it is applied once, whatever the factor is.
+    """
     passes, reached = 1, scale
-    while reached < factor - 1e-9:
+    while reached < factor - 1e-9 and not once:
         passes, reached = passes + 1, reached * scale
     return passes
 

@@ -111,6 +111,7 @@ class Upscaler:
         self.tta = tta
         self.halo = max(needed_halo(m) for m in loaded) if halo is None else halo
         self.margin = max(needed_margin(m) for m in loaded)
+        self.once = any(t.once for t in self._traits)
         self.grid = math.lcm(*(t.grid for t in self._traits))
         self.wrap = wrap
         self.wraps = wrap in ("y", "both"), wrap in ("x", "both")

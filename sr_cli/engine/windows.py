@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from sr_cli.engine.pipeline import BicubicPipeline, ChainPipeline, NetworkPipeline, Pipeline
 from sr_cli.engine.rows import RowSource, SlidingRows
-from sr_cli.engine.size import passes_for
 from sr_cli.engine.tiling import Span
 
 if TYPE_CHECKING:
@@ -95,13 +94,17 @@ def stream_rows(
     elif isinstance(pipeline, NetworkPipeline):
         h, w = lr.shape[:2]
         upscaler = pipeline.upscaler
-        passes = passes_for(max(size[0] / h, size[1] / w), upscaler.scale)
-        for number in range(1, passes):
+        passes, reaches = pipeline.passes((h, w), size)
+        for number in range(1, passes + (not reaches)):
             between = h * upscaler.scale**number, w * upscaler.scale**number
             bands = _network_bands(upscaler, lr, between, exact, samples)
             shape = (*between, *lr.shape[2:])
             lr = RowSource(shape, lr.dtype, SlidingRows(bands).reader())
-        yield from _network_bands(upscaler, lr, size, exact, samples, share)
+        if reaches:
+            yield from _network_bands(upscaler, lr, size, exact, samples, share)
+        else:
+            rest = BicubicPipeline(pipeline.wrap)
+            yield from stream_rows(rest, lr, size, exact=exact, samples=samples)
     elif isinstance(pipeline, BicubicPipeline):
         rows = max(8, min(_MOST_ROWS, _BAND_SAMPLES // (size[1] * samples)))
         yield from pipeline.bands(lr, size, rows=rows)

@@ -28,6 +28,8 @@ class Traits:
         value_range: Black and white for the network: BT.601's studio range for networks on luma,
             0 and 1 for networks on RGB.
         eight_bit: Whether it rounds what goes in and comes out to 8 bits.
+        once: Whether it is applied once for factors beyond its scale, and the rest is bicubic's:
+            what it draws is then not drawn over.
     """
 
     architecture: str
@@ -40,6 +42,7 @@ class Traits:
     smallest_side: int = 1
     value_range: tuple[float, float] = (0.0, 1.0)
     eight_bit: bool = False
+    once: bool = False
 
 
 @dataclass(frozen=True)

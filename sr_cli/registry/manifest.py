@@ -42,6 +42,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         accept: Whether the licence forbids some uses and must be accepted first.
         faithful: The id of weights of the same network and scale that share their start with these
             and invent nothing, for `--strength`; "" if there are none.
+        once: Whether it is applied once for factors beyond its scale, and the rest is bicubic's.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     note: str = ""
     accept: bool = False
     faithful: str = ""
+    once: bool = False
 
     @property
     def family(self) -> str:

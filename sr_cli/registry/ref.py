@@ -144,6 +144,7 @@ class FamilyRef(ModelRef):
         if entry is None:
             raise SrError("scale-not-available", self.name, scale=scale, available=self.scales())
         own, *others = (_load_file(verified_path(e), e.scale) for e in self._read_for(entry))
+        own = replace(own, traits=replace(own.traits, once=entry.once))
         if not others:
             return own
         from sr_cli.registry.mixing import mix

@@ -20,7 +20,6 @@ from sr_cli.engine.frames import maps_values
 from sr_cli.engine.pipeline import NetworkPipeline, OnShare, Pipeline
 from sr_cli.engine.raster import examine, upscale_raster_share
 from sr_cli.engine.rows import ReadRows, RowSource
-from sr_cli.engine.size import passes_for
 from sr_cli.engine.windows import Share
 from sr_cli.errors import SrError
 from sr_cli.imaging.picture import Picture
@@ -91,9 +90,9 @@ def prepare(job: Job, group: Group, pipeline: Pipeline, file: Path) -> Prepared 
 def _reason_against(picture: Picture, pipeline: NetworkPipeline, group: Group) -> str | None:
     """Why no image of such a size is computed in bands, as a word for a note."""
     width, height = group.size.of(picture.width, picture.height)
-    factor = max(width / picture.width, height / picture.height)
-    once = factor > 1 and passes_for(factor, pipeline.upscaler.scale) == 1
-    return None if once else "factor"
+    passes, reaches = pipeline.passes((picture.height, picture.width), (height, width))
+    is_larger = width > picture.width or height > picture.height
+    return None if is_larger and passes == 1 and reaches else "factor"
 
 
 def _reason_for_whole(picture: Picture) -> str | None:
