@@ -110,6 +110,14 @@ def bf16_anywhere() -> Iterator[None]:
         yield
 
 
+def half_is_safe(model: SRModel, sets: dict[str, list[np.ndarray]]) -> bool:
+    """Whether half precision costs less than 0.01 dB, and keeps flat colours."""
+    if not model.for_inference().half_parts():
+        return True
+    cost = half_cost(model, [p for n in ("Set5", "Set14") for p in sets[n]])
+    return cost < ALLOWED_COST and half_keeps_flat(model)
+
+
 def half_cost(model: SRModel, pictures: list[np.ndarray]) -> float:
     """The PSNR-Y, in dB, that bf16 costs on Set5 or on Set14, whichever is more."""
     hrs = [crop_to_multiple(picture, model.scale) for picture in pictures]
@@ -167,7 +175,6 @@ def main() -> None:
     if not header.licence:
         parser.error(f"{options.checkpoint} names no licence: sr train --licence")
     s = model.scale
-    has_half_parts = bool(model.for_inference().half_parts())
     sets = read_sets(options.test_sets)
     pictures = [read_picture(p).frames[0].pixels for p in sorted(options.pictures.iterdir())[::16]]
     print(f"flat colours: up to {flat_error(model):.2f} off", end="", flush=True)
@@ -178,10 +185,7 @@ def main() -> None:
         print(f", calibrated {flat_error(model):.2f}", end="")
     print()
     halo = measured_halo(model, pictures)
-    half_is_safe = True
-    if has_half_parts:
-        cost = half_cost(model, [p for n in ("Set5", "Set14") for p in sets[n]])
-        half_is_safe = cost < ALLOWED_COST and half_keeps_flat(model)
+    safe = half_is_safe(model, sets)
     tensors = model.state_dict()
     if sum(t.numel() for t in tensors.values()) > SMALL:
         tensors = {n: t.half() if t.dtype == torch.float32 else t for n, t in tensors.items()}
@@ -190,11 +194,11 @@ def main() -> None:
     target = FOLDER / f"{family if model.one_set_of_weights else options.id}.safetensors"
     FOLDER.mkdir(exist_ok=True)
     data = options.data or header.data
-    header = replace(header, data=data, scales=scales, halo=halo, half_is_safe=half_is_safe)
+    header = replace(header, data=data, scales=scales, halo=halo, half_is_safe=safe)
     save_checkpoint(target, header, tensors)
     lpips = LPIPS("alex", options.lpips) if options.lpips else None
     publish(target, header, tensors, sets, lpips, default=options.default)
-    print(f"halo {halo}, half precision {half_is_safe}, {target.stat().st_size >> 10} KiB")
+    print(f"halo {halo}, half precision {safe}, {target.stat().st_size >> 10} KiB")
 
 
 def publish(

@@ -2,7 +2,8 @@
 
     python tools/remeasure.py [FILE.safetensors ...] --test-sets DIR --lpips FILE
 
-Weights stay as they are; figures change in the files and in weights_manifest.json.
+Weights stay as they are; figures change in the files and in weights_manifest.json, and in the
+files whether half precision is safe.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from release import publish, read_sets
+from release import half_is_safe, publish, read_sets
 from safetensors.torch import load_file
 
 from sr_cli.engine.device import prepare_cpu
 from sr_cli.evaluation.lpips import LPIPS
-from sr_cli.registry.checkpoint import read_header
+from sr_cli.registry.checkpoint import load_checkpoint, read_header, save_checkpoint
 from sr_cli.registry.manifest import FOLDER
 
 
@@ -34,7 +35,11 @@ def main() -> None:
         header = read_header(path)
         if options.margin is not None:
             header = replace(header, margin=options.margin)
-        publish(path, header, load_file(path), sets, lpips)
+        models = [load_checkpoint(path, scale=scale)[0] for scale in header.scales]
+        safe = all(half_is_safe(model, sets) for model in models)
+        header, tensors = replace(header, half_is_safe=safe), load_file(path)
+        save_checkpoint(path, header, tensors)
+        publish(path, header, tensors, sets, lpips)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ class BlockConvolution(nn.Module):
     """A convolution: (N, inputs, h, w) -> (N, outputs, h, w), in blocks on a CPU.
 
     Args:
-        layer: With an odd kernel k, padding k // 2 with zeros, and stride 1.
+        layer: With an odd kernel k, stride 1, and padding with zeros: k // 2, or none for rows.
     """
 
     def __init__(self, layer: nn.Conv2d) -> None:
@@ -33,12 +33,14 @@ class BlockConvolution(nn.Module):
         self.layer = layer
         self.side = block_side(layer.out_channels)
         self.blocks = over_blocks(layer, self.side)
+        assert isinstance(layer.padding, tuple)
+        self.grown = [2 * p - k + 1 for p, k in zip(layer.padding, layer.kernel_size, strict=True)]
 
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu" or self.side == 1 or torch.compiler.is_compiling():
             plain: Tensor = self.layer(x)
             return plain
-        h, w = x.shape[2:]
+        h, w = x.shape[2] + self.grown[0], x.shape[3] + self.grown[1]
         return from_blocks(self.blocks(whole_blocks(x, self.side)), self.side)[:, :, :h, :w]
 
 
@@ -50,17 +52,19 @@ def over_blocks(layer: nn.Conv2d, side: int) -> nn.Conv2d:
         side: Of the blocks; h and w are multiples of it.
     """
     outputs, inputs, k, _ = layer.weight.shape
+    assert isinstance(layer.padding, tuple)
+    rows, columns = layer.padding
     whole = k + side - 1
     kernel = layer.weight.new_zeros(side, side, outputs, inputs, whole, whole)
-    for row in range(side):
-        for column in range(side):
-            kernel[row, column, :, :, row : row + k, column : column + k] = layer.weight.detach()
+    for y in range(side):
+        for x in range(side):
+            kernel[y, x, :, :, y : y + k, x : x + k] = layer.weight.detach()
     blocks = nn.Conv2d(
         inputs,
         side * side * outputs,
         whole,
         stride=side,
-        padding=k // 2,
+        padding=(rows, columns),
         bias=layer.bias is not None,
         dtype=layer.weight.dtype,
     )

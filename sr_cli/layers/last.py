@@ -8,7 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sr_cli.layers.blocks import block_side, from_blocks, over_blocks, whole_blocks
+from sr_cli.layers.blocks import (
+    BlockConvolution,
+    block_side,
+    from_blocks,
+    over_blocks,
+    whole_blocks,
+)
 from sr_cli.layers.fusion import add_to, convolve, in_channels_last, runs_in_half
 
 
@@ -28,7 +34,7 @@ class LastConvolution(nn.Module):
 
     def __init__(self, layer: nn.Conv2d, channels: int) -> None:
         super().__init__()
-        self.layer = layer
+        self.layer = BlockConvolution(layer)
         self.side = block_side(layer.out_channels) if channels == 1 else 1
         self.half_layer = over_blocks(layer, self.side)
         pixels = channels * self.side**2

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
-from sr_cli.layers.blocks import BlockConvolution
+from sr_cli.layers.fusion import add_to, fusion_works, in_channels_last
+from sr_cli.layers.half import round_weights
 from sr_cli.layers.initial import initial_weights, start_as_passthrough
-from sr_cli.layers.rewrites import deconvolution_as_convolution
+from sr_cli.layers.last import LastConvolution
+from sr_cli.layers.rewrites import deconvolution_as_convolution, joined
+from sr_cli.layers.rolling import RowPReLU, split_rows, with_rows_before, without_row_padding
 from sr_cli.networks.base import InferenceNet, SRModel, SubpixelNet, conv
 
 
@@ -21,10 +26,11 @@ class FSRCNN(SRModel):
     name = "fsrcnn"
     paper = "Dong et al., Accelerating the Super-Resolution Convolutional Neural Network, ECCV 2016"
     channels = 1
-    margin = 4
 
     def __init__(self, *, scale: int, d: int = 56, s: int = 12, m: int = 4) -> None:
         super().__init__(scale, {"d": d, "s": s, "m": m})
+        # The form for inference pads with zeros.
+        self.margin = self.receptive_radius
         layers: list[nn.Module] = [conv(1, d, 5, padding_mode="replicate"), nn.PReLU(d)]
         layers += [conv(d, s, 1), nn.PReLU(s)]
         for _ in range(m):
@@ -69,17 +75,77 @@ class FSRCNN(SRModel):
 
 
 class _FastFSRCNN(SubpixelNet):
-    """FSRCNN with its deconvolution as a convolution on lr and a shuffle."""
+    """FSRCNN in strips of rows, its deconvolution as a convolution on lr and a shuffle.
+
+    Layers pad with zeros; the outer pixels, which differ, are cut off by the engine.
+    """
 
     def __init__(self, model: FSRCNN) -> None:
         super().__init__(model.scale)
         frozen = model.frozen_copy()
-        self.features = frozen.features
-        self.tail = BlockConvolution(deconvolution_as_convolution(frozen.deconvolution))
+        first, shrink, *mapping, expand = (
+            layer for layer in frozen.features if isinstance(layer, nn.Conv2d)
+        )
+        activations = [layer for layer in frozen.features if isinstance(layer, nn.PReLU)]
+        self.radius = model.receptive_radius
+        self.entry = nn.Sequential(_Entry(first, activations[0], shrink), RowPReLU(activations[1]))
+        self.mapping = nn.ModuleList(
+            nn.Sequential(without_row_padding(layer), RowPReLU(activation))
+            for layer, activation in zip(mapping, activations[2:-1], strict=True)
+        )
+        self.expand = nn.Sequential(expand, RowPReLU(activations[-1]))
+        tail = without_row_padding(deconvolution_as_convolution(frozen.deconvolution))
+        self.tail_radius = tail.kernel_size[0] // 2
+        self.tail = LastConvolution(tail, 1)
+
+    def half_parts(self) -> list[nn.Module]:
+        return [self.entry, self.mapping, self.expand, *self.tail.half_parts()]
+
+    def set_precision(self, dtype: torch.dtype) -> InferenceNet:
+        if dtype != torch.float32:
+            for part in self.half_parts():
+                round_weights(part, dtype)
+        return super().set_precision(dtype)
 
     def subpixels(self, lr: Tensor) -> Tensor:
-        sr: Tensor = self.tail(self.features(lr))
-        return sr
+        strips = split_rows(lr.to(self.half_dtype), self.radius)
+        strips = map(self.entry, with_rows_before(strips, 2))
+        for layer in self.mapping:
+            strips = map(layer, with_rows_before(strips, 1))
+        made: list[Tensor] = []
+        row = 0
+        for strip in with_rows_before(strips, self.tail_radius):
+            rows = strip.shape[2] - 2 * self.tail_radius
+            seen = lr[:, :, row : row + rows]
+            made.append(self.tail(self.expand(strip), seen, saw_rounded=True))
+            row += rows
+        return torch.cat(made, 2)
+
+
+class _Entry(nn.Module):
+    """Feature extraction and shrinking: (N, 1, h, w) -> (N, s, h - 4, w).
+
+    PReLU(z) = a z + (1 - a) ReLU(z). What is linear becomes one convolution of lr, and ReLU is
+    computed where the features are made, without a pass over memory.
+    """
+
+    def __init__(self, first: nn.Conv2d, activation: nn.PReLU, shrink: nn.Conv2d) -> None:
+        super().__init__()
+        slopes = activation.weight.view(1, -1, 1, 1)
+        linear, rest = copy.deepcopy(shrink), copy.deepcopy(shrink)
+        linear.weight *= slopes
+        rest.weight *= 1 - slopes
+        rest.bias = None
+        self.linear = without_row_padding(joined(first, linear))
+        self.features = nn.Sequential(without_row_padding(first), nn.ReLU())
+        self.shrink = rest
+
+    def forward(self, x: Tensor) -> Tensor:
+        linear, features = self.linear(x), self.features(x)
+        if x.device.type != "cpu" or torch.compiler.is_compiling() or not fusion_works():
+            shrunk: Tensor = linear + self.shrink(features)
+            return shrunk
+        return add_to(in_channels_last(linear), features, self.shrink)
 
 
 MODEL = FSRCNN
