@@ -12,14 +12,18 @@ rounds counts. The clip is made here: a view of `examples/photo.jpg` that moves,
   the settings of `sr`, each in a thread of its own, as in a pipe. FILE.pth is the x4 checkpoint of
   Real-ESRGAN; its last layer is averaged to x2, and pnnx converts it (`pip install ncnn pnnx`).
 
-With `--memory`, the most resident memory of `sr upscale` is read for clips of several lengths, of
-which no frame is like the one before: from the shortest to the longest is what grows with them.
+With `--memory`, the most resident memory of `sr upscale` is read while it works on a clip of the
+longest of `--lengths`, of which no frame is like the one before: after each of these numbers of
+frames, and at the end, when the result is joined. What it is more from the first to the last is
+what grows with the length.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -166,27 +170,37 @@ def rate_of_ncnn(clip: Path, folder: str) -> float:
     return count / (time.perf_counter() - began)
 
 
-def most_memory(clip: Path, model: str) -> int:
-    """The most resident bytes of `sr upscale` in a process of its own."""
-    command = ["-m", "sr_cli", "upscale", str(clip), "-m", model, "-x2", "-y", "--quiet"]
-    code = (
-        "import resource, subprocess, sys\n"
-        f"subprocess.run([sys.executable, *{command!r}], check=True)\n"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return int(done.stdout)
+def peaks_of_memory(clip: Path, model: str, lengths: list[int]) -> dict[int, int]:
+    """The most resident bytes of `sr upscale` so far, after numbers of frames and at the end.
+
+    Linux only.
+    """
+    command = ["-m", "sr_cli", "upscale", str(clip), "-m", model, "-x2", "-y", "--json"]
+    peaks: dict[int, int] = {}
+    with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            done = json.loads(line).get("frames", 0)
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            found = re.search(r"VmHWM:\s+(\d+) kB", status)
+            for length in lengths:
+                if found and done >= length and length not in peaks:
+                    peaks[length] = int(found[1]) << 10
+                    print(f"{done} frames: {peaks[length] / 2**20:.0f} MiB", flush=True)
+    if process.returncode:
+        sys.exit(process.returncode)
+    peaks[max(lengths)] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10
+    return peaks
 
 
-def compare_memory(model: str, lengths: list[int], size: tuple[int, int], folder: Path) -> None:
-    """Print the most memory for clips of several lengths, and what an hour would take."""
-    peaks = []
-    for count in sorted(lengths):
-        make_clip(folder / "clip.mp4", count, *size)
-        peaks.append(most_memory(folder / "clip.mp4", model))
-        print(f"{count} frames of {size[0]}x{size[1]}: {peaks[-1] / 2**20:.0f} MiB", flush=True)
-    each = (peaks[-1] - peaks[0]) / (max(lengths) - min(lengths))
-    hour = peaks[-1] + each * (FRAMES_OF_AN_HOUR - max(lengths))
+def show_memory(model: str, lengths: list[int], size: tuple[int, int], folder: Path) -> None:
+    """Print the most memory after several numbers of frames, and what an hour would take."""
+    make_clip(folder / "clip.mp4", max(lengths), *size)
+    peaks = peaks_of_memory(folder / "clip.mp4", model, lengths)
+    most = peaks[max(lengths)]
+    print(f"{max(lengths)} frames of {size[0]}x{size[1]}, joined: {most / 2**20:.0f} MiB")
+    each = (most - peaks[min(lengths)]) / (max(lengths) - min(lengths))
+    hour = most + each * (FRAMES_OF_AN_HOUR - max(lengths))
     print(f"growth: {each * 1000 / 2**20:.1f} MiB in 1000 frames")
     print(f"an hour at 25 frames a second: {hour / 2**20:.0f} MiB")
 
@@ -211,7 +225,7 @@ def main() -> None:
         folder = Path(name)
         if options.memory:
             width, height = map(int, options.size.split("x"))
-            compare_memory(options.models[0], options.lengths, (width, height), folder)
+            show_memory(options.models[0], sorted(options.lengths), (width, height), folder)
             return
         clip = folder / "clip.mp4"
         make_clip(clip, options.frames)

@@ -11,7 +11,15 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from helpers.clips import Made, add_tone, frames_of, plane_of, times_of, tone_packets
+from helpers.clips import (
+    Made,
+    add_tone,
+    frames_of,
+    packets_of,
+    plane_of,
+    times_of,
+    tone_packets,
+)
 from helpers.command import BICUBIC, Run
 from helpers.images import noise, save
 
@@ -60,6 +68,8 @@ def test_truncated_clips(suffix: str, code: str, sr: Run, tmp_path: Path) -> Non
     refused(sr(*BICUBIC, path), code, tmp_path, path.name)
     done = sr(*BICUBIC, path, "--allow-damaged", "--json")
     assert done.returncode == 0, done.stderr
+    (note,) = [note for note in done.notes if note["kind"] == "clip-truncated"]
+    assert note["time"] < note["end"] and "0:04.0" in note["end"]
     assert 40 < len(frames_of(tmp_path / f"a_x2.{suffix}")) < 80
 
 
@@ -126,7 +136,40 @@ def test_an_image_named_as_a_clip_and_a_clip_named_as_an_image(sr: Run, tmp_path
     refused(sr(*BICUBIC, "a.mp4"), "not-a-clip", tmp_path, "a.mp4")
     (tmp_path / "a.mp4").unlink()
     Made("libx264").write(tmp_path / "b.mp4").rename(tmp_path / "b.jpg")
-    refused(sr(*BICUBIC, "b.jpg"), "unknown-image-format", tmp_path, "b.jpg")
+    done = sr(*BICUBIC, "b.jpg", "--json")
+    refused(done, "is-a-clip", tmp_path, "b.jpg")
+    assert done.records[0]["error"]["format"] == "MP4"
+    content = (tmp_path / "b.jpg").read_bytes()
+    done = sr("upscale", "-m", "bicubic", "-x2", "-", "-o", "c.png", input=content)
+    refused(done, "is-a-clip", tmp_path, "b.jpg")
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.m2ts", "a"])
+def test_transport_streams(name: str, sr: Run, tmp_path: Path) -> None:
+    blu_ray = {"mpegts_m2ts_mode": "1"} if name == "a.m2ts" else {}
+    times = [3600 * n for n in range(30)]
+    made = Made(times=times, time_base=Fraction(1, 90000))
+    with av.open(tmp_path / name, "w", format="mpegts", container_options=blu_ray) as container:
+        video, tone = made.add_to(container), add_tone(container)
+        for number, pts in enumerate(times):
+            container.mux(video.encode(made.frame((30 + 5 * number, 120, 140), pts)))
+        container.mux(video.encode())
+        container.mux(tone_packets(tone, 1.0))
+    done = sr(*BICUBIC, name, "--json")
+    assert done.returncode == 0, done.stderr
+    before, after = times_of(tmp_path / name), times_of(tmp_path / "a_x2.mkv")
+    assert len(after) == 30 and before[0] > 0
+    assert max(abs(a - b) for a, b in zip(after, before, strict=True)) <= Fraction(1, 2000)
+    assert packets_of(tmp_path / "a_x2.mkv", "audio")
+
+
+def test_a_program_is_no_transport_stream(sr: Run, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "main.ts").write_text("export const scale = 2;\n" * 40)
+    save(tmp_path / "in" / "b.png")
+    done = sr(*BICUBIC, "in", "-o", "out", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [Path(r["input"]).name for r in done.records if r["status"] == "done"] == ["b.png"]
 
 
 def test_a_clip_without_a_suffix_is_known_by_its_content(sr: Run, tmp_path: Path) -> None:

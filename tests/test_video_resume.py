@@ -15,6 +15,7 @@ from helpers.clips import Made, frames_of, moving, packets_of, times_of
 from helpers.command import BICUBIC, Run, run_process, start_process
 
 from sr_cli import Result, UpscaleOptions, upscale_files
+from sr_cli.errors import SrError
 from sr_cli.upscale.request import ClipProgress, Event
 from sr_cli.video.options import ClipOptions
 
@@ -85,6 +86,27 @@ def test_an_unfinished_run_is_not_thrown_away(source: Path) -> None:
     assert segments(source) == ["00000"]
     assert upscaled(source, overwrite=True).status == "done"
     assert segments(source) == []
+
+
+def test_what_is_joined_lies_among_the_segments(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever ends the process then leaves nothing beside the result but their folder."""
+
+    def killed(*_: Any) -> None:
+        seen.extend(sorted(p.name for p in tmp_path.iterdir()))
+        (unfinished,) = folder.glob(".sr-*.tmp")
+        unfinished.with_name(".sr-left.tmp").write_bytes(b"")
+        raise SrError("clip-not-written", folder, reason="killed")
+
+    folder, seen = tmp_path / "a_x2.mp4.parts", list[str]()
+    monkeypatch.setattr("sr_cli.video.join._write", killed)
+    assert upscaled(source).status == "failed"
+    assert seen == ["a.mp4", "a_x2.mp4.parts"]
+    monkeypatch.undo()
+    assert (folder / ".sr-left.tmp").exists()
+    assert upscaled(source, resume=True).status == "done"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "a_x2.mp4"]
 
 
 def test_another_file_or_other_options_are_not_resumed(source: Path) -> None:

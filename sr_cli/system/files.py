@@ -19,13 +19,17 @@ _MOST_LINKS = 40
 
 
 @contextmanager
-def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
+def atomic_write(
+    path: Path, *, overwrite: bool = True, folder: Path | None = None
+) -> Iterator[BinaryIO]:
     """Open a temporary file that replaces `path` if the block ends without an error.
 
     Args:
         path: The file's name. Its folder must exist. If it is a link to a file, and may be
             overwritten, that file is replaced, and the link stays.
         overwrite: Whether to replace an existing file, including one that appears meanwhile.
+        folder: Where the temporary file lies, if that is on the same file system; None for the
+            folder of the file.
 
     Yields:
         The temporary file, opened for binary writing and reading.
@@ -38,7 +42,9 @@ def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     check_replaceable(path)
     place = Path(os.path.realpath(path)) if overwrite else path
     try:
-        handle, name = tempfile.mkstemp(prefix=".sr-", suffix=".tmp", dir=place.parent)
+        if folder is None or folder.stat().st_dev != place.parent.stat().st_dev:
+            folder = place.parent
+        handle, name = tempfile.mkstemp(prefix=".sr-", suffix=".tmp", dir=folder)
     except OSError as error:
         raise SrError("unwritable-file", path, reason=error.strerror or str(error)) from error
     temporary = Path(name)

@@ -158,7 +158,7 @@ def write_clip_images(
     Raises:
         SrError: What reading, computing and writing raise.
     """
-    from sr_cli.video.clip import read_ahead
+    from sr_cli.video.clip import read_ahead, truncation_notes
     from sr_cli.video.colour import Converter
     from sr_cli.video.frames import ClipReader
     from sr_cli.video.plan import result_size
@@ -195,7 +195,12 @@ def write_clip_images(
         height=clip.height,
         output_width=width,
         output_height=height,
-        notes=(writer.write_times(shown), *_notes(clip, reader), *notes),
+        notes=(
+            writer.write_times(shown),
+            *_notes(clip, reader),
+            *truncation_notes(reader.missing),
+            *notes,
+        ),
         seconds=time.perf_counter() - began,
     )
 

@@ -15,7 +15,7 @@ from sr_cli.imaging.formats import format_of_name, is_other_image
 from sr_cli.upscale.archive import is_archive, is_unsupported_archive
 from sr_cli.upscale.earlier import Others, is_named_as_result, is_result, is_sized_as_result
 from sr_cli.upscale.request import LeftOut
-from sr_cli.video.containers import container_of_name
+from sr_cli.video.containers import is_clip
 
 STDIO = Path("-")
 """Stdin as an input, stdout as an output."""
@@ -157,7 +157,7 @@ def _images_of(
 
 
 def _is_input(path: Path) -> bool:
-    return bool(format_of_name(path) or container_of_name(path)) or is_archive(path)
+    return bool(format_of_name(path)) or is_clip(path) or is_archive(path)
 
 
 def as_path(name: str) -> Path:

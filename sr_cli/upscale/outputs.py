@@ -12,7 +12,6 @@ from sr_cli.errors import Note, RefusedError
 from sr_cli.imaging import codecs
 from sr_cli.imaging.formats import (
     FORMATS,
-    SNIFFED,
     Format,
     format_by_option,
     format_of_name,
@@ -23,6 +22,7 @@ from sr_cli.upscale.archive import is_archive
 from sr_cli.upscale.claims import Claims
 from sr_cli.upscale.inputs import STDIO, InputFile, as_path
 from sr_cli.video.containers import (
+    SNIFFED,
     Container,
     container_by_option,
     container_of_name,

@@ -28,6 +28,7 @@ from sr_cli.upscale.inputs import STDIO
 from sr_cli.upscale.outputs import Job
 from sr_cli.upscale.remote import fetched
 from sr_cli.upscale.request import UpscaleOptions
+from sr_cli.video.containers import SNIFFED, Container, sniff_container
 
 if TYPE_CHECKING:
     from sr_cli.engine.pipeline import Pipeline
@@ -54,12 +55,30 @@ def is_raster_job(job: Job, options: UpscaleOptions, pipeline: Pipeline | None =
 
 
 def read_input(job: Job, options: UpscaleOptions) -> Picture:
-    """Decode the image of a job. Raises what `read_picture` does."""
+    """Decode the image of a job.
+
+    Raises:
+        SrError: What `read_picture` raises; `is-a-clip` for a clip.
+    """
     with fetched(job.source) as file:
         source = sys.stdin.buffer.read() if job.source == STDIO else file
-        return read_picture(
-            source, max_pixels=options.max_pixels, allow_truncated=options.allow_truncated
-        )
+        try:
+            return read_picture(
+                source, max_pixels=options.max_pixels, allow_truncated=options.allow_truncated
+            )
+        except SrError as error:
+            if error.code == "unknown-image-format" and (clip := _container_of(source)):
+                hint = "stdin" if job.source == STDIO else "rename"
+                raise SrError("is-a-clip", error.subject, hint=hint, format=clip.name) from error
+            raise
+
+
+def _container_of(source: Path | bytes) -> Container | None:
+    """The container if a source is a clip."""
+    if isinstance(source, bytes):
+        return sniff_container(source[:SNIFFED])
+    with source.open("rb") as file:
+        return sniff_container(file.read(SNIFFED))
 
 
 def prepare_output(picture: Picture, job: Job, group: Group) -> tuple[Format, tuple[int, int]]:

@@ -69,16 +69,22 @@ def upscale_clip(plan: ClipPlan, path: FramePath, on_progress: OnClipProgress) -
     request = plan.request
     folder = SegmentFolder(request.target)
     with folder.opened(_identity(plan), resume=request.options.resume, restart=request.overwrite):
-        _compute(plan, path, folder, on_progress)
+        missing = _compute(plan, path, folder, on_progress)
         segments = folder.finished()
-        join(plan, segments)
+        join(plan, segments, folder.path)
         folder.remove()
     damaged = sum(segment.damaged for segment in segments)
     repaired = sum(segment.repaired for segment in segments)
     notes = list(plan.notes)
     notes += [Note("damaged-frames", {"count": damaged})] if damaged else []
     notes += [Note("times-repaired", {"count": repaired})] if repaired else []
+    notes += truncation_notes(missing)
     return notes
+
+
+def truncation_notes(missing: tuple[str, str] | None) -> list[Note]:
+    """What to say about `ClipReader.missing`."""
+    return [Note("clip-truncated", {"time": missing[0], "end": missing[1]})] if missing else []
 
 
 def _identity(plan: ClipPlan) -> dict[str, Any]:
@@ -108,8 +114,8 @@ def _described(files: Sequence[Path]) -> str:
 
 def _compute(
     plan: ClipPlan, path: FramePath, folder: SegmentFolder, on_progress: OnClipProgress
-) -> None:
-    """Compute the segments that are missing."""
+) -> tuple[str, str] | None:
+    """Compute the segments that are missing, and return `ClipReader.missing`."""
     done = folder.finished()
     before = sum(len(segment.shown) for segment in done)
     after = done[-1].shown[-1][0] if done else None
@@ -148,6 +154,7 @@ def _compute(
         while waiting:
             waiting.popleft().result()
         encoding.submit(encoder.finish).result()
+    return reader.missing
 
 
 def _prepared(path: FramePath, reader: ClipReader | SequenceReader) -> Generator[ClipFrame]:

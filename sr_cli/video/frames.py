@@ -48,6 +48,8 @@ class ClipReader:
         after: Frames up to this time are decoded, but not returned; None for all frames.
         damaged: Frames that the decoder reported as damaged, so far.
         repaired: Frames without a time, or with one that was not after the previous, so far.
+        missing: When the last frame of a truncated clip is shown, and where the clip would end, in
+            words; None for others, and before the end is read.
     """
 
     clip: Clip
@@ -56,6 +58,7 @@ class ClipReader:
     after: int | None = None
     damaged: int = 0
     repaired: int = 0
+    missing: tuple[str, str] | None = None
     _last: int | None = field(default=None, repr=False)
     _step: int = field(default=1, repr=False)
 
@@ -162,15 +165,18 @@ class ClipReader:
         return pts, duration
 
     def _check_end(self, container: Any, stream: Any) -> None:
-        """Raise `truncated-clip` if the video ends well before its container says."""
+        """Note, or raise as `truncated-clip`, that the video ends well before it should."""
         if self._last is None:
             raise SrError("no-frames", self.clip.source)
         expected = _stated_end(container, stream)
         ended = (self._last + self._step) * self.clip.time_base
-        if self.options.allow_damaged or expected is None or ended > expected - _PATIENCE:
+        if expected is None or ended > expected - _PATIENCE:
             return
-        words = in_words(self._last, self.clip.time_base)
-        raise SrError("truncated-clip", self.clip.source, time=words)
+        time_base = self.clip.time_base
+        words = in_words(self._last, time_base), in_words(round(expected / time_base), time_base)
+        if not self.options.allow_damaged:
+            raise SrError("truncated-clip", self.clip.source, time=words[0])
+        self.missing = words
 
 
 def _stated_end(container: Any, stream: Any) -> Fraction | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 from sr_cli.errors import SrError
@@ -21,12 +22,13 @@ from sr_cli.video.streams import (
 from sr_cli.video.timing import decoding_time
 
 
-def join(plan: ClipPlan, segments: Sequence[Segment]) -> None:
+def join(plan: ClipPlan, segments: Sequence[Segment], folder: Path) -> None:
     """Write the result; it appears when it is whole.
 
     Args:
         plan: From `plan_clip`.
         segments: All segments, in order.
+        folder: Of the segments, where the result is written before.
 
     Raises:
         SrError: `unwritable-file`, `already-exists`, `clip-not-written`.
@@ -35,7 +37,7 @@ def join(plan: ClipPlan, segments: Sequence[Segment]) -> None:
     request = plan.request
     with (
         nullcontext() if plan.images else open_clip(request.source) as source,
-        atomic_write(request.target, overwrite=request.overwrite) as file,
+        atomic_write(request.target, overwrite=request.overwrite, folder=folder) as file,
     ):
         metadata = {} if source is None or request.strip else source.metadata
         options = writer_options(request.container, metadata, plan.encoding.time_base)

@@ -85,6 +85,8 @@ class SegmentFolder:
 
     def _prepare(self, identity: dict[str, Any], resume: bool, restart: bool) -> None:
         manifest = self.path / "run.json"
+        for unfinished in self.path.glob(".sr-*.tmp"):
+            unfinished.unlink()
         if self.finished() and not resume and not restart:
             raise SrError("unfinished-run", self.path)
         if self.finished() and resume:

@@ -80,6 +80,7 @@ class SequenceReader:
         flatten: Whether transparency becomes white.
         after: Frames up to this time are skipped; None for all frames.
         damaged, repaired: As of `ClipReader`: always 0.
+        missing: As of `ClipReader`: always None.
     """
 
     clip: Clip
@@ -89,6 +90,7 @@ class SequenceReader:
     after: int | None = None
     damaged: int = 0
     repaired: int = 0
+    missing: None = None
 
     def read(self) -> Generator[ClipFrame]:
         """Decode the images.

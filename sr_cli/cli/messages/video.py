@@ -9,6 +9,11 @@ _RERUN = "--resume continues it, -y starts again"
 MESSAGES: dict[str, Message] = {
     # facts: format
     "not-a-clip": Message("{subject}: an image ({format}), not a clip", "rename it"),
+    # facts: format
+    "is-a-clip": Message(
+        "{subject}: a clip ({format}), not an image",
+        hints={"rename": "rename it", "stdin": "clips are read from files"},
+    ),
     # facts: reason
     "damaged-clip": Message("{subject}: damaged, or not a clip ({reason})"),
     "no-video-stream": Message("{subject}: no video stream"),
@@ -120,6 +125,8 @@ NOTES: dict[str, str] = {
     "rotation-not-applied": "rotation not applied: not a multiple of 90 degrees",
     # facts: count
     "damaged-frames": "damaged frames: {count}",
+    # facts: time, end
+    "clip-truncated": "truncated: frames after {time} are missing, until {end}",
     # facts: count
     "times-repaired": "frames without a usable time, placed by the frame rate: {count}",
 }
