@@ -249,6 +249,13 @@ def test_transparent_clips_are_refused(sr: Run, tmp_path: Path) -> None:
     refused(sr(*BICUBIC, "a.mkv"), "transparent-clip", tmp_path, "a.mkv")
 
 
+def test_alpha_that_decoders_leave_out_is_not_lost_in_silence(sr: Run, tmp_path: Path) -> None:
+    made = Made("libvpx-vp9", "yuva420p", times=[0, 40], time_base=Fraction(1, 1000))
+    made.write(tmp_path / "a.webm", [(90, 128, 128, 20)] * 2)
+    assert frames_of(tmp_path / "a.webm")[0].format.name == "yuv420p"
+    refused(sr(*BICUBIC, "a.webm"), "transparent-clip", tmp_path, "a.webm")
+
+
 def interlaced(path: Path) -> Path:
     """A bar that moves from field to field."""
     options = {"flags": "+ilme+ildct", "bf": "0", "x264-params": "interlaced=1:tff=1"}

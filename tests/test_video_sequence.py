@@ -354,6 +354,15 @@ def test_frames_with_10_bits_and_hdr(sr: Run, tmp_path: Path) -> None:
     assert np.abs(made / 257 - COLOURS[1]).max() <= 1
 
 
+def test_images_of_a_longer_clip_are_named(sr: Run, tmp_path: Path) -> None:
+    for name, count in (("long", 5), ("short", 2)):
+        Made(times=[512 * n for n in range(count)]).write(tmp_path / f"{name}.mp4")
+        done = sr(*BICUBIC, f"{name}.mp4", "-o", "frames/", "-y", "--json")
+        assert done.returncode == 0, done.stderr
+    (note,) = [note for note in done.notes if note["kind"] == "images-of-another-clip"]
+    assert (note["count"], Path(note["first"]).name) == (3, "000003.png")
+
+
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 @pytest.mark.parametrize("flip", [False, True])
 def test_frames_out_are_upright(degrees: int, flip: bool, sr: Run, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from helpers.clips import (
     tone_packets,
 )
 from helpers.command import BICUBIC, Run
-from helpers.images import encoded
+from helpers.images import encoded, pixels_of
 
 CHAPTERS = [
     {
@@ -146,6 +146,29 @@ def test_rotation_is_kept(suffix: str, degrees: int, sr: Run, tmp_path: Path) ->
     before, after = frames_of(source)[0], frames_of(tmp_path / f"a_x2.{suffix}")[0]
     assert before.rotation == after.rotation != 0
     assert (after.width, after.height) == (96, 64)
+
+
+@pytest.mark.parametrize(
+    ("degrees", "coded", "upright"), [(90, (90, 60), (60, 90)), (180, (60, 40), (60, 40))]
+)
+def test_sizes_and_previews_are_of_upright_frames(
+    degrees: int, coded: tuple[int, int], upright: tuple[int, int], sr: Run, tmp_path: Path
+) -> None:
+    source, made = tmp_path / "a.mp4", Made(width=48)
+    with av.open(source, "w") as container:
+        stream = made.add_to(container)
+        stream.set_display_rotation(degrees)
+        container.mux(stream.encode(made.frame((50, 100, 150), 0)))
+        container.mux(stream.encode())
+    same = ("upscale", "-m", "bicubic", "--width", "60", source)
+    assert sr(*same, "-o", "b.mp4").returncode == 0
+    after = frames_of(tmp_path / "b.mp4")[0]
+    assert (after.width, after.height) == coded
+    assert sr(*same, "-f", "png").returncode == 0
+    assert pixels_of(tmp_path / "a_w60" / "000001.png").shape[1::-1] == upright
+    assert sr(*same, "--preview", "1").returncode == 0
+    width, height = pixels_of(tmp_path / "a_w60_preview.png").shape[1::-1]
+    assert width == 2 * upright[0] and upright[1] <= height < upright[1] + 40
 
 
 def test_a_cover_picture_goes_along(sr: Run, tmp_path: Path) -> None:

@@ -39,18 +39,6 @@ if TYPE_CHECKING:
     from sr_cli.upscale.plan import Group
     from sr_cli.video.frames import ClipReader
 
-_ORIENTATIONS = {
-    (1, 0, 0, 1): 1,
-    (-1, 0, 0, 1): 2,
-    (-1, 0, 0, -1): 3,
-    (1, 0, 0, -1): 4,
-    (0, 1, 1, 0): 5,
-    (0, 1, -1, 0): 6,
-    (0, -1, -1, 0): 7,
-    (0, -1, 1, 0): 8,
-}
-"""EXIF's orientation by the signs of a, b, c, d of a display matrix (ISO/IEC 14496-12, 8.3.2)."""
-
 _SDR_PRIMARIES = (1, 2, 5, 6, 7)
 
 
@@ -102,7 +90,7 @@ class _Writer:
 
     def write(self, number: int, pixels: NDArray[Any], made_by: Provenance) -> None:
         """Write a frame, upright."""
-        upright = np.ascontiguousarray(orient_pixels(pixels, orientation_of(self.clip) or 1))
+        upright = np.ascontiguousarray(orient_pixels(pixels, self.clip.orientation or 1))
         picture = Picture([Frame(upright)], self.format.name, self._metadata(), provenance=made_by)
         missing = unsupported_features(self.format, picture.features)
         options = self.options
@@ -124,6 +112,14 @@ class _Writer:
         facts = {"count": len(shown), "fps": round(float(found.rate), 3)}
         return Note("frames-as-images", facts | {"file": str(self.timestamps)})
 
+    def notes_on_others(self, count: int) -> list[Note]:
+        """Whether images of a longer clip follow those that were written."""
+        others = 0
+        while self.path(count + others + 1).exists():
+            others += 1
+        facts = {"count": others, "first": str(self.path(count + 1))}
+        return [Note("images-of-another-clip", facts)] if others else []
+
     @property
     def _needs_tags(self) -> bool:
         colour = self.clip.colour
@@ -133,14 +129,6 @@ class _Writer:
         """For wide gamut and HDR, what the samples mean."""
         colour = self.clip.colour
         return Metadata(cicp=Cicp(colour.primaries, colour.transfer) if self._needs_tags else None)
-
-
-def orientation_of(clip: Clip) -> int | None:
-    """EXIF's orientation of a clip's display matrix; None if it is none of the eight."""
-    if clip.display_matrix is None:
-        return 1
-    a, b, _, c, d = (round(value / 65536) for value in clip.display_matrix[:5])
-    return _ORIENTATIONS.get((a, b, c, d))
 
 
 def write_clip_images(
@@ -199,6 +187,7 @@ def write_clip_images(
             writer.write_times(shown),
             *_notes(clip, reader),
             *truncation_notes(reader.missing),
+            *writer.notes_on_others(len(shown)),
             *notes,
         ),
         seconds=time.perf_counter() - began,
@@ -209,7 +198,7 @@ def _notes(clip: Clip, reader: ClipReader) -> list[Note]:
     notes = []
     if clip.aspect not in (None, 0, 1):
         notes.append(Note("pixels-not-square", {"aspect": str(clip.aspect)}))
-    if orientation_of(clip) is None:
+    if clip.orientation is None:
         notes.append(Note("rotation-not-applied"))
     if clip.dynamic:
         notes.append(Note("dynamic-hdr-dropped", {"names": list(clip.dynamic)}))

@@ -104,6 +104,7 @@ def plan_clip(request: ClipRequest) -> ClipPlan:
         raise SrError(
             "unsupported-streams",
             request.source,
+            hint="drop" if request.container.muxer == "matroska" else "other-container",
             container=request.container.name,
             streams=names,
         )
@@ -155,10 +156,10 @@ def result_size(clip: Clip, size: Size, max_pixels: int) -> tuple[int, int]:
     Raises:
         SrError: `factor-too-large`, `result-too-large`.
     """
-    factor = size.factor_for(clip.width, clip.height)
+    factor = size.factor_for(*clip.shown_size)
     if factor > MAX_FACTOR:
         raise SrError("factor-too-large", clip.source, factor=factor, most=MAX_FACTOR)
-    width, height = size.of(clip.width, clip.height)
+    width, height = clip.resized(size)
     if width * height > max_pixels:
         raise SrError(
             "result-too-large",
@@ -173,7 +174,7 @@ def result_size(clip: Clip, size: Size, max_pixels: int) -> tuple[int, int]:
 
 def _notes(clip: Clip, encoding: Encoding, request: ClipRequest) -> list[Note]:
     notes = []
-    exact = request.size.of(clip.width, clip.height)
+    exact = clip.resized(request.size)
     if exact != (encoding.width, encoding.height):
         facts = {"width": encoding.width, "height": encoding.height, "layout": encoding.layout.kind}
         notes.append(Note("size-made-even", facts))

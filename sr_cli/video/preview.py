@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sr_cli.engine.pipeline import Pipeline
 from sr_cli.errors import SrError
+from sr_cli.imaging.conversion import orient_pixels
 from sr_cli.video.frames import ClipReader
 from sr_cli.video.paths import RgbPath
 from sr_cli.video.plan import ClipPlan
@@ -29,7 +30,7 @@ def preview_frames(
         count: How many frames.
 
     Yields:
-        A frame as RGB (h, w, 3), uint8 or uint16, and its result.
+        A frame as RGB (h, w, 3), uint8 or uint16, upright, and its result.
 
     Raises:
         SrError: `damaged-frame`, `interlaced`, and what computing raises.
@@ -46,7 +47,8 @@ def preview_frames(
             frame = _frame_at(container, stream, round(moment / clip.time_base), plan)
             check_frame(frame, plan.request.options, clip.time_base, clip.source)
             lr = path.prepare(reader.planes_of(frame))
-            yield lr[0], path.compute(lr)[0]
+            orientation = clip.orientation or 1
+            yield orient_pixels(lr[0], orientation), orient_pixels(path.compute(lr)[0], orientation)
 
 
 def _frame_at(container: Any, stream: Any, pts: int, plan: ClipPlan) -> Any:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from sr_cli.engine.size import Size
 from sr_cli.errors import SrError
 from sr_cli.imaging.formats import sniff_format
 from sr_cli.video.colour import FULL, RGB, UNSPECIFIED, Colour
@@ -18,6 +19,18 @@ from sr_cli.video.timing import in_words
 
 _SUBSAMPLING = {(8, 8): "420", (4, 4): "420", (8, 16): "422", (4, 16): "422"}
 """By the size of chroma for 16x16 pixels; anything else is written as 4:4:4."""
+
+_ORIENTATIONS = {
+    (1, 0, 0, 1): 1,
+    (-1, 0, 0, 1): 2,
+    (-1, 0, 0, -1): 3,
+    (1, 0, 0, -1): 4,
+    (0, 1, 1, 0): 5,
+    (0, 1, -1, 0): 6,
+    (0, -1, -1, 0): 7,
+    (0, -1, 1, 0): 8,
+}
+"""EXIF's orientation by the signs of a, b, c, d of a display matrix (ISO/IEC 14496-12, 8.3.2)."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +106,25 @@ class Clip:
         """Whether samples are RGB."""
         return self.layout.kind == "rgb"
 
+    @property
+    def orientation(self) -> int | None:
+        """EXIF's orientation of the display matrix; None if it is none of the eight."""
+        if self.display_matrix is None:
+            return 1
+        a, b, _, c, d = (round(value / 65536) for value in self.display_matrix[:5])
+        return _ORIENTATIONS.get((a, b, c, d))
+
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """(width, height) in pixels, upright."""
+        turned = (self.orientation or 1) >= 5
+        return (self.height, self.width) if turned else (self.width, self.height)
+
+    def resized(self, size: Size) -> tuple[int, int]:
+        """(width, height) of a result as it is coded; a size means upright frames."""
+        width, height = size.of(*self.shown_size)
+        return (width, height) if self.shown_size == (self.width, self.height) else (height, width)
+
 
 def probe(source: Path, options: ClipOptions) -> Clip:
     """Read what a clip contains.
@@ -109,6 +141,9 @@ def probe(source: Path, options: ClipOptions) -> Clip:
         frame = _first_frame(container, stream, source, options)
         check_frame(frame, options, stream.time_base, source)
         check_dolby_vision(frame, stream, source)
+        # VP8 and VP9 store alpha apart, and decoders leave it out (Matroska, `AlphaMode`).
+        if stream.metadata.get("alpha_mode") == "1":
+            raise SrError("transparent-clip", source, format=f"{frame.format.name} and alpha")
         layout = _layout(frame.format, source)
         tags = Colour(
             int(frame.colorspace),
@@ -187,12 +222,12 @@ def check_frame(frame: Any, options: ClipOptions, time_base: Fraction, source: P
 
 
 def read_clip_size(source: Path) -> tuple[int, int] | None:
-    """(width, height) of a clip; None if it cannot be read, which is reported where it is used."""
+    """(width, height) of a clip, upright; None if it cannot be read, which is reported later."""
     try:
         clip = probe(source, ClipOptions(deinterlace=True, allow_damaged=True))
     except SrError:
         return None
-    return clip.width, clip.height
+    return clip.shown_size
 
 
 def _check_no_image(source: Path) -> None:

@@ -86,7 +86,11 @@ MESSAGES: dict[str, Message] = {
     "codec-without-crf": Message("{subject}: --crf does not apply to {codec}"),
     # facts: container, streams
     "unsupported-streams": Message(
-        "{subject}: {container} does not hold {streams}", "-f mkv may; --flatten drops them"
+        "{subject}: {container} does not hold {streams}",
+        hints={
+            "other-container": "-f mkv may; --flatten drops them",
+            "drop": "the clip's own container may; --flatten drops them",
+        },
     ),
     # facts: reason
     "clip-not-written": Message("{subject}: cannot be written ({reason})"),
@@ -122,6 +126,8 @@ NOTES: dict[str, str] = {
     "times-from-file": "times read from {file}",
     # facts: aspect
     "pixels-not-square": "pixels are not square: {aspect}",
+    # facts: count, first
+    "images-of-another-clip": "images of a longer clip follow, from {first}: {count}",
     "rotation-not-applied": "rotation not applied: not a multiple of 90 degrees",
     # facts: count
     "damaged-frames": "damaged frames: {count}",
