@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sr_cli.layers.fusion import in_channels_last
 
-_STRIP = 96 << 10
+_STRIP = 192 << 10
 """Bytes of one channel of a strip."""
 
 _MULTIPLE = 4
