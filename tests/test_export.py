@@ -129,15 +129,16 @@ def test_exported_file_is_benchmarked_and_described(
     assert (facts["network"], facts["scales"], facts["channels"]) == ("edsr", [2], "RGB")
 
 
-def test_pt2_is_exact_at_every_size(sr: Run, tmp_path: Path) -> None:
-    made = checkpoint(tmp_path, "edsr", 2)
+@pytest.mark.parametrize(("name", "scale"), [("edsr", 2), ("srresnet", 4)])
+def test_pt2_is_exact_at_every_size(sr: Run, tmp_path: Path, name: str, scale: int) -> None:
+    made = checkpoint(tmp_path, name, scale)
     done = sr("export", made, "-o", "net.pt2", "--json")
     assert done.returncode == 0, done.stderr
     described = {"sr.json": ""}
     network = torch.export.load(tmp_path / "net.pt2", extra_files=described).module()
     assert json.loads(described["sr.json"])["sha256"] == done.document["sha256"]
     engine = Upscaler(load_checkpoint(made)[0], device="cpu", precision="fp32", tile=0)
-    for h, w in ((1, 1), (1, 7), (9, 5)):
+    for h, w in ((1, 1), (1, 7), (9, 5), (1100, 3)):
         pixels = smooth(h, w)
         lr = torch.from_numpy(pixels.astype(np.float32) / 255).permute(2, 0, 1)[None]
         found = network(lr)[0].detach().permute(1, 2, 0).clamp(0, 1).numpy() * 255
