@@ -16,7 +16,8 @@ folder each), the largest error, and the speed of the file as `speed` measures i
 
 `differences` gives the largest difference from the network in PyTorch, of values in [0, 1], for
 every format and size, over the whole result, and what the file itself states: for fp16, where each
-value is rounded, which ONNX Runtime does not do on x86. Formats whose extra is missing are skipped.
+value is rounded, which ONNX Runtime does not do on x86. LiteRT files are measured around the size
+of their tile. Formats whose extra is missing are skipped.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ FORMATS = {
 """For `differences`: format, precision, and whether 8-bit pixels go in and come out."""
 
 SIZES = ((1, 1), (1, 7), (5, 3), (35, 21), (129, 127))
+TILE_SIZES = ((35, 21), (128, 128), (131, 150))
+"""Smaller than a tile, one tile, and four that overlap."""
 NETWORKS = (
     "edsr", "rcan", "srresnet", "srgan", "espcn", "fsrcnn", "srcnn", "vdsr", "photo", "text",
 )  # fmt: skip
@@ -180,8 +183,9 @@ def print_differences(name: str, formats: list[str]) -> None:
             except SrError as error:
                 print(f"{name:9s} {chosen:11s} {error.code} {error.facts}", flush=True)
                 continue
-            found = [difference_at(network, graph, chosen, (1, h, w)) for h, w in SIZES]
-        cells = "  ".join(f"{d:.1e}" for d in (*found, stated))
+            sizes = TILE_SIZES if FORMATS[chosen][0] == "litert" else SIZES
+            found = {f"{h}x{w}": difference_at(network, graph, chosen, (1, h, w)) for h, w in sizes}
+        cells = "  ".join(f"{size} {d:.1e}" for size, d in {**found, "stated": stated}.items())
         print(f"{name:9s} x{scale} {chosen:11s} {cells}", flush=True)
 
 
@@ -222,8 +226,6 @@ def main() -> None:
         return
     options = parse()
     if options.table == "differences":
-        sizes = "  ".join(f"{h}x{w}" for h, w in SIZES)
-        print(f"largest difference at {sizes}, and stated in the file")
         extras = {"onnx": "onnxruntime", "litert": "litert_torch", "pt2": "torch"}
         formats = [f for f in options.formats if find_spec(extras[FORMATS[f][0]])]
         for name in options.models or NETWORKS:

@@ -14,6 +14,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from helpers.pages import FENCE, blocks, page
 from PIL import Image
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -28,18 +29,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 MOST_README_LINES = 140
 
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _WEB = ("https://", "http://", "mailto:")
-
-
-def page(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
-
-
-def blocks(path: Path, language: str) -> list[str]:
-    """The code blocks of a page in one language."""
-    return [code for kind, code in _FENCE.findall(page(path)) if kind == language]
 
 
 def commands(path: Path) -> Iterator[list[str]]:
@@ -116,7 +107,7 @@ def test_python_compiles_and_its_imports_resolve(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_links_lead_somewhere(path: Path) -> None:
-    text = re.sub(_FENCE, "", page(path))
+    text = re.sub(FENCE, "", page(path))
     for link in _LINK.findall(text):
         if link.startswith(_WEB):
             continue
@@ -129,7 +120,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 def anchors(path: Path) -> set[str]:
     """The anchors of a page's headings, as Git hosts make them."""
-    headings = re.findall(r"^#+ (.+)$", re.sub(_FENCE, "", page(path)), re.M)
+    headings = re.findall(r"^#+ (.+)$", re.sub(FENCE, "", page(path)), re.M)
     return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
 
 

@@ -14,6 +14,7 @@ from helpers import REPOSITORY
 from helpers.command import Run
 from helpers.images import save, smooth
 from helpers.networks import compact, small_model
+from helpers.pages import blocks
 from PIL import Image
 
 from sr_cli.engine.upscaler import Upscaler
@@ -91,7 +92,7 @@ def test_file_describes_itself_and_is_one_file(sr: Run, tmp_path: Path) -> None:
     assert {k: stated[f"sr.{k}"] for k in ("scale", "channels", "sha256")} == {
         k: str(record[k]) for k in ("scale", "channels", "sha256")
     }
-    assert [o.version for o in model.opset_import] == [18]
+    assert ([o.version for o in model.opset_import], model.ir_version) == ([18], 8)
     assert str(Path(__file__).parent.parent) not in str(model)
     network = session(tmp_path / "out.onnx")
     (lr,), (result,) = network.get_inputs(), network.get_outputs()
@@ -129,19 +130,37 @@ def test_exported_file_is_benchmarked_and_described(
     assert (facts["network"], facts["scales"], facts["channels"]) == ("edsr", [2], "RGB")
 
 
-def test_pt2_is_exact_at_every_size(sr: Run, tmp_path: Path) -> None:
-    made = checkpoint(tmp_path, "edsr", 2)
+@pytest.mark.parametrize(("name", "scale"), [("edsr", 2), ("srresnet", 4)])
+def test_pt2_is_exact_at_every_size(sr: Run, tmp_path: Path, name: str, scale: int) -> None:
+    made = checkpoint(tmp_path, name, scale)
     done = sr("export", made, "-o", "net.pt2", "--json")
     assert done.returncode == 0, done.stderr
     described = {"sr.json": ""}
     network = torch.export.load(tmp_path / "net.pt2", extra_files=described).module()
     assert json.loads(described["sr.json"])["sha256"] == done.document["sha256"]
     engine = Upscaler(load_checkpoint(made)[0], device="cpu", precision="fp32", tile=0)
-    for h, w in ((1, 1), (1, 7), (9, 5)):
+    for h, w in ((1, 1), (1, 7), (9, 5), (1100, 3)):
         pixels = smooth(h, w)
         lr = torch.from_numpy(pixels.astype(np.float32) / 255).permute(2, 0, 1)[None]
         found = network(lr)[0].detach().permute(1, 2, 0).clamp(0, 1).numpy() * 255
         assert np.abs(found - engine(pixels)).max() <= 0.51
+
+
+def test_the_pages_examples_in_python_run(
+    sr: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_onnx, with_torch, *_ = blocks(REPOSITORY / "docs/export.md", "python")
+    made = checkpoint(tmp_path, "srresnet", 4)
+    Image.fromarray(smooth(20, 31)).save(tmp_path / "photo.jpg")
+    assert sr("export", made, "--uint8", "-o", "photo-x4.onnx").returncode == 0
+    assert sr("export", made, "-o", "srresnet-x4.pt2").returncode == 0
+    monkeypatch.chdir(tmp_path)
+    exec(with_onnx, {})
+    sr("upscale", "photo.jpg", "-m", made, "-o", "expected.png", "--precision", "fp32")
+    assert levels(tmp_path / "photo_x4.png", tmp_path / "expected.png") <= 1
+    names: dict[str, Any] = {}
+    exec(with_torch, names)
+    assert names["sr"].shape == (1, 3, 480, 640)
 
 
 def test_half_precision_halves_the_file(sr: Run, tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import REPOSITORY
 from helpers.command import Run
 from helpers.images import save, smooth
 from helpers.networks import small_model
+from helpers.pages import blocks
 
 from sr_cli.engine.upscaler import Upscaler
 from sr_cli.export import request as export_request
@@ -55,7 +57,7 @@ def test_missing_extra_is_an_error(
 
 
 @pytest.mark.parametrize("layout", ["nhwc", "nchw"])
-@pytest.mark.parametrize(("name", "scale"), [("edsr", 2), ("espcn", 3)])
+@pytest.mark.parametrize(("name", "scale"), [("edsr", 2), ("espcn", 3), ("vdsr", 2)])
 def test_tiles_give_what_the_engine_gives(
     sr: Run, tmp_path: Path, name: str, scale: int, layout: str
 ) -> None:
@@ -79,7 +81,10 @@ def test_tiles_give_what_the_engine_gives(
 
     graph = TileGraph(content, GraphMetadata(**facts))
     engine = Upscaler(load_checkpoint(made)[0], device="cpu", precision="fp32", tile=0)
-    for h, w in ((TILE, TILE), (100, 61)):
+    sizes = [(TILE, TILE), (100, 61)]
+    if name == "espcn":  # Of which the continuation is as wide as the halo.
+        sizes.append((TILE - 1, 5))
+    for h, w in sizes:
         pixels = smooth(h, w)
         if channels == 1:
             pixels = pixels[..., 0]
@@ -108,6 +113,16 @@ def test_int8_keeps_its_ends_in_float_and_states_its_cost(sr: Run, tmp_path: Pat
     facts = stated((tmp_path / "net.tflite").read_bytes())
     assert facts["psnr_cost"] == done.document["psnr_cost"]
     assert facts["largest_difference"] == done.document["largest_difference"] > 0
+
+
+def test_the_pages_example_runs(sr: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("litert_torch", reason="the extra litert is not installed")
+    made = checkpoint(tmp_path, "espcn", 4)
+    assert sr("export", made, "-f", "litert", "-o", "espcn-x4.tflite").returncode == 0
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"tile": np.zeros((1, 128, 128, 1), np.float32)}
+    exec(blocks(REPOSITORY / "docs/export.md", "python")[-1], names)
+    assert names["sr"].shape == (1, 512, 512, 1)
 
 
 def test_tile_without_a_core_is_refused(sr: Run, tmp_path: Path) -> None:

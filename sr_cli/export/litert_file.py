@@ -42,6 +42,8 @@ def convert_net(net: nn.Module, example: Tensor) -> bytes:
     Raises:
         SrError: `export-failed` if the converter does not support the network.
     """
+    with torch.no_grad():
+        net(example)  # As in `export_graph`.
     try:
         with quiet(), _silent_libraries():
             import litert_torch
@@ -165,7 +167,10 @@ class TileGraph(Graph):
         height, width = (lr.shape[axis] for axis in axes)
         missing = [(0, 0)] * 4
         for axis in axes:
-            missing[axis] = (0, max(0, self._tile - lr.shape[axis]))
+            length = lr.shape[axis]
+            if length < self._tile:
+                # The graph continues its tile, not the image: that must be out of sight.
+                missing[axis] = (0, max(self._tile - length, self._halo))
         lr = np.pad(lr, missing, mode="symmetric")
         shape = [n * self._scale if axis in axes else n for axis, n in enumerate(lr.shape)]
         sr = np.empty(shape, np.float32)

@@ -83,6 +83,9 @@ def with_metadata(model: Any, metadata: GraphMetadata) -> bytes:
     _drop_remarks(model.graph)
     del model.metadata_props[:]
     model.producer_name, model.producer_version = "sr", metadata.version
+    # The exporter states a newer format of the file than its operators need: one that ONNX Runtime
+    # refuses before 1.18.
+    model.ir_version = onnx.helper.find_min_ir_version_for(model.opset_import)
     onnx.helper.set_model_props(model, metadata.as_properties())
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString()

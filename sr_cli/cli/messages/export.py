@@ -27,7 +27,7 @@ MESSAGES: dict[str, Message] = {
     "quantisation-cost": Message(
         "{subject} loses {cost:.2f} dB of PSNR-Y in int8 (allowed: {allowed:g}; largest error: "
         "{levels} levels); nothing was written",
-        "--force writes it all the same; --precision fp16 halves the file at no loss",
+        "--force writes it all the same; --precision fp16 loses less",
     ),
     # facts: reason
     "unreadable-graph": Message("{subject}: not a usable ONNX file ({reason})"),
