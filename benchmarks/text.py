@@ -64,6 +64,8 @@ def print_readings(folder: Path, models: list[str], scale: int) -> None:
         for name in BY
         if (folder / name).is_dir()
     }
+    if not found:
+        raise SystemExit(f"{folder}: no folder in it is named as a language ({', '.join(BY)})")
     if "eng" in found:
         print(f"English, x{scale}:\n")
         print_table(found["eng"], lambda page: f"{size_of(page)} px")
