@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--scale", type=int, default=2)
     options = parser.parse_args()
     scale = options.scale
-    rows = []
+    names, rows = [], []
     for path in sorted(p for folder in options.sets for p in folder.iterdir() if p.is_file()):
         pixels = read_picture(path).frames[0].pixels
         hr = crop_to_multiple(pixels if pixels.ndim == 3 else np.dstack([pixels] * 3), scale)
@@ -38,13 +38,15 @@ def main() -> None:
             )
             found = find_deviation(lr, sr)
             row += [psnr_y(sr, hr, border=scale), found.largest, found.mean]
+        names.append(path.stem)
         rows.append(row)
     table = np.array(rows)
     gain = table[:, 3] - table[:, 0]
     print(
         f"{options.model} x{scale}, {len(table)} images: "
         f"PSNR-Y {table[:, 0].mean():.2f} -> {table[:, 3].mean():.2f} dB "
-        f"(each {gain.min():+.3f} to {gain.max():+.3f}), "
+        f"({names[int(gain.argmin())]} {gain.min():+.4f} to "
+        f"{names[int(gain.argmax())]} {gain.max():+.4f}), "
         f"largest deviation {table[:, 1].max():.1f} -> {table[:, 4].max():.2f}, "
         f"mean {table[:, 2].mean():.2f} -> {table[:, 5].mean():.3f} of 255"
     )

@@ -16,14 +16,18 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from sr_cli.engine.options import EngineOptions
 from sr_cli.evaluation.datasets import images_in
 from sr_cli.evaluation.measure import read_8_bit
 from sr_cli.evaluation.ocr import OcrRow, benchmark_ocr
 from sr_cli.evaluation.reading import Reading, sum_of
 from sr_cli.imaging.page import is_page
 
-BY = ("eng", "deu", "fra", "ell", "rus", "ara", "hin", "chi_sim")
+BY = ("eng", "deu", "fra", "ell", "rus", "ara", "hin", "chi_sim", "jpn")
 CONFUSIONS = 12
+
+_EXACT = EngineOptions(precision="fp32")
+"""The same on every machine."""
 
 
 def main() -> None:
@@ -54,10 +58,14 @@ def count_pages(folders: Iterable[Path]) -> None:
 def print_readings(folder: Path, models: list[str], scale: int) -> None:
     """Print the tables for a folder of folders, one a language."""
     found = {
-        name: benchmark_ocr([folder / name], language=name, models=models, scale=scale).rows
+        name: benchmark_ocr(
+            [folder / name], language=name, models=models, scale=scale, engine=_EXACT
+        ).rows
         for name in BY
         if (folder / name).is_dir()
     }
+    if not found:
+        raise SystemExit(f"{folder}: no folder in it is named as a language ({', '.join(BY)})")
     if "eng" in found:
         print(f"English, x{scale}:\n")
         print_table(found["eng"], lambda page: f"{size_of(page)} px")

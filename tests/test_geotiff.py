@@ -12,6 +12,7 @@ import pytest
 import tifffile
 from helpers.command import BICUBIC, Run
 from helpers.geotiffs import (
+    MIRRORED,
     ROTATED,
     corners_of,
     facts_of,
@@ -46,11 +47,12 @@ def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("command", [BICUBIC, (*NETWORK, "-x4")], ids=["bicubic", "network"])
-@pytest.mark.parametrize("place", ["area", "point", "rotated", "rotated point"])
+@pytest.mark.parametrize("place", ["area", "point", "rotated", "rotated point", "mirrored"])
 def test_a_result_covers_the_ground_of_its_input(
     sr: Run, tmp_path: Path, place: str, command: tuple[str, ...]
 ) -> None:
-    transform = {"transform": ROTATED} if "rotated" in place else {}
+    transforms = {"rotated": ROTATED, "rotated point": ROTATED, "mirrored": MIRRORED}
+    transform = {"transform": transforms[place]} if place in transforms else {}
     write_scene(tmp_path / "a.tif", scene(30, 41), point="point" in place, **transform)
     assert sr(*command, "a.tif", "-o", "b.tif").returncode == 0
     before, after = corners_of(tmp_path / "a.tif"), corners_of(tmp_path / "b.tif")
@@ -495,6 +497,36 @@ def test_a_compression_that_is_not_supported_is_named(sr: Run, tmp_path: Path) -
     done = sr(*BICUBIC, "a.tif", "--json")
     assert done.error_codes == ["unsupported-compression"]
     assert done.records[0]["error"]["compression"] == "LERC"
+
+
+def test_a_compression_that_libtiff_was_built_without_is_named(sr: Run, tmp_path: Path) -> None:
+    write_scene(tmp_path / "a.tif", scene(20, 30, 3, dtype="uint8", high=200), compress="webp")
+    done = sr(*BICUBIC, "a.tif", "--json")
+    if done.returncode:
+        assert done.error_codes == ["unsupported-compression"]
+        assert done.records[0]["error"]["compression"] == "WEBP"
+        assert not (tmp_path / "a_x2.tif").exists()
+    else:
+        assert corners_of(tmp_path / "a_x2.tif") == corners_of(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        {"nodata": 7},
+        {"nodata": None},
+        {"nodata": 1, "NBITS": 1},
+    ],
+)
+def test_values_that_would_be_turned_around_or_stretched_are_refused(
+    sr: Run, tmp_path: Path, profile: dict[str, Any]
+) -> None:
+    pixels = scene(20, 30, dtype="uint8", high=1 if "NBITS" in profile else 200)
+    write_scene(tmp_path / "a.tif", pixels, photometric="miniswhite", **profile)
+    done = sr(*BICUBIC, "a.tif")
+    assert done.returncode == 1 and done.error_codes == ["unsupported-samples"]
+    assert not (tmp_path / "a_x2.tif").exists()
+    assert sr(*BICUBIC, "a.tif", "--strip").returncode == 0
 
 
 @pytest.mark.parametrize("command", [BICUBIC, (*NETWORK, "-x2")], ids=["bicubic", "network"])

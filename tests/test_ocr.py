@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from sr_cli.evaluation import reading
+from sr_cli.evaluation import alignment
 from sr_cli.evaluation.reading import comparable, compare_texts
 
 SCHEMA = json.loads((REPOSITORY / "docs/schemas/ocr.schema.json").read_text())
@@ -77,7 +77,7 @@ def test_errors_are_the_fewest_edits(written: str, read: str) -> None:
 @given(st.text("abc", max_size=12), st.text("abc", max_size=12))
 def test_long_texts_are_cut_without_an_error_more(written: str, read: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "_MOST_CELLS", 6)
+        patch.setattr(alignment, "_MOST_CELLS", 6)
         found = compare_texts(written, read)
     assert found.errors == slow_distance(written, read)
     assert found.letters - found.missed + found.added == len(read)
@@ -87,6 +87,47 @@ def test_a_confusion_has_its_letters_in_order() -> None:
     found = compare_texts("hello l1", "heIIo ll")
     assert found.confused == {("l", "I"): 2, ("1", "l"): 1}
     assert found.rate == 3 / 8 and found.missed == found.added == 0
+
+
+COLUMNS = """Name of the file
+Meaning of its letters
+--output=FILE
+where the result is written"""
+SPLIT_COLUMNS = """--output=FILE where the result is
+written Name of the file
+Meaning of its letters"""
+
+
+def test_lines_that_are_read_elsewhere_are_right_in_any_order() -> None:
+    lines = ["The quick brown fox", "jumps over", "a lazy dog, and sleeps."]
+    found = compare_texts("\n".join(lines), "\n".join(reversed(lines)))
+    assert found.errors > 20 and found.in_any_order == 0
+    misread = compare_texts(COLUMNS, SPLIT_COLUMNS.replace("letters", "lettcrs"))
+    assert misread.errors > 20 and misread.in_any_order == 1
+
+
+def test_what_is_read_twice_or_not_is_wrong_in_any_order() -> None:
+    lines = ["one line of text", "another one"]
+    twice = compare_texts("\n".join(lines), "\n".join([*lines, lines[0]]))
+    assert twice.in_any_order == len(lines[0])
+    missed = compare_texts("\n".join(lines), lines[1])
+    assert missed.in_any_order == len(lines[0])
+    assert compare_texts("", "").rate_in_any_order is None
+    assert compare_texts("abc", "xyzuv").in_any_order == 5
+
+
+@given(st.text("ab \n", max_size=40), st.text("ab \n", max_size=40))
+def test_any_order_has_no_more_errors(written: str, read: str) -> None:
+    found = compare_texts(written, read)
+    assert 0 <= found.in_any_order <= found.errors
+    assert compare_texts(written, written).in_any_order == 0
+
+
+def test_a_long_line_is_found_in_parts() -> None:
+    lines = [" ".join(f"word{i}" for i in range(n, n + 10)) for n in range(0, 300, 10)]
+    found = compare_texts(" ".join(lines), "\n".join(reversed(lines)))
+    assert found.letters > 2000 and found.errors > 300
+    assert found.in_any_order < 20  # of the line that is cut, so that it takes no longer
 
 
 def test_what_says_nothing_is_not_compared() -> None:
@@ -109,6 +150,7 @@ def test_rates_and_confusions_of_each_model(sr: Run, pages: Path, fake: None) ->
         {"written": "i", "read": "l", "count": 1},
     ]
     assert rows["input"]["character_error_rate"] == round(4 / len(TEXT), 6)
+    assert rows["input"]["character_error_rate_in_any_order"] == round(4 / len(TEXT), 6)
     (page,) = rows["input"]["per_image"]
     assert page["name"] == "pages/one" and page["missed"] == 1
 

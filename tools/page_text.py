@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import subprocess
 import zlib
@@ -32,10 +33,13 @@ HELD_OUT_FONTS = (
 )
 """Packages, not faces: no face of a family that judges is trained on."""
 
+HELD_OUT_JAPANESE = ("fonts-motoya-l-cedar", "fonts-sawarabi-gothic", "fonts-sawarabi-mincho")
+"""Their Latin and Cyrillic letters are no fonts to judge these scripts by."""
+
 WORD_PACKAGES = (
     *("wamerican", "wngerman", "wfrench", "wspanish", "wpolish", "wswedish", "wukrainian"),
     *("wbulgarian", "hunspell-el", "hunspell-ru", "hunspell-hi", "hunspell-ar"),
-    *("fortunes-min", "fortunes", "fortunes-zh"),
+    *("fortunes-min", "fortunes", "fortunes-zh", "debian-faq-ja"),
 )
 HANDS = ("fonts-dkg-handwriting", "fonts-humor-sans", "fonts-dancingscript")
 _HELD_OUT_SHARE = 8
@@ -209,8 +213,26 @@ class Words:
         return made
 
 
-def passages() -> list[str]:
-    """English texts that are never trained on: the fortunes of two packages, a line each."""
+def passages(language: str) -> list[str]:
+    """English or Japanese texts that are never trained on, a line each.
+
+    The fortunes of two packages, and sentences of Debian's FAQ.
+    """
+    found = _fortunes() if language == "eng" else _questions()
+    if not found:
+        raise SystemExit(f"no texts in {language}: install fortunes and debian-faq-ja")
+    return found
+
+
+def _questions() -> list[str]:
+    pages = sorted(p for p in _files_of("debian-faq-ja") if p.name.endswith(".ja.html"))
+    marked = "".join(page.read_text(encoding="utf-8") for page in pages)
+    text = re.sub(r"\s+", "", html.unescape(re.sub(r"<[^>]+>", "", marked)))
+    whole = re.findall("(?<=。)[\u3041-\u30ff\u4e00-\u9fff、「」（）]{15,}。", text)
+    return list(dict.fromkeys(whole))
+
+
+def _fortunes() -> list[str]:
     found = []
     for path in (*_files_of("fortunes-min"), *_files_of("fortunes")):
         if path.name in _PROSE:
@@ -218,8 +240,6 @@ def passages() -> list[str]:
                 " ".join(part.split()) for part in re.split(r"^%$", _decoded(path), flags=re.M)
             )
             found += [p for p in parts if len(p) > 80 and p.isascii() and not _ODD.search(p)]
-    if not found:
-        raise SystemExit("no English texts: install fortunes")
     return found
 
 

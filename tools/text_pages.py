@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from page_drawing import PITCH, Page, Style, on_stripes, photographed, wrapped
 from page_text import (
     HELD_OUT_FONTS,
+    HELD_OUT_JAPANESE,
     SAMPLES,
     TRAINING_FONTS,
     WORD_PACKAGES,
@@ -51,6 +52,7 @@ _FILTERS = (
 _LARGEST_SCALE = 4
 _EMS_WIDE, _LINES = 30, 8
 CONDITIONS = ("screen", "jpeg", "scan")
+JUDGED = ("eng", "deu", "fra", "ell", "rus", "ara", "hin", "chi_sim", "jpn")
 
 
 def main() -> None:
@@ -68,13 +70,16 @@ def main() -> None:
     if not features.check("raqm"):
         raise SystemExit("this Pillow has no Raqm, and would not shape Arabic and Devanagari")
     training = options.what == "train"
-    wanted = (TRAINING_FONTS if training else HELD_OUT_FONTS) + WORD_PACKAGES
+    languages = options.language or list(JUDGED)
+    fonts = TRAINING_FONTS if training else HELD_OUT_FONTS
+    if not training and "jpn" in languages:
+        fonts += HELD_OUT_JAPANESE
+    wanted = fonts + WORD_PACKAGES
     if missing := missing_packages(wanted):
         raise SystemExit(f"not installed: {' '.join(missing)}")
     if training:
         write_training(options.output, options.scale, options.count or 1200, options.seed)
     else:
-        languages = options.language or ["eng", "deu", "fra", "ell", "rus", "ara", "hin", "chi_sim"]
         write_judged(options.output, languages, options.px, options.count or 1, options.seed)
 
 
@@ -132,8 +137,8 @@ def on_screen(fine: Image.Image, size: tuple[int, int], random: np.random.Genera
 
 def write_judged(folder: Path, languages: list[str], px: list[int], count: int, seed: int) -> None:
     """Write `count` lr pages of every language, lr pixels a line and condition, and their text."""
-    faces = Faces(HELD_OUT_FONTS)
     for language in languages:
+        faces = Faces(HELD_OUT_JAPANESE if language == "jpn" else HELD_OUT_FONTS)
         words = Words(language, held_out=True)
         place = folder / language
         place.mkdir(parents=True, exist_ok=True)
@@ -159,9 +164,9 @@ def judged_page(
     em = pitch / PITCH
     face = faces.draw(words.language, random)
     style = Style(face, words, round(em * up), (0, 0, 0), (255, 255, 255))
-    if words.language == "eng":
-        found = passages()
-        text = " ".join(found[int(i)] for i in random.integers(len(found), size=8))
+    if words.language in ("eng", "jpn"):
+        found = passages(words.language)
+        text = words.joint.join(found[int(i)] for i in random.integers(len(found), size=8))
     else:
         text = words.text(random, 700)
     size = (round((_EMS_WIDE + 2) * em), round((_LINES + 1.5) * pitch))

@@ -14,8 +14,13 @@ SHOWN_CONFUSIONS = 5
 """In tables; JSON has all."""
 
 _FIGURES = (
-    *(Column("CER", ".1%"), Column("letters", ",d"), Column("confused", ",d")),
-    *(Column("missed", ",d"), Column("added", ",d"), Column("most confused", is_name=True)),
+    *(Column("CER", ".1%"), Column("in any order", ".1%"), Column("letters", ",d")),
+    *(
+        Column("confused", ",d"),
+        Column("missed", ",d"),
+        Column("added", ",d"),
+        Column("most confused", is_name=True),
+    ),
 )
 
 
@@ -37,7 +42,7 @@ def _figures(reading: Reading) -> list[Value]:
     most = reading.confusions[:SHOWN_CONFUSIONS]
     pairs = ", ".join(f"{a}→{b} {count}" for (a, b), count in most)
     counts = [reading.letters, reading.confused.total(), reading.missed, reading.added]
-    return [reading.rate, *counts, pairs]
+    return [reading.rate, reading.rate_in_any_order, *counts, pairs]
 
 
 def ocr_document(
@@ -78,7 +83,8 @@ def _row_document(
 
 def _reading_document(reading: Reading) -> dict[str, Any]:
     return {
-        "character_error_rate": None if reading.rate is None else round(reading.rate, 6),
+        "character_error_rate": _rounded(reading.rate),
+        "character_error_rate_in_any_order": _rounded(reading.rate_in_any_order),
         "letters": reading.letters,
         "missed": reading.missed,
         "added": reading.added,
@@ -86,3 +92,7 @@ def _reading_document(reading: Reading) -> dict[str, Any]:
             {"written": a, "read": b, "count": count} for (a, b), count in reading.confusions
         ],
     }
+
+
+def _rounded(rate: float | None) -> float | None:
+    return None if rate is None else round(rate, 6)

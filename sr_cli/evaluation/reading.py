@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
+from sr_cli.evaluation.alignment import aligned
+from sr_cli.evaluation.passages import match_passages
 
 _SAME = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-"})
 """Quotes and dashes that OCR programs choose by taste."""
@@ -16,9 +16,6 @@ _SAME = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "–": "-
 _UNSPACED = (("⺀", "鿿"), ("豈", "﫿"), ("＀", "￯"))
 """Ranges of Chinese and Japanese signs (CJK radicals to unified ideographs, compatibility
 ideographs, full width), between which a space says nothing."""
-
-_MOST_CELLS = 4_000_000
-"""Distances that are kept at once."""
 
 
 @dataclass
@@ -30,12 +27,14 @@ class Reading:
         confused: How often each (written, read) pair of different letters occurred.
         missed: Letters that were not read.
         added: Letters that were read and are not written.
+        in_any_order: The errors where the order of passages does not count.
     """
 
     letters: int = 0
     confused: Counter[tuple[str, str]] = field(default_factory=Counter)
     missed: int = 0
     added: int = 0
+    in_any_order: int = 0
 
     @property
     def errors(self) -> int:
@@ -46,6 +45,11 @@ class Reading:
     def rate(self) -> float | None:
         """The character error rate: errors to a written letter; None where nothing is written."""
         return self.errors / self.letters if self.letters else None
+
+    @property
+    def rate_in_any_order(self) -> float | None:
+        """As `rate`, where the order of passages does not count."""
+        return self.in_any_order / self.letters if self.letters else None
 
     @property
     def confusions(self) -> list[tuple[tuple[str, str], int]]:
@@ -61,6 +65,7 @@ def sum_of(readings: Iterable[Reading]) -> Reading:
         found.confused += one.confused
         found.missed += one.missed
         found.added += one.added
+        found.in_any_order += one.in_any_order
     return found
 
 
@@ -91,60 +96,23 @@ def compare_texts(written: str, read: str) -> Reading:
     """
     a, b = comparable(written), comparable(read)
     found = Reading(len(a))
-    for one, other in _aligned(a, b):
+    for one, other in aligned(a, b):
         if not other:
             found.missed += 1
         elif not one:
             found.added += 1
         elif one != other:
             found.confused[one, other] += 1
+    found.in_any_order = min(found.errors, _errors_in_any_order(written, read))
     return found
 
 
-def _aligned(a: str, b: str) -> Iterator[tuple[str, str]]:
-    """The letters of two texts in pairs with the fewest differences; "" where one has none.
-
-    Long texts are cut in two where that costs nothing, so that memory grows with their length and
-    not with its square (Hirschberg, 1975).
-    """
-    if len(a) < 2 or (len(a) + 1) * (len(b) + 1) <= _MOST_CELLS:
-        yield from reversed(_traced(a, b))
-        return
-    half = len(a) // 2
-    (before,) = deque(_edit_distances(a[:half], b), maxlen=1)
-    (after,) = deque(_edit_distances(a[half:][::-1], b[::-1]), maxlen=1)
-    cut = int((before + after[::-1]).argmin())
-    yield from _aligned(a[:half], b[:cut])
-    yield from _aligned(a[half:], b[cut:])
+def _errors_in_any_order(written: str, read: str) -> int:
+    """The edits within passages that match, wherever they stand, and of all that is left."""
+    pairs, missed, added = match_passages(_lines(written), _lines(read))
+    pairs.append((" ".join(missed), " ".join(added)))
+    return sum(one != other for pair in pairs for one, other in aligned(*pair))
 
 
-def _traced(a: str, b: str) -> list[tuple[str, str]]:
-    """The pairs of two texts from the last to the first."""
-    costs = np.stack(list(_edit_distances(a, b)))
-    pairs = []
-    i, j = len(a), len(b)
-    while i or j:
-        if i and j and costs[i, j] == costs[i - 1, j - 1] + (a[i - 1] != b[j - 1]):
-            i, j = i - 1, j - 1
-            pairs.append((a[i], b[j]))
-        elif i and costs[i, j] == costs[i - 1, j] + 1:
-            i -= 1
-            pairs.append((a[i], ""))
-        else:
-            j -= 1
-            pairs.append(("", b[j]))
-    return pairs
-
-
-def _edit_distances(a: str, b: str) -> Iterator[NDArray[np.int32]]:
-    """The distances of each beginning of `a`, the empty one first, to all of `b` (len(b)+1)."""
-    letters = np.array([ord(c) for c in b], np.int32)
-    along = np.arange(len(b) + 1, dtype=np.int32)
-    above = along
-    yield above
-    for letter in a:
-        row = above + 1
-        np.minimum(row[1:], above[:-1] + (letters != ord(letter)), out=row[1:])
-        # Adding letters costs one each: the running minimum of what is left after them.
-        above = np.minimum.accumulate(row - along) + along
-        yield above
+def _lines(text: str) -> list[str]:
+    return [comparable(line) for line in text.splitlines()]

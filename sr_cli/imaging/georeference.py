@@ -142,7 +142,10 @@ class Georeference:
         return keys is not None and (len(keys) < 4 or len(keys) < 4 + 4 * keys[3])
 
     def _has_wrong_scale(self) -> bool:
-        """Whether a pixel has no size, or none that can be computed with."""
+        """Whether a pixel has no size, or none that can be computed with.
+
+        Its scale may be negative: the image is mirrored (GeoTIFF 1.0, section 2.6.1).
+        """
         for tag in (PIXEL_SCALE, TIE_POINTS, TRANSFORMATION, RPC):
             if not all(math.isfinite(value) for value in self.tags.get(tag, ())):
                 return True
@@ -150,7 +153,7 @@ class Georeference:
         matrix = self.tags.get(TRANSFORMATION, (1.0, 0, 0, 0, 0, 1.0))
         area = matrix[0] * matrix[5] - matrix[1] * matrix[4]
         ground = abs(scale[0]) * self.width, abs(scale[1]) * self.height
-        return not (scale[0] > 0 and scale[1] and area and all(map(math.isfinite, ground)))
+        return not (scale[0] and scale[1] and area and all(map(math.isfinite, ground)))
 
     def _contradicts_itself(self) -> bool:
         """Whether scale and tie points place the corners elsewhere than the transformation does."""

@@ -17,6 +17,8 @@ warnings.filterwarnings("ignore", module="rasterio")
 
 PLACE = rasterio_transform.from_origin(500_000, 5_400_000, 10, 10)
 ROTATED = rasterio_transform.Affine(8.7, 3.1, 500_000, 2.9, -9.1, 5_400_000)
+MIRRORED = rasterio_transform.Affine(-10, 0, 500_000, 0, -10, 5_400_000)
+"""From right to left: the pixel scale of the file is negative."""
 
 
 def scene(

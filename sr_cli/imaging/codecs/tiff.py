@@ -15,6 +15,7 @@ from sr_cli.imaging.codecs.pillow import BITS_PER_SAMPLE, PHOTOMETRIC, tiff_tag
 from sr_cli.imaging.codecs.source import OpenFile
 from sr_cli.imaging.codecs.tiff_calibration import planes_of_imagej, read_calibration
 from sr_cli.imaging.codecs.tiff_pages import (
+    WHITE_IS_ZERO,
     calibration_of,
     georeference_of,
     is_mask,
@@ -39,8 +40,8 @@ REDUCED = (1, 3, 5, 7)
 _UNSPECIFIED, PREMULTIPLIED, STRAIGHT = 0, 1, 2
 """Values of ExtraSamples; the last two are alpha."""
 
-_WHITE_IS_ZERO, _RGB = 0, 2
-_PLAIN = (_WHITE_IS_ZERO, 1, _RGB)
+_RGB = 2
+_PLAIN = (WHITE_IS_ZERO, 1, _RGB)
 """Values of PhotometricInterpretation for gray and RGB."""
 
 _UNSIGNED = (1, 4)
@@ -48,6 +49,9 @@ _UNSIGNED = (1, 4)
 
 _IMAGES = (2, 3, 4, 6, 7, 33003, 33005, 34712, 50001, 50002)
 """Compressions that decode to whole images, not to samples: fax, JPEG, JPEG 2000, WebP, JPEG XL."""
+
+_OPTIONAL = (50001, 50002)
+"""WebP and JPEG XL, without which libtiff can be built."""
 
 
 def read(source: OpenFile) -> Picture:
@@ -123,7 +127,13 @@ def _read_frames(
         page = described[number]
         source.is_srgb = False
         if page is None or not _exceeds_pillow(page):
-            frame = _read_plain(source, profile)
+            try:
+                frame = _read_plain(source, profile)
+            except OSError as error:
+                if page is None or page.compression not in _OPTIONAL:
+                    raise
+                name = page.compression.name
+                raise SrError("unsupported-compression", compression=name) from error
         else:
             source.check_size(_pixels_of(page))
             try:
@@ -310,7 +320,7 @@ def _read_page(data: bytes, page: Any, allow_truncated: bool) -> Frame:
     colour = np.ascontiguousarray(values[..., :3] if colours == 3 else values[..., 0])
     wide = is_wide(colour.dtype)
     # Writers of measurements leave the tag out, though it is required.
-    if page.photometric == _WHITE_IS_ZERO and (PHOTOMETRIC in page.tags or not wide):
+    if page.photometric == WHITE_IS_ZERO and (PHOTOMETRIC in page.tags or not wide):
         if wide:
             samples = f"{colour.dtype} with 0 as white"
             raise SrError("unsupported-samples", hint="black-is-zero", samples=samples)

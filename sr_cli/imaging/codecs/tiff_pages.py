@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sr_cli.errors import SrError
+from sr_cli.imaging.codecs.pillow import PHOTOMETRIC
 from sr_cli.imaging.exif import ORIENTATION, RESOLUTION_UNIT, X_RESOLUTION, Y_RESOLUTION
 from sr_cli.imaging.georeference import PLACING, TAGS, Georeference
 from sr_cli.imaging.picture import PageLabel
@@ -16,7 +17,7 @@ from sr_cli.imaging.values import is_wide
 
 GDAL_NODATA = 42113
 _DESCRIPTION, _ASCII, _SHORT = 270, 2, 3
-_PALETTE, _MASK = 3, 4
+WHITE_IS_ZERO, _PALETTE, _MASK = 0, 3, 4
 """Values of PhotometricInterpretation."""
 
 _MASKS = (4, 6)
@@ -93,6 +94,13 @@ def _problem_of(page: Any) -> SrError | None:
         return SrError("unsupported-samples", hint="as-rgb", samples=f"{bits}-bit palette")
     if bits % 8 and bits != 1:
         return SrError("unsupported-samples", samples=f"georeferenced {bits}-bit")
+    if bits == 1 and nodata_of(page) is not None:
+        # They become black and white, and neither is that value.
+        return SrError("unsupported-samples", samples="georeferenced 1-bit (with nodata)")
+    if bits > 1 and page.photometric == WHITE_IS_ZERO and PHOTOMETRIC in page.tags:
+        # Turned around, values are no longer what is measured, and none of them is nodata.
+        samples = f"georeferenced white-is-zero {bits}-bit"
+        return SrError("unsupported-samples", hint="black-is-zero", samples=samples)
     if page.tags.valueof(ORIENTATION, 1) != 1:
         return SrError("bad-georeference", reason="orientation")
     return None
