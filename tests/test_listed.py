@@ -79,6 +79,30 @@ def test_signals_while_waiting_for_a_name(tmp_path: Path, number: int, code: int
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "a_x2.png"]
 
 
+_INTERRUPTED_IMPORT = """
+import sys
+from sr_cli.cli import main, upscale
+
+def names():
+    # As if the signal came while a module is executed: Python remembers that for its end.
+    exec("raise KeyboardInterrupt")
+    yield
+
+upscale.names_on_stdin = names
+main.main()
+"""
+
+
+@posix
+def test_ctrl_c_while_a_module_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "interrupted.py").write_text(_INTERRUPTED_IMPORT)
+    command = [sys.executable, "-m", "interrupted", *LISTED]
+    done = subprocess.run(
+        command, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, b"interrupted\n")
+
+
 _SWALLOWING = """
 import os, sys, weakref
 from sr_cli.cli import main, upscale

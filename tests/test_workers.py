@@ -516,6 +516,14 @@ def children_of(process: subprocess.Popen[bytes]) -> list[int]:
     return found
 
 
+def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for the temporary files of processes that are started."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
 def wait_for_results(process: subprocess.Popen[bytes], folder: Path, count: int) -> None:
     until = time.monotonic() + 120
     while len(list(folder.glob("*.png"))) < count:
@@ -526,7 +534,10 @@ def wait_for_results(process: subprocess.Popen[bytes], folder: Path, count: int)
 @needs_two_cores
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc")
 @pytest.mark.parametrize("event", ["kill", "interrupt"])
-def test_killed_workers_and_interruptions(tmp_path: Path, event: str) -> None:
+def test_killed_workers_and_interruptions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, event: str
+) -> None:
+    temporary = temporary_folder(tmp_path, monkeypatch)
     for index in range(24):
         save(tmp_path / f"in/{index:02}.png", 150, 150, seed=index)
     process = start_process(
@@ -549,11 +560,15 @@ def test_killed_workers_and_interruptions(tmp_path: Path, event: str) -> None:
     made = len(list(out.iterdir()))
     assert made == 24 if event == "kill" else 0 < made < 24
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+    assert not list(temporary.iterdir())
 
 
 @needs_two_cores
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc")
-def test_workers_end_with_a_command_that_is_killed(tmp_path: Path) -> None:
+def test_workers_end_with_a_command_that_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = temporary_folder(tmp_path, monkeypatch)
     for index in range(24):
         save(tmp_path / f"in/{index:02}.png", 150, 150, seed=index)
     process = start_process(
@@ -569,11 +584,14 @@ def test_workers_end_with_a_command_that_is_killed(tmp_path: Path) -> None:
         assert time.monotonic() < until
         time.sleep(0.1)
     assert all(size_of(path) == (900, 900) for path in (tmp_path / "out").iterdir())
+    assert not list(temporary.iterdir())
 
 
-def test_processes_that_never_become_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_never_become_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
-    workers = local.LocalWorkers("tcp://127.0.0.1:1", 1)
+    workers = local.LocalWorkers("tcp://127.0.0.1:1", 1, str(tmp_path))
     until = time.monotonic() + 60
     with pytest.raises(SrError) as error:
         while time.monotonic() < until:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
 import threading
 import warnings
@@ -100,13 +101,14 @@ def _options(
 def main() -> None:
     """Run the `sr` command and end the process."""
     try:
-        prepare_streams()
-        if not sys.warnoptions:
-            # Warnings of libraries are for programmers; -W default shows them.
-            warnings.simplefilter("ignore")
-        app()
-    except KeyboardInterrupt:
-        raise _interrupted() from None
+        try:
+            prepare_streams()
+            if not sys.warnoptions:
+                # Warnings of libraries are for programmers; -W default shows them.
+                warnings.simplefilter("ignore")
+            app()
+        except KeyboardInterrupt:
+            raise _interrupted() from None
     except SystemExit as end:
         _exit_quickly(end.code)
         raise
@@ -115,11 +117,20 @@ def main() -> None:
 def _exit_quickly(code: object) -> None:
     """Exit without unloading torch's libraries, which takes longer than a small image.
 
-    Returns if threads are running or the exit code is a message: then Python exits as usual.
+    Returns if threads are running or the exit code is a message: then Python exits as usual. Not
+    after Ctrl-C: if that came while a module was imported, Python would end by the signal.
     """
-    busy = any(not t.daemon for t in threading.enumerate() if t is not threading.main_thread())
-    if "torch" not in sys.modules or busy or not isinstance(code, int):
+    if not isinstance(code, int):
         return
+    # How the process ends is decided.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(code))
+    busy = any(not t.daemon for t in threading.enumerate() if t is not threading.main_thread())
+    interrupted = code == ExitCode.INTERRUPTED
+    if not interrupted and (busy or "torch" not in sys.modules):
+        return
+    if busy:
+        # Waits for them, as Python does at its end.
+        threading._shutdown()  # type: ignore[attr-defined]
     try:
         sys.stdout.flush()
         sys.stderr.flush()

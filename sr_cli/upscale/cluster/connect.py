@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,8 +70,8 @@ def connect(options: WorkerOptions) -> Iterator[tuple[Any, LocalWorkers | None]]
     """
     with silenced():
         if options.cluster is None:
-            with _own_scheduler() as client:
-                workers = LocalWorkers(client.scheduler.address, options.processes)
+            with _own_folder() as folder, _own_scheduler(folder) as client:
+                workers = LocalWorkers(client.scheduler.address, options.processes, folder)
                 try:
                     yield client, workers
                 finally:
@@ -108,11 +110,24 @@ def value_of(future: Any) -> Any:
 
 
 @contextmanager
-def _own_scheduler() -> Iterator[Any]:
+def _own_folder() -> Iterator[str]:
+    """A folder for what Dask's processes leave."""
+    try:
+        folder = tempfile.mkdtemp(prefix="sr-workers-")
+    except OSError as error:
+        raise SrError("workers-not-started", reason=error.strerror or str(error)) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _own_scheduler(folder: str) -> Iterator[Any]:
     import dask
     from distributed import Client, LocalCluster
 
-    with dask.config.set(CONFIG):
+    with dask.config.set(CONFIG | {"temporary-directory": folder}):
         try:
             cluster = LocalCluster(
                 n_workers=0,

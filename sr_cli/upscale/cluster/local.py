@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,10 +36,12 @@ class LocalWorkers:
     Args:
         address: Of the scheduler.
         count: How many.
+        folder: For Dask's files. It is removed with the last process, also if this one is killed.
     """
 
-    def __init__(self, address: str, count: int) -> None:
+    def __init__(self, address: str, count: int, folder: str) -> None:
         self._address = address
+        self._folder = folder
         self._starts = [0] * count
         self._processes: list[subprocess.Popen[bytes] | None] = [None] * count
 
@@ -82,7 +85,7 @@ class LocalWorkers:
         paths = [str(_PACKAGE), os.environ.get("PYTHONPATH", "")]
         try:
             return subprocess.Popen(
-                [sys.executable, "-m", __name__, self._address, str(number)],
+                [sys.executable, "-m", __name__, self._address, str(number), self._folder],
                 # Its end tells the worker that this process has ended.
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
@@ -95,16 +98,17 @@ class LocalWorkers:
 
 
 def main() -> None:
-    """Be a worker: `python -m sr_cli.upscale.cluster.local ADDRESS NAME`."""
+    """Be a worker: `python -m sr_cli.upscale.cluster.local ADDRESS NAME FOLDER`."""
     from sr_cli.upscale.cluster.connect import silenced
 
+    address, name, folder = sys.argv[1:4]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_command, daemon=True).start()
+    threading.Thread(target=_end_with_command, args=(folder,), daemon=True).start()
     with silenced():
-        asyncio.run(_serve(*sys.argv[1:3]))
+        asyncio.run(_serve(address, name, folder))
 
 
-async def _serve(address: str, name: str) -> None:
+async def _serve(address: str, name: str, folder: str) -> None:
     import dask
     from distributed import Worker
 
@@ -112,18 +116,26 @@ async def _serve(address: str, name: str) -> None:
 
     dask.config.set(CONFIG)
     worker = Worker(
-        address, nthreads=1, name=name, host="127.0.0.1", memory_limit=0, dashboard=False
+        address,
+        nthreads=1,
+        name=name,
+        host="127.0.0.1",
+        memory_limit=0,
+        dashboard=False,
+        local_directory=folder,
     )
     async with worker:
         await worker.finished()
 
 
-def _end_with_command() -> None:
+def _end_with_command(folder: str) -> None:
     """Wait until the command has ended or closes the pipe, and end this process."""
     from sr_cli.upscale.cluster import task
 
     sys.stdin.buffer.read()
     task.end(_PATIENCE)
+    # A command that was killed does not do it.
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)
 
 
