@@ -36,16 +36,21 @@ def write(picture: Picture, file: BinaryIO, metadata: Metadata, encoding: Encodi
         options["extra"] = options.get("extra", b"") + build_segment(APP2, gain_map.base_iso)
     if extension:
         options["extra"] = options.get("extra", b"") + build_extension(extension)
+    if gain_map is None and video is None:
+        _encode(picture, file, options)
+    else:
+        first = io.BytesIO()
+        _encode(picture, first, options)
+        write_parts(file, first.getvalue(), second, video.data if video else b"")
+    return notes + too_large
+
+
+def _encode(picture: Picture, file: BinaryIO, options: dict[str, Any]) -> None:
+    """Encode the frame; rows of a mapped file leave the memory meanwhile."""
     rows = pillow.mapped_rows(picture.frames[0])
     if rows is not None:
         file = cast("BinaryIO", pillow.ReleasingFile(file, rows))
-    if gain_map is None and video is None:
-        pillow.save(pillow.to_images(picture), file, "JPEG", options)
-    else:
-        first = io.BytesIO()
-        pillow.save(pillow.to_images(picture), first, "JPEG", options)
-        write_parts(file, first.getvalue(), second, video.data if video else b"")
-    return notes + too_large
+    pillow.save(pillow.to_images(picture), file, "JPEG", options)
 
 
 def _options(metadata: Metadata, encoding: Encoding) -> tuple[dict[str, Any], list[Note]]:
