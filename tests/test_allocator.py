@@ -39,6 +39,37 @@ def test_freed_memory_is_kept_and_given_back_beyond_a_bound() -> None:
     assert left < held - (100 << 20)
 
 
+FAULTS = """
+import resource, threading
+import numpy as np
+from sr_cli.system.memory import keep_freed_memory
+
+def pair():
+    return np.ones(40 << 20, np.uint8), np.ones(40 << 20, np.uint8)
+
+def work():
+    global faults
+    pair()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        pair()
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+assert keep_freed_memory()
+for _ in range(2):
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+print(faults)
+"""
+
+
+@linux_only
+def test_freed_memory_is_kept_for_other_threads_too() -> None:
+    done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, check=True)
+    assert int(done.stdout) < 1000
+
+
 NO_LIMIT = 1 << 62
 
 

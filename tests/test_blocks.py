@@ -16,7 +16,7 @@ from sr_cli.layers.blocks import BlockConvolution, block_side
 def test_blocks_are_the_same_convolution(outputs: int, kernel: int, size: tuple[int, int]) -> None:
     layer = nn.Conv2d(6, outputs, kernel, padding=kernel // 2, bias=outputs != 2)
     x = torch.randn(2, 6, *size).contiguous(memory_format=torch.channels_last)
-    assert torch.allclose(BlockConvolution(layer)(x), layer(x), atol=1e-5)
+    assert torch.allclose(BlockConvolution([layer])([x]), layer(x), atol=1e-5)
 
 
 def test_sixteen_outputs_at_most() -> None:

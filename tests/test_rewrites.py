@@ -10,6 +10,7 @@ from sr_cli.layers.rewrites import (
     LinearTail,
     convolution_before_shuffle,
     deconvolution_as_convolution,
+    without_slopes,
 )
 from sr_cli.networks import create_model
 from sr_cli.networks.base import conv, shuffle_upsampler
@@ -65,3 +66,15 @@ def test_espcn_with_sigmoids(kernels: tuple[int, int, int], size: tuple[int, int
     inside = slice(2 * model.margin, -2 * model.margin)
     slow, fast = model(x), model.for_inference()(x)
     assert same(slow[..., inside, inside], fast[..., inside, inside])
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 5), (3, 1)])
+@torch.no_grad()
+def test_prelu_without_slopes_inside_the_padding(before: int, after: int) -> None:
+    torch.manual_seed(0)
+    first, second, activation = conv(2, 6, before), conv(6, 3, after), nn.PReLU(6)
+    activation.weight.uniform_(-1, 1)
+    rest, linear = without_slopes(first, activation, second)
+    x = torch.randn(1, 2, 12, 15)
+    slow, fast = second(activation(first(x))), rest(torch.relu(first(x))) + linear(x)
+    assert same(slow[..., 2:-2, 2:-2], fast[..., 2:-2, 2:-2])

@@ -77,5 +77,5 @@ def test_the_way_through_half_precision_is_the_same_network(size: tuple[int, int
     model = create_model("espcn", scale=3)
     x = torch.rand(2, 1, *size)
     fast = model.for_inference()
-    sr = fast.last.beyond(fast.middle(fast.first(x)), x)
+    sr = fast.last.beyond([fast.middle(fast.first(x))], x)
     assert torch.allclose(torch.pixel_shuffle(sr, 3), model(x), atol=1e-5)

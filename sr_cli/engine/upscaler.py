@@ -185,8 +185,7 @@ class Upscaler:
         resampling = self._resampling(h, w, height, width)
         halo = self.halo + (resampling.extra_halo if resampling else 0)
         rows, columns = self._axis(h, halo, self.wraps[0]), self._axis(w, halo, self.wraps[1])
-        tile_side = self.tile or self._whole_side(rows, columns)
-        waiting = plan_tiles(rows, columns, tile=tile_side, halo=halo)[::-1]
+        waiting = plan_tiles(rows, columns, tile=self._side(rows, columns), halo=halo)[::-1]
         band = lr_rows or slice(0, h)
         waiting = [t for t in waiting if band.start <= t.rows.start < band.stop]
         top, bottom = (round(row * height / h) for row in (band.start, band.stop))
@@ -230,7 +229,7 @@ class Upscaler:
         resampling = self._resampling(h, w, *size)
         halo = self.halo + (resampling.extra_halo if resampling else 0)
         rows, columns = self._axis(h, halo, self.wraps[0]), self._axis(w, halo, self.wraps[1])
-        return plan_spans(rows, tile=self.tile or self._whole_side(rows, columns), halo=halo)
+        return plan_spans(rows, tile=self._side(rows, columns), halo=halo)
 
     def _network_error(self, error: Exception) -> SrError:
         """The error for a network that failed, in this precision or at all."""
@@ -248,6 +247,13 @@ class Upscaler:
         smallest = max(t.smallest_side for t in self._traits)
         margin = halo if wrap else self.margin
         return continued_axis(length, margin=margin, grid=self.grid, smallest=smallest, wrap=wrap)
+
+    def _side(self, rows: Axis, columns: Axis) -> int:
+        """The side of tiles; an image of no more pixels than a square of it is one tile."""
+        height, width = rows.last - rows.first, columns.last - columns.first
+        if not self.tile:
+            return self._whole_side(rows, columns)
+        return max(height, width) if height * width <= self.tile**2 else self.tile
 
     def _whole_side(self, rows: Axis, columns: Axis) -> int:
         """The tile size with which an image is one tile, if it fits into the free memory."""

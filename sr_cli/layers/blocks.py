@@ -6,9 +6,13 @@ For a block of pixels it is a convolution with a larger kernel and a stride, and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from sr_cli.layers.fusion import sum_of
 
 LANES = 16
 
@@ -22,26 +26,29 @@ def block_side(outputs: int) -> int:
 
 
 class BlockConvolution(nn.Module):
-    """A convolution: (N, inputs, h, w) -> (N, outputs, h, w), in blocks on a CPU.
+    """A sum of convolutions: (N, inputs, h, w) each -> (N, outputs, h, w), in blocks on a CPU.
 
     Args:
-        layer: With an odd kernel k, stride 1, and padding with zeros: k // 2, or none for rows.
+        layers: With the same odd kernel k, stride 1, and padding with zeros: k // 2, or none for
+            rows.
     """
 
-    def __init__(self, layer: nn.Conv2d) -> None:
+    def __init__(self, layers: Sequence[nn.Conv2d]) -> None:
         super().__init__()
-        self.layer = layer
-        self.side = block_side(layer.out_channels)
-        self.blocks = over_blocks(layer, self.side)
-        assert isinstance(layer.padding, tuple)
-        self.grown = [2 * p - k + 1 for p, k in zip(layer.padding, layer.kernel_size, strict=True)]
+        first = layers[0]
+        self.layers = nn.ModuleList(layers)
+        self.side = block_side(first.out_channels)
+        self.blocks = nn.ModuleList(over_blocks(layer, self.side) for layer in layers)
+        assert isinstance(first.padding, tuple)
+        self.grown = [2 * p - k + 1 for p, k in zip(first.padding, first.kernel_size, strict=True)]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        x = inputs[0]
         if x.device.type != "cpu" or self.side == 1 or torch.compiler.is_compiling():
-            plain: Tensor = self.layer(x)
-            return plain
+            return sum_of(self.layers, inputs)
         h, w = x.shape[2] + self.grown[0], x.shape[3] + self.grown[1]
-        return from_blocks(self.blocks(whole_blocks(x, self.side)), self.side)[:, :, :h, :w]
+        blocks = sum_of(self.blocks, [whole_blocks(x, self.side) for x in inputs])
+        return from_blocks(blocks, self.side)[:, :, :h, :w]
 
 
 def over_blocks(layer: nn.Conv2d, side: int) -> nn.Conv2d:

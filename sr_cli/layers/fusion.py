@@ -6,6 +6,7 @@ computed before rounding. If PyTorch does not offer the operations, nothing is f
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import torch
@@ -49,6 +50,19 @@ def add_to(total: Tensor, x: Tensor, layer: nn.Conv2d | nn.Conv3d) -> Tensor:
         "add", None, None, [], None,
     )  # fmt: skip
     return added
+
+
+def sum_of(layers: Iterable[nn.Module], inputs: Sequence[Tensor]) -> Tensor:
+    """The sum of convolutions, one for each input (N, inputs, h, w)."""
+    first, *others = layers
+    total: Tensor = first(inputs[0])
+    for layer, x in zip(others, inputs[1:], strict=True):
+        assert isinstance(layer, nn.Conv2d)
+        if x.device.type != "cpu" or torch.compiler.is_compiling() or not fusion_works():
+            total = total + layer(x)
+        else:
+            total = add_to(in_channels_last(total), x, layer)
+    return total
 
 
 class FusedConvolution(nn.Module):

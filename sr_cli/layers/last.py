@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -21,52 +22,58 @@ from sr_cli.layers.fusion import add_to, convolve, in_channels_last, runs_in_hal
 class LastConvolution(nn.Module):
     """The convolution before a shuffle: features (N, inputs, h, w) -> (N, C*factor^2, h, w).
 
-    The result is float32.
+    It may be a sum of several, each of features of its own. The result is float32.
 
     Half precision is more precise for small numbers: on a CPU, for features in half precision, the
     convolution computes the difference to the lr pixel, which is subtracted before rounding; the
     exact lr pixel is added afterwards.
 
     Args:
-        layer: The convolution; its outputs are in the order of PixelShuffle.
+        layers: The convolutions; their outputs are in the order of PixelShuffle.
         channels: C.
     """
 
-    def __init__(self, layer: nn.Conv2d, channels: int) -> None:
+    def __init__(self, layers: Sequence[nn.Conv2d], channels: int) -> None:
         super().__init__()
-        self.layer = BlockConvolution(layer)
-        self.side = block_side(layer.out_channels) if channels == 1 else 1
-        self.half_layer = over_blocks(layer, self.side)
-        pixels = channels * self.side**2
-        self.repeat = repeating(pixels, self.half_layer.out_channels // pixels)
+        self.layer = BlockConvolution(layers)
+        outputs = layers[0].out_channels
+        self.side = block_side(outputs) if channels == 1 else 1
+        self.half_layers = nn.ModuleList(over_blocks(layer, self.side) for layer in layers)
+        self.repeat = repeating(channels * self.side**2, outputs // channels)
         self.half_repeat = copy.deepcopy(self.repeat)
 
     def half_parts(self) -> list[nn.Module]:
         """What runs in half precision; see `InferenceNet`."""
-        return [self.half_layer, self.half_repeat]
+        return [self.half_layers, self.half_repeat]
 
-    def forward(self, features: Tensor, lr: Tensor, *, saw_rounded: bool = False) -> Tensor:
+    def forward(
+        self, features: Sequence[Tensor], lr: Tensor, *, saw_rounded: bool = False
+    ) -> Tensor:
         """Compute the pixels before the shuffle.
 
         Args:
-            features: (N, inputs, h, w).
+            features: (N, inputs, h, w) for each of `layers`, of one dtype.
             lr: (N, C, h, w), which the network got.
             saw_rounded: Whether it got lr in half precision: what rounding took is then given back.
         """
-        if features.dtype == torch.float32 or not runs_in_half(features):
-            plain: Tensor = self.layer(features.float())
+        if features[0].dtype == torch.float32 or not runs_in_half(features[0]):
+            plain: Tensor = self.layer([x.float() for x in features])
             return plain
         return self.beyond(features, lr, saw_rounded=saw_rounded)
 
-    def beyond(self, features: Tensor, lr: Tensor, *, saw_rounded: bool = False) -> Tensor:
+    def beyond(
+        self, features: Sequence[Tensor], lr: Tensor, *, saw_rounded: bool = False
+    ) -> Tensor:
         """`forward` by way of the difference to the lr pixel. CPU only."""
         h, w = lr.shape[2:]
         if self.side > 1:
-            lr, features = (whole_blocks(x, self.side) for x in (lr, features))
+            lr, *features = (whole_blocks(x, self.side) for x in (lr, *features))
             lr = F.pixel_unshuffle(lr, self.side)
-        level = in_channels_last(lr.to(features.dtype))
-        below = convolve(in_channels_last(-level), self.half_repeat)
-        difference = add_to(below, features, self.half_layer)
+        level = in_channels_last(lr.to(features[0].dtype))
+        difference = convolve(in_channels_last(-level), self.half_repeat)
+        for layer, x in zip(self.half_layers, features, strict=True):
+            assert isinstance(layer, nn.Conv2d)
+            difference = add_to(difference, x, layer)
         added = lr if saw_rounded else level.float()
         sr = add_to(difference.float(), in_channels_last(added), self.repeat)
         return sr if self.side == 1 else from_blocks(sr, self.side)[:, :, :h, :w]

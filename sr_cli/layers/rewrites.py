@@ -91,6 +91,30 @@ def joined(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
     return both
 
 
+def without_slopes(
+    before: nn.Conv2d, activation: nn.PReLU, after: nn.Conv2d
+) -> tuple[nn.Conv2d, nn.Conv2d]:
+    """Rewrite PReLU between two convolutions as ReLU, which convolutions compute on the way.
+
+    PReLU(z) = a z + (1 - a) ReLU(z), and what is linear is one convolution of what is before:
+    after(PReLU(before(x))) = rest(ReLU(before(x))) + linear(x), inside the padding.
+
+    Args:
+        before, after: With odd kernels and padding to the same size.
+        activation: With a slope for each channel.
+
+    Returns:
+        `rest` and `linear`.
+    """
+    slopes = activation.weight.view(1, -1, 1, 1)
+    sloped, rest = copy.deepcopy(after), copy.deepcopy(after)
+    with torch.no_grad():
+        sloped.weight *= slopes
+        rest.weight *= 1 - slopes
+    rest.bias = None
+    return rest, joined(before, sloped)
+
+
 def convolution_before_shuffle(layer: nn.Conv2d, factor: int) -> nn.Conv2d:
     """Move a convolution from after PixelShuffle(factor) to before it.
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sr_cli.layers.fusion import in_channels_last
 
-_STRIP = 192 << 10
+_STRIP = 512 << 10
 """Bytes of one channel of a strip."""
 
 _MULTIPLE = 4
@@ -58,7 +58,9 @@ def with_rows_before(strips: Iterable[Tensor], radius: int) -> Iterator[Tensor]:
 def without_row_padding(layer: nn.Conv2d) -> nn.Conv2d:
     """A copy of a convolution that pads columns with zeros, and no rows."""
     k = layer.kernel_size[0]
-    rows = nn.Conv2d(layer.in_channels, layer.out_channels, k, padding=(0, k // 2))
+    rows = nn.Conv2d(
+        layer.in_channels, layer.out_channels, k, padding=(0, k // 2), bias=layer.bias is not None
+    )
     rows.load_state_dict(layer.state_dict())
     return rows.requires_grad_(False)
 

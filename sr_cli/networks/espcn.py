@@ -78,7 +78,7 @@ class _FastESPCN(SubpixelNet):
         self.first, self.middle = frozen.layers[:2], frozen.layers[2:4]
         last = frozen.layers[4]
         assert isinstance(last, nn.Conv2d)
-        self.last = LastConvolution(last, 1)
+        self.last = LastConvolution([last], 1)
         self.exact = all(bool((p == p.bfloat16()).all()) for p in frozen.layers.parameters())
         self.half_first = copy.deepcopy(self.first)
         self.in_float32 = _WithSigmoids(frozen)
@@ -94,7 +94,7 @@ class _FastESPCN(SubpixelNet):
             features = self.middle(self.half_first(lr.to(self.half_dtype)))
         else:
             features = self.middle(self.first(lr).to(self.half_dtype)).float()
-        sr: Tensor = self.last(features, lr, saw_rounded=True)
+        sr: Tensor = self.last([features], lr, saw_rounded=True)
         return sr
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import Tensor, nn
 
-from sr_cli.layers.fusion import add_to, fusion_works, in_channels_last
+from sr_cli.layers.fusion import sum_of
 from sr_cli.layers.half import round_weights
 from sr_cli.layers.initial import initial_weights, start_as_passthrough
 from sr_cli.layers.last import LastConvolution
-from sr_cli.layers.rewrites import deconvolution_as_convolution, joined
+from sr_cli.layers.rewrites import deconvolution_as_convolution, without_slopes
 from sr_cli.layers.rolling import RowPReLU, split_rows, with_rows_before, without_row_padding
 from sr_cli.networks.base import InferenceNet, SRModel, SubpixelNet, conv
 
@@ -93,10 +91,11 @@ class _FastFSRCNN(SubpixelNet):
             nn.Sequential(without_row_padding(layer), RowPReLU(activation))
             for layer, activation in zip(mapping, activations[2:-1], strict=True)
         )
-        self.expand = nn.Sequential(expand, RowPReLU(activations[-1]))
-        tail = without_row_padding(deconvolution_as_convolution(frozen.deconvolution))
+        self.expand = nn.Sequential(expand, nn.ReLU())
+        tail = deconvolution_as_convolution(frozen.deconvolution)
+        rest, linear = without_slopes(expand, activations[-1], tail)
         self.tail_radius = tail.kernel_size[0] // 2
-        self.tail = LastConvolution(tail, 1)
+        self.tail = LastConvolution([without_row_padding(rest), without_row_padding(linear)], 1)
 
     def half_parts(self) -> list[nn.Module]:
         return [self.entry, self.mapping, self.expand, *self.tail.half_parts()]
@@ -117,35 +116,22 @@ class _FastFSRCNN(SubpixelNet):
         for strip in with_rows_before(strips, self.tail_radius):
             rows = strip.shape[2] - 2 * self.tail_radius
             seen = lr[:, :, row : row + rows]
-            made.append(self.tail(self.expand(strip), seen, saw_rounded=True))
+            made.append(self.tail([self.expand(strip), strip], seen, saw_rounded=True))
             row += rows
         return torch.cat(made, 2)
 
 
 class _Entry(nn.Module):
-    """Feature extraction and shrinking: (N, 1, h, w) -> (N, s, h - 4, w).
-
-    PReLU(z) = a z + (1 - a) ReLU(z). What is linear becomes one convolution of lr, and ReLU is
-    computed where the features are made, without a pass over memory.
-    """
+    """Feature extraction and shrinking: (N, 1, h, w) -> (N, s, h - 4, w)."""
 
     def __init__(self, first: nn.Conv2d, activation: nn.PReLU, shrink: nn.Conv2d) -> None:
         super().__init__()
-        slopes = activation.weight.view(1, -1, 1, 1)
-        linear, rest = copy.deepcopy(shrink), copy.deepcopy(shrink)
-        linear.weight *= slopes
-        rest.weight *= 1 - slopes
-        rest.bias = None
-        self.linear = without_row_padding(joined(first, linear))
+        self.shrink, linear = without_slopes(first, activation, shrink)
+        self.linear = without_row_padding(linear)
         self.features = nn.Sequential(without_row_padding(first), nn.ReLU())
-        self.shrink = rest
 
     def forward(self, x: Tensor) -> Tensor:
-        linear, features = self.linear(x), self.features(x)
-        if x.device.type != "cpu" or torch.compiler.is_compiling() or not fusion_works():
-            shrunk: Tensor = linear + self.shrink(features)
-            return shrunk
-        return add_to(in_channels_last(linear), features, self.shrink)
+        return sum_of([self.linear, self.shrink], [x, self.features(x)])
 
 
 MODEL = FSRCNN

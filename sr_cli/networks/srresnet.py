@@ -101,7 +101,7 @@ class _FastSRResNet(SubpixelNet):
         self.upsampler = nn.Sequential(
             *(_in_place(m) if isinstance(m, nn.PReLU) else m for m in (*upsampler, activation))
         )
-        self.tail = LastConvolution(convolution_before_shuffle(frozen.tail, self.factor), 3)
+        self.tail = LastConvolution([convolution_before_shuffle(frozen.tail, self.factor)], 3)
         self.squash = bool(model.config["squash"])
         self.seen_in_strips = nn.ModuleList([self.upsampler, self.tail])
 
@@ -122,9 +122,9 @@ class _FastSRResNet(SubpixelNet):
         k = self.before_last
         lr = lr.repeat_interleave(k, 2).repeat_interleave(k, 3) if k > 1 else lr
         if not self.squash:
-            sr: Tensor = self.tail(large, lr)
+            sr: Tensor = self.tail([large], lr)
             return sr
-        sr = self.tail(large.float(), lr)
+        sr = self.tail([large.float()], lr)
         return sr.tanh_().add_(1).div_(2)
 
 

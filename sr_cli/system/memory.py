@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
+_M_ARENA_MAX = -8
 _LARGE = 16 << 20
 _CAN_RELEASE = sys.platform.startswith("linux") and hasattr(mmap, "MADV_DONTNEED")
 
@@ -116,7 +117,9 @@ def keep_freed_memory() -> bool:
         return False
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
-        return bool(libc.mallopt(_M_MMAP_MAX, 0)) and bool(libc.mallopt(_M_TRIM_THRESHOLD, -1))
+        # Heaps of other threads would be unmapped whenever nothing is left in them.
+        kept = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: -1, _M_ARENA_MAX: 1}
+        return all(libc.mallopt(*setting) for setting in kept.items())
     return False
 
 

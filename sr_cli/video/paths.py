@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_cli.engine.pipeline import BicubicPipeline, Pipeline
+from sr_cli.video.chroma import resize_chroma
 from sr_cli.video.colour import FULL, Converter
 from sr_cli.video.encode import subsampled
-from sr_cli.video.encoding import SITED_LEFT, Encoding
+from sr_cli.video.encoding import Encoding
 from sr_cli.video.frames import Planes
 from sr_cli.video.plan import ClipPlan
 from sr_cli.video.probe import Clip
@@ -157,32 +158,8 @@ class LumaPath:
         luma = computed[0]
         if self._shift:
             luma = luma.astype(np.float32) / np.float32(2**self._shift)
-        return (luma, *(self._resized(plane) for plane in computed[1:]))
-
-    def _resized(self, plane: NDArray[Any]) -> NDArray[Any]:
-        """Chroma by bicubic, each sample at its place between those of luma."""
-        clip, encoding = self._clip, self._encoding
-        steps = {"420": (2, 2), "422": (2, 1)}.get(clip.layout.kind, (1, 1))
-        offsets = [(step - 1) / 2 for step in steps]
-        across = [0.0 if clip.codec in SITED_LEFT else offsets[0]]
-        across.append(0.0 if encoding.sited_left else offsets[0])
-        scales = encoding.width / clip.width, encoding.height / clip.height
-        places = (
-            _places(steps[0], scales[0], *across),
-            _places(steps[1], scales[1], offsets[1], offsets[1]),
-        )
-        inverse = np.array(
-            [[1 / scales[0], 0, places[0]], [0, 1 / scales[1], places[1]]], np.float64
-        )
-        size = -(-encoding.width // steps[0]), -(-encoding.height // steps[1])
-        resized: NDArray[Any] = cv2.warpAffine(
-            plane if plane.dtype == np.uint8 else plane.astype(np.float32),
-            inverse,
-            size,
-            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REFLECT,
-        )
-        return resized
+        chroma = (resize_chroma(plane, self._clip, self._encoding) for plane in computed[1:])
+        return (luma, *chroma)
 
 
 def _luma_range(clip: Clip) -> tuple[float, float]:
@@ -191,15 +168,3 @@ def _luma_range(clip: Clip) -> tuple[float, float]:
         return 0.0, float((1 << clip.layout.depth) - 1)
     step = 1 << (clip.layout.depth - 8)
     return 16.0 * step, 235.0 * step
-
-
-def _places(step: int, scale: float, source: float, target: float) -> float:
-    """Where the first sample of the target lies in the source, in samples of the source.
-
-    Args:
-        step: Luma pixels from one sample to the next.
-        scale: Of luma.
-        source: Where the first sample of the source lies, in luma pixels.
-        target: Where that of the target lies.
-    """
-    return ((target + 0.5) / scale - 0.5 - source) / step
