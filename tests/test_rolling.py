@@ -19,7 +19,7 @@ from sr_cli.networks import create_model
 def test_strips_make_every_row_once(
     height: int, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rolling, "_STRIP", 8 * 13 * 4)
+    monkeypatch.setattr(rolling, "_STRIP", 8 * 13)
     layers = [nn.Conv2d(3, 5, 5, padding=2), nn.Conv2d(5, 2, 3, padding=1)]
     x = torch.randn(2, 3, height, width)
     strips = split_rows(x, 3)
@@ -43,7 +43,7 @@ def test_fsrcnn_is_the_same_in_strips(scale: int, monkeypatch: pytest.MonkeyPatc
     net = model.for_inference().to(memory_format=torch.channels_last)
     net.fuse()
     whole = net(x)
-    monkeypatch.setattr(rolling, "_STRIP", 4 * 31 * 4)
+    monkeypatch.setattr(rolling, "_STRIP", 4 * 31)
     strips = net(x)
     assert torch.allclose(strips, whole, atol=1e-6)
     inside = (..., *[slice(model.margin * scale, -model.margin * scale)] * 2)

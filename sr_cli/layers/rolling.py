@@ -1,4 +1,4 @@
-"""Chains of convolutions on strips of rows, which stay in the cache; no row is computed twice.
+"""Chains of convolutions on strips of rows, which bound their memory; no row is computed twice.
 
 A convolution needs rows around those that it computes. It keeps the last rows of a strip for the
 next one, and makes fewer rows of the first: a chain ends with the rows that all of it can compute.
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from sr_cli.layers.fusion import in_channels_last
 
-_STRIP = 512 << 10
-"""Bytes of one channel of a strip."""
+_STRIP = 256 << 10
+"""Pixels of a strip: smaller ones need less memory, but every call of oneDNN costs time."""
 
 _MULTIPLE = 4
 """Rows of a strip are a multiple of it, so that blocks of pixels are whole."""
@@ -36,7 +36,7 @@ def split_rows(x: Tensor, radius: int) -> Iterator[Tensor]:
     padded = in_channels_last(F.pad(x, (0, 0, radius, radius)))
     if x.device.type != "cpu" or torch.compiler.is_compiling():
         return iter((padded,))
-    rows = max(_MULTIPLE, _STRIP // (w * x.element_size()) // _MULTIPLE * _MULTIPLE)
+    rows = max(_MULTIPLE, _STRIP // w // _MULTIPLE * _MULTIPLE)
     starts = [0, *range(rows + 2 * radius, h + 2 * radius, rows)]
     return iter(padded.tensor_split(starts[1:], 2))
 
