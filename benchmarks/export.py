@@ -1,15 +1,19 @@
 """How fast, how exact and how good exported files are.
 
     python benchmarks/export.py speed [--models edsr rcan srresnet] [--size 256] [--openvino]
+    python benchmarks/export.py images [--models edsr rcan srresnet] [--size 256] [--openvino]
     python benchmarks/export.py int8 --sets FOLDER [--models edsr rcan photo]
     python benchmarks/export.py differences [--models edsr ...] [--formats fp32 uint8 ...]
 
 `speed` gives ratios to the engine, each side timed in turn. `engine` is the network as `sr upscale`
 runs it, in its fastest precision; `naive` its paper's form, exported with `torch.onnx.export` as
 users do it; `fp32` and `int8` are files of `sr export`, int8 whatever it costs. All but `engine`
-run in ONNX Runtime; `openvino` and `openvino-int8` are the files `fp32` and `int8` in OpenVINO, the
-former in its own choice of precision. Every side runs in a process of its own, in rounds, one side
-after the other; the median counts. Files are made once, in a temporary folder.
+run in ONNX Runtime; `openvino` and `openvino-int8` are the files `fp32` and `int8` in OpenVINO, as
+`--device openvino` runs them; `openvino-bf16` adds `--precision bf16`. Every side runs in a process
+of its own, in rounds, one side after the other; the median counts. Files are made once, in a
+temporary folder.
+
+`images` gives the same for whole images, 8-bit pixels in and out, through the engine of `sr`.
 
 `int8` gives PSNR-Y of the network in float32 and of its int8 file on the test sets in a folder (one
 folder each), the largest error, and the speed of the file as `speed` measures it.
@@ -35,7 +39,14 @@ from typing import Any
 from speed import median_seconds
 
 SIDES = ("engine", "naive", "fp32", "int8")
-OPENVINO = {"openvino": "fp32.onnx", "openvino-int8": "int8.onnx"}
+OPENVINO = {
+    "openvino": ("fp32", "fp32"),
+    "openvino-bf16": ("fp32", "bf16"),
+    "openvino-int8": ("int8", "fp32"),
+    "openvino-int8-bf16": ("int8", "bf16"),
+}
+"""The file of a side in OpenVINO, and the precision of what is not int8 in it."""
+
 SCALE = 4
 
 FORMATS = {
@@ -94,14 +105,39 @@ def measure(side: str, name: str, size: int, folder: Path) -> float:
     channels = load_model(name, scale=SCALE).network.channels
     lr = torch.rand(1, channels, size, size).numpy()
     if side in OPENVINO:
-        import openvino as ov
+        from sr_cli.engine.device import PRECISIONS
+        from sr_cli.registry.onnx_graph import read_signature
+        from sr_cli.registry.onnx_runtimes import Graph, OpenvinoGraph
 
-        request = ov.compile_model(folder / OPENVINO[side], "CPU").create_infer_request()
-        return median_seconds(lambda: request.infer({0: lr}))
+        file, precision = OPENVINO[side]
+        path = folder / f"{file}.onnx"
+        graph = OpenvinoGraph(Graph(path, read_signature(path)), PRECISIONS[precision])
+        return median_seconds(lambda: graph.run(lr))
     import onnxruntime
 
     session = onnxruntime.InferenceSession(folder / f"{side}.onnx")
     return median_seconds(lambda: session.run(None, {"lr": lr}))
+
+
+def measure_image(side: str, name: str, size: int, folder: Path) -> float:
+    """Seconds for one side on an image, through the engine."""
+    import numpy as np
+
+    from sr_cli.engine.device import prepare_cpu
+    from sr_cli.engine.upscaler import Upscaler
+    from sr_cli.registry.onnx_model import load_onnx
+    from sr_cli.registry.ref import load_model
+
+    prepare_cpu()
+    if side == "engine":
+        upscaler = Upscaler(load_model(name, scale=SCALE), device="cpu")
+    else:
+        file, precision = OPENVINO.get(side, (side, "auto"))
+        device = "openvino" if side in OPENVINO else "cpu"
+        model = load_onnx(folder / f"{file}.onnx")
+        upscaler = Upscaler(model, device=device, precision=precision)
+    lr = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
+    return median_seconds(lambda: upscaler(lr))
 
 
 def measure_engine(model: Any, size: int) -> float:
@@ -120,21 +156,23 @@ def measure_engine(model: Any, size: int) -> float:
         return median_seconds(lambda: net(x))
 
 
-def print_ratios(name: str, sides: list[str], size: int, rounds: int, folder: str) -> None:
+def print_ratios(
+    table: str, name: str, sides: list[str], size: int, rounds: int, folder: str
+) -> None:
     """Time all sides in turn, and print one line."""
-    median = time_in_turn(name, sides, size, rounds, folder)
+    median = time_in_turn(table, name, sides, size, rounds, folder)
     cells = [f"{side} {median['engine'] / s:.2f} ({s:.3f})" for side, s in median.items()]
     print(f"{name:9s} " + "  ".join(cells), flush=True)
 
 
 def time_in_turn(
-    name: str, sides: list[str], size: int, rounds: int, folder: str
+    table: str, name: str, sides: list[str], size: int, rounds: int, folder: str
 ) -> dict[str, float]:
     """The median seconds of each side, in processes of their own."""
     seconds: dict[str, list[float]] = {side: [] for side in sides}
     for _ in range(rounds):
         for side in sides:
-            command = [sys.executable, __file__, "side", side, name, str(size), folder]
+            command = [sys.executable, __file__, f"side-{table}", side, name, str(size), folder]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             seconds[side].append(float(done.stdout.splitlines()[-1]))
     return {side: statistics.median(s) for side, s in seconds.items()}
@@ -158,7 +196,7 @@ def print_costs(name: str, sets: list[Path], size: int, rounds: int) -> None:
             images = [as_rgb(opaque_8_bit(read_picture(f).frames[0])) for f in files]
             cost = measure_cost(exact, load_onnx(Path(folder) / "int8.onnx"), images)
             cells.append(f"{chosen.name} {-cost.psnr:+.3f} dB, {cost.levels} levels")
-        median = time_in_turn(name, ["engine", "fp32", "int8"], size, rounds, folder)
+        median = time_in_turn("speed", name, ["engine", "fp32", "int8"], size, rounds, folder)
     ratios = [f"{side} {median[side] / median['int8']:.2f}" for side in ("engine", "fp32")]
     print(f"{name:9s} {'  '.join(cells)}  int8 against {', '.join(ratios)}", flush=True)
 
@@ -206,7 +244,8 @@ def make_graph(name: str, scale: int, chosen: str, folder: Path) -> tuple[Any, f
     from sr_cli.export.litert_file import TileGraph
     from sr_cli.export.request import FORMATS as SUFFIXES
     from sr_cli.export.request import ExportRequest
-    from sr_cli.registry.onnx_graph import Graph, read_signature
+    from sr_cli.registry.onnx_graph import read_signature
+    from sr_cli.registry.onnx_runtimes import Graph
 
     kind, precision, uint8 = FORMATS[chosen]
     path = folder / f"net{SUFFIXES[kind]}"
@@ -220,9 +259,10 @@ def make_graph(name: str, scale: int, chosen: str, folder: Path) -> tuple[Any, f
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["side"]:
-        side, name, size, folder = sys.argv[2:]
-        print(json.dumps(measure(side, name, int(size), Path(folder))))
+    measures = {"side-speed": measure, "side-images": measure_image}
+    if sys.argv[1] in measures:
+        table, side, name, size, folder = sys.argv[1:]
+        print(json.dumps(measures[table](side, name, int(size), Path(folder))))
         return
     options = parse()
     if options.table == "differences":
@@ -237,16 +277,18 @@ def main() -> None:
             print_costs(name, options.sets, options.size, options.rounds)
             continue
         sides = [*SIDES, *OPENVINO] if options.openvino else list(SIDES)
+        if options.table == "images":
+            sides.remove("naive")
         with tempfile.TemporaryDirectory() as folder:
             make_files(name, Path(folder))
-            print_ratios(name, sides, options.size, options.rounds, folder)
+            print_ratios(options.table, name, sides, options.size, options.rounds, folder)
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("table", choices=["speed", "int8", "differences"])
+    parser.add_argument("table", choices=["speed", "images", "int8", "differences"])
     parser.add_argument("--models", nargs="+")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)

@@ -15,76 +15,22 @@ from PIL import Image
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from helpers.graphs import (  # noqa: E402
+    ANY,
+    FLOAT,
+    NEAREST,
+    in_bytes,
+    in_half,
+    model,
+    nearest,
+    on_a_grid,
+    up_to_255,
+)
+from onnx import TensorProto, helper  # noqa: E402
 
 from sr_cli.errors import SrError  # noqa: E402
-from sr_cli.registry.onnx_graph import Graph, read_signature  # noqa: E402
-
-FLOAT = TensorProto.FLOAT
-ANY = ["n", 3, "h", "w"]
-NEAREST = {
-    "mode": "nearest",
-    "nearest_mode": "floor",
-    "coordinate_transformation_mode": "asymmetric",
-}
-
-
-def model(
-    nodes: list[Any],
-    *,
-    shape: list[Any] | None = None,
-    result: list[Any] | None = None,
-    dtype: int = FLOAT,
-    weights: dict[str, Any] | None = None,
-    domain: str = "",
-) -> Any:
-    """A graph from `x` to `y`."""
-    tensors = [numpy_helper.from_array(np.asarray(v), k) for k, v in (weights or {}).items()]
-    graph = helper.make_graph(
-        nodes,
-        "graph",
-        [helper.make_tensor_value_info("x", dtype, shape or ANY)],
-        [helper.make_tensor_value_info("y", dtype, result or ["n", 3, "a", "b"])],
-        tensors,
-    )
-    opsets = [helper.make_opsetid("", 18), *([helper.make_opsetid(domain, 1)] if domain else [])]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=9)
-
-
-def nearest(scale: int = 2, *, last: bool = False, **options: Any) -> Any:
-    """A graph that repeats each pixel."""
-    factors = [1, scale, scale, 1] if last else [1, 1, scale, scale]
-    node = helper.make_node("Resize", ["x", "", "s"], ["y"], **NEAREST)
-    return model([node], weights={"s": np.array(factors, np.float32)}, **options)
-
-
-def in_bytes() -> Any:
-    """8-bit pixels, channels last."""
-    shapes = {"shape": ["n", "h", "w", 3], "result": ["n", "a", "b", 3]}
-    return nearest(3, last=True, dtype=TensorProto.UINT8, **shapes)
-
-
-def in_half() -> Any:
-    return nearest(2, dtype=TensorProto.FLOAT16)
-
-
-def up_to_255() -> Any:
-    """A graph for values up to 255: it takes those up to 1 for black."""
-    nodes = [
-        helper.make_node("Floor", ["x"], ["whole"]),
-        helper.make_node("Resize", ["whole", "", "s"], ["y"], **NEAREST),
-    ]
-    return model(nodes, weights={"s": np.array([1, 1, 2, 2], np.float32)})
-
-
-def on_a_grid() -> Any:
-    """A graph that takes sides that are even."""
-    nodes = [
-        helper.make_node("SpaceToDepth", ["x"], ["d"], blocksize=2),
-        helper.make_node("DepthToSpace", ["d"], ["f"], blocksize=2, mode="DCR"),
-        helper.make_node("Resize", ["f", "", "s"], ["y"], **NEAREST),
-    ]
-    return model(nodes, weights={"s": np.array([1, 1, 2, 2], np.float32)})
+from sr_cli.registry.onnx_graph import read_signature  # noqa: E402
+from sr_cli.registry.onnx_runtimes import Graph  # noqa: E402
 
 
 def of_any_channels() -> Any:
@@ -168,6 +114,12 @@ def fixed_size() -> Any:
 def two_inputs() -> Any:
     made = model([helper.make_node("Add", ["x", "noise"], ["y"])])
     made.graph.input.append(helper.make_tensor_value_info("noise", FLOAT, ANY))
+    return made
+
+
+def two_outputs() -> Any:
+    made = model([helper.make_node("Relu", ["x"], ["y"]), helper.make_node("Abs", ["x"], ["z"])])
+    made.graph.output.append(helper.make_tensor_value_info("z", FLOAT, ANY))
     return made
 
 
@@ -302,6 +254,44 @@ def test_cuda_requires_its_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     asked.clear()
     assert graph.run(lr, "cuda:1") is lr
     assert asked == [("CUDAExecutionProvider", {"device_id": 1}), "CPUExecutionProvider"]
+
+
+def test_number_of_threads_holds_for_a_file_that_was_read_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime
+    import torch
+
+    opened: list[int] = []
+    real = onnxruntime.InferenceSession
+
+    def open_session(content: str, options: Any, providers: list[Any]) -> Any:
+        opened.append(options.intra_op_num_threads)
+        return real(content, options, providers=providers)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", open_session)
+    onnx.save(nearest(2), tmp_path / "net.onnx")
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        graph = Graph(tmp_path / "net.onnx", read_signature(tmp_path / "net.onnx"))
+        torch.set_num_threads(2)
+        for _ in range(2):
+            graph.run(np.zeros((1, 3, 4, 4), np.float32))
+    finally:
+        torch.set_num_threads(before)
+    assert opened == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [(two_inputs, "2 inputs and 1 output"), (two_outputs, "1 input and 2 outputs")],
+)
+def test_inputs_and_outputs_are_counted(tmp_path: Path, make: Callable[[], Any], said: str) -> None:
+    onnx.save(make(), tmp_path / "net.onnx")
+    with pytest.raises(SrError) as refused:
+        read_signature(tmp_path / "net.onnx")
+    assert refused.value.facts["reason"] == said
 
 
 def test_models_describes_what_goes_in_and_the_precision(sr: Run, tmp_path: Path) -> None:

@@ -121,9 +121,10 @@ class Options:
         int | None,
         typer.Option("-t", "--tile", help="Tile size in input pixels. Default: from free memory."),
     ] = None
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")] = (
-        "auto"
-    )
+    device: Annotated[
+        str,
+        typer.Option("--device", help="auto, cpu, cuda, cuda:N, mps, or openvino for ONNX files."),
+    ] = "auto"
     precision: Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")] = (
         "auto"
     )

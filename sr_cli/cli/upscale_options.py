@@ -153,7 +153,8 @@ class Options:
     device: Annotated[
         str,
         typer.Option(
-            help="auto, cpu, cuda, cuda:N or mps. cuda:0,cuda:1 starts a worker for each."
+            help="auto, cpu, cuda, cuda:N, mps, or openvino for ONNX files. cuda:0,cuda:1 starts "
+            "a worker for each."
         ),
     ] = "auto"
     precision: Annotated[str, typer.Option(help="auto (measured once), fp32, bf16 or fp16.")] = (

@@ -8,12 +8,13 @@ import time
 from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from sr_cli.engine.options import PRECISION_NAMES, check_precision
+from sr_cli.engine.options import OPENVINO, PRECISION_NAMES, check_precision
 from sr_cli.errors import RefusedError
 from sr_cli.layers.fusion import fuse
 from sr_cli.networks.base import conv
@@ -43,6 +44,19 @@ def pick_device(name: str = "auto") -> torch.device:
     if name not in available:
         raise RefusedError("device-not-available", name, available=available)
     return torch.device(name)
+
+
+def pick_host(name: str = "auto") -> torch.device:
+    """The device of the tensors that a network takes: as named; for OpenVINO, the CPU.
+
+    Raises:
+        RefusedError: As `pick_device`; `extra-missing`.
+    """
+    if name != OPENVINO:
+        return pick_device(name)
+    if find_spec("openvino") is None:
+        raise RefusedError("extra-missing", "--device openvino", extra="openvino")
+    return torch.device("cpu")
 
 
 def available_devices() -> list[str]:

@@ -10,6 +10,9 @@ from sr_cli.errors import RefusedError
 from sr_cli.system.types import check_types
 
 PRECISION_NAMES = ("fp32", "bf16", "fp16")
+OPENVINO = "openvino"
+"""The device of ONNX files that run in OpenVINO, on the CPU."""
+
 WRAPS = ("none", "x", "y", "both")
 MAX_THREADS = 1024
 
@@ -53,7 +56,7 @@ class EngineOptions:
     """How images are computed.
 
     Attributes:
-        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N`, `mps`, or `openvino` for ONNX files.
         threads: CPU threads; None for all cores.
         precision: `auto` (the fastest safe one), `fp32`, `bf16` or `fp16`.
         tile: Side of a tile in lr pixels; 0 for the whole image at once; None to choose it from
@@ -83,12 +86,12 @@ class EngineOptions:
             if not isinstance(value, str):
                 raise RefusedError("wrong-type", name, value=repr(value), wanted="a string")
         check_precision(self.precision)
-        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
+        if not re.fullmatch(r"auto|cpu|mps|openvino|cuda(:\d+)?", self.device):
             raise RefusedError(
                 "unknown-value",
                 "device",
                 value=self.device,
-                known=["auto", "cpu", "cuda", "cuda:N", "mps"],
+                known=["auto", "cpu", "cuda", "cuda:N", "mps", OPENVINO],
             )
         if self.wrap not in WRAPS:
             raise RefusedError("unknown-value", "wrap", value=self.wrap, known=WRAPS)

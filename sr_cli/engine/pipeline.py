@@ -279,9 +279,9 @@ def build_pipeline(refs: Sequence[ModelRef], factor: float, options: EngineOptio
     if not networks and options.device in ("auto", "cpu"):
         return BicubicPipeline(options.wrap)
 
-    from sr_cli.engine.device import pick_device, prepare_cpu
+    from sr_cli.engine.device import pick_host, prepare_cpu
 
-    pick_device(options.device)
+    pick_host(options.device)
     if not networks:
         return BicubicPipeline(options.wrap)
     prepare_cpu(options.threads)

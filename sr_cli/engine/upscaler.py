@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sr_cli.engine.budget import bytes_per_pixel, choose_tile, needed_halo, needed_margin
-from sr_cli.engine.device import DTYPE_NAMES, free_memory, pick_device, pick_precision
+from sr_cli.engine.device import DTYPE_NAMES, free_memory, pick_host, pick_precision
 from sr_cli.engine.findings import Place
+from sr_cli.engine.options import OPENVINO
 from sr_cli.engine.probe import prepare, probe_model
 from sr_cli.engine.rows import RowSource
 from sr_cli.engine.subpixels import Colours, store, values_of
@@ -35,6 +36,7 @@ from sr_cli.imaging.resize import Taps, bicubic_taps, to_samples
 from sr_cli.networks.base import InferenceNet, SRModel, SubpixelNet
 from sr_cli.networks.bicubic import RADIUS, upscale_bicubic
 from sr_cli.registry.loaded import LoadedModel, as_loaded
+from sr_cli.registry.onnx_model import in_openvino
 from sr_cli.system.memory import empty_pixels, resident_memory, trim_freed_memory
 
 _GROWTH = 500 << 20
@@ -75,7 +77,8 @@ class Upscaler:
         wrap: As in `EngineOptions`.
 
     Raises:
-        RefusedError: `device-not-available`, `precision-not-supported`.
+        RefusedError: `device-not-available`, `extra-missing`, `precision-not-supported`,
+            `unsupported-by-openvino`.
         SrError: `network-failed` if the network does not run on this device; when called, also
             `out-of-memory` for the smallest tile, `whole-image-too-large` for `tile` 0,
             `not-finite` even in float32.
@@ -95,9 +98,15 @@ class Upscaler:
         self._resident = resident_memory()
         several = models if isinstance(models, Sequence) else [models]
         loaded = [as_loaded(m) if isinstance(m, SRModel) else m for m in several]
-        self.device = pick_device(device)
+        self.device = pick_host(device)
         self.dtype = pick_precision(self.device, precision)
+        self.device_name = str(self.device)
         place = Place(self.device, self.dtype if precision == "auto" else torch.float32)
+        if device == OPENVINO:
+            self.device_name = OPENVINO
+            loaded = [in_openvino(m) for m in loaded]
+            # As in ONNX Runtime, only a precision that is named is below the file's.
+            place = Place(self.device, torch.float32, OPENVINO)
         loaded = [probe_model(m, place) for m in loaded]
         self.loaded = loaded
         self._traits = [m.traits for m in loaded]
@@ -133,7 +142,7 @@ class Upscaler:
         """An upscaler with the same settings for other models, or for these with other traits."""
         return Upscaler(
             models,
-            device=str(self.device),
+            device=self.device_name,
             precision=self.precision,
             tile=self.tile,
             halo=self.halo,
@@ -239,7 +248,7 @@ class Upscaler:
             hint=None if self.dtype == torch.float32 else "other-precision",
             network=", ".join(t.architecture for t in self._traits),
             precision=DTYPE_NAMES[self.dtype],
-            device=str(self.device),
+            device=self.device_name,
             reason=said[:160],
         )
 
@@ -262,7 +271,7 @@ class Upscaler:
         if needed > free:
             raise SrError(
                 "whole-image-too-large",
-                device=str(self.device),
+                device=self.device_name,
                 needed_mib=needed >> 20,
                 free_mib=free >> 20,
             )
@@ -285,7 +294,7 @@ class Upscaler:
         """Divide a tile that did not fit into quarters; later images start with smaller tiles."""
         side = max(tile.rows.stop - tile.rows.start, tile.columns.stop - tile.columns.start)
         if side <= _SMALLEST_TILE or not self.tile:
-            raise SrError("out-of-memory", device=str(self.device), tile=side)
+            raise SrError("out-of-memory", device=self.device_name, tile=side)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         self.tile = min(self.tile, -(-side // 2))

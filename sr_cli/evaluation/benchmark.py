@@ -89,9 +89,9 @@ def _check_engine(plan: BenchmarkPlan) -> None:
         isinstance(m.ref, BicubicRef) for m in plan.models
     ):
         return
-    from sr_cli.engine.device import pick_device, pick_precision
+    from sr_cli.engine.device import pick_host, pick_precision
 
-    pick_precision(pick_device(options.device), options.precision)
+    pick_precision(pick_host(options.device), options.precision)
 
 
 def _measure(
@@ -124,7 +124,7 @@ def _record_costs(row: Row, pipeline: Pipeline) -> None:
         # In a chain, the first networks work at lr resolution.
         share = (upscaler.scale / row.scale) ** 2
         row.multiply_adds += count_multiply_adds(upscaler.models) * share
-        row.device = str(upscaler.device)
+        row.device = upscaler.device_name
         row.precision = DTYPE_NAMES[upscaler.dtype]
 
 

@@ -33,8 +33,9 @@ from sr_cli.export.source import Source, choose_model, default_name, load_source
 from sr_cli.export.verify import TOLERANCES, largest_difference, largest_pixel_difference
 from sr_cli.imaging.colour import LUMA_RANGE, LUMA_WEIGHTS
 from sr_cli.registry.graph_metadata import GraphMetadata
-from sr_cli.registry.onnx_graph import Graph, Signature
+from sr_cli.registry.onnx_graph import Signature
 from sr_cli.registry.onnx_model import as_model
+from sr_cli.registry.onnx_runtimes import Graph
 from sr_cli.system.files import atomic_write
 
 _EXAMPLE = (2, 13, 17)

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from sr_cli.errors import SrError
 from sr_cli.export.onnx_file import INPUT, OUTPUT, innermost_line, quiet
 from sr_cli.registry.graph_metadata import GraphMetadata
-from sr_cli.registry.onnx_graph import Graph, Signature
+from sr_cli.registry.onnx_graph import Signature
+from sr_cli.registry.onnx_runtimes import Graph
 
 METADATA = "sr.json"
 """The entry of `Model.metadata` (schema.fbs of LiteRT) with the metadata as one JSON object."""

@@ -1,21 +1,13 @@
-"""ONNX files from anywhere: checked before a runtime sees them, then run in ONNX Runtime."""
+"""ONNX files from anywhere, checked before a runtime sees them."""
 
 from __future__ import annotations
 
-import json
-import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.util import find_spec
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from sr_cli.errors import RefusedError, SrError
 
@@ -30,15 +22,6 @@ _TYPES = {1: "float32", 10: "float16", 2: "uint8"}
 
 _EXTERNAL = 1
 """TensorProto.DataLocation of tensors in another file."""
-
-_CUDA = "CUDAExecutionProvider"
-
-_PROBE = 48
-
-_WHERE = re.compile(
-    r"\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from .*? failed:|/\S+:\d+ .*?\) "
-)
-"""What ONNX Runtime puts before a reason: its codes, the file, and its own source and function."""
 
 
 @dataclass(frozen=True)
@@ -142,8 +125,8 @@ def _signature(path: Path, model: Any) -> Signature:
     weights = {t.name for t in graph.initializer}
     inputs = [i for i in graph.input if i.name not in weights]
     if len(inputs) != 1 or len(graph.output) != 1:
-        counts = f"{len(inputs)} inputs and {len(graph.output)} outputs"
-        raise SrError("unsupported-graph", path, reason=counts)
+        counts = _counted(len(inputs), "input"), _counted(len(graph.output), "output")
+        raise SrError("unsupported-graph", path, reason=" and ".join(counts))
     shapes = [_sides(value) for value in (inputs[0], graph.output[0])]
     for shape in shapes:
         if shape is not None and len(shape) != 4:
@@ -169,6 +152,10 @@ def _signature(path: Path, model: Any) -> Signature:
     )
 
 
+def _counted(number: int, thing: str) -> str:
+    return f"{number or 'no'} {thing}{'s' * (number != 1)}"
+
+
 def _sides(value: Any) -> list[int | None] | None:
     """The dimensions of an input or output, None for dynamic ones, or None for any number."""
     tensor = value.type.tensor_type
@@ -179,98 +166,3 @@ def _sides(value: Any) -> list[int | None] | None:
 
 def _shown(sides: list[int | None]) -> str:
     return "x".join("?" if side is None else str(side) for side in sides)
-
-
-class Graph:
-    """A checked ONNX file in ONNX Runtime; copies share its sessions.
-
-    Args:
-        content: The path of the file, or its content.
-        signature: What it takes and gives.
-
-    Raises:
-        SrError: `unreadable-graph` if ONNX Runtime refuses it; when run, `provider-missing` if it
-            does not support the device.
-    """
-
-    def __init__(self, content: Path | bytes, signature: Signature) -> None:
-        self.signature = signature
-        self._content = content
-        self._sessions: dict[str, Any] = {}
-        self._session("cpu")
-
-    def __deepcopy__(self, _: dict[int, Any]) -> Graph:
-        return self
-
-    def run(self, lr: NDArray[Any], device: str = "cpu") -> NDArray[Any]:
-        """Run the graph on an array as it takes it."""
-        return self.run_all(lr, device)[0]
-
-    def run_all(self, lr: NDArray[Any], device: str = "cpu") -> list[NDArray[Any]]:
-        """As `run`, with every output of the graph."""
-        results: list[NDArray[Any]] = self._session(device).run(None, {self.signature.input: lr})
-        return results
-
-    def run_image(self, lr: torch.Tensor) -> torch.Tensor:
-        """Run the graph on images (N, C, h, w) in [0, 1], in whatever type and layout it takes."""
-        values = lr.detach().float().cpu().numpy()
-        if self.signature.dtype == "uint8":
-            values = np.floor(values.clip(0, 1) * 255 + 0.5)
-        if self.signature.layout == "nhwc":
-            values = values.transpose(0, 2, 3, 1)
-        values = np.ascontiguousarray(values, dtype=self.signature.dtype)
-        result = self.run(values, str(lr.device))
-        sr = torch.from_numpy(np.ascontiguousarray(result.astype(np.float32)))
-        if result.dtype == np.uint8:
-            sr = sr / 255
-        if self.signature.layout == "nhwc" and sr.ndim == 4:
-            sr = sr.permute(0, 3, 1, 2)
-        return sr.to(lr.device)
-
-    @cached_property
-    def bytes_per_pixel(self) -> int:
-        """The result and inputs of its busiest operation, in bytes per lr pixel."""
-        channels = self.signature.channels or 3
-        sides = (_PROBE, _PROBE)
-        nhwc = self.signature.layout == "nhwc"
-        shape = (1, *sides, channels) if nhwc else (1, channels, *sides)
-        with tempfile.TemporaryDirectory() as folder:
-            session = _open(self._content, "cpu", profile=str(Path(folder) / "sr"))
-            session.run(None, {self.signature.input: np.zeros(shape, self.signature.dtype)})
-            events = json.loads(Path(session.end_profiling()).read_text())
-        sizes = [int(e["args"].get("output_size", 0)) for e in events if "args" in e]
-        return 2 * max(sizes, default=0) // _PROBE**2
-
-    def _session(self, device: str) -> Any:
-        if device not in self._sessions:
-            self._sessions[device] = _open(self._content, device)
-        return self._sessions[device]
-
-
-def _open(content: Path | bytes, device: str, profile: str | None = None) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = torch.get_num_threads()
-    if profile is not None:
-        options.enable_profiling, options.profile_file_prefix = True, profile
-    kind, _, index = device.partition(":")
-    providers: list[Any] = ["CPUExecutionProvider"]
-    subject = content if isinstance(content, Path) else ""
-    missing = SrError("provider-missing", subject, device=device)
-    if kind == "cuda":
-        if _CUDA not in onnxruntime.get_available_providers():
-            raise missing
-        providers.insert(0, (_CUDA, {"device_id": int(index or 0)}))
-    given = content if isinstance(content, bytes) else str(content)
-    try:
-        session = onnxruntime.InferenceSession(given, options, providers=providers)
-    except Exception as error:
-        # ONNX Runtime raises a type of its own for each kind of failure.
-        said = _WHERE.sub("", (str(error) or type(error).__name__).splitlines()[0])[:200]
-        raise SrError("unreadable-graph", subject, reason=said) from error
-    # ONNX Runtime falls back to the CPU where CUDA's libraries are missing.
-    if kind == "cuda" and _CUDA not in session.get_providers():
-        raise missing
-    return session

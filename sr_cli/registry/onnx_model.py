@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,12 +11,13 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from sr_cli.errors import SrError
+from sr_cli.errors import RefusedError, SrError
 from sr_cli.networks.base import InferenceNet
 from sr_cli.registry.foreign import HALO, ForeignModel, Needs
 from sr_cli.registry.graph_metadata import GraphMetadata, read_properties
 from sr_cli.registry.loaded import LoadedModel, Traits
-from sr_cli.registry.onnx_graph import Graph, read_signature
+from sr_cli.registry.onnx_graph import read_signature
+from sr_cli.registry.onnx_runtimes import Graph, OpenvinoGraph
 from sr_cli.system.files import sha256_of
 
 _PROBE_SIDE = 64
@@ -26,7 +29,7 @@ _UNLIKE = 0.25
 
 
 class OnnxModel(ForeignModel):
-    """A graph in ONNX Runtime as an SRModel: lr (N, C, h, w) in [0, 1] -> sr."""
+    """A graph in its runtime as an SRModel: lr (N, C, h, w) in [0, 1] -> sr."""
 
     name = "onnx"
 
@@ -34,12 +37,16 @@ class OnnxModel(ForeignModel):
         nn.Module.__init__(self)
         self.scale = scale
         self.config = {}
-        self.net = _GraphNet(graph, top)
-        self.graph = graph
+        self.net: _GraphNet = _GraphNet(graph, top)
         self._call = lambda net, x: net(x)
         self._channels = channels
         self.needs = Needs()
         self._halo = HALO
+
+    @property
+    def graph(self) -> Graph:
+        """The file in its runtime."""
+        return self.net.graph
 
     def count_parameters(self) -> int:
         """The numbers in the weights of the file."""
@@ -62,13 +69,17 @@ class _GraphNet(nn.Module):
 
 
 class _OnnxNet(InferenceNet):
-    """A graph has the precision that it was written in."""
+    """A graph in a precision, where its runtime has more than one."""
 
     def __init__(self, model: OnnxModel) -> None:
         super().__init__()
-        self.model = model
+        self.model = copy.deepcopy(model)
         self.channels_last = False
         self.bytes_per_pixel = model.graph.bytes_per_pixel
+
+    def set_precision(self, dtype: torch.dtype) -> InferenceNet:
+        self.model.net.graph = self.model.graph.at(dtype)
+        return super().set_precision(dtype)
 
     def forward(self, lr: Tensor) -> Tensor:
         sr: Tensor = self.model(lr)
@@ -116,6 +127,22 @@ def as_model(graph: Graph, metadata: GraphMetadata) -> LoadedModel:
     """A graph of sr with the traits that its metadata states."""
     network = OnnxModel(graph, scale=metadata.scale, channels=metadata.graph_channels)
     return LoadedModel(network, metadata.traits)
+
+
+def in_openvino(model: LoadedModel) -> LoadedModel:
+    """The model in OpenVINO.
+
+    Raises:
+        RefusedError: `unsupported-by-openvino` for all but ONNX files.
+        SrError: `unsupported-by-openvino` if OpenVINO refuses its graph.
+    """
+    if not isinstance(model.network, OnnxModel):
+        raise RefusedError("unsupported-by-openvino", hint="not-onnx", reason="not an ONNX file")
+    if isinstance(model.network.graph, OpenvinoGraph):
+        return model
+    network = copy.deepcopy(model.network)
+    network.net.graph = OpenvinoGraph(network.graph)
+    return replace(model, network=network)
 
 
 def _probe(path: Path, graph: Graph) -> OnnxModel:

@@ -86,7 +86,7 @@ def describe_pipeline(pipeline: Pipeline, group: Group) -> PipelineReady | None:
         factor,
         last.scale,
         1 if factor is None or last.scale == 1 else passes_for(factor, last.scale, once=last.once),
-        str(first.device),
+        first.device_name,
         DTYPE_NAMES[first.dtype],
         first.tile,
         first.halo,

@@ -45,7 +45,7 @@ def upscale_image(
             the result keeps; pixels that are NaN or infinite stay so.
         model: A network, an id, a checkpoint file or an address; None takes the general model.
         scale: The factor, above 1, up to 16.
-        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        device: As in `EngineOptions`.
         precision: `auto` (the fastest safe one), `fp32`, `bf16` or `fp16`.
         tile: Side of a tile in input pixels; 0 for the whole image; None to choose it from the
             free memory.

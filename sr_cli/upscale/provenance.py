@@ -98,4 +98,4 @@ def with_device(result: Result, pipeline: Pipeline, pixels: NDArray[Any]) -> Res
 
     first = pipeline.upscalers[0]
     precision = DTYPE_NAMES[first.dtype_for(pixels)]
-    return replace(result, device=str(first.device), precision=precision, tile=first.tile)
+    return replace(result, device=first.device_name, precision=precision, tile=first.tile)

@@ -37,6 +37,12 @@ MESSAGES: dict[str, Message] = {
         "install onnxruntime-gpu in its place, or use --device cpu",
     ),
     # facts: reason
+    "unsupported-by-openvino": Message(
+        "{subject} cannot run in OpenVINO ({reason})",
+        "leave out --device openvino",
+        {"not-onnx": "leave out --device openvino, or export the model: sr export"},
+    ),
+    # facts: reason
     "unsupported-graph": Message(
         "{subject}: not supported as an upscaler ({reason})",
         "one input and one output, images of any size with 1 or 3 channels",

@@ -179,9 +179,9 @@ def _compute(probe: Probe) -> str:
     bicubic = all(isinstance(ref, BicubicRef) for ref in probe.refs)
     if bicubic and engine.device in ("auto", "cpu"):
         return "cpu"
-    from sr_cli.engine.device import DTYPE_NAMES, pick_device, pick_precision
+    from sr_cli.engine.device import DTYPE_NAMES, pick_host, pick_precision
 
-    device = pick_device(engine.device)
+    device = pick_host(engine.device)
     if bicubic:
         return device.type
     try:
