@@ -18,8 +18,12 @@ from helpers.pages import blocks
 from PIL import Image
 
 from sr_cli.engine.upscaler import Upscaler
+from sr_cli.evaluation.costs import count_multiply_adds
 from sr_cli.export import request as export_request
+from sr_cli.export.onnx_file import export_graph
 from sr_cli.registry.checkpoint import Header, load_checkpoint, save_checkpoint
+from sr_cli.registry.onnx_graph import read_signature
+from sr_cli.registry.onnx_runtimes import Graph
 
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
@@ -57,6 +61,18 @@ def levels(first: Path, second: Path) -> int:
     a, b = (np.asarray(Image.open(p)).astype(int) for p in (first, second))
     assert a.shape == b.shape
     return int(np.abs(a - b).max())
+
+
+@pytest.mark.parametrize(("name", "scale"), [("espcn", 2), ("fsrcnn", 3)])
+def test_a_graph_has_the_multiply_adds_of_its_network(
+    tmp_path: Path, name: str, scale: int
+) -> None:
+    network = small_model(name, scale).eval()
+    example = torch.rand(2, network.channels, 13, 17)
+    onnx.save(export_graph(network, example, layout="nchw", opset=18), tmp_path / "net.onnx")
+    graph = Graph(tmp_path / "net.onnx", read_signature(tmp_path / "net.onnx"))
+    counted = count_multiply_adds([network])
+    assert graph.multiply_adds / scale**2 == pytest.approx(counted)
 
 
 @pytest.mark.parametrize(

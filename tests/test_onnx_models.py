@@ -283,6 +283,23 @@ def test_number_of_threads_holds_for_a_file_that_was_read_before(
     assert opened == [3, 2]
 
 
+def test_multiply_adds_are_counted(tmp_path: Path) -> None:
+    """Also of matrix products; without those that do not grow with the image."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], pads=[1] * 4),
+        helper.make_node("GlobalAveragePool", ["c"], ["p"]),
+        helper.make_node("Conv", ["p", "g"], ["e"]),
+        helper.make_node("Mul", ["c", "e"], ["m"]),
+        helper.make_node("Transpose", ["m"], ["t"], perm=[0, 2, 3, 1]),
+        helper.make_node("MatMul", ["t", "f"], ["y"]),
+    ]
+    shapes = {"w": (8, 3, 3, 3), "g": (8, 8, 1, 1), "f": (8, 5)}
+    weights = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+    onnx.save(model(nodes, weights=weights, result=["n", "a", "b", 5]), tmp_path / "net.onnx")
+    graph = Graph(tmp_path / "net.onnx", read_signature(tmp_path / "net.onnx"))
+    assert graph.multiply_adds == 8 * 27 + 8 * 5
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [(two_inputs, "2 inputs and 1 output"), (two_outputs, "1 input and 2 outputs")],

@@ -15,7 +15,10 @@ def count_parameters(models: Sequence[Any]) -> int:
 
 
 def count_multiply_adds(models: Sequence[Any]) -> float:
-    """Multiply-adds for each pixel of the result, of the networks as their papers have them."""
+    """Multiply-adds for each pixel of the result.
+
+    Networks count as their papers have them, ONNX files as they were written.
+    """
     return sum(_multiply_adds(m) for m in models)
 
 
@@ -25,7 +28,10 @@ def _multiply_adds(model: Any, side: int = 32) -> float:
     from torch.utils.flop_counter import FlopCounterMode
 
     from sr_cli.registry.foreign import ForeignModel
+    from sr_cli.registry.onnx_model import OnnxModel
 
+    if isinstance(model, OnnxModel):
+        return model.graph.multiply_adds / model.scale**2
     pixels: int = (side * model.scale) ** 2
     if isinstance(model, ForeignModel):
         # Their operations, not their layers: attention and functional calls count too.

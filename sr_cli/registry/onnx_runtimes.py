@@ -7,6 +7,7 @@ import re
 import sys
 import tempfile
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from sr_cli.registry.onnx_graph import Signature
 _CUDA = "CUDAExecutionProvider"
 
 _PROBE = 48
+
+_COUNTED = 32
+"""The side of the smallest of three images on which multiply-adds are counted."""
 
 _WHERE = re.compile(
     r"\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from .*? failed:|/\S+:\d+ .*?\) "
@@ -82,16 +86,34 @@ class Graph:
     @cached_property
     def bytes_per_pixel(self) -> int:
         """The result and inputs of its busiest operation, in bytes per lr pixel."""
+        sizes = [int(step.get("output_size", 0)) for step in self._profile(_PROBE)]
+        return 2 * max(sizes, default=0) // _PROBE**2
+
+    @cached_property
+    def multiply_adds(self) -> float:
+        """Of convolutions and matrix products, for each lr pixel of a large image; 0 if unknown."""
+        try:
+            counts = [
+                sum(_multiply_adds(step) for step in self._profile(side, as_written=True))
+                for side in (_COUNTED, 2 * _COUNTED, 3 * _COUNTED)
+            ]
+        except Exception:
+            # ONNX Runtime raises a type of its own for each kind of failure: a side may not fit.
+            return 0.0
+        # Without what is computed once, and along the edges.
+        return (counts[2] - 2 * counts[1] + counts[0]) / (2 * _COUNTED**2)
+
+    def _profile(self, side: int, *, as_written: bool = False) -> list[dict[str, Any]]:
+        """What ONNX Runtime says about each operation of the graph on a square image."""
         channels = self.signature.channels or 3
-        sides = (_PROBE, _PROBE)
         nhwc = self.signature.layout == "nhwc"
-        shape = (1, *sides, channels) if nhwc else (1, channels, *sides)
+        shape = (1, side, side, channels) if nhwc else (1, channels, side, side)
         with tempfile.TemporaryDirectory() as folder:
-            session = _open(self.content, "cpu", profile=str(Path(folder) / "sr"))
+            profile = str(Path(folder) / "sr")
+            session = _open(self.content, "cpu", profile=profile, as_written=as_written)
             session.run(None, {self.signature.input: np.zeros(shape, self.signature.dtype)})
             events = json.loads(Path(session.end_profiling()).read_text())
-        sizes = [int(e["args"].get("output_size", 0)) for e in events if "args" in e]
-        return 2 * max(sizes, default=0) // _PROBE**2
+        return [e["args"] for e in events if e["name"].endswith("_kernel_time")]
 
     def _session(self, device: str) -> Any:
         # Files are often read before the number of threads is set.
@@ -151,6 +173,11 @@ class OpenvinoGraph(Graph):
         """As of the graph in ONNX Runtime."""
         return self._graph.bytes_per_pixel
 
+    @property
+    def multiply_adds(self) -> float:
+        """As of the graph in ONNX Runtime."""
+        return self._graph.multiply_adds
+
 
 def import_openvino() -> Any:
     """The package, which reports each import to its makers if openvino_telemetry is installed."""
@@ -166,12 +193,35 @@ def _last_line(error: Exception) -> str:
     return next((line for line in reversed(lines) if line), type(error).__name__)[:200]
 
 
-def _open(content: Path | bytes, device: str, profile: str | None = None) -> Any:
+def _multiply_adds(step: dict[str, Any]) -> int:
+    """The multiply-adds of an operation, from the shapes of its inputs and its result."""
+    inputs: list[list[int]] = [s for t in step["input_type_shape"] for s in t.values()]
+    results: list[list[int]] = [s for t in step["output_type_shape"] for s in t.values()]
+    result = results[0] if results else []
+    match step["op_name"]:
+        case "Conv" | "ConvInteger":
+            return prod(result) * prod(inputs[1][1:])
+        case "QLinearConv":
+            return prod(result) * prod(inputs[3][1:])
+        case "ConvTranspose":
+            return prod(inputs[0]) * prod(inputs[1][1:])
+        case "Gemm" | "MatMul" | "MatMulInteger" | "QLinearMatMul":
+            return prod(inputs[0]) * result[-1]
+    return 0
+
+
+def _open(
+    content: Path | bytes, device: str, profile: str | None = None, *, as_written: bool = False
+) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = torch.get_num_threads()
+    if as_written:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        # Packed weights have no shapes.
+        options.add_session_config_entry("session.disable_prepacking", "1")
     if profile is not None:
         options.enable_profiling, options.profile_file_prefix = True, profile
     kind, _, index = device.partition(":")
