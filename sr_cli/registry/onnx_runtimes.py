@@ -180,10 +180,15 @@ class OpenvinoGraph(Graph):
 
 
 def import_openvino() -> Any:
-    """The package, which reports each import to its makers if openvino_telemetry is installed."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino
-
+    """The package, which reports its import to its makers where openvino_telemetry can be had."""
+    hidden = "openvino_telemetry" not in sys.modules
+    if hidden:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    try:
+        import openvino
+    finally:
+        if hidden:
+            del sys.modules["openvino_telemetry"]
     return openvino
 
 
