@@ -166,6 +166,15 @@ def test_a_result_that_is_consistent_stays_as_it_is() -> None:
     assert np.abs(project(lr, hr) - hr).max() < 1e-6
 
 
+def test_corrections_of_rounding_do_not_undo_each_other_forever() -> None:
+    # With whole corrections alone, some of these stay above 0.45 of 255.
+    random = np.random.default_rng(146)
+    lr = random.integers(60, 200, (24, 24), dtype=np.uint8)
+    sr = np.kron(lr.astype(np.float64), np.ones((2, 2))) + random.normal(0, 12, (48, 48))
+    made = project(lr, (sr.clip(0, 255) * 257).astype(np.uint16))
+    assert find_deviation(lr, made).largest < 0.4505
+
+
 @pytest.mark.parametrize("scale", [2, 4])
 def test_psnr_does_not_fall(test_sets: Path, scale: int) -> None:
     # `ppt3` is black on white, which its reduction overshoots.

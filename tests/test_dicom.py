@@ -22,6 +22,7 @@ from pydicom.data import get_testdata_file  # noqa: E402
 from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
 from pydicom.uid import (  # noqa: E402
     CTImageStorage,
+    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     RLELossless,
@@ -112,6 +113,37 @@ def test_compressed_files_give_what_native_ones_give(sr: Run, tmp_path: Path, sy
     assert made.NumberOfFrames == 2 and made.pixel_array.shape == (2, 40, 48)
     assert np.array_equal(made.pixel_array, native.pixel_array)
     assert made.SOPInstanceUID == native.SOPInstanceUID
+
+
+@pytest.mark.parametrize(("dtype", "vr"), [("int16", "OW"), ("uint8", "OW"), ("uint8", "OB")])
+def test_big_endian_files_give_what_little_endian_ones_give(
+    sr: Run, tmp_path: Path, dtype: str, vr: str
+) -> None:
+    made = []
+    for order in "<>":
+        source = slice_of(gray(dtype, 0, 100))
+        source["PixelData"].VR = vr
+        table, icon = Dataset(), Dataset()
+        table.add_new("LUTDescriptor", "US", [256, 0, 16])
+        table.add_new("LUTData", "OW", np.arange(0, 65536, 256, "uint16").tobytes())
+        icon.Rows, icon.Columns, icon.BitsAllocated = 2, 2, 16
+        icon.add_new("PixelData", "OW", np.arange(4, dtype="uint16").tobytes())
+        source.VOILUTSequence, source.IconImageSequence = [table], [icon]
+        words = [(source["PixelData"], 2 if vr == "OW" else 1), (table["LUTData"], 2)]
+        words.append((icon["PixelData"], 2))
+        source.add_new(0x00090010, "LO", "words")
+        for place, (kind, size) in enumerate({"OL": 4, "OF": 4, "OD": 8, "OV": 8, "UN": 1}.items()):
+            source.add_new(0x00091000 + place, kind, bytes(range(16)))
+            words.append((source[0x00091000 + place], size))
+        if order == ">":
+            source.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+            for element, size in words:
+                element.value = np.frombuffer(element.value, f"u{size}").byteswap().tobytes()
+        upscaled(sr, tmp_path, source)
+        made.append((tmp_path / "a_x2.dcm").read_bytes())
+    assert made[0] == made[1]
+    found = pydicom.dcmread(tmp_path / "a_x2.dcm")
+    assert np.frombuffer(found.VOILUTSequence[0].LUTData, "<u2")[1] == 256
 
 
 def test_the_files_of_pydicom(sr: Run, tmp_path: Path) -> None:

@@ -33,6 +33,19 @@ def test_missing_packages_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         text_pages.main()
 
 
+@pytest.mark.parametrize(("language", "modern"), [("chi_sim", "电们"), ("jpn", "駅働")])
+def test_signs_in_common_use_are_trained_on_and_not_judged_by(
+    monkeypatch: pytest.MonkeyPatch, language: str, modern: str
+) -> None:
+    poems = tuple(f"春{i}" for i in range(6000))
+    monkeypatch.setattr(page_text, "_all_words", lambda _: poems)
+    trained = page_text.Words(language, held_out=False).words
+    assert set(modern) <= set("".join(trained))
+    assert not set(trained) & set(page_text.Words(language, held_out=True).words)
+    assert set(page_text.Words(language, held_out=True).words) < set(poems)
+    assert set(page_text.Words("ell", held_out=False).words) < set(poems)
+
+
 def test_stripes_of_a_screen_have_colours_at_edges_and_the_same_mean() -> None:
     fine = Image.new("RGB", (72, 24), "white")
     fine.paste((0, 0, 0), (36, 0, 72, 24))
@@ -84,6 +97,13 @@ def test_judged_pages_are_made_again_from_their_seed(
         assert (tmp_path / "a/ell" / name).read_bytes() == (tmp_path / "b/ell" / name).read_bytes()
     text = (tmp_path / "a/ell/10px-screen-0.gt.txt").read_text()
     assert len(text.splitlines()) == 8 and any("α" <= c <= "ω" for c in text)
+    arguments = ("judge", tmp_path / "hr", "--language", "ell", "--px", "10", "--hr", "2")
+    assert run_tool("text_pages", *arguments, cwd=tmp_path).returncode == 0
+    assert (tmp_path / "hr/ell/10px-screen-0.gt.txt").read_text() == text
+    hr, lr = (Image.open(tmp_path / n / "ell/10px-screen-0.png") for n in ("hr", "a"))
+    assert hr.size == (2 * lr.width, 2 * lr.height)
+    small = np.asarray(hr.reduce(2).convert("L"), np.float32)
+    assert np.abs(small - np.asarray(lr.convert("L"), np.float32)).mean() < 10
 
 
 @pytest.mark.skipif(bool(page_text.missing_packages(WANTED)), reason="fonts are not installed")

@@ -179,7 +179,8 @@ class Words:
 
     def __init__(self, language: str, *, held_out: bool) -> None:
         self.language = language
-        self.words = [w for w in _all_words(language) if _is_held_out(w) == held_out]
+        known = _all_words(language) + (() if held_out else _common_signs(language))
+        self.words = [w for w in known if _is_held_out(w) == held_out]
         if not self.words:
             raise SystemExit(f"no words for {language}: install {', '.join(WORD_PACKAGES)}")
 
@@ -253,6 +254,22 @@ def number(random: np.random.Generator) -> str:
 
 def _is_held_out(word: str) -> bool:
     return zlib.crc32(word.encode()) % _HELD_OUT_SHARE == 0
+
+
+def _common_signs(language: str) -> tuple[str, ...]:
+    """Chinese or Japanese signs in common use, by chance, as many as the poems have words.
+
+    Level 1 of GB 2312 (rows 16 to 55) or of JIS X 0208 (rows 16 to 47): poems lack the modern ones.
+    """
+    if language not in UNSPACED:
+        return ()
+    encoding, end = ("gb2312", 56) if language == "chi_sim" else ("euc_jp", 48)
+    cells = (bytes([0xA0 + row, 0xA0 + cell]) for row in range(16, end) for cell in range(1, 95))
+    signs = [c for c in (raw.decode(encoding, "ignore") for raw in cells) if c]
+    picked = np.random.default_rng(2).integers(len(signs), size=(len(_all_words(language)), 4))
+    return tuple(
+        "".join(signs[i] for i in row[: 2 + place % 3]) for place, row in enumerate(picked)
+    )
 
 
 @lru_cache

@@ -227,6 +227,7 @@ def publish(
     installed_manifest.cache_clear()
     manifest = load_manifest()
     defaults = {e.id for e in manifest.weights if e.default}
+    once = {e.id for e in manifest.weights if e.once}
     ours = [
         Entry(
             id=f"{family}-x{scale}",
@@ -240,6 +241,7 @@ def publish(
             default=default or f"{family}-x{scale}" in defaults,
             figures=figures[scale],
             data=header.data,
+            once=f"{family}-x{scale}" in once,
         )
         for scale in header.scales
     ]

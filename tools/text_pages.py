@@ -1,15 +1,16 @@
 """Render pages of text: to train `text` on, or to judge it by reading.
 
-    python tools/text_pages.py train OUT --scale 2 [--count 1200] [--seed 0]
+    python tools/text_pages.py train OUT --scale 2 [--count 1200] [--seed 0] [--language ara]
     sr train --recipe text-x2 --data OUT/pages --data OUT/screen
-    python tools/text_pages.py judge OUT [--language eng] [--px 8 10 12] [--count 2]
+    python tools/text_pages.py judge OUT [--language eng] [--px 8 10 12] [--count 2] [--hr 2]
 
 `train` writes OUT/pages (hr alone, which the trainer degrades as a scan or a photograph) and
 OUT/screen/hr and lr (pairs: what screens and programs make of a page, with coloured stripes or
 reduced by one of five filters, also as a JPEG, and scans), with 6 to 15 lr pixels from line to
 line, small ones more often. `judge` writes lr
 with FILE.gt.txt beside FILE.png for `sr benchmark --ocr`, one folder a language, in fonts and words
-that `train` never uses.
+that `train` never uses. With `--hr` it writes the same pages in hr, which is what a perfect network
+would make of lr: how they are read bounds every model.
 
 HarfBuzz through Pillow's Raqm. The same seed, packages and versions make the same files.
 """
@@ -61,16 +62,17 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--scale", type=int, default=2, choices=[2, 3, 4], help="of train's pairs")
     parser.add_argument("--count", type=int, help="pages: 1200, or 1 of each kind to judge by")
-    parser.add_argument("--language", action="append", help="to judge by; all without it")
+    parser.add_argument("--language", action="append", choices=list(SAMPLES), help="all without it")
     parser.add_argument(
         "--px", type=int, nargs="+", default=[6, 8, 10, 12, 14], help="a line, in lr"
     )
+    parser.add_argument("--hr", type=int, choices=[2, 3, 4], help="judge: hr of this scale, not lr")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if not features.check("raqm"):
         raise SystemExit("this Pillow has no Raqm, and would not shape Arabic and Devanagari")
     training = options.what == "train"
-    languages = options.language or list(JUDGED)
+    languages = options.language or list(SAMPLES if training else JUDGED)
     fonts = TRAINING_FONTS if training else HELD_OUT_FONTS
     if not training and "jpn" in languages:
         fonts += HELD_OUT_JAPANESE
@@ -78,15 +80,17 @@ def main() -> None:
     if missing := missing_packages(wanted):
         raise SystemExit(f"not installed: {' '.join(missing)}")
     if training:
-        write_training(options.output, options.scale, options.count or 1200, options.seed)
+        count = options.count or 1200
+        write_training(options.output, languages, options.scale, count, options.seed)
     else:
-        write_judged(options.output, languages, options.px, options.count or 1, options.seed)
+        count = options.count or 1
+        write_judged(options.output, languages, options.px, count, options.seed, options.hr or 1)
 
 
-def write_training(folder: Path, scale: int, count: int, seed: int) -> None:
+def write_training(folder: Path, languages: list[str], scale: int, count: int, seed: int) -> None:
     """Write `count` pages: two fifths for the trainer to degrade, the others as pairs."""
     faces = Faces(TRAINING_FONTS)
-    words = {name: Words(name, held_out=False) for name in SAMPLES}
+    words = {name: Words(name, held_out=False) for name in languages}
     for place in (folder / "pages", folder / "screen/hr", folder / "screen/lr"):
         place.mkdir(parents=True, exist_ok=True)
     for index in range(count):
@@ -135,8 +139,13 @@ def on_screen(fine: Image.Image, size: tuple[int, int], random: np.random.Genera
     return fine.resize(size, _FILTERS[int(random.integers(len(_FILTERS)))])
 
 
-def write_judged(folder: Path, languages: list[str], px: list[int], count: int, seed: int) -> None:
-    """Write `count` lr pages of every language, lr pixels a line and condition, and their text."""
+def write_judged(
+    folder: Path, languages: list[str], px: list[int], count: int, seed: int, scale: int = 1
+) -> None:
+    """Write `count` pages of every language, lr pixels a line and condition, and their text.
+
+    They are lr with a scale of 1, and hr of that scale otherwise.
+    """
     for language in languages:
         faces = Faces(HELD_OUT_JAPANESE if language == "jpn" else HELD_OUT_FONTS)
         words = Words(language, held_out=True)
@@ -149,17 +158,21 @@ def write_judged(folder: Path, languages: list[str], px: list[int], count: int, 
             for number, condition in enumerate(CONDITIONS):
                 for copy in range(count):
                     random = np.random.default_rng([seed, pitch, number, copy])
-                    lr, text = judged_page(faces, words, pitch, condition, random)
+                    page, size, text = judged_page(faces, words, pitch, condition, random)
                     stem = f"{pitch:02}px-{condition}-{copy}"
-                    Image.fromarray(lr).save(place / f"{stem}.png")
+                    if scale > 1:
+                        made = page.resize((size[0] * scale, size[1] * scale), Image.Resampling.BOX)
+                    else:
+                        made = Image.fromarray(reduced(page, size, condition, random))
+                    made.save(place / f"{stem}.png")
                     (place / f"{stem}.gt.txt").write_text(text + "\n", encoding="utf-8")
         print(f"{place}: {len(px) * len(CONDITIONS) * count} pages of {len(fonts)} fonts")
 
 
 def judged_page(
     faces: Faces, words: Words, pitch: int, condition: str, random: np.random.Generator
-) -> tuple[NDArray[np.uint8], str]:
-    """An lr page in one held-out font, with lines every `pitch` lr pixels, and its text."""
+) -> tuple[Image.Image, tuple[int, int], str]:
+    """A fine page in one held-out font, its lr size with lines of `pitch` pixels, and its text."""
     up = _LARGEST_SCALE * _FINE
     em = pitch / PITCH
     face = faces.draw(words.language, random)
@@ -178,7 +191,7 @@ def judged_page(
         draw.text((round(em * up), y), line, font=style.font, fill=style.ink)
     if condition == "scan":
         image = photographed(image, random)
-    return reduced(image, size, condition, random), "\n".join(lines)
+    return image, size, "\n".join(lines)
 
 
 def scanned(

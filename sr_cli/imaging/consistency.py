@@ -27,6 +27,9 @@ _EXACT, _ROUNDED = 0.1, 0.45
 _STEPS, _ROUNDED_STEPS, _ALL = 100, 40, 8
 """The most corrections before and after rounding; those that every row takes part in."""
 
+_WHOLE = 10
+"""The rounded corrections that add all that is lacking: more could undo each other forever."""
+
 
 @dataclass(frozen=True)
 class Deviation:
@@ -195,7 +198,7 @@ class _Projection:
         """Steps with the rounded result, only where it is too far off."""
         bands = self._bands()
         active = np.ones(len(bands), np.bool_)
-        for _ in range(_ROUNDED_STEPS):
+        for step in range(_ROUNDED_STEPS):
             left = [
                 self._lacking(band, self._added, rounded=True) if active[number] else None
                 for number, band in enumerate(bands)
@@ -206,7 +209,7 @@ class _Projection:
                 if lacking is not None:
                     wrong = self._limited(band, lacking)
                     wrong[np.abs(wrong) <= _ROUNDED] = 0
-                    self._added[band] += wrong
+                    self._added[band] += wrong if step < _WHOLE else wrong / 2
                     remains[-1] = bool(wrong.any())
             if not any(remains):
                 return

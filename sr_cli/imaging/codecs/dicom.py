@@ -32,6 +32,9 @@ _COLOURS = (
 _LOSSY = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81")
 """Transfer syntaxes that are never lossless: JPEG baseline and extended, JPEG-LS near-lossless."""
 
+_WORDS = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}
+"""Bytes to a word of values that pydicom keeps as they are in the file (PS3.5, 6.2 and 7.3)."""
+
 _ENCODED = ("PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths")
 
 
@@ -170,13 +173,23 @@ def _padding(found: Any) -> float | None:
 def _header(found: Any) -> bytes:
     """All but the pixels, as a file in explicit little endian."""
     from pydicom import dcmwrite
-    from pydicom.uid import ExplicitVRLittleEndian
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
     if found.file_meta.TransferSyntaxUID in _LOSSY and "LossyImageCompression" not in found:
         found.LossyImageCompression = "01"
     for keyword in _ENCODED:
         if keyword in found:
             del found[keyword]
+    if found.file_meta.TransferSyntaxUID == ExplicitVRBigEndian:
+        _swap_words(found)
     found.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dcmwrite(file := io.BytesIO(), found, enforce_file_format=True)
     return file.getvalue()
+
+
+def _swap_words(found: Any) -> None:
+    """Turn words of big endian, in sequences as well, into those of little endian."""
+    for element in found.iterall():
+        size = _WORDS.get(element.VR)
+        if size and element.value:
+            element.value = np.frombuffer(element.value, f">u{size}").astype(f"<u{size}").tobytes()
