@@ -21,7 +21,9 @@ FOLDER = Path(__file__).resolve().parent / "files"
 """The folder of the weights in the package."""
 
 
-class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Entry(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
     """One network at one scale with trained weights.
 
     Attributes:
