@@ -14,7 +14,8 @@ from PIL import Image
 
 from sr_cli.export.source import choose_model, load_source
 from sr_cli.registry.manifest import as_json, load_manifest, parse_manifest
-from sr_cli.registry.ref import parse_model, with_strength
+from sr_cli.registry.ref import parse_model
+from sr_cli.registry.strength import with_strength
 
 STRENGTHS = (0, 0.25, 0.5, 0.75, 1)
 
@@ -143,6 +144,6 @@ def test_missing_weights_of_both_sets_are_downloads() -> None:
     manifest = parse_manifest(json.dumps(document), "own")
     ref = parse_model("photo")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sr_cli.registry.ref.load_manifest", lambda: manifest)
+        patch.setattr("sr_cli.registry.strength.load_manifest", lambda: manifest)
         mixed = with_strength(ref, 0.5)
     assert [d.name for d in mixed.missing(4)] == ["edsr-baseline-x4"] and ref.missing(4) == []

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def as_request(o: Options) -> UpscaleRequest:
     """The request that the options describe, checked before anything heavy is imported."""
     from sr_cli.engine.options import EngineOptions
-    from sr_cli.registry.ref import parse_model, with_strength
+    from sr_cli.registry.ref import parse_model
+    from sr_cli.registry.strength import with_strength
     from sr_cli.upscale.request import AUTO, UpscaleOptions, UpscaleRequest
     from sr_cli.video.options import ClipOptions
 

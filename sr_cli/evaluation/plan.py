@@ -18,16 +18,8 @@ from sr_cli.evaluation.metrics import LUMAS, Luma
 from sr_cli.imaging.degradation import DEGRADATIONS
 from sr_cli.registry.downloads import fetch_download
 from sr_cli.registry.manifest import load_manifest
-from sr_cli.registry.ref import (
-    AddressRef,
-    BicubicRef,
-    FamilyRef,
-    FileRef,
-    ModelRef,
-    has_strength,
-    parse_model,
-    with_strength,
-)
+from sr_cli.registry.ref import AddressRef, BicubicRef, FamilyRef, FileRef, ModelRef, parse_model
+from sr_cli.registry.strength import has_strength, with_strength
 from sr_cli.system.types import check_types
 
 DEFAULT_SETS = ("Set5", "Set14")

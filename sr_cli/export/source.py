@@ -26,8 +26,8 @@ from sr_cli.registry.ref import (
     ModelRef,
     OnnxRef,
     parse_model,
-    with_strength,
 )
+from sr_cli.registry.strength import with_strength
 from sr_cli.system.files import sha256_of
 from sr_cli.version import __version__
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -28,9 +28,6 @@ from sr_cli.system.files import sha256_of
 
 if TYPE_CHECKING:
     from sr_cli.registry.loaded import LoadedModel
-
-FAITHFUL = "edsr"
-"""The model for measured images when none is named: the general one paints over noise."""
 
 ONNX_SUFFIX = ".onnx"
 _CHECKPOINT_SUFFIXES = {".safetensors", ".pth", ".pt", ".ckpt", ".bin", ONNX_SUFFIX}
@@ -363,94 +360,6 @@ def parse_model(name: str | Path | None) -> ModelRef:
     if published := published_entry(name):
         return FamilyRef(name, (published,))
     raise _unknown_model(name, manifest)
-
-
-def with_strength(ref: ModelRef, strength: float | None) -> ModelRef:
-    """The model with weights between its faithful and its strong ones.
-
-    Args:
-        ref: The model; in a chain, each step that has both sets of weights is meant.
-        strength: From 0, the faithful weights, to 1, the strong ones; None changes nothing.
-
-    Raises:
-        RefusedError: `out-of-range`; `strength-not-available` for a model with one set of weights.
-    """
-    if strength is None:
-        return ref
-    if not 0 <= strength <= 1:
-        raise RefusedError("out-of-range", "strength", value=strength, allowed="0 to 1")
-    steps = tuple(_step_with_strength(step, strength) for step in ref.steps)
-    if not any(steps):
-        known = sorted({e.family for e in load_manifest().weights if e.faithful})
-        raise RefusedError("strength-not-available", ref.name, known=known)
-    if isinstance(ref, ChainRef):
-        parts = (new or old for new, old in zip(steps, ref.parts, strict=True))
-        return replace(ref, parts=tuple(parts))
-    return steps[0] or ref
-
-
-def has_strength(ref: ModelRef) -> bool:
-    """Whether `with_strength` can change the weights of a model."""
-    return any(
-        isinstance(s, FamilyRef) and all(entry.faithful for entry in s.entries) for s in ref.steps
-    )
-
-
-def strength_of(refs: Iterable[ModelRef]) -> float:
-    """The strength of the models whose weights are mixed; 1 if none are."""
-    steps = (step for ref in refs for step in ref.steps)
-    return min((step.strength for step in steps if isinstance(step, FamilyRef)), default=1.0)
-
-
-def _step_with_strength(ref: ModelRef, strength: float) -> ModelRef | None:
-    """One model with other weights; None if it has only one set of them."""
-    if not isinstance(ref, FamilyRef) or not has_strength(ref):
-        return None
-    if strength == 1:
-        return replace(ref, faithful=(), strength=1.0)
-    manifest = load_manifest()
-    named = [manifest.by_id(entry.faithful) for entry in ref.entries]
-    return replace(ref, faithful=tuple(e for e in named if e is not None), strength=strength)
-
-
-def is_own(ref: ModelRef) -> bool:
-    """Whether all weights are of sr: shipped with it, or in a checkpoint of `sr train`.
-
-    Raises:
-        SrError: What reading a file raises; `not-downloaded`.
-    """
-    from sr_cli.registry.checkpoint import is_sr_checkpoint
-
-    for step in ref.steps:
-        file = step.file() if isinstance(step, AddressRef) else step
-        if isinstance(file, OnnxRef):
-            return False
-        if isinstance(file, FileRef) and not is_sr_checkpoint(file.path):
-            return False
-        if isinstance(file, FamilyRef) and any(e.url for e in file.entries):
-            return False
-    return True
-
-
-def is_faithful(ref: ModelRef, *, unknown: bool = False) -> bool:
-    """Whether a model is known to invent nothing: trained for the least error on clean images.
-
-    These are bicubic and the shipped default variants, except for SRGAN. Of files and of public
-    weights it is not known.
-
-    Args:
-        ref: The model.
-        unknown: What to assume of files.
-    """
-    return all(
-        isinstance(step, BicubicRef)
-        or (unknown and isinstance(step, FileRef | AddressRef))
-        or (
-            isinstance(step, FamilyRef)
-            and all(e.default and not e.url and e.network != "srgan" for e in step.entries)
-        )
-        for step in ref.steps
-    )
 
 
 def is_network(name: str) -> bool:

@@ -9,7 +9,8 @@ from sr_cli.engine.frames import colour_of, only_shrinks
 from sr_cli.engine.pipeline import OnShare, Pipeline
 from sr_cli.errors import Note, RefusedError, SrError
 from sr_cli.imaging.picture import Picture
-from sr_cli.registry.ref import BicubicRef, ModelRef, is_faithful, is_own
+from sr_cli.registry.faithful import is_faithful, is_own
+from sr_cli.registry.ref import BicubicRef, ModelRef
 
 if TYPE_CHECKING:
     from sr_cli.upscale.plan import Group

@@ -15,7 +15,8 @@ from sr_cli.errors import SrError
 from sr_cli.imaging.decode import read_size
 from sr_cli.imaging.picture import Picture
 from sr_cli.imaging.provenance import UsedModel
-from sr_cli.registry.ref import FAITHFUL, is_faithful, parse_model
+from sr_cli.registry.faithful import FAITHFUL, is_faithful
+from sr_cli.registry.ref import parse_model
 from sr_cli.system.cores import available_cores
 from sr_cli.system.memory import TRIM_ABOVE, trim_freed_memory
 from sr_cli.upscale.adaptation import SHARE, adapt_to

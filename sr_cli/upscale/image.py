@@ -18,7 +18,8 @@ from sr_cli.engine.size import Size
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.imaging.codecs.pillow import from_pillow, to_pillow
 from sr_cli.imaging.picture import Band, Frame, Picture
-from sr_cli.registry.ref import parse_model, with_strength
+from sr_cli.registry.ref import parse_model
+from sr_cli.registry.strength import with_strength
 from sr_cli.upscale.request import check_factor
 
 Pixels = TypeVar("Pixels", Image.Image, NDArray[np.uint8], NDArray[np.uint16], NDArray[np.float32])

@@ -15,16 +15,9 @@ from sr_cli.engine.pipeline import check_chains, network_scale
 from sr_cli.engine.size import MAX_FACTOR, Size
 from sr_cli.errors import Note, RefusedError, SrError
 from sr_cli.registry.downloads import fetch_download
-from sr_cli.registry.ref import (
-    FAITHFUL,
-    AddressRef,
-    BicubicRef,
-    Download,
-    ModelRef,
-    is_faithful,
-    parse_model,
-    with_strength,
-)
+from sr_cli.registry.faithful import FAITHFUL, is_faithful
+from sr_cli.registry.ref import AddressRef, BicubicRef, Download, ModelRef, parse_model
+from sr_cli.registry.strength import with_strength
 from sr_cli.store.pins import pinned
 from sr_cli.upscale.adaptation import check_adaptable
 from sr_cli.upscale.archive import is_archive, is_whole, page_contents

@@ -15,7 +15,8 @@ from sr_cli.errors import Note
 from sr_cli.imaging.formats import Encoding, Format, is_lossy
 from sr_cli.imaging.picture import Frame, Picture
 from sr_cli.imaging.provenance import Combined, Provenance, UsedModel
-from sr_cli.registry.ref import BicubicRef, strength_of
+from sr_cli.registry.ref import BicubicRef
+from sr_cli.registry.strength import strength_of
 from sr_cli.upscale.request import Result
 
 if TYPE_CHECKING:
