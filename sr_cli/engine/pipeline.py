@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_cli.engine.options import EngineOptions
+from sr_cli.engine.options import OPENVINO, EngineOptions
 from sr_cli.engine.rows import RowSource
 from sr_cli.engine.size import best_scale, passes_for
 from sr_cli.engine.tiling import Axis, plan_spans
@@ -22,7 +22,7 @@ from sr_cli.imaging.resize import (
     to_samples,
     vertical_first,
 )
-from sr_cli.registry.ref import BicubicRef, ModelRef
+from sr_cli.registry.ref import AddressRef, BicubicRef, ModelRef, OnnxRef
 from sr_cli.system.memory import empty_pixels
 
 if TYPE_CHECKING:
@@ -264,9 +264,10 @@ def build_pipeline(refs: Sequence[ModelRef], factor: float, options: EngineOptio
     Raises:
         RefusedError: `no-common-scale`, `chain-order`, `chain-in-average`, `conflicting-options`
             (consistent results of a model that restores), `device-not-available`,
-            `precision-not-supported`.
+            `precision-not-supported`, `unsupported-by-openvino`.
         SrError: What loading the weights raises.
     """
+    check_runtime(refs, options.device)
     if options.consistent:
         precision = "fp32" if options.precision == "auto" else options.precision
         plain = replace(options, precision=precision, consistent=False)
@@ -291,6 +292,21 @@ def build_pipeline(refs: Sequence[ModelRef], factor: float, options: EngineOptio
     if scale is None:
         raise RefusedError("no-common-scale", ", ".join(ref.name for ref in networks))
     return NetworkPipeline(_load_upscaler(refs, scale, options), options.wrap)
+
+
+def check_runtime(refs: Iterable[ModelRef], device: str) -> None:
+    """Check that the runtime that a device stands for runs the models, as far as names tell.
+
+    Raises:
+        RefusedError: `unsupported-by-openvino`.
+    """
+    if device != OPENVINO:
+        return
+    for step in (step for ref in refs for step in ref.steps):
+        if not isinstance(step, OnnxRef | BicubicRef | AddressRef):
+            raise RefusedError(
+                "unsupported-by-openvino", step.name, hint="not-onnx", reason="not an ONNX file"
+            )
 
 
 def check_chains(refs: Sequence[ModelRef]) -> None:

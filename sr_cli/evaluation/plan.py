@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sr_cli.engine.options import EngineOptions
-from sr_cli.engine.pipeline import check_chains
+from sr_cli.engine.pipeline import check_chains, check_runtime
 from sr_cli.errors import RefusedError, SrError
 from sr_cli.evaluation.datasets import TestImage, TestSet, open_pairs, open_set
 from sr_cli.evaluation.measure import Distance
@@ -152,6 +152,7 @@ def plan_benchmark(
     _check_options(options)
     named = [models] if isinstance(models, str | Path) else models
     resolved = resolve_models(named, scale, on_event, strength=options.strength)
+    check_runtime((model.ref for model in resolved), options.engine.device)
     distances = _distances(options)
 
     def on_file(name: str, done: int, total: int) -> None:
