@@ -15,6 +15,7 @@ from PIL import Image
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
+# E402: what follows needs the extra, without which the lines above skip this file.
 from helpers.graphs import (  # noqa: E402
     ANY,
     FLOAT,
