@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import shutil
@@ -500,6 +501,26 @@ def test_a_result_that_was_written_before_its_worker_was_lost(
     assert done.returncode == 0 and (tmp_path / "died").exists()
     assert [record["status"] for record in done.records] == ["done"] * 5
     assert len(files_of(tmp_path / "out")) == 5
+
+
+@needs_dask
+def test_a_result_that_cannot_be_fetched_is_not_talked_about(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(connect, "_FETCH", 1.0)
+    gc.disable()
+    try:
+        with connect.connect(WorkerOptions(workers=1)) as (client, processes):
+            assert processes is not None
+            processes.start_missing(())
+            future = client.submit(os.getpid)
+            os.kill(future.result(timeout=60), signal.SIGKILL)
+            assert connect.value_of(future) is None
+            future.cancel()
+    finally:
+        gc.enable()
+    gc.collect()
+    assert not caplog.records
 
 
 def children_of(process: subprocess.Popen[bytes]) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import shutil
 import tempfile
@@ -197,5 +198,8 @@ def silenced() -> Iterator[None]:
     try:
         yield
     finally:
+        # A wait for the value of a lost worker, once given up, fails in a task of its own that
+        # nobody looks at; it is said when that is collected.
+        gc.collect()
         for name, level in before.items():
             logging.getLogger(name).setLevel(level)
