@@ -140,6 +140,7 @@ class OpenvinoGraph(Graph):
     def __init__(self, graph: Graph, dtype: torch.dtype = torch.float32) -> None:
         self.signature = graph.signature
         self._graph, self._dtype = graph, dtype
+        self._idle: list[Any] = []
         properties = {
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "INFERENCE_PRECISION_HINT": _OPENVINO_PRECISIONS[dtype],
@@ -161,12 +162,18 @@ class OpenvinoGraph(Graph):
 
     def run_all(self, lr: NDArray[Any], device: str = "cpu") -> list[NDArray[Any]]:
         """As `Graph.run_all`."""
-        # A request serves one thread at a time.
-        request = self._compiled.create_infer_request()
+        # A request serves one thread at a time. Its memory is its own, so that a new one for every
+        # tile would be given new pages each time.
+        try:
+            request = self._idle.pop()
+        except IndexError:
+            request = self._compiled.create_infer_request()
         try:
             return list(request.infer({0: lr}).values())
         except RuntimeError as error:
             raise RuntimeError(_last_line(error)) from error
+        finally:
+            self._idle.append(request)
 
     @property
     def bytes_per_pixel(self) -> int:
