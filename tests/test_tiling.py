@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sr_cli.engine import upscaler as engine
 from sr_cli.engine.device import cpu_precisions
 from sr_cli.engine.tiling import Axis, continued_axis, plan_spans, plan_tiles, split_tile
+from sr_cli.engine.tiling_probe import measure_tile_needs
 from sr_cli.engine.upscaler import Upscaler
 from sr_cli.errors import SrError
 from sr_cli.networks import create_model, model_class, model_names
@@ -286,3 +287,25 @@ def test_tile_0_takes_the_whole_image_or_says_what_it_would_take(
         upscaler(noise(70, 600))
     assert caught.value.code == "whole-image-too-large"
     assert caught.value.facts["needed_mib"] > caught.value.facts["free_mib"] == 1
+
+
+@pytest.mark.parametrize(
+    ("levels", "margin"),
+    [
+        pytest.param((80, 40, 20, 9, 5, 5, 5), 3, id="an eighth of the edge's"),
+        pytest.param((4, 2, 1.5, 0.9, 0.9), 3, id="a level"),
+        pytest.param((0.9, 0.9), 0, id="less than a level"),
+        pytest.param((80,) * 30, 16, id="at most 16"),
+    ],
+)
+def test_images_are_continued_until_flat_colours_are_flat_enough(
+    levels: tuple[float, ...], margin: int
+) -> None:
+    off_by = torch.zeros(200)
+    off_by[: len(levels)] = torch.tensor(levels) / 255
+
+    def network(lr: torch.Tensor) -> torch.Tensor:
+        near = [torch.minimum(n, n.flip(0)) for n in map(torch.arange, lr.shape[2:])]
+        return lr - off_by[torch.minimum(near[0][:, None], near[1])]
+
+    assert measure_tile_needs(network, channels=3, scale=1).margin == margin

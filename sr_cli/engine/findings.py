@@ -11,7 +11,7 @@ from sr_cli.engine.device import DTYPE_NAMES, machine_key
 from sr_cli.engine.tiling_probe import TileNeeds
 from sr_cli.registry.foreign import Needs
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised when what is measured changes, so that older measurements are not read."""
 
 _HALF_PSNR = 50.0

@@ -275,16 +275,16 @@ def _agree(result: Tensor, expected: Tensor) -> bool:
 
 @dataclass(frozen=True)
 class _Run:
-    """The result of the first call of a network, and its shortest time in seconds."""
+    """The result of the first call of a network, and the shortest time of a call in seconds."""
 
     result: Tensor
     seconds: float
 
 
 def _run(net: nn.Module, image: Tensor) -> _Run:
-    """Call a network, and again while it is fast: the first call also prepares kernels."""
-    result, seconds = _timed(net, image)
-    spent = seconds
+    """Call a network twice, as the first call also prepares kernels, and again while it is fast."""
+    result, _ = _timed(net, image)
+    spent, seconds = 0.0, math.inf
     while spent < _TIMED_SECONDS:
         again = _timed(net, image)[1]
         seconds, spent = min(seconds, again), spent + max(again, _TIMED_SECONDS / _MOST_CALLS)
