@@ -13,6 +13,7 @@ import pytest
 import torch
 from helpers import SHARED
 from helpers.command import Argument, Outcome, Run, run_in_process, run_process
+from helpers.dask import dask_cluster
 from helpers.images import save, smooth
 from helpers.server import Server, serving
 from helpers.world import World, small_world
@@ -92,6 +93,27 @@ def photos(tmp_path: Path) -> Path:
         place = "more/" if number > 5 else ""
         save(tmp_path / f"photos/{place}{number}.png", 80, 72, seed=number)
     return tmp_path / "photos"
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    """A folder of five images of several kinds, one in a subfolder, and one file that is none."""
+    folder = tmp_path / "in"
+    for index, name in enumerate(("a.png", "b.jpg", "sub/c.webp")):
+        save(folder / name, 30 + index, 20, seed=index)
+    Image.fromarray(smooth(20, 20)).convert("L").save(folder / "gray.tif")
+    rgba = Image.fromarray(smooth(24, 30)).convert("RGBA")
+    rgba.putalpha(Image.fromarray(smooth(24, 30, seed=3)[..., 0]))
+    rgba.save(folder / "alpha.png")
+    (folder / "broken.png").write_bytes(b"nothing")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a scheduler with two workers."""
+    with dask_cluster(tmp_path_factory.mktemp("dask")) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

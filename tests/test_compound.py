@@ -1,8 +1,7 @@
-"""HDR photos stay HDR photos, motion photos keep their video, and nothing else is promised."""
+"""HDR photos stay HDR photos, and nothing is promised that is not there."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 import random
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 from helpers.command import BICUBIC, Run
 from helpers.compound import (
     APPLE_XMP,
-    CAMERA,
     GAIN_XMP,
     HDRGM,
     ISO_METADATA,
@@ -23,13 +21,15 @@ from helpers.compound import (
     XMP_SEGMENT,
     box,
     directory,
-    extension,
-    extension_of,
+    gain_of,
     item,
     jpeg,
     packet,
+    photo_with,
     property_of,
     read_back,
+    says_nothing,
+    scene,
     segment,
     segments_of,
     ultra_hdr,
@@ -40,45 +40,16 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
 from sr_cli.errors import SrError
-from sr_cli.imaging.compound.promises import Promises
-from sr_cli.imaging.compound.video import video_end
-from sr_cli.imaging.compound.xmp import add_promises, take_promises
 from sr_cli.imaging.conversion import orient_pixels
 from sr_cli.imaging.decode import read_picture
 from sr_cli.imaging.isobmff import has_gain_map
 
-NOTE = "http://ns.adobe.com/xmp/note/"
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-PROMISES = (b"hdrgm", b"hdr-gain-map", b"Container", b"Item:", b"MotionPhoto", b"MicroVideo")
-
-
-def scene(height: int = 96, width: int = 128) -> NDArray[np.uint8]:
-    """Gray with a lamp in the upper left, so that no two orientations are alike."""
-    pixels = np.full((height, width, 3), 90, np.uint8)
-    pixels[height // 8 : height // 2, width // 8 : width // 4] = 250
-    return pixels
-
-
-def gain_of(base: NDArray[np.uint8], step: int = 4, *, rgb: bool = False) -> NDArray[np.uint8]:
-    """A gain map that brightens the lamp."""
-    small = base[step // 2 :: step, step // 2 :: step]
-    bright = np.where(small > 200, 220, 20).astype(np.uint8)
-    return bright if rgb else bright[..., 0]
-
-
-def photo_with(tmp_path: Path, data: bytes, name: str = "a.jpg") -> Path:
-    path = tmp_path / name
-    path.write_bytes(data)
-    return path
 
 
 def decoded(data: bytes) -> NDArray[Any]:
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image)
-
-
-def says_nothing(xmp: bytes) -> bool:
-    return not any(word in xmp for word in PROMISES)
 
 
 def orientation(value: int) -> Image.Exif:
@@ -315,89 +286,6 @@ def test_map_by_iso_alone_stays_so(sr: Run, tmp_path: Path) -> None:
     assert says_nothing(found.xmp)
 
 
-@pytest.mark.parametrize("with_map", [True, False])
-def test_motion_photo_keeps_its_video(sr: Run, tmp_path: Path, with_map: bool) -> None:
-    motion = 'GCamera:MotionPhoto="1" GCamera:MotionPhotoVersion="1" '
-    motion += 'GCamera:MotionPhotoPresentationTimestampUs="450000" '
-    motion += f'OpCamera:VideoLength="{len(VIDEO)}" OpCamera:OLivePhotoVersion="2"'
-    if with_map:
-        gain = jpeg(gain_of(scene()), xmp=GAIN_XMP)
-        data = ultra_hdr(scene(), gain, video=VIDEO, attributes=motion)
-    else:
-        entry = item("MotionPhoto", len(VIDEO), "video/mp4")
-        data = jpeg(scene(), xmp=packet(motion, directory(entry))) + VIDEO
-    photo_with(tmp_path, data)
-    done = sr(*BICUBIC, "a.jpg", "--json")
-    assert (done.returncode, done.notes) == (0, [])
-    found = read_back(tmp_path / "a_x2.jpg")
-    assert found.parts["MotionPhoto"] == VIDEO
-    assert list(found.parts) == ["MotionPhoto", "GainMap"] if with_map else ["MotionPhoto"]
-    assert len(found.indexed) == (2 if with_map else 0)
-    assert property_of(found.xmp, CAMERA, "MotionPhoto") == "1"
-    assert property_of(found.xmp, CAMERA, "MotionPhotoPresentationTimestampUs") == "450000"
-    oppo = "http://ns.oplus.com/photos/1.0/camera/"
-    assert property_of(found.xmp, oppo, "VideoLength") == str(len(VIDEO))
-    assert (property_of(found.xmp, HDRGM, "Version") == "1.0") is with_map
-
-
-def test_older_motion_photo_gets_a_directory(sr: Run, tmp_path: Path) -> None:
-    motion = f'GCamera:MicroVideo="1" GCamera:MicroVideoOffset="{len(VIDEO)}" '
-    motion += 'GCamera:MicroVideoPresentationTimestampUs="77"'
-    photo_with(tmp_path, jpeg(scene(), xmp=packet(motion)) + VIDEO)
-    assert sr(*BICUBIC, "a.jpg").returncode == 0
-    found = read_back(tmp_path / "a_x2.jpg")
-    assert found.parts == {"MotionPhoto": VIDEO}
-    assert property_of(found.xmp, CAMERA, "MicroVideoOffset") == str(len(VIDEO))
-    assert property_of(found.xmp, CAMERA, "MotionPhotoPresentationTimestampUs") == "77"
-
-
-@pytest.mark.parametrize("described", [True, False])
-def test_video_in_the_data_of_samsung_gets_a_directory(
-    sr: Run, tmp_path: Path, described: bool
-) -> None:
-    # Blocks of type, name and data; their directory at the end; wrong lengths in XMP.
-    block = b"\0\0\x30\x0a" + (16).to_bytes(4, "little") + b"MotionPhoto_Data" + VIDEO
-    tail = b"SEFH" + bytes(20) + b"\x18\0\0\0SEFT"
-    xmp = packet('GCamera:MotionPhoto="1"', directory(item("MotionPhoto", 80, "video/mp4")))
-    photo_with(tmp_path, jpeg(scene(), xmp=xmp if described else None) + block + tail)
-    done = sr(*BICUBIC, "a.jpg", "--json")
-    assert done.returncode == 0
-    assert done.note_kinds == ["data-dropped"]
-    found = read_back(tmp_path / "a_x2.jpg")
-    assert found.parts == {"MotionPhoto": VIDEO}
-    assert property_of(found.xmp, CAMERA, "MotionPhotoVersion") == "1"
-
-
-def test_video_after_a_map_that_is_not_listed(sr: Run, tmp_path: Path) -> None:
-    gain = jpeg(gain_of(scene()), xmp=APPLE_XMP)
-    motion = f'GCamera:MicroVideo="1" GCamera:MicroVideoOffset="{len(VIDEO)}"'
-    photo_with(
-        tmp_path, with_index([jpeg(scene(), xmp=packet(motion)), gain], [0x030000, 0]) + VIDEO
-    )
-    done = sr(*BICUBIC, "a.jpg", "--json")
-    assert (done.returncode, done.notes) == (0, [])
-    found = read_back(tmp_path / "a_x2.jpg")
-    assert found.parts == {"MotionPhoto": VIDEO}
-    assert len(found.indexed) == 2
-
-
-@pytest.mark.parametrize("video", [b"", VIDEO[:-900], VIDEO[8:], b"\0" * 500])
-def test_bad_video_is_dropped_with_its_promise(sr: Run, tmp_path: Path, video: bytes) -> None:
-    motion = 'GCamera:MotionPhoto="1" GCamera:MotionPhotoVersion="1"'
-    xmp = packet(motion, directory(item("MotionPhoto", len(VIDEO), "video/mp4")))
-    photo_with(tmp_path, jpeg(scene(), xmp=xmp) + video)
-    done = sr(*BICUBIC, "a.jpg", "--json")
-    assert done.returncode == 0
-    assert done.notes.count({"kind": "part-unreadable", "part": "motion photo"}) == 1
-    assert says_nothing((tmp_path / "a_x2.jpg").read_bytes())
-
-
-def test_no_video_is_missed_where_none_is_announced(sr: Run, tmp_path: Path) -> None:
-    photo_with(tmp_path, jpeg(scene(), xmp=packet('GCamera:MotionPhoto="0"')))
-    done = sr(*BICUBIC, "a.jpg", "--json")
-    assert (done.returncode, done.notes) == (0, [])
-
-
 @pytest.mark.parametrize(
     ("kind", "notes"),
     [
@@ -440,95 +328,6 @@ def test_data_after_the_image_is_said_but_padding_is_not(sr: Run, tmp_path: Path
     assert says_nothing(read_back(tmp_path / "d_x2.jpg").xmp)
 
 
-def test_map_survives_xmp_that_does_not_fit(sr: Run, tmp_path: Path) -> None:
-    gain = jpeg(gain_of(scene()), xmp=GAIN_XMP)
-    # Attributes in double quotes grow when they are written again.
-    attributes = f"xmp:Nickname='{chr(34) * 60_000}'"
-    photo_with(tmp_path, ultra_hdr(scene(), gain, attributes=attributes))
-    done = sr(*BICUBIC, "a.jpg", "--json")
-    assert done.returncode == 0
-    assert set(done.note_kinds) == {"metadata-too-large", "provenance-not-written"}
-    assert [n["block"] for n in done.notes if "block" in n] == ["XMP"]
-    found = read_back(tmp_path / "a_x2.jpg")
-    assert found.parts == {"GainMap": found.indexed[1]}
-
-
-def test_second_packet_of_long_xmp_is_kept(sr: Run, tmp_path: Path) -> None:
-    # A depth map, as in portraits: more than fits into a segment, and not to be parsed.
-    long = packet(f'xmp:Nickname="{"x" * 150_000}"')
-    name, segments = extension(long)
-    xmp = packet(f'xmp:Label="red" xmpNote:HasExtendedXMP="{name}"')
-    photo_with(tmp_path, jpeg(scene(), xmp=xmp, segments=segments))
-    done = sr(*BICUBIC, "a.jpg", "--json")
-    assert (done.returncode, done.notes) == (0, [])
-    made = tmp_path / "a_x2.jpg"
-    assert extension_of(made.read_bytes()) == {name: long}
-    assert property_of(read_back(made).xmp, NOTE, "HasExtendedXMP") == name
-    done = sr(*BICUBIC, "a.jpg", "-f", "png", "--json")
-    said = {"kind": "metadata-dropped", "block": "extended XMP", "format": "PNG"}
-    assert done.notes == [said]
-    with Image.open(tmp_path / "a_x2.png") as image:
-        assert b'xmp:Label="red"' in image.info["xmp"]
-        assert b"HasExtendedXMP" not in image.info["xmp"]
-    assert sr(*BICUBIC, "a.jpg", "--strip", "-o", "bare.jpg").returncode == 0
-    assert extension_of((tmp_path / "bare.jpg").read_bytes()) == {}
-
-
-def test_promises_in_the_second_packet_become_true(sr: Run, tmp_path: Path) -> None:
-    gain = jpeg(gain_of(scene()), xmp=GAIN_XMP)
-    second = packet('hdrgm:Version="1.0" xmp:Rating="4"', directory(item("GainMap", len(gain))))
-    name, segments = extension(second, 300)
-    xmp = packet(f'xmpNote:HasExtendedXMP="{name}"')
-    photo_with(tmp_path, jpeg(scene(), xmp=xmp, segments=segments) + gain)
-    assert sr(*BICUBIC, "a.jpg").returncode == 0
-    found = read_back(tmp_path / "a_x2.jpg")
-    assert found.parts == {"GainMap": found.indexed[1]}
-    ((made, content),) = extension_of(found.indexed[0]).items()
-    assert b'xmp:Rating="4"' in content
-    assert says_nothing(content)
-    assert made == hashlib.md5(content).hexdigest().upper() != name
-    assert property_of(found.xmp, NOTE, "HasExtendedXMP") == made
-
-
-def test_second_packet_that_is_not_complete_is_said(sr: Run, tmp_path: Path) -> None:
-    name, segments = extension(packet("xmp:Rating='4'"), 300)
-    whole = segments_of(b"\xff\xd8" + segments + b"\0\0")
-    xmp = packet(f'xmp:Label="red" xmpNote:HasExtendedXMP="{name}"')
-    photo_with(tmp_path, jpeg(scene(), xmp=xmp, segments=segment(0xE1, whole[0])))
-    done = sr(*BICUBIC, "a.jpg", "--json")
-    assert done.notes == [{"kind": "part-unreadable", "part": "extended XMP"}]
-    made = tmp_path / "a_x2.jpg"
-    assert extension_of(made.read_bytes()) == {}
-    assert property_of(read_back(made).xmp, NOTE, "HasExtendedXMP") is None
-
-
-def test_xmp_that_cannot_be_cleaned_is_dropped(sr: Run, tmp_path: Path) -> None:
-    gain = jpeg(gain_of(scene()), xmp=GAIN_XMP)
-    for number, change in enumerate((b"</rdf:RDF>", b"<x:xmpmeta")):
-        bad = {b"</rdf:RDF>": b"</rdf:RD>", b"<x:xmpmeta": b"<!DOCTYPE a []><x:xmpmeta"}[change]
-        xmp = packet('hdrgm:Version="1.0"', directory(item("GainMap", len(gain))))
-        photo_with(tmp_path, jpeg(scene(), xmp=xmp.replace(change, bad)), f"{number}.jpg")
-        done = sr(*BICUBIC, f"{number}.jpg", "--json")
-        assert (done.returncode, done.note_kinds) == (0, ["xmp-unreadable"])
-        assert says_nothing(read_back(tmp_path / f"{number}_x2.jpg").xmp)
-
-
-def test_promises_in_other_formats_are_dropped_and_said(sr: Run, tmp_path: Path) -> None:
-    xmp = packet('hdrgm:Version="1.0" GCamera:MotionPhoto="1"', directory(item("GainMap", 9)))
-    for suffix in ("webp", "avif", "tif"):
-        path = tmp_path / f"a.{suffix}"
-        # Pillow takes XMP of a TIFF as a tag.
-        options: dict[str, Any] = {"tiffinfo": {700: xmp}} if suffix == "tif" else {"xmp": xmp}
-        Image.fromarray(scene()).save(path, **options)
-        done = sr(*BICUBIC, path.name, "--json")
-        name = {"tif": "TIFF"}.get(suffix, suffix.upper())
-        assert done.notes == [
-            {"kind": "part-unsupported", "part": "HDR gain map", "format": name},
-            {"kind": "part-unsupported", "part": "motion photo", "format": name},
-        ]
-        assert says_nothing((tmp_path / f"a_x2.{suffix}").read_bytes())
-
-
 def test_gain_map_of_avif_is_said(sr: Run, tmp_path: Path) -> None:
     path = tmp_path / "a.avif"
     Image.fromarray(scene()).save(path, exif=orientation(1))
@@ -556,86 +355,6 @@ def test_gain_maps_in_boxes() -> None:
     assert has_gain_map(file(box(b"iprp", box(b"ipco", aux))))
     assert not has_gain_map(file(box(b"iinf", bytes(6) + other)))
     assert not has_gain_map(b"tmap" + file()[:-2])
-
-
-def test_where_a_video_ends() -> None:
-    assert video_end(VIDEO, 0, len(VIDEO)) == len(VIDEO)
-    assert video_end(b"abc" + VIDEO + b"more", 3, len(VIDEO) + 7) == len(VIDEO) + 3
-    large = b"\0\0\0\1mdat" + (16 + 5).to_bytes(8, "big") + b"12345"
-    wide = VIDEO[: VIDEO.index(b"mdat") - 4] + large
-    assert video_end(wide + b"?", 0, len(wide) + 1) == len(wide)
-    to_the_end = VIDEO[: VIDEO.index(b"mdat") - 4] + b"\0\0\0\0mdat12345"
-    assert video_end(to_the_end, 0, len(to_the_end)) == len(to_the_end)
-    assert video_end(VIDEO + box(b"free") * 20_000, 0, len(VIDEO) + 160_000) is None
-    assert video_end(VIDEO[:-1], 0, len(VIDEO) - 1) is None
-    assert video_end(box(b"ftyp", b"heic") + box(b"meta"), 0, 20) is None
-
-
-ELEMENTS = packet(
-    "",
-    "<hdrgm:Version>1.0</hdrgm:Version><GCamera:MotionPhoto>1</GCamera:MotionPhoto>"
-    "<xmp:Rating>5</xmp:Rating><Container:Directory><rdf:Seq>"
-    '<rdf:li><rdf:Description><Container:Item rdf:parseType="Resource">'
-    "<Item:Semantic>Primary</Item:Semantic><Item:Padding>12</Item:Padding>"
-    "</Container:Item></rdf:Description></rdf:li>"
-    '<rdf:li rdf:parseType="Resource"><Container:Item><rdf:Description Item:Semantic="GainMap" '
-    'Item:Length="345"/></Container:Item></rdf:li></rdf:Seq></Container:Directory>',
-)
-
-
-def test_promises_in_other_forms_of_rdf() -> None:
-    clean, found = take_promises(ELEMENTS)
-    assert clean is not None
-    assert says_nothing(clean)
-    assert b"<xmp:Rating>5</xmp:Rating>" in clean
-    assert clean.startswith(b"<?xpacket begin=")
-    assert [(i.semantic, i.length, i.padding) for i in found.items] == [
-        ("Primary", 0, 12),
-        ("GainMap", 345, 0),
-    ]
-    assert found.gain_map == "1.0"
-    assert [(p.name, p.value) for p in found.motion] == [("MotionPhoto", "1")]
-    assert take_promises(add_promises(clean, found))[1] == found
-
-
-def test_a_packet_of_promises_alone_becomes_none() -> None:
-    assert take_promises(packet('hdrgm:Version="1.0"')) == (None, Promises(gain_map="1.0"))
-    clean, _ = take_promises(packet('hdrgm:Version="1.0"', "<xmp:Rating>5</xmp:Rating>"))
-    assert b"<xmp:Rating>5</xmp:Rating>" in (clean or b"")
-
-
-def test_xmp_made_to_take_long_is_not_parsed() -> None:
-    long = packet('hdrgm:Version="1.0"', "<xmp:a/>" * 20_000)
-    deep = packet('hdrgm:Version="1.0"', "<xmp:a>" * 9_000 + "</xmp:a>" * 9_000)
-    for xmp in (long, deep):
-        assert take_promises(xmp) == (None, Promises(unreadable=True))
-
-
-def test_xmp_without_promises_is_not_touched() -> None:
-    for xmp in (
-        None,
-        b"",
-        b"<not xml",
-        packet("").replace(b"hdr-gain", b"hdr").split(b"xmlns:")[0],
-    ):
-        assert take_promises(xmp) == (xmp, Promises())
-
-
-def test_added_description_is_about_the_same_thing() -> None:
-    xmp = packet().replace(b'rdf:about=""', b'rdf:about="uuid:1"')
-    made = add_promises(xmp, Promises(gain_map="1.0"))
-    assert made is not None
-    assert made.count(b'rdf:about="uuid:1"') == 2
-
-
-def test_map_without_promise_beside_xmp_that_cannot_be_parsed(sr: Run, tmp_path: Path) -> None:
-    gain = jpeg(gain_of(scene()), xmp=GAIN_XMP)
-    base = jpeg(scene(), xmp=b"<x:xmpmeta>no namespaces</x:xmpmeta>")
-    photo_with(tmp_path, with_index([base, gain], [0x030000, 0]))
-    done = sr(*BICUBIC, "a.jpg", "--json")
-    assert (done.returncode, done.note_kinds) == (0, ["provenance-not-written", "xmp-unreadable"])
-    found = read_back(tmp_path / "a_x2.jpg")
-    assert found.parts == {"GainMap": found.indexed[1]}
 
 
 def test_damaged_files_are_read_or_refused() -> None:

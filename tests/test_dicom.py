@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.command import BICUBIC, Run
-from helpers.images import save, smooth
 from PIL import Image
 
 from sr_cli import read_provenance
 from sr_cli.imaging.decode import holds_measurements, read_picture, read_size
-from sr_cli.imaging.formats import Feature
 
 pydicom = pytest.importorskip("pydicom")
 
+# E402: what follows needs the extra, without which the line above skips this file.
+from helpers.dicom import SECRET, UID, gray, slice_of, upscaled, write  # noqa: E402
 from pydicom.data import get_testdata_file  # noqa: E402
-from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
+from pydicom.dataset import Dataset  # noqa: E402
 from pydicom.uid import (  # noqa: E402
     CTImageStorage,
     ExplicitVRBigEndian,
@@ -27,55 +27,6 @@ from pydicom.uid import (  # noqa: E402
     ImplicitVRLittleEndian,
     RLELossless,
 )
-
-UID = "1.2.826.0.1.3680043.8.498.1"
-SECRET = "Secret^Patient"
-
-
-def slice_of(pixels: Any, *, stored: int | None = None, syntax: Any = None, **more: Any) -> Any:
-    """A CT image with these pixels (h, w) or (frames, h, w), of a patient named SECRET."""
-    found = Dataset()
-    found.file_meta = FileMetaDataset()
-    found.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    found.SOPClassUID, found.SOPInstanceUID = CTImageStorage, UID
-    found.PatientName, found.PatientID, found.StudyInstanceUID = SECRET, "S-77", f"{UID}.2"
-    found.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
-    found.RescaleSlope, found.RescaleIntercept = "2", "-1000"
-    found.WindowCenter, found.WindowWidth = "40", "400"
-    bits = pixels.itemsize * 8
-    found.SamplesPerPixel, found.PhotometricInterpretation = 1, "MONOCHROME2"
-    found.Rows, found.Columns = pixels.shape[-2:]
-    found.BitsAllocated, found.BitsStored = bits, stored or bits
-    found.HighBit = found.BitsStored - 1
-    found.PixelRepresentation = int(pixels.dtype.kind == "i")
-    if pixels.ndim == 3:
-        found.NumberOfFrames = len(pixels)
-    content = pixels.tobytes()
-    found.add_new("PixelData", "OB" if bits == 8 else "OW", content + b"\0" * (len(content) % 2))
-    for name, value in more.items():
-        setattr(found, name, value)
-    if syntax == ImplicitVRLittleEndian:
-        found.file_meta.TransferSyntaxUID = syntax
-    elif syntax is not None:
-        found.compress(syntax, generate_instance_uid=False)
-    return found
-
-
-def write(path: Path, found: Any) -> None:
-    found.save_as(path, enforce_file_format=True)
-
-
-def gray(dtype: str = "int16", low: int = -900, top: int = 3000, h: int = 20, w: int = 24) -> Any:
-    values = smooth(h, w, top=255)[..., 0].astype(np.float64) / 255
-    return (low + values * (top - low)).astype(dtype)
-
-
-def upscaled(sr: Run, folder: Path, found: Any, *options: str) -> Any:
-    write(folder / "a.dcm", found)
-    done = sr(*BICUBIC, "a.dcm", "-y", "--json", *options)
-    assert done.returncode == 0, done.stderr
-    return pydicom.dcmread(folder / "a_x2.dcm"), done
-
 
 TYPES = [
     ("uint8", 8, 0, 255), ("int8", 8, -100, 100), ("uint16", 12, 0, 4095), ("uint16", 9, 0, 511),
@@ -344,150 +295,6 @@ def test_measurements_get_a_faithful_model(sr: Run, tmp_path: Path) -> None:
     assert np.array_equal(made[0], made[1]) and np.array_equal(made[0], made[2])
 
 
-def refused(kind: str) -> Any:
-    """A file of a kind that is not supported."""
-    pixels = gray("uint16", 0, 255)
-    if kind == "RGB":
-        found = slice_of(gray("uint8", 0, 200, 20, 72))
-        found.SamplesPerPixel, found.Columns, found.PlanarConfiguration = 3, 24, 0
-        found.PhotometricInterpretation = "RGB"
-    elif kind == "PALETTE COLOR":
-        found = slice_of(pixels, PhotometricInterpretation=kind)
-    elif kind == "enhanced":
-        found = slice_of(pixels, PerFrameFunctionalGroupsSequence=[Dataset(), Dataset()])
-    elif kind == "padding-range":
-        found = slice_of(pixels, PixelPaddingValue=0, PixelPaddingRangeLimit=5)
-    elif kind == "bits":
-        found = slice_of(gray("uint32", 0, 255))
-    elif kind == "high-bit":
-        found = slice_of(pixels, stored=12, HighBit=15)
-    elif kind == "position":
-        found = slice_of(pixels, ImagePositionPatient=[1, 2, 3])
-    elif kind == "rt-image":
-        found = slice_of(pixels, ImagePlanePixelSpacing=[1, 1])
-    else:
-        found = slice_of(pixels)
-        del found.PixelData
-    return found
-
-
-@pytest.mark.parametrize(
-    "kind",
-    ["RGB", "PALETTE COLOR", "enhanced", "padding-range", "bits", "high-bit", "position",
-     "rt-image", "no-image"],
-)  # fmt: skip
-def test_other_kinds_are_refused_by_name(sr: Run, tmp_path: Path, kind: str) -> None:
-    write(tmp_path / "a.dcm", refused(kind))
-    done = sr(*BICUBIC, "a.dcm", "--json")
-    assert done.error_codes == ["unsupported-dicom"]
-    assert done.records[0]["error"]["kind"] == kind
-    assert not (tmp_path / "a_x2.dcm").exists()
-
-
-def test_other_inputs_and_options_that_cannot_be(sr: Run, tmp_path: Path) -> None:
-    save(tmp_path / "a.png", 20, 24)
-    assert sr(*BICUBIC, "a.png", "-f", "dcm", "--json").error_codes == ["only-from-itself"]
-    write(tmp_path / "a.dcm", slice_of(gray()))
-    for option in ("--strip", "--compare"):
-        assert sr(*BICUBIC, "a.dcm", option, "--json").error_codes == ["conflicting-options"]
-    assert not [p for p in tmp_path.iterdir() if p.name not in ("a.png", "a.dcm")]
-    write(tmp_path / "b.dcm", slice_of(np.stack([gray(), gray()])))
-    assert sr(*BICUBIC, "b.dcm", "-f", "png", "--json").error_codes == ["unsupported-by-format"]
-    assert sr(*BICUBIC, "b.dcm", "-f", "tif", "--json").returncode == 0
-    picture = read_picture(tmp_path / "b_x2.tif")
-    assert len(picture.frames) == 2 and Feature.PAGES in picture.features
-    assert sr(*BICUBIC, "b.dcm", "--max-pixels", "700", "--json").error_codes == ["too-many-pixels"]
-    for number, data in enumerate((b"\0" * 344 + b"n+1\0", b"\x1c\x02\0\0n+2\0" + bytes(540))):
-        (tmp_path / f"{number}.nii").write_bytes(data)
-        done = sr(*BICUBIC, f"{number}.nii", "--json")
-        assert done.error_codes == ["not-supported-format"]
-        assert done.records[0]["error"]["format"] == "NIfTI"
-
-
-def test_missing_extra(sr: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path / "a.dcm", slice_of(gray()))
-    monkeypatch.setitem(__import__("sys").modules, "pydicom", None)
-    assert sr(*BICUBIC, "a.dcm", "--json").error_codes == ["extra-missing"]
-    assert b"error[extra-missing]" in sr("models", "--of", "a.dcm").stderr
-
-
-def damaged(kind: str, path: Path) -> None:
-    """A file whose values make pydicom complain about them, in the name of the patient."""
-    found = slice_of(gray(), PatientComments=SECRET)
-    if kind == "number":
-        found.add_new("RescaleSlope", "LO", SECRET)
-    elif kind == "window":
-        del found.WindowCenter
-        found.add_new("WindowCenter", "LO", SECRET)
-    elif kind == "syntax":
-        write(path, found)
-        content = path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.9\0")
-        path.write_bytes(content)
-        return
-    elif kind == "spacing":
-        found.add_new("PixelSpacing", "LO", [SECRET, SECRET])
-    write(path, found)
-    if kind == "cut":
-        path.write_bytes(path.read_bytes()[:-300])
-
-
-@pytest.mark.parametrize("kind", ["number", "window", "syntax", "spacing", "cut", "whole"])
-@pytest.mark.parametrize("target", ["dcm", "png"])
-def test_nothing_about_the_patient_is_ever_said(
-    sr: Run, tmp_path: Path, kind: str, target: str
-) -> None:
-    damaged(kind, tmp_path / "a.dcm")
-    codes = set()
-    for options in (("-v", "-y"), ("--json", "-y")):
-        done = sr(*BICUBIC, "a.dcm", "-f", target, *options)
-        said = done.stdout + done.stderr
-        for secret in (SECRET, "Secret", "S-77", UID):
-            assert secret.encode() not in said
-        assert b"Traceback" not in said
-        codes.add(done.returncode)
-    fails = kind in ("syntax", "spacing", "cut") or (target == "png" and kind in WINDOWS)
-    assert codes == {int(fails)}
-    if kind in ("syntax", "cut"):
-        assert done.error_codes == ["undecodable-pixels"]
-    assert fails != (tmp_path / f"a_x2.{target}").exists()
-
-
-WINDOWS = ("number", "window")
-
-
-@pytest.mark.parametrize(
-    ("change", "code"),
-    [
-        ({"PixelData": None}, "unsupported-dicom"),
-        ({"PixelData": b""}, "undecodable-pixels"),
-        ({"PixelData": b"\0" * 958}, "undecodable-pixels"),
-        ({"NumberOfFrames": 3}, "undecodable-pixels"),
-        ({"Rows": 65535}, "undecodable-pixels"),
-        ({"Rows": 0}, "undecodable-pixels"),
-        ({"Columns": None}, "damaged-image"),
-        ({"BitsStored": None}, "damaged-image"),
-        ({"PixelRepresentation": None}, "undecodable-pixels"),
-        ({"PixelData": gray().tobytes() + b"\0" * 500}, None),
-    ],
-    ids=lambda value: value if isinstance(value, str | None) else "".join(value),
-)
-def test_data_of_another_length_than_the_header_says(
-    sr: Run, tmp_path: Path, change: dict[str, Any], code: str | None
-) -> None:
-    found = slice_of(gray())
-    for name, value in change.items():
-        if value is None:
-            delattr(found, name)
-        else:
-            setattr(found, name, value)
-    write(tmp_path / "a.dcm", found)
-    done = sr(*BICUBIC, "a.dcm", "-v")
-    assert done.error_codes == ([code] if code else [])
-    said = done.stdout + done.stderr
-    assert b"Secret" not in said and b"S-77" not in said
-    assert (tmp_path / "a_x2.dcm").exists() == (code is None)
-
-
 def test_a_network_is_tuned_to_the_values_in_their_range(
     sr: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -507,96 +314,3 @@ def test_a_network_is_tuned_to_the_values_in_their_range(
     (image,) = seen
     # 12 bits are stored: as they are, they would be a nearly black 16-bit image.
     assert np.allclose(image, stored / 4095, atol=1e-6)
-
-
-def item_of(**values: Any) -> Any:
-    found = Dataset()
-    for name, value in values.items():
-        setattr(found, name, value)
-    return found
-
-
-def enhanced(stack: Any, *, shared: bool) -> Any:
-    """An enhanced MR image: the size of pixels and the look in the shared group, or in each."""
-    found = slice_of(stack, stored=12)
-    found.SOPClassUID = "1.2.840.10008.5.1.4.1.1.4.1"
-    for name in ("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept"):
-        delattr(found, name)
-    found.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
-    common, groups = item_of(), [item_of() for _ in stack]
-    common.PlaneOrientationSequence = [item_of(ImageOrientationPatient=[0, 1, 0, 0, 0, -1])]
-    for number, group in enumerate(groups):
-        place = item_of(ImagePositionPatient=[5 * number, -10, 20])
-        group.PlanePositionSequence = [place]
-        group.FrameDisplayShutterSequence = [item_of(ShutterShape="CIRCULAR")]
-    for number, group in enumerate([common] if shared else groups):
-        measures = item_of(PixelSpacing=[0.5, 0.8], SliceThickness=5)
-        group.PixelMeasuresSequence = [measures]
-        look = item_of(WindowCenter=1000 + 500 * number, WindowWidth=1000)
-        group.FrameVOILUTSequence = [look]
-        rescale = item_of(RescaleSlope=1, RescaleIntercept=0)
-        group.PixelValueTransformationSequence = [rescale]
-        kinds = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
-        group.MRImageFrameTypeSequence = [item_of(FrameType=kinds)]
-    found.SharedFunctionalGroupsSequence = [common]
-    found.PerFrameFunctionalGroupsSequence = groups
-    return found
-
-
-@pytest.mark.parametrize("shared", [True, False])
-def test_enhanced_files_are_true_in_each_group(sr: Run, tmp_path: Path, shared: bool) -> None:
-    stack = np.stack([gray("uint16", 0, 4000), gray("uint16", 500, 3000)])
-    made, done = upscaled(sr, tmp_path, enhanced(stack, shared=shared))
-    assert made.pixel_array.shape == (2, 40, 48) and (made.Rows, made.Columns) == (40, 48)
-    assert list(made.ImageType) == ["DERIVED", "PRIMARY", "VOLUME", "NONE"]
-    (common,) = made.SharedFunctionalGroupsSequence
-    groups = made.PerFrameFunctionalGroupsSequence
-    # Half the distance of the old first pixel to its corner, less that of the new one.
-    for number, group in enumerate(groups):
-        (place,) = group.PlanePositionSequence
-        assert list(place.ImagePositionPatient) == [5 * number, -10.2, 20.125]
-        assert "FrameDisplayShutterSequence" not in group
-    for group in [common] if shared else groups:
-        (measures,) = group.PixelMeasuresSequence
-        assert list(measures.PixelSpacing) == [0.25, 0.4] and measures.SliceThickness == 5
-        assert group.MRImageFrameTypeSequence[0].FrameType[0] == "DERIVED"
-        assert group.FrameVOILUTSequence[0].WindowWidth == 1000
-    (derived,) = common.DerivationImageSequence
-    assert derived.DerivationCodeSequence[0].CodeValue == "113085"
-    assert derived.SourceImageSequence[0].ReferencedSOPInstanceUID == UID
-    (note,) = [n for n in done.notes if n["kind"] == "attributes-dropped"]
-    assert note["attributes"] == ["FrameDisplayShutterSequence"]
-
-
-@pytest.mark.parametrize("shared", [True, False])
-def test_each_frame_of_an_enhanced_file_has_its_own_look(
-    sr: Run, tmp_path: Path, shared: bool
-) -> None:
-    flat = np.full((20, 24), 1000, np.uint16)
-    write(tmp_path / "a.dcm", enhanced(np.stack([flat, flat]), shared=shared))
-    done = sr(*BICUBIC, "a.dcm", "-f", "tif", "--json")
-    assert done.returncode == 0, done.stderr
-    frames = read_picture(tmp_path / "a_x2.tif").frames
-    shares = [float(frame.pixels.mean()) / 65535 for frame in frames]
-    # Of the second window, 1000 to 2000, it is the lower end.
-    assert shares == pytest.approx([0.5, 0.5 if shared else 0], abs=2e-3)
-    assert ("window-applied" if shared else "looks-applied") in done.note_kinds
-
-
-@pytest.mark.parametrize("kind", ["slide", "segment", "volume", "no orientation"])
-def test_groups_that_cannot_be_made_true_are_refused(sr: Run, tmp_path: Path, kind: str) -> None:
-    found = enhanced(np.stack([gray("uint16", 0, 4000)] * 2), shared=True)
-    group = found.PerFrameFunctionalGroupsSequence[1]
-    if kind == "slide":
-        found.TotalPixelMatrixColumns = 4800
-    elif kind == "segment":
-        found.SegmentSequence = [Dataset()]
-    elif kind == "volume":
-        group.PlanePositionVolumeSequence = [item_of(ImagePositionVolume=[1.0, 2.0, 3.0])]
-    else:
-        del found.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence
-    write(tmp_path / "a.dcm", found)
-    done = sr(*BICUBIC, "a.dcm", "--json")
-    assert done.error_codes == ["unsupported-dicom"]
-    wanted = "position" if kind == "no orientation" else "enhanced"
-    assert done.records[0]["error"]["kind"] == wanted and not (tmp_path / "a_x2.dcm").exists()

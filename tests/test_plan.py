@@ -15,8 +15,10 @@ from helpers.networks import compact
 from sr_cli import RefusedError, UpscaleOptions
 from sr_cli.engine.size import Size
 from sr_cli.registry.ref import BicubicRef
+from sr_cli.upscale.existing import output_exists
+from sr_cli.upscale.groups import Group, group_jobs
 from sr_cli.upscale.outputs import Job
-from sr_cli.upscale.plan import Group, Plan, group_jobs, output_exists, plan_files
+from sr_cli.upscale.plan import Plan, plan_files
 from sr_cli.upscale.request import Event, Replacing, UpscaleRequest
 
 

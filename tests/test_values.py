@@ -1,9 +1,7 @@
-"""Measurements: floats, wide integers, many bands, and pixels without a value."""
+"""Measurements: results keep type, range, bands, and pixels without a value."""
 
 from __future__ import annotations
 
-import io
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -13,107 +11,16 @@ import pytest
 import tifffile
 from helpers.command import BICUBIC, Run
 from helpers.images import smooth
-from helpers.tiffs import tiff
+from helpers.tiffs import MEASURED_TYPES, random_samples, tiff, waves
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from sr_cli import upscale_image
-from sr_cli.errors import Note, SrError
 from sr_cli.imaging.decode import read_picture
-from sr_cli.imaging.picture import Frame
 from sr_cli.imaging.values import Span, find_missing, find_span
 
 NETWORK = ("upscale", "-m", "espcn", "-x2")
-
-
-def waves(h: int = 24, w: int = 30, *, low: float = 0, high: float = 1, channels: int = 1) -> Any:
-    """Smooth values from `low` to `high`, (h, w) or (h, w, channels), float64."""
-    planes = [smooth(h, w, seed=i, top=65535)[..., 0] for i in range(channels)]
-    values = np.stack(planes, axis=-1).astype(np.float64)
-    values = (values - values.min()) / (values.max() - values.min()) * (high - low) + low
-    return values[..., 0] if channels == 1 else values
-
-
-def noise(*shape: int, dtype: str) -> Any:
-    random = np.random.default_rng(0)
-    if dtype.startswith("float"):
-        return (random.normal(size=shape) * 1000).astype(dtype)
-    kind = np.iinfo(dtype)
-    return random.integers(kind.min, kind.max, shape, dtype, endpoint=True)
-
-
-def frame_of(data: bytes) -> Frame:
-    (frame,) = read_picture(data).frames
-    return frame
-
-
-def planes_of(frame: Frame) -> Any:
-    return np.dstack([frame.pixels, *(band.pixels for band in frame.bands)])
-
-
-TYPES = ["int8", "int16", "uint32", "int32", "float16", "float32", "float64"]
-
-
-@pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("planar", [False, True])
-@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "packbits"])
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", *TYPES])
-def test_every_sample_of_every_type_is_read(
-    dtype: str, compression: str | None, planar: bool, order: str
-) -> None:
-    for count in (1, 2, 3, 5):
-        samples = noise(21, 13, count, dtype=dtype)
-        rgb = count in (3, 5)
-        data = tiff(
-            samples, compression=compression, planar=planar, order=order,
-            photometric=2 if rgb else 1, extra=(0,) * (count - (3 if rgb else 1)),
-        )  # fmt: skip
-        frame = frame_of(data)
-        assert frame.alpha is None and frame.pixels.dtype == dtype
-        assert np.array_equal(planes_of(frame), samples)
-
-
-@pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("dtype", ["uint16", "int16", "uint32"])
-def test_differences_are_summed(dtype: str, order: str) -> None:
-    samples = noise(21, 13, 3, dtype=dtype)
-    data = tiff(samples, compression="tiff_lzw", predictor=2, photometric=2, order=order)
-    assert np.array_equal(frame_of(data).pixels, samples)
-
-
-def test_files_of_another_library_are_read() -> None:
-    for samples in (noise(70, 33, 3, dtype="float32"), noise(70, 33, 3, dtype="uint16")):
-        # LZW with differences.
-        ok, data = cv2.imencode(".tif", samples)
-        assert ok and np.array_equal(frame_of(data.tobytes()).pixels, samples[..., ::-1])
-    values = noise(40, 52, 5, dtype="float32")
-    file = io.BytesIO()
-    tifffile.imwrite(file, values, photometric="minisblack", planarconfig="contig", tile=(16, 32))
-    assert np.array_equal(planes_of(frame_of(file.getvalue())), values)
-
-
-@pytest.mark.parametrize("planar", [False, True])
-def test_lzw_gray_with_alpha_needs_no_other_package(sr: Run, tmp_path: Path, planar: bool) -> None:
-    samples = np.dstack([waves(low=0, high=65535), np.full((24, 30), 40_000)]).astype(np.uint16)
-    data = tiff(samples, compression="tiff_lzw", planar=planar, extra=(2,))
-    (tmp_path / "a.tif").write_bytes(data)
-    done = sr(*BICUBIC, "a.tif", "--json")
-    assert done.returncode == 0 and done.notes == []
-    made = tifffile.imread(tmp_path / "a_x2.tif")
-    assert made.shape == (48, 60, 2) and (made[..., 1] == 40_000).all()
-
-
-@pytest.mark.parametrize(("bits", "top"), [(2, 255), (4, 255), (6, 255), (10, 65535), (12, 65535),
-                                           (14, 65535)])  # fmt: skip
-def test_packed_integers_are_widened(bits: int, top: int) -> None:
-    stored = noise(9, 7, 3, dtype="uint16") >> (16 - bits)
-    stored[0, 0], stored[0, 1] = 0, 2**bits - 1
-    pixels = frame_of(tiff(stored, bits=bits, photometric=2)).pixels
-    assert np.abs(pixels - stored / (2**bits - 1) * top).max() <= 0.5
-    gray = frame_of(tiff(stored[..., :1], bits=bits)).pixels
-    assert np.abs(gray - pixels[..., 0].astype(float)).max() <= top / 4000
-
 
 RANGES = {
     "int8": (-100, 90), "int16": (-300, 4000), "uint32": (0, 200), "int32": (-70_000, 3_000_000),
@@ -122,7 +29,7 @@ RANGES = {
 
 
 @pytest.mark.parametrize("command", [BICUBIC, NETWORK])
-@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("dtype", MEASURED_TYPES)
 def test_a_result_has_the_type_and_the_range_of_its_input(
     sr: Run, tmp_path: Path, dtype: str, command: tuple[str, ...]
 ) -> None:
@@ -273,8 +180,8 @@ def test_a_page_of_values_is_dropped_with_its_page(sr: Run, tmp_path: Path, name
 
 
 def test_bands_are_dropped_with_a_count(sr: Run, tmp_path: Path) -> None:
-    (tmp_path / "a.tif").write_bytes(tiff(noise(8, 8, 7, dtype="uint8"), extra=(0,) * 6))
-    infrared = tiff(noise(8, 8, 4, dtype="uint8"), photometric=2, extra=(0,))
+    (tmp_path / "a.tif").write_bytes(tiff(random_samples(8, 8, 7, dtype="uint8"), extra=(0,) * 6))
+    infrared = tiff(random_samples(8, 8, 4, dtype="uint8"), photometric=2, extra=(0,))
     (tmp_path / "b.tif").write_bytes(infrared)
     for source, target, count in (("a.tif", "png", 6), ("b.tif", "jpg", 1)):
         done = sr(*BICUBIC, source, "-f", target, "--flatten", "--json")
@@ -289,73 +196,6 @@ def test_a_comparison_shows_both_sides_in_the_same_range(sr: Run, tmp_path: Path
     sheet = np.asarray(Image.open(tmp_path / "a_x2_compare.tif")).astype(int)[28:]
     left, right = sheet[8:-8, 8:52], sheet[8:-8, 68:112]
     assert np.abs(left - right).mean() < 4 and left.std() > 20
-
-
-@pytest.mark.parametrize(
-    ("data", "code", "facts"),
-    [
-        (tiff(noise(4, 4, 1, dtype="float32").astype(np.complex64)), "unsupported-samples",
-         {"samples": "64-bit complex"}),
-        (tiff(np.ones((4, 4, 1), np.uint64)), "unsupported-samples", {"samples": "64-bit uint"}),
-        (tiff(np.ones((4, 4, 1), np.float32), photometric=0), "unsupported-samples",
-         {"samples": "float32 with 0 as white"}),
-        (tiff(np.ones((4, 4, 5), np.uint8), extra=(0,) * 4)[:-30], "damaged-image", None),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_read_is_refused_with_the_reason(
-    data: bytes, code: str, facts: dict[str, str] | None
-) -> None:
-    with pytest.raises(SrError) as caught:
-        read_picture(data)
-    assert caught.value.code == code
-    assert facts is None or caught.value.facts == facts
-
-
-@pytest.mark.parametrize(
-    ("samples", "photometric", "said"),
-    [
-        (np.ones((8, 8, 3), np.uint16), 8, b"16-bit CIELAB (3 channels)"),
-        (np.ones((8, 8, 5), np.uint8), 5, b"8-bit SEPARATED (5 channels)"),
-        (np.ones((8, 8, 1), np.float32), 0, b"float32 with 0 as white"),
-    ],
-)
-def test_colours_that_cannot_be_read_are_named(
-    sr: Run, tmp_path: Path, samples: Any, photometric: int, said: bytes
-) -> None:
-    extra = (2,) if samples.shape[2] == 5 else ()
-    (tmp_path / "a.tif").write_bytes(tiff(samples, photometric=photometric, extra=extra))
-    done = sr(*BICUBIC, "a.tif")
-    assert done.error_codes == ["unsupported-samples"] and said in done.stderr
-    assert b"floats" not in done.stderr
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "float32"])
-def test_masks_are_skipped_with_a_count(sr: Run, tmp_path: Path, dtype: str) -> None:
-    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
-        file.write(smooth(8, 8).astype(dtype), photometric="rgb")
-        file.write(np.ones((8, 8), np.bool_), photometric="mask", subfiletype=4)
-    done = sr(*BICUBIC, "a.tif", "--json")
-    assert done.returncode == 0
-    assert {"kind": "mask-pages-skipped", "count": 1} in done.notes
-    assert tifffile.imread(tmp_path / "a_x2.tif").shape == (16, 16, 3)
-
-
-def test_a_palette_with_a_mask_is_read(sr: Run, tmp_path: Path) -> None:
-    colours = np.arange(768, dtype=np.uint16).reshape(3, 256) * 85
-    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
-        file.write(smooth(8, 8)[..., 0], photometric="palette", colormap=colours)
-        file.write(np.ones((8, 8), np.bool_), photometric="mask", subfiletype=4)
-    done = sr(*BICUBIC, "a.tif", "--json")
-    assert done.notes == [{"kind": "mask-pages-skipped", "count": 1}]
-
-
-def test_an_unknown_compression_is_named() -> None:
-    data = tiff(noise(8, 8, 5, dtype="float32"), compression="tiff_lzw", extra=(0,) * 4)
-    lerc = data.replace(b"\3\1\4\0\1\0\0\0\5\0\0\0", b"\3\1\4\0\1\0\0\0\x47\x88\0\0")
-    with pytest.raises(SrError) as caught:
-        read_picture(lerc)
-    assert caught.value.code == "unsupported-compression"
-    assert caught.value.facts == {"compression": "LERC"}
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
@@ -414,78 +254,6 @@ def test_measurements_are_not_measured_at_8_bits(sr: Run, tmp_path: Path) -> Non
     done = sr("benchmark", "set", "-m", "bicubic", "-x2")
     assert done.returncode != 0 and done.error_codes == ["unsupported-samples"]
     assert b"a.tif" in done.stderr
-
-
-@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
-@pytest.mark.parametrize("count", [1, 5])
-def test_what_is_left_of_a_cut_file_can_be_read(compression: str | None, count: int) -> None:
-    samples = np.abs(noise(24, 6, count, dtype="float32")) + 1
-    whole = tiff(samples, compression=compression, extra=(0,) * (count - 1))
-    with pytest.raises(SrError) as caught:
-        read_picture(whole[:-20])
-    assert (caught.value.code, caught.value.hint) == ("damaged-image", "allow-truncated")
-    (frame,) = read_picture(whole[:-20], allow_truncated=True).frames
-    found = planes_of(frame)
-    assert np.array_equal(found[:16], samples[:16]) and not found[-1, -1].any()
-
-
-def test_tiles_without_compression_may_reach_beyond_the_edges() -> None:
-    file = io.BytesIO()
-    values = noise(35, 50, dtype="uint8")
-    tifffile.imwrite(file, values, tile=(16, 32), photometric="miniswhite")
-    assert np.array_equal(frame_of(file.getvalue()).pixels, 255 - values)
-
-
-def test_sparse_files_have_nodata_where_nothing_is_stored() -> None:
-    file = io.BytesIO()
-    values = noise(16, 48, dtype="float32")
-    tiles = [values[:, :16], None, values[:, 32:]]
-    tifffile.imwrite(
-        file, iter(tiles), shape=(16, 48), dtype=np.float32, tile=(16, 16),
-        extratags=[(42113, 2, 0, "-5", True)],
-    )  # fmt: skip
-    pixels = frame_of(file.getvalue()).pixels
-    assert (pixels[:, 16:32] == -5).all()
-    assert np.array_equal(np.delete(pixels, slice(16, 32), 1), np.delete(values, slice(16, 32), 1))
-
-
-def test_directories_in_a_circle_are_read_once() -> None:
-    data = bytearray(tiff(np.ones((4, 4, 5), np.float32), extra=(0,) * 4))
-    size = 2 + 12 * struct.unpack_from("<H", data, 8)[0]
-    directory = bytes(data[8 : 8 + size])
-    struct.pack_into("<I", data, 8 + size, 8)
-    assert len(read_picture(bytes(data)).frames) == 1
-    struct.pack_into("<I", data, 8 + size, len(data))
-    assert len(read_picture(bytes(data) + directory + struct.pack("<I", 8)).frames) == 2
-
-
-def test_measurements_without_a_photometric_tag_are_not_inverted() -> None:
-    data = tiff(np.full((4, 4, 1), 7, np.float32))
-    tag = struct.pack("<HHII", 262, 4, 1, 1)
-    data = data.replace(tag, struct.pack("<HHII", 263, 4, 1, 1))
-    assert (frame_of(data).pixels == 7).all()
-
-
-def test_many_bands_count_as_many_pixels() -> None:
-    data = tiff(np.zeros((10, 10, 9), np.uint8), extra=(0,) * 8)
-    assert len(frame_of(data).bands) == 8
-    with pytest.raises(SrError) as caught:
-        read_picture(data, max_pixels=299)
-    assert caught.value.facts == {"pixels": 300, "max_pixels": 299}
-
-
-def test_plain_and_other_pages_in_one_file() -> None:
-    for first in (True, False):
-        file = io.BytesIO()
-        with tifffile.TiffWriter(file) as writer:
-            pages = [noise(6, 5, dtype="uint8"), noise(6, 5, 2, dtype="uint16"),
-                     noise(6, 5, dtype="float32")]  # fmt: skip
-            for page in pages if first else pages[::-1]:
-                writer.write(page, photometric="minisblack",
-                             extrasamples=["unassalpha"] if page.ndim == 3 else None)  # fmt: skip
-        found = read_picture(file.getvalue()).frames
-        assert {f.pixels.dtype.name for f in found} == {"uint8", "uint16", "float32"}
-        assert [f.alpha is not None for f in found] == [False, True, False]
 
 
 def test_arrays_and_images_of_floats(tmp_path: Path) -> None:
@@ -569,30 +337,3 @@ def test_nodata_means_the_stored_value() -> None:
     assert find_missing(whole, 257) is None and find_missing(whole, 1.5) is None
     assert find_missing(whole, float("nan")) is None
     assert find_missing(np.array([[[1, 1, 1], [1, 1, 2]]]), 1).tolist() == [[True, False]]
-
-
-@given(st.data())
-@settings(max_examples=200, deadline=None)
-def test_flipped_bytes_give_a_picture_or_one_clean_error(data: st.DataObject) -> None:
-    content = bytearray(
-        data.draw(
-            st.sampled_from(
-                [
-                    tiff(noise(8, 6, 5, dtype="uint16"), compression="tiff_lzw", extra=(0,) * 4),
-                    tiff(noise(8, 6, 3, dtype="float32"), photometric=2),
-                    tiff(noise(8, 6, 2, dtype="int16"), planar=True, predictor=2, extra=(0,)),
-                ]
-            )
-        )
-    )
-    for _ in range(data.draw(st.integers(1, 5))):
-        content[data.draw(st.integers(0, min(250, len(content) - 1)))] = data.draw(
-            st.integers(0, 255)
-        )
-    try:
-        picture = read_picture(bytes(content), max_pixels=1_000_000)
-    except SrError as error:
-        assert " " not in error.code
-    else:
-        assert picture.frames[0].pixels.size > 0
-        assert all(isinstance(note, Note) for note in picture.notes)

@@ -25,7 +25,6 @@ def count_multiply_adds(models: Sequence[Any]) -> float:
 def _multiply_adds(model: Any, side: int = 32) -> float:
     import torch
     from torch import nn
-    from torch.utils.flop_counter import FlopCounterMode
 
     from sr_cli.registry.foreign import ForeignModel
     from sr_cli.registry.onnx_model import OnnxModel
@@ -34,7 +33,10 @@ def _multiply_adds(model: Any, side: int = 32) -> float:
         return model.graph.multiply_adds / model.scale**2
     pixels: int = (side * model.scale) ** 2
     if isinstance(model, ForeignModel):
-        # Their operations, not their layers: attention and functional calls count too.
+        # Their operations, not their layers: attention and functional calls count too. The counter
+        # imports Triton where it is installed, which can take seconds.
+        from torch.utils.flop_counter import FlopCounterMode
+
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             model(torch.zeros(1, model.channels, side, side))
         return float(counter.get_total_flops() / 2 / pixels)

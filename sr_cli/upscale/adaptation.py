@@ -13,7 +13,7 @@ from sr_cli.registry.faithful import is_faithful, is_own
 from sr_cli.registry.ref import BicubicRef, ModelRef
 
 if TYPE_CHECKING:
-    from sr_cli.upscale.plan import Group
+    from sr_cli.upscale.groups import Group
 
 SHARE = 0.9
 """Of the work for an image, as progress shows it."""

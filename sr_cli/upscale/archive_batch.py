@@ -31,7 +31,7 @@ from sr_cli.upscale.provenance import (
 from sr_cli.upscale.request import Event, Progress, Result
 
 if TYPE_CHECKING:
-    from sr_cli.upscale.plan import Group
+    from sr_cli.upscale.groups import Group
 
 
 def upscale_archive_job(

@@ -20,9 +20,10 @@ from sr_cli.registry.ref import parse_model
 from sr_cli.system.cores import available_cores
 from sr_cli.system.memory import TRIM_ABOVE, trim_freed_memory
 from sr_cli.upscale.adaptation import SHARE, adapt_to
+from sr_cli.upscale.existing import output_exists
+from sr_cli.upscale.groups import Group
 from sr_cli.upscale.inputs import STDIO
 from sr_cli.upscale.outputs import Job
-from sr_cli.upscale.plan import Group, output_exists
 from sr_cli.upscale.preparation import is_raster_job, prepare_output, read_input
 from sr_cli.upscale.provenance import (
     provenance_of,

@@ -36,7 +36,7 @@ from sr_cli.video.probe import Clip
 from sr_cli.video.timestamps import FrameTimes, is_timestamps, timestamps_name
 
 if TYPE_CHECKING:
-    from sr_cli.upscale.plan import Group
+    from sr_cli.upscale.groups import Group
     from sr_cli.video.frames import ClipReader
 
 _SDR_PRIMARIES = (1, 2, 5, 6, 7)

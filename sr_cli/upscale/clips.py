@@ -24,7 +24,7 @@ from sr_cli.version import __version__
 from sr_cli.video.containers import Container
 
 if TYPE_CHECKING:
-    from sr_cli.upscale.plan import Group
+    from sr_cli.upscale.groups import Group
     from sr_cli.video.plan import ClipPlan
 
 

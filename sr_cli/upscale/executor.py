@@ -16,7 +16,7 @@ from sr_cli.imaging.provenance import UsedModel
 from sr_cli.registry.ref import ModelRef
 from sr_cli.system.start import without_collection
 from sr_cli.upscale.batch import Batch
-from sr_cli.upscale.plan import Group
+from sr_cli.upscale.groups import Group
 from sr_cli.upscale.provenance import used_models
 from sr_cli.upscale.request import OnEvent, PipelineReady, Result
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from sr_cli.errors import SrError
 from sr_cli.upscale.executor import Executor, InProcess
-from sr_cli.upscale.plan import Group, Plan, group_jobs, plan_files
+from sr_cli.upscale.groups import Group, group_jobs
+from sr_cli.upscale.plan import Plan, plan_files
 from sr_cli.upscale.remote import event_with_addresses, name_addresses, named, with_addresses
 from sr_cli.upscale.request import Event, OnEvent, Planned, Result, UpscaleOptions, UpscaleRequest
 

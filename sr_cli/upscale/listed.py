@@ -10,8 +10,9 @@ from sr_cli.errors import RefusedError, SrError
 from sr_cli.registry.ref import ModelRef
 from sr_cli.upscale.claims import Claims
 from sr_cli.upscale.executor import InProcess
+from sr_cli.upscale.groups import group_jobs
 from sr_cli.upscale.inputs import as_path
-from sr_cli.upscale.plan import Plan, group_jobs, plan_files
+from sr_cli.upscale.plan import Plan, plan_files
 from sr_cli.upscale.remote import (
     event_with_addresses,
     is_address,

@@ -1,74 +1,35 @@
-"""Planning: from a request to jobs, grouped by network, before any image is decoded."""
+"""Planning: from a request to jobs, before any image is decoded."""
 
 from __future__ import annotations
 
-import math
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
-from sr_cli.engine.pipeline import check_chains, network_scale
-from sr_cli.engine.size import MAX_FACTOR, Size
-from sr_cli.errors import Note, RefusedError, SrError
+from sr_cli.engine.pipeline import check_chains
+from sr_cli.engine.size import Size
+from sr_cli.errors import RefusedError, SrError
 from sr_cli.registry.downloads import fetch_download
-from sr_cli.registry.faithful import FAITHFUL, is_faithful
-from sr_cli.registry.ref import AddressRef, BicubicRef, Download, ModelRef, parse_model
+from sr_cli.registry.ref import AddressRef, Download, ModelRef, parse_model
 from sr_cli.registry.strength import with_strength
 from sr_cli.store.pins import pinned
 from sr_cli.upscale.adaptation import check_adaptable
-from sr_cli.upscale.archive import is_archive, is_whole, page_contents
-from sr_cli.upscale.automatic import choose_model
 from sr_cli.upscale.inputs import STDIO, Inputs, Search, find_inputs
 from sr_cli.upscale.outputs import Job, Naming, plan_jobs, plan_sequence_job
-from sr_cli.upscale.remote import Mirror, address_of, fetched, mirror, name_addresses
+from sr_cli.upscale.remote import Mirror, address_of, mirror, name_addresses
 from sr_cli.upscale.request import (
     AUTO,
     Downloaded,
     DownloadProgress,
     LeftOut,
     OnEvent,
-    Replacing,
     UpscaleOptions,
     UpscaleRequest,
 )
-from sr_cli.video.containers import container_of_name
 
 DEFAULT_SCALE = 4.0
-
-
-@dataclass(frozen=True)
-class Group:
-    """Jobs for the same pipeline, as plain data that can be sent to another process.
-
-    Attributes:
-        jobs: The images.
-        refs: The models; several are averaged.
-        model: Their names, joined by `+`.
-        factor: The factor for which the scale of the models is chosen.
-        size: The size of each result.
-        options: All other options.
-        by_default: Whether no model was named.
-    """
-
-    jobs: tuple[Job, ...]
-    refs: tuple[ModelRef, ...]
-    model: str
-    factor: float
-    size: Size
-    options: UpscaleOptions
-    by_default: bool = False
-
-    def notes_on_measured(self) -> list[Note]:
-        """What is to be known about the models of a measured image."""
-        if self.by_default:
-            return [Note("faithful-model", {"model": self.model})]
-        if not all(is_faithful(ref) for ref in self.refs):
-            return [Note("may-invent", {"model": self.model})]
-        return []
 
 
 @dataclass(frozen=True)
@@ -103,7 +64,7 @@ class Plan:
     @property
     def model(self) -> str:
         """The names of the models, joined by `+`."""
-        return AUTO if self.chooses else _names(self.refs)
+        return AUTO if self.chooses else join_names(self.refs)
 
     def close(self) -> None:
         """Forget the names of stores."""
@@ -172,46 +133,8 @@ def _plan(request: UpscaleRequest, refs: tuple[ModelRef, ...], *, several: bool)
     output = Path(request.output) if named and request.output else None
     search = Search(options.recursive, output, options.suffix or label, size)
     found = find_inputs(request.inputs, search)
-    several = several or len(request.inputs) > 1 or len(found.files) > 1
-    first = next(iter(request.inputs), "")
-    sequence = plan_sequence_job(found.files, first, request.output or "")
-    if options.clip.fps is not None and sequence is None:
-        raise RefusedError("fps-without-images")
-    if sequence is not None:
-        jobs = [sequence]
-        if options.clip.fps is None:
-            found = _without_timestamps(found, sequence)
-    else:
-        jobs = plan_jobs(
-            found.files,
-            Naming(
-                request.output,
-                label,
-                options.suffix,
-                options.format,
-                preview=options.clip.preview is not None,
-                # One that was found by a pattern is one of several that happen not to be there.
-                as_images=not several
-                and os.path.isfile(first)
-                and options.clip.of_clip_alone is None,
-            ),
-            several=several or any(os.path.isdir(name) for name in request.inputs),
-            compare=options.compare,
-        )
-    of_clip = options.clip.of_clip_alone
-    if of_clip is not None and any(job.into_folder for job in jobs):
-        raise RefusedError("conflicting-options", of_clip, other="images of a clip")
-    if options.compare and any(job.target == STDIO for job in jobs):
-        raise RefusedError("conflicting-options", "compare", other="an output on stdout")
-    if options.compare and any(job.is_archive for job in jobs):
-        raise RefusedError("conflicting-options", "compare", other="an archive")
-    adapts = options.adapt is not None
-    if adapts and any(job.is_archive for job in jobs):
-        raise RefusedError("conflicting-options", "adapt", other="an archive")
-    checks = {"verify": options.verify, "consistent": options.engine.consistent, "adapt": adapts}
-    for name, asked in checks.items():
-        if asked and any(job.is_clip for job in jobs):
-            raise RefusedError("conflicting-options", name, other="a clip")
+    jobs, found = _jobs_for(request, found, label, several=several)
+    _check_jobs(jobs, options)
     return Plan(
         tuple(jobs),
         refs,
@@ -223,6 +146,56 @@ def _plan(request: UpscaleRequest, refs: tuple[ModelRef, ...], *, several: bool)
         chooses or not request.models,
         chooses=chooses,
     )
+
+
+def _jobs_for(
+    request: UpscaleRequest, found: Inputs, label: str, *, several: bool
+) -> tuple[list[Job], Inputs]:
+    """The jobs for the inputs that were found, and the inputs without what belongs to others.
+
+    Images that become a clip are one job.
+    """
+    options = request.options
+    several = several or len(request.inputs) > 1 or len(found.files) > 1
+    first = next(iter(request.inputs), "")
+    sequence = plan_sequence_job(found.files, first, request.output or "")
+    if sequence is not None:
+        timed = options.clip.fps is not None
+        return [sequence], found if timed else _without_timestamps(found, sequence)
+    if options.clip.fps is not None:
+        raise RefusedError("fps-without-images")
+    naming = Naming(
+        request.output,
+        label,
+        options.suffix,
+        options.format,
+        preview=options.clip.preview is not None,
+        # One that was found by a pattern is one of several that happen not to be there.
+        as_images=not several and os.path.isfile(first) and options.clip.of_clip_alone is None,
+    )
+    several = several or any(os.path.isdir(name) for name in request.inputs)
+    return plan_jobs(found.files, naming, several=several, compare=options.compare), found
+
+
+def _check_jobs(jobs: Sequence[Job], options: UpscaleOptions) -> None:
+    """Check that the options go together with what the jobs read and write.
+
+    Raises:
+        RefusedError: `conflicting-options`.
+    """
+    of_clip = options.clip.of_clip_alone
+    if of_clip is not None and any(job.into_folder for job in jobs):
+        raise RefusedError("conflicting-options", of_clip, other="images of a clip")
+    if options.compare and any(job.target == STDIO for job in jobs):
+        raise RefusedError("conflicting-options", "compare", other="an output on stdout")
+    adapts = options.adapt is not None
+    for name, asked in {"compare": options.compare, "adapt": adapts}.items():
+        if asked and any(job.is_archive for job in jobs):
+            raise RefusedError("conflicting-options", name, other="an archive")
+    checks = {"verify": options.verify, "consistent": options.engine.consistent, "adapt": adapts}
+    for name, asked in checks.items():
+        if asked and any(job.is_clip for job in jobs):
+            raise RefusedError("conflicting-options", name, other="a clip")
 
 
 def _without_timestamps(found: Inputs, sequence: Job) -> Inputs:
@@ -242,86 +215,30 @@ def _without_timestamps(found: Inputs, sequence: Job) -> Inputs:
     return replace(found, left_out=replace(found.left_out, other=found.left_out.other - 1))
 
 
-def group_jobs(plan: Plan, on_event: OnEvent) -> list[Group]:
-    """Group jobs by network, and download missing weights if the options allow it.
-
-    The network of an image depends only on its own factor, on whether it is measured where no
-    model was named and, with `-m auto`, on its own statistics, not on the rest of the batch. Jobs
-    with nothing to compute come first and need no network.
-
-    Args:
-        plan: From `plan_files`.
-        on_event: Called with downloads and with inputs that will be overwritten.
-
-    Raises:
-        RefusedError: `licence-not-accepted`.
-        SrError: What reading and downloading checkpoints raises.
-    """
-    o = plan.options
-    for job in plan.jobs:
-        if o.overwrite and job.source != STDIO and is_same_file(job.source, job.target):
-            on_event(Replacing(job.source))
-    make = partial(Group, size=plan.size, options=o, by_default=plan.by_default)
-    idle: list[Job] = []
-    refs_of: dict[str, tuple[ModelRef, ...]] = {}
-    waiting: dict[tuple[float, str], list[Job]] = {}
-    for job in plan.jobs:
-        if output_exists(job, o):
-            idle.append(job)
-            continue
-        refs, noted = _models_for(job, plan)
-        model = _names(refs)
-        refs_of[model] = refs
-        factor = _network_factor(job, plan.size, o.max_pixels)
-        waiting.setdefault((factor, model), []).append(noted)
-    if o.download:
-        for factor, model in waiting:
-            fetch([d for ref in refs_of[model] for d in ref.missing(factor)], on_event)
-    by_scale: dict[tuple[int | None, str], list[Job]] = {}
-    for (factor, model), jobs in waiting.items():
-        by_scale.setdefault((network_scale(refs_of[model], factor), model), []).extend(jobs)
-    groups = [make(tuple(idle), (BicubicRef(),), plan.model, factor=1.0)] if idle else []
-    for (scale, model), jobs in by_scale.items():
-        factor = scale or plan.size.factor or DEFAULT_SCALE
-        groups.append(make(tuple(jobs), refs_of[model], model, factor=factor))
-    return groups
+def _factor(request: UpscaleRequest, refs: Sequence[ModelRef]) -> float:
+    """The requested factor, or that of the model or of its id, or 4."""
+    if request.scale is not None:
+        return request.scale
+    if request.bounds is None and len(refs) == 1 and (own := refs[0].native_scale) is not None:
+        return float(own)
+    ids = {
+        found.group(1)
+        for name in request.models
+        if (found := re.search(r"-x(\d+)(\.safetensors)?$", name))
+    }
+    return float(ids.pop()) if len(ids) == 1 else DEFAULT_SCALE
 
 
-def _models_for(job: Job, plan: Plan) -> tuple[tuple[ModelRef, ...], Job]:
-    """The models for an image, and its job with what is said about the choice."""
-    if plan.by_default and _is_measured(job):
-        return (parse_model(FAITHFUL),), job
-    if not plan.chooses:
-        return plan.refs, job
-    chosen, note = choose_model(job, plan.options, plan.refs[0])
-    return (chosen,), replace(job, notes=(*job.notes, note))
+def _label(factor: float, options: UpscaleOptions) -> str:
+    width, height = options.width, options.height
+    if width or height:
+        return "_" + (f"w{width}" if width else "") + (f"h{height}" if height else "")
+    return f"_x{factor:g}"
 
 
-def _is_measured(job: Job) -> bool:
-    """Whether the header of an image says that it is measured; that of stdin cannot be asked."""
-    from sr_cli.imaging.decode import holds_measurements
-
-    if job.source == STDIO or job.is_archive or job.is_clip:
-        return False
-    return holds_measurements(job.source)
-
-
-def _names(refs: Sequence[ModelRef]) -> str:
+def join_names(refs: Sequence[ModelRef]) -> str:
+    """The names of models, joined by `+`."""
     return "+".join(ref.name for ref in refs)
-
-
-def output_exists(job: Job, options: UpscaleOptions) -> bool:
-    """Whether the output exists and must not be overwritten, so that nothing is computed.
-
-    What is skipped must be readable: a part of a file is not the result of an image. A folder of
-    images is no such output: each of them is looked at when its turn comes.
-    """
-    if job.target == STDIO or options.overwrite or job.into_folder:
-        return False
-    outputs = job.outputs(compare=options.compare)
-    if options.skip_existing:
-        return all(is_readable_result(p, options.max_pixels) for p in outputs)
-    return any(os.path.exists(p) for p in outputs)
 
 
 def fetch(downloads: Sequence[Download], on_event: OnEvent) -> None:
@@ -349,88 +266,3 @@ def fetch(downloads: Sequence[Download], on_event: OnEvent) -> None:
         known = download.remote.sha256
         sha256 = known or pinned(download.remote.address)
         on_event(Downloaded(download.name, sha256, pinned=known is None))
-
-
-def _factor(request: UpscaleRequest, refs: Sequence[ModelRef]) -> float:
-    """The requested factor, or that of the model or of its id, or 4."""
-    if request.scale is not None:
-        return request.scale
-    if request.bounds is None and len(refs) == 1 and (own := refs[0].native_scale) is not None:
-        return float(own)
-    ids = {
-        found.group(1)
-        for name in request.models
-        if (found := re.search(r"-x(\d+)(\.safetensors)?$", name))
-    }
-    return float(ids.pop()) if len(ids) == 1 else DEFAULT_SCALE
-
-
-def _label(factor: float, options: UpscaleOptions) -> str:
-    width, height = options.width, options.height
-    if width or height:
-        return "_" + (f"w{width}" if width else "") + (f"h{height}" if height else "")
-    return f"_x{factor:g}"
-
-
-def _network_factor(job: Job, size: Size, max_pixels: int) -> float:
-    """The factor for which the network is chosen; for varying factors, the next integer.
-
-    That of an archive is the largest one of its pages.
-    """
-    factor = size.factor
-    if factor is None or size.max_side is not None:
-        factors = [size.factor_for(*found) for found in _sizes(job, max_pixels) if found]
-        factor = math.ceil(max(factors, default=factor or DEFAULT_SCALE))
-    return min(MAX_FACTOR, factor)
-
-
-def _sizes(job: Job, max_pixels: int) -> Iterator[tuple[int, int] | None]:
-    """The sizes of the image, clip or pages, as far as their headers can be read."""
-    from sr_cli.imaging.decode import read_size
-
-    if job.is_archive:
-        with suppress(SrError, OSError):
-            for content in page_contents(job.source, max_pixels):
-                yield read_size(content)
-    elif job.images:
-        yield read_size(job.images[0])
-    elif job.is_clip:
-        from sr_cli.video.probe import read_clip_size
-
-        yield read_clip_size(job.source)
-    elif job.source != STDIO:
-        with fetched(job.source) as source:
-            yield read_size(source)
-
-
-def is_readable_result(output: Path, max_pixels: int) -> bool:
-    """Whether a result is there and no part of one.
-
-    Args:
-        output: An image, which is decoded; an archive, whose checksums are compared; or a clip.
-        max_pixels: Of an image; larger ones are not decoded.
-    """
-    if container_of_name(output) is not None and not address_of(output):
-        from sr_cli.video.probe import read_clip_size
-
-        return read_clip_size(output) is not None
-    from sr_cli.imaging.decode import is_readable, read_size
-
-    if address_of(output):
-        # What is in a store is complete.
-        return os.path.exists(output)
-    if is_archive(output):
-        return is_whole(output, max_pixels, lambda page: read_size(page) is not None)
-    return is_readable(output, max_pixels)
-
-
-def is_same_file(a: Path, b: Path) -> bool:
-    """Whether both are one file that exists, also through links, so that writing one changes both.
-
-    Hard links are not: writing gives one of the names a new file.
-    """
-    try:
-        names_it_twice = os.path.realpath(a) != os.path.realpath(b)
-        return os.path.samefile(a, b) and not (names_it_twice and a.stat().st_nlink > 1)
-    except OSError:
-        return False

@@ -32,7 +32,7 @@ from sr_cli.video.containers import SNIFFED, Container, sniff_container
 
 if TYPE_CHECKING:
     from sr_cli.engine.pipeline import Pipeline
-    from sr_cli.upscale.plan import Group
+    from sr_cli.upscale.groups import Group
 
 
 def is_raster_job(job: Job, options: UpscaleOptions, pipeline: Pipeline | None = None) -> bool:

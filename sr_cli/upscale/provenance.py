@@ -20,7 +20,7 @@ from sr_cli.registry.strength import strength_of
 from sr_cli.upscale.request import Result
 
 if TYPE_CHECKING:
-    from sr_cli.upscale.plan import Group
+    from sr_cli.upscale.groups import Group
 
 
 def used_models(group: Group) -> tuple[UsedModel, ...]:

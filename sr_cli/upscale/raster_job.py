@@ -36,7 +36,7 @@ from sr_cli.upscale.provenance import provenance_of, used_models, with_device, w
 from sr_cli.upscale.request import Event, Progress, Result
 
 if TYPE_CHECKING:
-    from sr_cli.upscale.plan import Group
+    from sr_cli.upscale.groups import Group
 
 
 @contextmanager

@@ -13,9 +13,9 @@ from sr_cli.imaging.encode import write_picture
 from sr_cli.imaging.formats import Encoding, Format
 from sr_cli.imaging.picture import Picture
 from sr_cli.system.files import atomic_write
+from sr_cli.upscale.existing import is_readable_result
 from sr_cli.upscale.inputs import STDIO
 from sr_cli.upscale.outputs import Job
-from sr_cli.upscale.plan import is_readable_result
 from sr_cli.upscale.remote import send
 from sr_cli.upscale.request import Result, UpscaleOptions
 

@@ -19,6 +19,8 @@ CAMERA = "http://ns.google.com/photos/1.0/camera/"
 ITEM = "{http://ns.google.com/photos/1.0/container/item/}"
 XMP_SEGMENT = b"http://ns.adobe.com/xap/1.0/\0"
 ISO_SEGMENT = b"urn:iso:std:iso:ts:21496:-1\0"
+PROMISES = (b"hdrgm", b"hdr-gain-map", b"Container", b"Item:", b"MotionPhoto", b"MicroVideo")
+"""What XMP says of further parts, by which it is found."""
 
 NAMES = (
     'xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" '
@@ -238,3 +240,29 @@ def segments_of(data: bytes) -> list[bytes]:
         found.append(data[place + 4 : place + 2 + length])
         place += 2 + length
     return found
+
+
+def scene(height: int = 96, width: int = 128) -> NDArray[np.uint8]:
+    """Gray with a lamp in the upper left, so that no two orientations are alike."""
+    pixels = np.full((height, width, 3), 90, np.uint8)
+    pixels[height // 8 : height // 2, width // 8 : width // 4] = 250
+    return pixels
+
+
+def gain_of(base: NDArray[np.uint8], step: int = 4, *, rgb: bool = False) -> NDArray[np.uint8]:
+    """A gain map that brightens the lamp."""
+    small = base[step // 2 :: step, step // 2 :: step]
+    bright = np.where(small > 200, 220, 20).astype(np.uint8)
+    return bright if rgb else bright[..., 0]
+
+
+def photo_with(tmp_path: Path, data: bytes, name: str = "a.jpg") -> Path:
+    """A file with these bytes."""
+    path = tmp_path / name
+    path.write_bytes(data)
+    return path
+
+
+def says_nothing(xmp: bytes) -> bool:
+    """Whether nothing is said of further parts."""
+    return not any(word in xmp for word in PROMISES)

@@ -1,4 +1,4 @@
-"""A Dask cluster of two worker processes, which can be made to misbehave."""
+"""A Dask cluster of two worker processes, which can be made to misbehave; comparing its results."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 
+from sr_cli.system.cores import available_cores
+
 needs_dask = pytest.mark.skipif(
     importlib.util.find_spec("distributed") is None, reason="the extra 'cluster' is not installed"
 )
+needs_two_cores = pytest.mark.skipif(available_cores() < 2, reason="needs two cores")
 
 SETUP = "from sr_cli.upscale.cluster import check, task\ndef dask_setup(worker):\n"
 """The beginning of a preload; indented lines follow, run as a worker starts."""
@@ -47,3 +50,19 @@ def dask_cluster(folder: Path, setup: str = "", **options: Any) -> Iterator[str]
         **options,
     ) as cluster:
         yield cluster.scheduler_address
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """All files below a folder, hidden ones too."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def without_time(records: list[dict[str, Any]], output: str) -> list[dict[str, Any]]:
+    """Records of `--json` that can be compared between runs."""
+    return sorted(
+        (
+            {k: str(v).replace(f"{output}/", "") for k, v in record.items() if k != "seconds"}
+            for record in records
+        ),
+        key=lambda record: record["input"],
+    )

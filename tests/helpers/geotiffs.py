@@ -15,6 +15,8 @@ rasterio_transform: Any = pytest.importorskip("rasterio.transform")
 rasterio_shutil: Any = pytest.importorskip("rasterio.shutil")
 warnings.filterwarnings("ignore", module="rasterio")
 
+NETWORK = ("upscale", "-m", "espcn", "-t", "32")
+"""Without a factor, in several tiles."""
 PLACE = rasterio_transform.from_origin(500_000, 5_400_000, 10, 10)
 ROTATED = rasterio_transform.Affine(8.7, 3.1, 500_000, 2.9, -9.1, 5_400_000)
 MIRRORED = rasterio_transform.Affine(-10, 0, 500_000, 0, -10, 5_400_000)

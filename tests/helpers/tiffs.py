@@ -10,8 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from helpers.images import smooth
+
 TYPES = {"u": 1, "i": 2, "f": 3, "c": 6}
 """Values of SampleFormat by NumPy's kinds."""
+MEASURED_TYPES = ["int8", "int16", "uint32", "int32", "float16", "float32", "float64"]
+"""Of samples that only measurements have."""
 
 
 def tiff(
@@ -85,3 +89,20 @@ def _compressed(strip: NDArray[np.uint8], compression: str | None) -> bytes:
     with Image.open(file) as image:
         (offset,), (size,) = image.tag_v2[273], image.tag_v2[279]
     return file.getvalue()[offset : offset + size]
+
+
+def waves(h: int = 24, w: int = 30, *, low: float = 0, high: float = 1, channels: int = 1) -> Any:
+    """Smooth values from `low` to `high`, (h, w) or (h, w, channels), float64."""
+    planes = [smooth(h, w, seed=i, top=65535)[..., 0] for i in range(channels)]
+    values = np.stack(planes, axis=-1).astype(np.float64)
+    values = (values - values.min()) / (values.max() - values.min()) * (high - low) + low
+    return values[..., 0] if channels == 1 else values
+
+
+def random_samples(*shape: int, dtype: str) -> Any:
+    """Random values of a type, for integers over its whole range."""
+    random = np.random.default_rng(0)
+    if dtype.startswith("float"):
+        return (random.normal(size=shape) * 1000).astype(dtype)
+    kind = np.iinfo(dtype)
+    return random.integers(kind.min, kind.max, shape, dtype, endpoint=True)

@@ -28,8 +28,8 @@ from sr_cli.imaging.raster import opened_raster
 from sr_cli.system.memory import trim_freed_memory
 from sr_cli.upscale.batch import Batch, RunJob
 from sr_cli.upscale.cluster.steps import Band, Join, Pixels, Prepared, Rows
+from sr_cli.upscale.groups import Group
 from sr_cli.upscale.outputs import Job
-from sr_cli.upscale.plan import Group
 from sr_cli.upscale.preparation import is_raster_job, prepare_output, read_input, target_of
 from sr_cli.upscale.raster_job import (
     prepared_raster,

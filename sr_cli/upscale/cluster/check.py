@@ -18,7 +18,7 @@ from sr_cli.registry.ref import AddressRef, BicubicRef, FamilyRef, FileRef, Mode
 from sr_cli.store import store
 from sr_cli.system.cache import cache_folder
 from sr_cli.system.files import exclusive_lock, sha256_of
-from sr_cli.upscale.plan import Group
+from sr_cli.upscale.groups import Group
 from sr_cli.upscale.remote import address_of, size_of
 from sr_cli.version import __version__
 

@@ -23,8 +23,9 @@ from sr_cli.upscale.cluster.pool import Place, Pool
 from sr_cli.upscale.cluster.steps import Band, Join, Preparation, Prepared, Rows
 from sr_cli.upscale.cluster.waiting import Item, Split, Waiting
 from sr_cli.upscale.executor import InProcess
+from sr_cli.upscale.existing import is_same_file, output_exists
+from sr_cli.upscale.groups import Group
 from sr_cli.upscale.outputs import Job
-from sr_cli.upscale.plan import Group, is_same_file, output_exists
 from sr_cli.upscale.remote import address_of
 from sr_cli.upscale.request import OnEvent, Progress, Result, WorkerRate
 

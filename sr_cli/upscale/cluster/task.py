@@ -26,8 +26,9 @@ from sr_cli.upscale.batch import Batch
 from sr_cli.upscale.cluster.bands import JoinedBatch, compute_band, prepare
 from sr_cli.upscale.cluster.steps import Band, Join, Preparation, Prepared, Rows, Step
 from sr_cli.upscale.executor import describe_pipeline
+from sr_cli.upscale.existing import is_readable_result, output_exists
+from sr_cli.upscale.groups import Group
 from sr_cli.upscale.outputs import Job
-from sr_cli.upscale.plan import Group, is_readable_result, output_exists
 from sr_cli.upscale.provenance import used_models
 from sr_cli.upscale.remote import address_of, send
 from sr_cli.upscale.request import OnEvent, PipelineReady, Progress, Result, UpscaleOptions
