@@ -292,7 +292,7 @@ def test_tile_0_takes_the_whole_image_or_says_what_it_would_take(
 @pytest.mark.parametrize(
     ("levels", "margin"),
     [
-        pytest.param((80, 40, 20, 9, 5, 5, 5), 3, id="an eighth of the edge's"),
+        pytest.param((80, 40, 20, 4, 4, 4), 3, id="a sixteenth of the edge's"),
         pytest.param((4, 2, 1.5, 0.9, 0.9), 3, id="a level"),
         pytest.param((0.9, 0.9), 0, id="less than a level"),
         pytest.param((80,) * 30, 16, id="at most 16"),

@@ -33,7 +33,7 @@ _SMALL_CORE = 16
 _LARGEST_MARGIN = 16
 _FLAT_SIDE = 64
 _FLAT_TOLERANCE = 1 / 255
-_FLAT_SHARE = 1 / 8
+_FLAT_SHARE = 1 / 16
 """Of the difference at the edge that may remain where the image is cut off again."""
 
 
@@ -130,8 +130,7 @@ def _first_below(profile: Tensor, limit: float) -> int:
 def _measure_margin(network: Network, channels: int, scale: int, multiple: int) -> int:
     """From which distance to the edges on flat colours are flat enough, at most _LARGEST_MARGIN.
 
-    Trained adversarially, networks change flat colours slightly up to twenty pixels from an edge.
-    To continue small images so far would cost more than it is worth.
+    Trained adversarially, networks change flat colours slightly beyond twenty pixels from an edge.
     """
     side = -(-_FLAT_SIDE // multiple) * multiple
     near = torch.arange(side * scale)
