@@ -9,8 +9,8 @@
 #
 # What happens: the variance of the eye's noise, sigma_n_sq = 2.0, is that of the original program, for pictures
 # in [0, 255]; nothing scales it to the picture and nothing in the documentation names a range (its example
-# feeds randn). In [0, 1] that noise is 360 times the picture's range, and drowns everything: what is left of the
-# measure is the ratio of contrasts, squared. Noise costs nothing (1.00 for 2%, 1.03 for 20%, where 0.50 and 0.07
+# feeds randn). In [0, 1] its standard deviation, 1.4, is more than the whole range, and drowns everything: what
+# is left of the measure is the ratio of contrasts, squared. Noise costs nothing (1.00 for 2%, 1.03 for 20%, where 0.50 and 0.07
 # are right), half the contrast gives 0.25 in place of 0.65, and blur looks nearly right, so that figures for
 # enlarged pictures seem plausible. The ranks are turned over: a noisy picture beats one slightly blurred.
 # Times 255, the same function agrees with piq (which has data_range) to three digits.
