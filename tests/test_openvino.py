@@ -111,6 +111,28 @@ def test_threads_and_precision_are_those_asked_for(
     assert "bf16" not in hints[:-1]
 
 
+def reducing() -> Any:
+    """A graph that reduces its input inside, without aliasing, and repeats each pixel of that."""
+    halve = helper.make_node("Resize", ["x", "", "half"], ["h"], mode="linear", antialias=1)
+    grow = helper.make_node("Resize", ["h", "", "four"], ["y"], mode="linear")
+    factors = {"half": (1, 1, 0.5, 0.5), "four": (1, 1, 4, 4)}
+    weights = {name: np.array(values, np.float32) for name, values in factors.items()}
+    return model([halve, grow], weights=weights)
+
+
+def test_a_graph_of_which_openvino_makes_another_image_is_refused(
+    sr: Run, tmp_path: Path, openvino: Any
+) -> None:
+    """OpenVINO 2026.4.1 ignores `antialias` of Resize."""
+    onnx.save(reducing(), tmp_path / "net.onnx")
+    save(tmp_path / "lr.png", 30, 20)
+    done = sr("upscale", "lr.png", "-m", "net.onnx", "-o", "sr.png")
+    assert done.returncode == 0, done.stderr
+    done = sr("upscale", "lr.png", "-m", "net.onnx", "-o", "ov.png", "--device", "openvino")
+    assert done.error_codes == ["unsupported-by-openvino"] and b"another image" in done.stderr
+    assert not (tmp_path / "ov.png").exists()
+
+
 def test_importing_it_reports_nothing(openvino: Any) -> None:
     assert "openvino.tools.ovc.telemetry_utils" in sys.modules
     assert "openvino_telemetry" not in sys.modules

@@ -80,11 +80,10 @@ class Findings(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a network runs: the device, the dtype that is fastest on it, another runtime."""
+    """Where a network runs: the device, and the dtype that is fastest on it."""
 
     device: torch.device
     dtype: torch.dtype
-    runtime: str = ""
 
     @property
     def key(self) -> str:
@@ -92,6 +91,4 @@ class Place:
         device = self.device.type
         if device == "cuda":
             device = torch.cuda.get_device_name(self.device)
-        if self.runtime:
-            device = f"{device} {self.runtime}"
         return f"{device} {DTYPE_NAMES[self.dtype]} {machine_key()} {_FORMAT}"

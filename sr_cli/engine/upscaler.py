@@ -101,13 +101,15 @@ class Upscaler:
         self.device = pick_host(device)
         self.dtype = pick_precision(self.device, precision)
         self.device_name = str(self.device)
-        place = Place(self.device, self.dtype if precision == "auto" else torch.float32)
+        # In OpenVINO as in ONNX Runtime, only a precision that is named is below the file's.
+        measures_half = precision == "auto" and device != OPENVINO
+        place = Place(self.device, self.dtype if measures_half else torch.float32)
+        loaded = [probe_model(m, place) for m in loaded]
         if device == OPENVINO:
             self.device_name = OPENVINO
+            # Once it has run a graph, OpenVINO does not refuse sizes that do not fit, and returns
+            # what lay in memory: so what it needs was measured before.
             loaded = [in_openvino(m) for m in loaded]
-            # As in ONNX Runtime, only a precision that is named is below the file's.
-            place = Place(self.device, torch.float32, OPENVINO)
-        loaded = [probe_model(m, place) for m in loaded]
         self.loaded = loaded
         self._traits = [m.traits for m in loaded]
         self._file_notes = [note for m in loaded for note in m.notes]
