@@ -317,7 +317,9 @@ def _read(source: OpenFile) -> Picture:
         frames = list(codecs.png.read_frames(source, range(first, count)))
     else:
         frames = _read_frames(source, count)
-    # The metadata of a PNG may follow its pixels.
+    # The metadata of a PNG may follow its pixels, and all its frames.
+    if name == "PNG" and count > 1:
+        image = Image.open(io.BytesIO(codecs.apng.without_animation(source.data)))
     image.load()
     metadata, orientation = read_metadata(image)
     _read_the_rest(source, name, metadata)
