@@ -255,6 +255,8 @@ def _decode(data: bytes, max_pixels: int, allow_truncated: bool) -> Picture:
         return codecs.jxl.read(data, max_pixels)
     if sniffed is FORMATS["DICOM"]:
         return codecs.dicom.read(data, max_pixels)
+    if sniffed is FORMATS["GIF"]:
+        data = codecs.gif.with_disposals(data)
     try:
         image = Image.open(io.BytesIO(data), formats=_readable())
     except UnidentifiedImageError:
