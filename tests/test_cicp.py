@@ -23,7 +23,7 @@ from sr_cli.errors import Note
 from sr_cli.imaging.cicp import Cicp, as_chunk, parse_chunk
 from sr_cli.imaging.codecs.png_chunks import SIGNATURE, chunk, read_chunks
 from sr_cli.imaging.decode import read_picture
-from sr_cli.imaging.isobmff import read_colour, read_depth, write_mastering
+from sr_cli.imaging.isobmff import read_colour, read_crop, read_depth, write_mastering
 from sr_cli.imaging.profiles import describe, profile_of_cicp, srgb_profile
 
 DISPLAY_P3 = bytes([12, 13, 0, 1])
@@ -301,6 +301,7 @@ def test_damaged_boxes_are_no_error(noise: bytes, place: int) -> None:
     data[place : place + len(noise)] = noise
     read_colour(bytes(data))
     read_depth(bytes(data))
+    read_crop(bytes(data), 9, 8)
 
 
 def test_boxes_inside_themselves_end() -> None:

@@ -1,4 +1,4 @@
-"""Conversion of frames: orientation, transparency, depth, dropped features."""
+"""Conversion of frames: crop, orientation, transparency, depth, dropped features."""
 
 from __future__ import annotations
 
@@ -98,6 +98,13 @@ def narrow(frame: Frame, span: Span, dtype: np.dtype[Any]) -> Frame:
 
     bands = [Band(flat(band.pixels), band.kind) for band in frame.bands]
     return Frame(flat(frame.pixels), None, frame.duration, bands)
+
+
+def crop_frame(frame: Frame, left: int, top: int, right: int, bottom: int) -> None:
+    """Keep a part of a frame's pixels and alpha."""
+    frame.pixels = np.ascontiguousarray(frame.pixels[top:bottom, left:right])
+    if frame.alpha is not None:
+        frame.alpha = np.ascontiguousarray(frame.alpha[top:bottom, left:right])
 
 
 def orient_frame(frame: Frame, orientation: int) -> None:

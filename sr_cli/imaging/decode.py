@@ -19,11 +19,11 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging import codecs
 from sr_cli.imaging.codecs.source import OpenFile
-from sr_cli.imaging.conversion import orient_frame
+from sr_cli.imaging.conversion import crop_frame, orient_frame
 from sr_cli.imaging.exif import ORIENTATION
 from sr_cli.imaging.formats import DEFAULT_MAX_PIXELS, FORMATS, SNIFFED, sniff_format
 from sr_cli.imaging.further import find_further
-from sr_cli.imaging.isobmff import read_colour, read_depth
+from sr_cli.imaging.isobmff import read_colour, read_crop, read_depth
 from sr_cli.imaging.metadata import read_metadata, read_png_colour, without_blocks
 from sr_cli.imaging.picture import Frame, Metadata, Picture
 from sr_cli.imaging.profiles import srgb_profile
@@ -176,11 +176,16 @@ def _read_facts(
                 orientation = image.getexif().get(ORIENTATION, 1)
                 width, height = image.size
                 turned = orientation in (5, 6, 7, 8) and image.format != "TIFF"
-                is_gif, xmp = image.format == "GIF", image.info.get("xmp")
+                name, xmp = image.format, image.info.get("xmp")
         except UnidentifiedImageError:
             file.seek(0)
             return codecs.tiff.read_header(file)
-        if is_gif and with_xmp:
+        if name == "AVIF":
+            file.seek(0)
+            crop = read_crop(file.read(), width, height)
+            left, top, right, bottom = crop or (0, 0, width, height)
+            width, height = right - left, bottom - top
+        if name == "GIF" and with_xmp:
             metadata = Metadata()
             file.seek(0)
             codecs.gif.read_extensions(file.read(), metadata)
@@ -250,6 +255,8 @@ def _decode(data: bytes, max_pixels: int, allow_truncated: bool) -> Picture:
         return codecs.jxl.read(data, max_pixels)
     if sniffed is FORMATS["DICOM"]:
         return codecs.dicom.read(data, max_pixels)
+    if sniffed is FORMATS["GIF"]:
+        data = codecs.gif.with_disposals(data)
     try:
         image = Image.open(io.BytesIO(data), formats=_readable())
     except UnidentifiedImageError:
@@ -312,10 +319,14 @@ def _read(source: OpenFile) -> Picture:
         frames = list(codecs.png.read_frames(source, range(first, count)))
     else:
         frames = _read_frames(source, count)
-    # The metadata of a PNG may follow its pixels.
+    # The metadata of a PNG may follow its pixels, and all its frames.
+    if name == "PNG" and count > 1:
+        image = Image.open(io.BytesIO(codecs.apng.without_animation(source.data)))
     image.load()
     metadata, orientation = read_metadata(image)
     _read_the_rest(source, name, metadata)
+    if name == "AVIF":
+        _crop(source, frames)
     for frame in frames:
         orient_frame(frame, orientation)
     animation = name in ("GIF", "PNG", "WEBP", "AVIF") and len(frames) > 1
@@ -369,6 +380,16 @@ def _read_frames(source: OpenFile, count: int) -> list[Frame]:
         source.check_size(pixels)
         frames.append(source.read_frame(profile))
     return frames
+
+
+def _crop(source: OpenFile, frames: list[Frame]) -> None:
+    """Crop what an AVIF does not show, which Pillow returns."""
+    crop = read_crop(source.data, *source.image.size)
+    if crop is None:
+        source.add_note(Note("crop-ignored"))
+        return
+    for frame in frames:
+        crop_frame(frame, *crop)
 
 
 def _give_all_alpha(frames: list[Frame]) -> None:

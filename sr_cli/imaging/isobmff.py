@@ -1,4 +1,4 @@
-"""Boxes of AVIF and HEIC files: what decoders do not report of colour, depth and gain maps.
+"""Boxes of AVIF and HEIC files: what decoders do not report of colour, depth, crop and gain maps.
 
 Sections are of ISO/IEC 14496-12 (boxes) and ISO/IEC 23008-12 (items and their properties).
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from fractions import Fraction
 from typing import BinaryIO, NamedTuple
 
 from sr_cli.imaging.cicp import Cicp
@@ -71,6 +72,45 @@ def read_depth(data: bytes) -> int:
             if kind == b"pixi":
                 return max(content[5 : 5 + content[4]], default=8)
     return 8
+
+
+def read_crop(data: bytes, width: int, height: int) -> tuple[int, int, int, int] | None:
+    """What an AVIF shows of its decoded image, before it is turned (`clap`, section 12.1.4).
+
+    Args:
+        data: The file.
+        width: Of the decoded image.
+        height: Of the decoded image.
+
+    Returns:
+        Left, top, right and bottom; None for a crop that leaves the image, divides pixels, or
+        follows a rotation (ISO/IEC 23000-22, section 7.3.6.7, has it first).
+    """
+    with suppress(struct.error, IndexError, ZeroDivisionError):
+        transforms = _transforms(data)
+        if all(kind != b"clap" for kind, _ in transforms):
+            return 0, 0, width, height
+        kind, content = transforms[0]
+        numbers = struct.unpack(">IIIIiIiI", content)
+        wide, high, right, down = (Fraction(*numbers[i : i + 2]) for i in (0, 2, 4, 6))
+        # The offsets are between the centres.
+        left, top = (width - wide) / 2 + right, (height - high) / 2 + down
+        sides = left, top, left + wide, top + high
+        is_inside = 0 <= left < sides[2] <= width and 0 <= top < sides[3] <= height
+        if kind == b"clap" and is_inside and all(side.denominator == 1 for side in sides):
+            return int(left), int(top), int(sides[2]), int(sides[3])
+    return None
+
+
+def _transforms(data: bytes) -> list[tuple[bytes, bytes]]:
+    """The properties that crop and turn the image that is decoded, in their order."""
+    found, _ = _properties(data)
+    # Decoders take an animation from its track, which has its own.
+    if data[8:12] == b"avis":
+        movies = (box for box in read_boxes(data, 0, len(data)) if box.kind == b"moov")
+        inside = (box for movie in movies for box in _walk(data, movie.start, movie.end))
+        found = [(box.kind, data[box.start : box.end]) for box in inside]
+    return [change for change in found if change[0] in (b"clap", b"irot", b"imir")]
 
 
 def write_colour(file: BinaryIO, cicp: Cicp) -> None:
@@ -197,6 +237,13 @@ def _has_gain_map_item(data: bytes, box: Box) -> bool:
 
 def _image_properties(data: bytes) -> list[tuple[bytes, bytes]]:
     """The properties of the primary item; all properties if it has no colour of its own."""
+    own, all_properties = _properties(data)
+    # A grid may leave its colour to its tiles.
+    return own if any(kind == b"colr" for kind, _ in own) else own + all_properties
+
+
+def _properties(data: bytes) -> tuple[list[tuple[bytes, bytes]], list[tuple[bytes, bytes]]]:
+    """The kinds and contents of the properties of the primary item, and of all properties."""
     item, places, all_properties = None, [], []
     for box in _walk(data, 0, len(data)):
         if box.kind == b"pitm":
@@ -207,8 +254,7 @@ def _image_properties(data: bytes) -> list[tuple[bytes, bytes]]:
         elif box.kind == b"ipma":
             places = _associations(data, box, item)
     own = [all_properties[i - 1] for i in places if 0 < i <= len(all_properties)]
-    # A grid may leave its colour to its tiles.
-    return own if any(kind == b"colr" for kind, _ in own) else own + all_properties
+    return own, all_properties
 
 
 def _associations(data: bytes, box: Box, item: int | None) -> list[int]:

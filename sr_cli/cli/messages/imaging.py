@@ -144,6 +144,7 @@ NOTES: dict[str, str] = {
     "files-beside-unread": "files beside the image are not read: {files:, }",
     # facts: bits
     "depth-reduced": "{bits} bits per channel are read as 8",
+    "crop-ignored": "crop in the file ignored: it is not valid",
     # facts: format
     "reduced-to-palette": "{format}: reduced to 256 colours, transparency to on or off",
     # facts: space

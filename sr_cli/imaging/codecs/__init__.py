@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sr_cli.imaging.codecs import (
+        apng,
         avif,
         bmp,
         bmp_writer,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "apng",
     "avif",
     "bmp",
     "bmp_writer",

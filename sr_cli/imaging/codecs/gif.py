@@ -17,6 +17,9 @@ _TRANSPARENT = 255
 
 _EXTENSION, _IMAGE = 0x21, 0x2C
 _APPLICATION = b"\x21\xff\x0b"
+_LEAVE = b"\x21\xf9\x04\x04\0\0\0\0"
+"""A graphic control extension of disposal 1 (section 23)."""
+
 _XMP, _ICC = b"XMP DataXMP", b"ICCRGBG1012"
 """Identifiers of XMP (XMP part 3, section 1.1.2) and profiles (ICC.1:2001-04, annex B)."""
 
@@ -52,20 +55,42 @@ def read_extensions(data: bytes, metadata: Metadata) -> None:
             metadata.icc = b"".join(_sub_blocks(content))
 
 
+def with_disposals(data: bytes) -> bytes:
+    """The file with a control before each frame but the first that leaves the frame where it is.
+
+    A control of its own, which follows, replaces it. Pillow 13 disposes of a frame that has no
+    disposal (GIF89a, section 23) as it did of the last one that had.
+    """
+    made, position, follows_image = [], 0, False
+    for begin, _, _ in _blocks(data):
+        if follows_image:
+            made += [data[position:begin], _LEAVE]
+            position = begin
+        follows_image = data[begin] == _IMAGE
+    return b"".join([*made, data[position:]])
+
+
 def _application_extensions(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Identifiers and sub-blocks of the application extensions (GIF89a, section 26)."""
+    for begin, start, end in _blocks(data):
+        if data[begin : start + 1] == _APPLICATION:
+            yield data[start + 1 : start + 12], data[start + 12 : end]
+
+
+def _blocks(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Where extensions and images begin, have their sub-blocks, and end (GIF89a, appendix B)."""
     position = _after_colours(data, 10, 13)
     while position + 2 <= len(data) and data[position] in (_EXTENSION, _IMAGE):
-        if data[position] == _IMAGE:
-            position = _after_colours(data, position + 9, position + 10) + 1
+        begin = position
+        if data[begin] == _IMAGE:
+            position = _after_colours(data, begin + 9, begin + 10) + 1
         else:
             position += 2
         start = position
         while position < len(data) and data[position]:
             position += data[position] + 1
         position += 1
-        if data[start - 2 : start + 1] == _APPLICATION:
-            yield data[start + 1 : start + 12], data[start + 12 : position]
+        yield begin, start, position
 
 
 def _after_colours(data: bytes, flags: int, position: int) -> int:

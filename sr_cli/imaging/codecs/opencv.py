@@ -5,7 +5,7 @@ It is imported where it is used: most images do not need it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,14 +16,14 @@ from sr_cli.errors import SrError
 from sr_cli.imaging.picture import Frame
 
 
-def decode_frames(data: bytes) -> Sequence[NDArray[Any]]:
-    """Decode all frames of a file.
+def decode_deep(data: bytes) -> NDArray[np.uint16]:
+    """Decode a file of 16 bits.
 
     Args:
         data: The file.
 
     Returns:
-        Arrays (h, w) or (h, w, C) in BGR order.
+        (h, w) or (h, w, C) in BGR order.
 
     Raises:
         SrError: `unsupported-16-bit-image`.
@@ -32,20 +32,9 @@ def decode_frames(data: bytes) -> Sequence[NDArray[Any]]:
 
     with _silent():
         ok, frames = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if not ok:
+    if not ok or not len(frames) or frames[0].dtype != np.uint16:
         raise SrError("unsupported-16-bit-image")
-    return frames
-
-
-def frame_at(frames: Sequence[NDArray[Any]], index: int) -> NDArray[np.uint16]:
-    """The decoded frame with this index.
-
-    Raises:
-        SrError: `unsupported-16-bit-image` if it is missing or has another depth.
-    """
-    if index >= len(frames) or frames[index].dtype != np.uint16:
-        raise SrError("unsupported-16-bit-image")
-    return frames[index]
+    return np.asarray(frames[0], np.uint16)
 
 
 def split_channels(

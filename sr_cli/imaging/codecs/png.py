@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -11,10 +11,11 @@ from PIL import Image, PngImagePlugin
 
 from sr_cli.errors import Note, SrError
 from sr_cli.imaging.cicp import as_chunk
-from sr_cli.imaging.codecs import opencv, pillow, png_rows
-from sr_cli.imaging.codecs.png_chunks import with_chunks
+from sr_cli.imaging.codecs import apng, opencv, pillow, png_rows
+from sr_cli.imaging.codecs.png_chunks import with_chunks, without_profile
 from sr_cli.imaging.codecs.source import OpenFile
-from sr_cli.imaging.formats import Encoding
+from sr_cli.imaging.conversion import drop_features
+from sr_cli.imaging.formats import Encoding, Feature
 from sr_cli.imaging.picture import Frame, Metadata, Picture
 
 _BIT_DEPTH, _COLOUR_TYPE = 24, 25
@@ -23,18 +24,35 @@ _BIT_DEPTH, _COLOUR_TYPE = 24, 25
 _GRAY, _RGB, _GRAY_ALPHA, _RGB_ALPHA = 0, 2, 4, 6
 
 
-def read_frames(source: OpenFile, numbers: Iterable[int]) -> Iterator[Frame]:
+def read_frames(source: OpenFile, numbers: range) -> Iterator[Frame]:
     """Decode the frames with these numbers, not rotated."""
+    if numbers == range(1):
+        yield _read_image(source)
+        return
+    parts = apng.split_frames(source.data)[: len(numbers)]
+    if len(parts) < len(numbers):
+        raise ValueError("frames are missing")
+    stills = [_read_still(source, png) for _, png in parts]
+    if len({still.pixels.dtype for still in stills}) > 1:
+        # Damaged ones are read at 8 bits.
+        stills = drop_features(Picture(stills, "PNG"), [Feature.SIXTEEN_BIT]).frames
+    controls = (control for control, _ in parts)
+    yield from apng.compose(zip(controls, stills, strict=True), *source.image.size)
+
+
+def _read_still(source: OpenFile, png: bytes) -> Frame:
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+        limits = source.max_pixels, source.allow_truncated
+        return _read_image(OpenFile(png, image, *limits, source.notes))
+
+
+def _read_image(source: OpenFile) -> Frame:
     depth, kind = source.data[_BIT_DEPTH], source.data[_COLOUR_TYPE]
     if kind == _GRAY and depth in (2, 4):
         _widen_transparent_gray(source.image, depth)
-    in_colour = depth == 16 and kind in (_RGB, _GRAY_ALPHA, _RGB_ALPHA)
-    for number in numbers:
-        source.image.seek(number)
-        if in_colour:
-            yield _read_sixteen_bit(source, number, gray=kind == _GRAY_ALPHA)
-        else:
-            yield source.read_frame()
+    if depth == 16 and kind in (_RGB, _GRAY_ALPHA, _RGB_ALPHA):
+        return _read_sixteen_bit(source, gray=kind == _GRAY_ALPHA)
+    return source.read_frame()
 
 
 def _widen_transparent_gray(image: Image.Image, depth: int) -> None:
@@ -44,9 +62,10 @@ def _widen_transparent_gray(image: Image.Image, depth: int) -> None:
         image.info["transparency"] = key * (255 // (2**depth - 1))
 
 
-def _read_sixteen_bit(source: OpenFile, number: int, *, gray: bool) -> Frame:
+def _read_sixteen_bit(source: OpenFile, *, gray: bool) -> Frame:
     try:
-        pixels = opencv.frame_at(source.opencv_frames, number)
+        # libpng writes to stderr that it does not like a profile, whose use is not its business.
+        pixels = opencv.decode_deep(without_profile(source.data))
     except SrError as error:
         return source.read_at_8_bits(error)
     colour, alpha = opencv.split_channels(pixels)

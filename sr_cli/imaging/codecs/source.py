@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
 
-from numpy.typing import NDArray
 from PIL import Image
 
 from sr_cli.errors import Note, SrError
-from sr_cli.imaging.codecs import opencv
 from sr_cli.imaging.codecs.pillow import to_frame
-from sr_cli.imaging.codecs.png_chunks import without_profile
 from sr_cli.imaging.formats import check_pixels
 from sr_cli.imaging.picture import Frame
 
@@ -79,12 +73,6 @@ class OpenFile:
             raise error
         self.add_note(Note("read-at-8-bits"))
         return self.read_frame()
-
-    @cached_property
-    def opencv_frames(self) -> Sequence[NDArray[Any]]:
-        """All frames of a PNG as decoded by `opencv.decode_frames`."""
-        # libpng writes to stderr that it does not like a profile, whose use is not its business.
-        return opencv.decode_frames(without_profile(self.data))
 
     def duration(self) -> float:
         """The duration of the current frame, in milliseconds."""
