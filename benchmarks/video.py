@@ -14,8 +14,8 @@ rounds counts. The clip is made here: a view of `examples/photo.jpg` that moves,
 
 With `--memory`, the most resident memory of `sr upscale` is read while it works on a clip of the
 longest of `--lengths`, of which no frame is like the one before: after each of these numbers of
-frames, and at the end, when the result is joined. What it is more from the first to the last is
-what grows with the length.
+frames, and at the end, when the result is joined. What it is more from the last but one to the last
+is what grows with the length.
 """
 
 from __future__ import annotations
@@ -199,7 +199,9 @@ def show_memory(model: str, lengths: list[int], size: tuple[int, int], folder: P
     peaks = peaks_of_memory(folder / "clip.mp4", model, lengths)
     most = peaks[max(lengths)]
     print(f"{max(lengths)} frames of {size[0]}x{size[1]}, joined: {most / 2**20:.0f} MiB")
-    each = (most - peaks[min(lengths)]) / (max(lengths) - min(lengths))
+    # What is in work at once differs, and the heap grows until it has seen the most.
+    before = sorted({0, *lengths})[-2]
+    each = (most - peaks[before]) / (max(lengths) - before) if before else 0.0
     hour = most + each * (FRAMES_OF_AN_HOUR - max(lengths))
     print(f"growth: {each * 1000 / 2**20:.1f} MiB in 1000 frames")
     print(f"an hour at 25 frames a second: {hour / 2**20:.0f} MiB")
