@@ -14,8 +14,8 @@ rounds counts. The clip is made here: a view of `examples/photo.jpg` that moves,
 
 With `--memory`, the most resident memory of `sr upscale` is read while it works on a clip of the
 longest of `--lengths`, of which no frame is like the one before: after each of these numbers of
-frames, and at the end, when the result is joined. What it is more from the last but one to the last
-is what grows with the length.
+frames, and at the end, when the result is joined. The growth from the last length but one to the
+end is what grows with the length.
 """
 
 from __future__ import annotations

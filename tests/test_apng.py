@@ -243,3 +243,19 @@ def test_a_damaged_frame_of_16_bits_makes_8_bits_of_all() -> None:
     assert [frame.pixels.dtype for frame in picture.frames] == [np.uint8] * 2
     assert (picture.frames[0].pixels == (255, 0, 0)).all()
     assert picture.notes == [Note("read-at-8-bits")]
+
+
+def test_what_is_said_twice_or_after_the_last_frame_does_not_count() -> None:
+    """A second header must not make a frame larger than the image, whose size was checked."""
+    parts = [Part(flat((9, 8, 7, 255))), Part(flat((1, 2, 3, 255)))]
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 6, 0, 0, 0))
+    large = chunk(b"fcTL", struct.pack(">5IHHBB", 3, 60000, 60000, 0, 0, 5, 100, LEAVE, SOURCE))
+    made = shown(apng(4, 4, 8, 6, parts, after=header + large))
+    assert len(made) == 2 and (made[1] == (1, 2, 3, 255)).all()
+    data = apng(4, 4, 8, 6, parts)
+    control = data.index(b"fcTL", data.index(b"IDAT")) - 4
+    wide = chunk(b"fcTL", struct.pack(">5IHHBB", 1, 60000, 60000, 0, 0, 5, 100, LEAVE, SOURCE))
+    larger = data[:control] + header + wide + data[control + len(wide) :]
+    with pytest.raises(SrError) as caught:
+        read_picture(larger)
+    assert caught.value.code == "damaged-image"

@@ -74,6 +74,15 @@ def test_frames_without_a_disposal_stay(first: int, then: int | None) -> None:
     assert [frame.duration for frame in picture.frames] == wanted
 
 
+def test_stray_bytes_between_blocks_change_nothing() -> None:
+    parts = [NOTHING, bar(1, CLEAR), bar(3, None), bar(5, LEAVE)]
+    data = gif(*parts)
+    stray = data.replace(b"\0,", b"\0\0\0,")
+    assert len(stray) > len(data)
+    pairs = zip(read_picture(data).frames, read_picture(stray).frames, strict=True)
+    assert all((a.pixels == b.pixels).all() for a, b in pairs)
+
+
 def test_the_result_shows_what_stays(sr: Run, tmp_path: Path) -> None:
     (tmp_path / "a.gif").write_bytes(gif(NOTHING, bar(0, CLEAR), bar(2, 0), bar(5, 0)))
     assert sr(*BICUBIC, "a.gif").returncode == 0

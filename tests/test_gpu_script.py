@@ -17,11 +17,11 @@ def test_checks_run_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     from gpu_checks.speed import speed
     from gpu_checks.steps import breakdown
 
-    board = Board(tmp_path, seconds=60, began=time.perf_counter())
+    board = Board(tmp_path, seconds=600, began=time.perf_counter())
     where = choose_setting("cpu", tiny=True)
-    board.check("equality", lambda: equality(board, where, "espcn"), 20)
-    board.check("speed", lambda: speed(board, where, "rrdb", 32), 20)
-    board.check("breakdown", lambda: breakdown(board, where, "rrdb"), 20)
+    board.check("equality", lambda: equality(board, where, "espcn"), 200)
+    board.check("speed", lambda: speed(board, where, "rrdb", 32), 200)
+    board.check("breakdown", lambda: breakdown(board, where, "rrdb"), 200)
 
     found = board.values
     assert not [name for name in found if "failed" in found[name]]

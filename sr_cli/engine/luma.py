@@ -13,6 +13,7 @@ from sr_cli.engine.probe import compare_half
 from sr_cli.engine.upscaler import Upscaler
 from sr_cli.networks.base import SRModel
 from sr_cli.registry.loaded import LoadedModel
+from sr_cli.registry.onnx_model import OnnxModel
 
 
 def for_luma(pipeline: Pipeline, black: float, white: float, *, lossy: bool) -> Pipeline:
@@ -45,7 +46,9 @@ def _adapted(
     first, last = traits.value_range
     step = (last - first) / (white - black)
     start = first - step * black
-    half = traits.half_is_safe or (lossy and _may_be_half(model.network, device))
+    # A graph has the precision in which it was written.
+    measured = lossy and not isinstance(model.network, OnnxModel)
+    half = traits.half_is_safe or (measured and _may_be_half(model.network, device))
     traits = replace(traits, value_range=(start, start + step), half_is_safe=half)
     # Files of other tools were measured before.
     return replace(model, traits=traits, sha256="")

@@ -321,7 +321,8 @@ def _read(source: OpenFile) -> Picture:
         frames = _read_frames(source, count)
     # The metadata of a PNG may follow its pixels, and all its frames.
     if name == "PNG" and count > 1:
-        image = Image.open(io.BytesIO(codecs.apng.without_animation(source.data)))
+        still = codecs.apng.without_animation(source.data)
+        image = Image.open(io.BytesIO(still), formats=["PNG"])
     image.load()
     metadata, orientation = read_metadata(image)
     _read_the_rest(source, name, metadata)

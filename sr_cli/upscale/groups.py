@@ -1,4 +1,4 @@
-"""Grouping: from a plan to jobs for each network, before any image is decoded."""
+"""Grouping: from a plan to jobs for each network, before anything is upscaled."""
 
 from __future__ import annotations
 

@@ -38,33 +38,35 @@ class Control(NamedTuple):
     blend: int
 
 
-def split_frames(png: bytes) -> list[tuple[Control, bytes]]:
-    """The frames of an animation, each as a PNG of its own, with what its pixels need.
+def split_frames(png: bytes, count: int) -> list[tuple[Control, bytes]]:
+    """The first frames of an animation, each as a PNG of its own, with what its pixels need.
 
     Raises:
-        ValueError: A frame is not in the image, or not in order, or its control is damaged.
+        ValueError: A frame is not in the image, or not in order, or missing.
     """
     header = shared = b""
     frames: list[tuple[Control, list[bytes]]] = []
-    position, number = len(SIGNATURE), 0
+    number = 0
     for kind, content in read_chunks(png, until=b"IEND"):
-        start, position = position, position + 12 + len(content)
+        if kind == b"fcTL" and len(frames) == count:
+            break
         if kind in (b"fcTL", b"fdAT"):
             if int.from_bytes(content[:4], "big") != number:
                 raise ValueError("frames are not in order")
             number += 1
         if kind == b"IHDR":
-            header = content
+            # The first one counts: the size of the image was checked.
+            header = header or content
         elif kind in (b"PLTE", b"tRNS"):
             shared += chunk(kind, content)
         elif kind == b"fcTL":
-            if png[start:position] != chunk(kind, content):
-                raise ValueError("damaged frame")
             frames.append((_control(content, header), []))
         elif kind == b"IDAT" and frames:
             frames[-1][1].append(content)
-        elif kind == b"fdAT":
+        elif kind == b"fdAT" and frames:
             frames[-1][1].append(content[4:])
+    if len(frames) < count:
+        raise ValueError("frames are missing")
     return [
         (control, _still(control, header, shared + chunk(b"IDAT", b"".join(data))))
         for control, data in frames
@@ -72,7 +74,7 @@ def split_frames(png: bytes) -> list[tuple[Control, bytes]]:
 
 
 def _control(content: bytes, header: bytes) -> Control:
-    control = Control(*struct.unpack(">IIIIIHHBB", content))
+    control = Control(*struct.unpack_from(">IIIIIHHBB", content))
     width, height = struct.unpack_from(">II", header)
     is_inside = control.left + control.width <= width and control.top + control.height <= height
     if not (is_inside and control.width and control.height):
@@ -107,7 +109,10 @@ def compose(parts: Iterable[tuple[Control, Frame]], width: int, height: int) -> 
         left, top = control.left, control.top
         area = canvas[top : top + control.height, left : left + control.width]
         before = area.copy()
-        area[:] = apply_by_rows(_over, samples, before) if control.blend == _OVER else samples
+        area[:] = samples
+        # What is opaque replaces what is there in either case.
+        if control.blend == _OVER and frame.alpha is not None:
+            area[:] = apply_by_rows(_over, samples, before)
         yield _shown(canvas, control, frame)
         if control.disposal == _CLEAR:
             area[:] = 0
@@ -142,6 +147,6 @@ def _shown(canvas: NDArray[Any], control: Control, frame: Frame) -> Frame:
     return Frame(
         (colour[..., 0] if frame.pixels.ndim == 2 else colour).copy(),
         None if is_opaque else alpha.copy(),
-        # Nothing stands for hundredths.
+        # A denominator of 0 means hundredths (section 11.3.6.2).
         1000 * control.delay / (control.per_second or 100),
     )

@@ -15,7 +15,7 @@ from sr_cli.imaging.picture import Metadata, Picture
 _TRANSPARENT = 255
 """The palette index of transparent pixels."""
 
-_EXTENSION, _IMAGE = 0x21, 0x2C
+_EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _APPLICATION = b"\x21\xff\x0b"
 _LEAVE = b"\x21\xf9\x04\x04\0\0\0\0"
 """A graphic control extension of disposal 1 (section 23)."""
@@ -80,7 +80,11 @@ def _application_extensions(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _blocks(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Where extensions and images begin, have their sub-blocks, and end (GIF89a, appendix B)."""
     position = _after_colours(data, 10, 13)
-    while position + 2 <= len(data) and data[position] in (_EXTENSION, _IMAGE):
+    while position + 2 <= len(data) and data[position] != _TRAILER:
+        if data[position] not in (_EXTENSION, _IMAGE):
+            # Readers skip stray bytes between blocks.
+            position += 1
+            continue
         begin = position
         if data[begin] == _IMAGE:
             position = _after_colours(data, begin + 9, begin + 10) + 1

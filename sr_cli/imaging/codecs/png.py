@@ -29,15 +29,14 @@ def read_frames(source: OpenFile, numbers: range) -> Iterator[Frame]:
     if numbers == range(1):
         yield _read_image(source)
         return
-    parts = apng.split_frames(source.data)[: len(numbers)]
-    if len(parts) < len(numbers):
-        raise ValueError("frames are missing")
+    parts = apng.split_frames(source.data, len(numbers))
     stills = [_read_still(source, png) for _, png in parts]
     if len({still.pixels.dtype for still in stills}) > 1:
         # Damaged ones are read at 8 bits.
         stills = drop_features(Picture(stills, "PNG"), [Feature.SIXTEEN_BIT]).frames
-    controls = (control for control, _ in parts)
-    yield from apng.compose(zip(controls, stills, strict=True), *source.image.size)
+    # Each is given up once it is composed: there may be many.
+    composed = ((control, stills.pop(0)) for control, _ in parts)
+    yield from apng.compose(composed, *source.image.size)
 
 
 def _read_still(source: OpenFile, png: bytes) -> Frame:
