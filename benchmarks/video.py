@@ -200,7 +200,7 @@ def show_memory(model: str, lengths: list[int], size: tuple[int, int], folder: P
     most = peaks[max(lengths)]
     print(f"{max(lengths)} frames of {size[0]}x{size[1]}, joined: {most / 2**20:.0f} MiB")
     # What is in work at once differs, and the heap grows until it has seen the most.
-    before = sorted({0, *lengths})[-2]
+    before = max((n for n in peaks if n < max(lengths)), default=0)
     each = (most - peaks[before]) / (max(lengths) - before) if before else 0.0
     hour = most + each * (FRAMES_OF_AN_HOUR - max(lengths))
     print(f"growth: {each * 1000 / 2**20:.1f} MiB in 1000 frames")

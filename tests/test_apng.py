@@ -217,7 +217,7 @@ def test_metadata_may_follow_the_frames() -> None:
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-@pytest.mark.parametrize("damage", ["missing", "outside", "order", "cut"])
+@pytest.mark.parametrize("damage", ["missing", "outside", "order", "short", "cut"])
 def test_damaged_animations_are_errors(depth: int, damage: str) -> None:
     parts = [Part(flat((1, 2, 3, 4))), Part(flat((5, 6, 7, 8)))]
     if damage == "outside":
@@ -228,6 +228,9 @@ def test_damaged_animations_are_errors(depth: int, damage: str) -> None:
                             chunk(b"acTL", struct.pack(">II", 3, 0)))  # fmt: skip
     elif damage == "order":
         data = data.replace(b"fdAT" + struct.pack(">I", 2), b"fdAT" + struct.pack(">I", 5))
+    elif damage == "short":
+        control = data.index(b"fcTL", data.index(b"IDAT")) - 4
+        data = data[:control] + chunk(b"fcTL", struct.pack(">I", 1)) + data[control + 38 :]
     elif damage == "cut":
         data = data[:-30]
     with pytest.raises(SrError) as caught:

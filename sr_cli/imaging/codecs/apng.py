@@ -74,6 +74,8 @@ def split_frames(png: bytes, count: int) -> list[tuple[Control, bytes]]:
 
 
 def _control(content: bytes, header: bytes) -> Control:
+    if len(content) < 26:
+        raise ValueError("damaged frame")
     control = Control(*struct.unpack_from(">IIIIIHHBB", content))
     width, height = struct.unpack_from(">II", header)
     is_inside = control.left + control.width <= width and control.top + control.height <= height
